@@ -1,0 +1,17 @@
+#!/usr/bin/env node
+// Plain JavaScript that any Node can read, so that an old one gets an answer and not a syntax error.
+import { existsSync } from 'node:fs';
+
+const NEEDED = 24;
+const found = Number(process.versions.node.split('.')[0]);
+if (found < NEEDED) {
+  process.stderr.write(
+    `settlestream needs Node ${NEEDED} or newer; this is Node ${process.versions.node} (${process.execPath}).\n` +
+      'In a checkout, "npm ci" brings the right one: then use "npm run …" or "npx settlestream …".\n',
+  );
+  process.exit(2);
+}
+// A checkout runs its sources as they are; what is shipped has only the built ones.
+const source = new URL('../src/cli.ts', import.meta.url);
+const { main } = await import(existsSync(source) ? source : new URL('../dist/src/cli.js', import.meta.url));
+process.exitCode = await main(process.argv.slice(2));

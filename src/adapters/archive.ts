@@ -1,0 +1,85 @@
+import { createReadStream } from 'node:fs';
+import { type FileHandle, mkdir, open, unlink } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { crc32 } from 'node:zlib';
+
+/** The copies of all reports, as they came: what was read can be read again, and shown to an auditor. */
+export type ArchivedFile = {
+  readonly path: string;
+  write(block: Buffer): Promise<void>;
+  /** CRC-32 of bytes that were written. */
+  crcOf(offset: number, length: number): Promise<number>;
+  /** Returns when the bytes would survive a crash. */
+  finish(): Promise<void>;
+  discard(): Promise<void>;
+};
+
+export const READ_BYTES = 1 << 20;
+
+/** Begins a copy under a name that no other attempt uses. */
+export async function archiveFile(folder: string, name: string): Promise<ArchivedFile> {
+  const path = join(folder, name);
+  await mkdir(dirname(path), { recursive: true });
+  const file = await open(path, 'w+');
+  let offset = 0;
+  return {
+    path,
+    async write(block) {
+      await writeAll(file, block, offset);
+      offset += block.length;
+    },
+    crcOf: async (from, length) => {
+      let crc = 0;
+      for await (const block of blocksOf(file, from, length)) crc = crc32(block, crc);
+      return crc;
+    },
+    async finish() {
+      await file.sync();
+      await file.close();
+    },
+    async discard() {
+      await file.close();
+      await unlink(path).catch(() => {});
+    },
+  };
+}
+
+async function writeAll(file: FileHandle, block: Buffer, offset: number): Promise<void> {
+  for (let done = 0; done < block.length; ) {
+    done += (await file.write(block, done, block.length - done, offset + done)).bytesWritten;
+  }
+}
+
+/** A range of an open file, block by block. The memory of a block is used again for the next one. */
+async function* blocksOf(file: FileHandle, offset: number, length: number): AsyncGenerator<Buffer> {
+  const block = Buffer.allocUnsafe(Math.min(READ_BYTES, length));
+  for (let done = 0; done < length; ) {
+    const { bytesRead } = await file.read(block, 0, Math.min(block.length, length - done), offset + done);
+    if (bytesRead === 0) throw new Error(`ends at byte ${offset + done}, ${length - done} bytes too early`);
+    yield block.subarray(0, bytesRead);
+    done += bytesRead;
+  }
+}
+
+/** Reads a range of an archived file, and checks at its end that it is what was archived. */
+export async function* readArchived(path: string, offset: number, length: number, crc: number): AsyncGenerator<Buffer> {
+  const file = await open(path, 'r');
+  try {
+    let found = 0;
+    for await (const block of blocksOf(file, offset, length)) {
+      found = crc32(block, found);
+      yield block;
+    }
+    if (found !== crc) {
+      throw new Error(
+        `the archived copy ${path} has changed between bytes ${offset} and ${offset + length} (CRC-32 ${found}, was ${crc}): restore it from a backup`,
+      );
+    }
+  } finally {
+    await file.close();
+  }
+}
+
+/** A file that a source brought, block by block. */
+export const readFileBlocks = (path: string): AsyncIterable<Buffer> =>
+  createReadStream(path, { highWaterMark: READ_BYTES });

@@ -1,0 +1,102 @@
+/** Rows in Postgres's binary COPY format, written into one buffer that grows as needed and is handed on when it is full enough. */
+const SIGNATURE = Buffer.from('PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0', 'latin1');
+const TRAILER = Buffer.from([0xff, 0xff]);
+/** Microseconds from 1970 to 2000, where Postgres begins to count. */
+const POSTGRES_EPOCH_MICROS = 946_684_800_000_000n;
+
+export class CopyWriter {
+  bytes: Buffer;
+  length = 0;
+
+  constructor(size = 1 << 18) {
+    this.bytes = Buffer.allocUnsafe(size);
+    this.length = 0;
+    this.#put(SIGNATURE);
+  }
+
+  #put(bytes: Uint8Array): void {
+    this.reserve(bytes.length);
+    this.bytes.set(bytes, this.length);
+    this.length += bytes.length;
+  }
+
+  /** Makes room for so many bytes. */
+  reserve(more: number): void {
+    if (this.length + more <= this.bytes.length) return;
+    const grown = Buffer.allocUnsafe(Math.max(this.bytes.length * 2, this.length + more));
+    grown.set(this.bytes.subarray(0, this.length));
+    this.bytes = grown;
+  }
+
+  beginRow(columns: number): void {
+    this.reserve(2);
+    this.length = this.bytes.writeInt16BE(columns, this.length);
+  }
+
+  null(): void {
+    this.reserve(4);
+    this.length = this.bytes.writeInt32BE(-1, this.length);
+  }
+
+  bool(value: boolean): void {
+    this.reserve(5);
+    this.bytes.writeInt32BE(1, this.length);
+    this.length = this.bytes.writeUInt8(value ? 1 : 0, this.length + 4);
+  }
+
+  int2(value: number): void {
+    this.reserve(6);
+    this.bytes.writeInt32BE(2, this.length);
+    this.length = this.bytes.writeInt16BE(value, this.length + 4);
+  }
+
+  int4(value: number): void {
+    this.reserve(8);
+    this.bytes.writeInt32BE(4, this.length);
+    this.length = this.bytes.writeInt32BE(value, this.length + 4);
+  }
+
+  int8(value: bigint | null): void {
+    if (value === null) return this.null();
+    this.reserve(12);
+    this.bytes.writeInt32BE(8, this.length);
+    this.length = this.bytes.writeBigInt64BE(value, this.length + 4);
+  }
+
+  /** An int8 given as its unsigned halves. */
+  int8Halves(high: number, low: number): void {
+    this.reserve(12);
+    const { bytes } = this;
+    bytes.writeInt32BE(8, this.length);
+    bytes.writeUInt32BE(high, this.length + 4);
+    this.length = bytes.writeUInt32BE(low, this.length + 8);
+  }
+
+  /** A timestamptz, from microseconds since 1970. */
+  time(micros: bigint | null): void {
+    this.int8(micros === null ? null : micros - POSTGRES_EPOCH_MICROS);
+  }
+
+  text(value: string | null): void {
+    if (value === null) return this.null();
+    // No UTF-16 unit takes more than three bytes of UTF-8.
+    this.reserve(4 + value.length * 3);
+    const written = this.bytes.write(value, this.length + 4, 'utf8');
+    this.bytes.writeInt32BE(written, this.length);
+    this.length += 4 + written;
+  }
+
+  /** What was written since the last call, to be sent on. The writer goes on in new memory, so the block stays as it is. */
+  take(): Buffer {
+    const block = this.bytes.subarray(0, this.length);
+    this.bytes = Buffer.allocUnsafe(this.bytes.length);
+    this.length = 0;
+    return block;
+  }
+
+  /** The rest, with the end mark of the format. */
+  finish(): Buffer {
+    this.#put(TRAILER);
+    return this.take();
+  }
+}

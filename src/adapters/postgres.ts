@@ -1,0 +1,143 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { pipeline } from 'node:stream/promises';
+import { CompiledQuery, Kysely, PostgresDialect, type PostgresPool, sql } from 'kysely';
+import pg from 'pg';
+import { from as copyFrom } from 'pg-copy-streams';
+import { Unreachable } from '../domain/errors.ts';
+
+/** Statements are written in SQL, beside the step that runs them; each names the shape of its rows. */
+export type Db = Kysely<unknown>;
+export type Client = pg.PoolClient;
+
+/** The database, as a pool of connections and as a typed door to it. */
+export type Database = {
+  readonly url: string;
+  readonly pool: pg.Pool;
+  readonly db: Db;
+  close(): Promise<void>;
+};
+
+/** int8 as bigint, whatever it holds: a count, an amount, a hash. Nothing of the book passes through a float. */
+const TYPES: pg.CustomTypesConfig = {
+  getTypeParser: ((oid: number, format?: 'text' | 'binary') =>
+    oid === pg.types.builtins.INT8 && format !== 'binary'
+      ? (text: string) => BigInt(text)
+      : oid === pg.types.builtins.DATE
+        ? (text: string) => text
+        : pg.types.getTypeParser(oid, format)) as pg.CustomTypesConfig['getTypeParser'],
+};
+
+/** A stopped process must not hold a lock for ever, and nobody waits for one for ever. */
+const TIMEOUTS = '-c lock_timeout=60s -c statement_timeout=30min -c idle_in_transaction_session_timeout=60s';
+
+/**
+ * Connects to the database.
+ * @throws Unreachable when no connection can be made.
+ */
+export async function openDatabase(url: string, connections = 4): Promise<Database> {
+  const pool = new pg.Pool({ connectionString: url, max: connections, types: TYPES, options: TIMEOUTS });
+  // An idle connection that breaks is replaced by the pool; without a listener it would end the process.
+  pool.on('error', () => {});
+  const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) });
+  try {
+    (await pool.connect()).release();
+  } catch (error) {
+    await pool.end();
+    throw new Unreachable(
+      `cannot reach the database at ${withoutPassword(url)}: ${(error as Error).message}. Check DATABASE_URL and that the server is up.`,
+    );
+  }
+  return { url, pool, db, close: () => pool.end() };
+}
+
+/** Runs `work` on one connection of its own, for temporary tables, COPY and explicit transactions. */
+export async function onOneConnection<T>(
+  { pool }: Pick<Database, 'pool'>,
+  work: (db: Db, client: Client) => Promise<T>,
+): Promise<T> {
+  const client = await pool.connect();
+  let broken: Error | undefined;
+  try {
+    return await work(dbOn(client), client);
+  } catch (error) {
+    broken = error as Error;
+    throw error;
+  } finally {
+    // A connection on which something failed may still be inside a COPY or a transaction: end it.
+    client.release(broken);
+  }
+}
+
+/** A typed door to this one connection. Ending it leaves the connection alone. */
+function dbOn(client: Client): Db {
+  const lent = Object.assign(Object.create(client), { query: client.query.bind(client), release: () => {} });
+  const pool = { connect: async () => lent, end: async () => {} } as unknown as PostgresPool;
+  return new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) });
+}
+
+/** `work` in one transaction of this connection: committed when it returns, rolled back when it throws. */
+export async function inTransaction<T>(
+  db: Db,
+  work: () => Promise<T>,
+  isolation: 'read committed' | 'repeatable read' = 'read committed',
+): Promise<T> {
+  await db.executeQuery(CompiledQuery.raw(`begin isolation level ${isolation}`));
+  try {
+    const result = await work();
+    await db.executeQuery(CompiledQuery.raw('commit'));
+    return result;
+  } catch (error) {
+    await db.executeQuery(CompiledQuery.raw('rollback')).catch(() => {});
+    throw error;
+  }
+}
+
+/** Streams blocks of COPY data into a table. `statement` is the COPY … FROM STDIN. */
+export async function copyIn(client: Client, statement: string, blocks: AsyncIterable<Buffer> | Iterable<Buffer>) {
+  await pipeline(blocks, client.query(copyFrom(statement)));
+}
+
+const MIGRATIONS = new URL('../../migrations/', import.meta.url);
+
+/** The numbers and texts of all migrations that ship with the program, in order. */
+function shippedMigrations(): { version: number; name: string; text: string }[] {
+  // Built code lies one folder deeper than its source.
+  const folder = import.meta.url.includes('/dist/src/') ? new URL('../', MIGRATIONS) : MIGRATIONS;
+  return readdirSync(folder)
+    .filter((name) => /^\d{4}_.*\.sql$/.test(name))
+    .sort()
+    .map((name) => ({ version: Number(name.slice(0, 4)), name, text: readFileSync(new URL(name, folder), 'utf8') }));
+}
+
+/** Brings the database up to date, one migration a transaction; several at once wait for each other. Returns what was applied. */
+export async function migrate(database: Database): Promise<string[]> {
+  return onOneConnection(database, async (db, client) => {
+    await client
+      .query(
+        'create table if not exists migration (version integer primary key, name text not null, applied_at timestamptz not null default now())',
+      )
+      .catch((error: { code?: string }) => {
+        // Two at the same moment: one of them made it.
+        if (error.code !== '23505' && error.code !== '42P07') throw error;
+      });
+    const applied: string[] = [];
+    for (const migration of shippedMigrations()) {
+      await inTransaction(db, async () => {
+        await sql`select pg_advisory_xact_lock(7355608)`.execute(db);
+        const known = await sql`select from migration where version = ${migration.version}`.execute(db);
+        if (known.rows.length > 0) return;
+        await client.query(migration.text);
+        await client.query('insert into migration (version, name) values ($1, $2)', [
+          migration.version,
+          migration.name,
+        ]);
+        applied.push(migration.name);
+      });
+    }
+    return applied;
+  });
+}
+
+export function withoutPassword(url: string): string {
+  return url.replace(/(:\/\/[^:@/]*):[^@/]*@/, '$1:***@');
+}

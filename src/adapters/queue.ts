@@ -1,0 +1,125 @@
+import { createPostgresBackend, type Job, type PgPool, Queue, runMigrations, Worker, withBackend } from 'bullmq';
+import { Redis } from 'ioredis';
+import pg from 'pg';
+import { Unreachable } from '../domain/errors.ts';
+import type { Enqueue, JobKind } from '../jobs.ts';
+import { withoutPassword } from './postgres.ts';
+
+/** The queue: BullMQ on Redis where one is given, else on its Postgres backend. It may forget; the book does not. */
+export type JobQueue = {
+  readonly backend: 'redis' | 'postgres';
+  readonly enqueue: Enqueue;
+  /** Takes jobs of a kind, `concurrency` at a time, until `close`. */
+  work<P>(job: JobKind<P>, concurrency: number, run: (payload: P) => Promise<unknown>, onError: OnError): void;
+  /** Stops taking jobs, waits for those under way at most so long, then lets go of the connections. */
+  close(graceMs?: number): Promise<void>;
+};
+
+type OnError = (error: Error) => void;
+
+/**
+ * Locks are short because their holder does no other work: a killed one is replaced within seconds.
+ * A job that stalls twice fails for good by default; whether a job is tried again is the book's to decide.
+ */
+const WORKER_OPTIONS = { lockDuration: 10_000, stalledInterval: 5_000, maxStalledCount: 1_000, drainDelay: 5 };
+/** A finished job leaves no trace, so that its id can be asked for again. */
+const JOB_OPTIONS = { attempts: 1, removeOnComplete: true, removeOnFail: true };
+const PREFIX = '{recon}';
+
+/**
+ * Opens the queue.
+ * @throws Unreachable when Redis does not answer.
+ */
+export async function openQueue(where: { redisUrl?: string; databaseUrl: string }): Promise<JobQueue> {
+  const backend = where.redisUrl ? await redisBackend(where.redisUrl) : await postgresBackend(where.databaseUrl);
+  const queues = new Map<string, Queue>();
+  const workers: Worker[] = [];
+
+  const queueOf = (name: string) => {
+    let queue = queues.get(name);
+    if (!queue) {
+      queue = backend.makeQueue(name);
+      queue.on('error', () => {});
+      queues.set(name, queue);
+    }
+    return queue;
+  };
+
+  return {
+    backend: where.redisUrl ? 'redis' : 'postgres',
+    async enqueue(job, payload, options) {
+      const id = job.idOf(job.payload.parse(payload));
+      await queueOf(job.name).add(job.name, payload, { ...JOB_OPTIONS, jobId: id, delay: options?.delayMs ?? 0 });
+    },
+    work(job, concurrency, run, onError) {
+      const worker = backend.makeWorker(job.name, (taken) => run(job.payload.parse(taken.data)), concurrency);
+      worker.on('error', onError);
+      workers.push(worker);
+    },
+    async close(graceMs = 30_000) {
+      const drained = Promise.all(workers.map((worker) => worker.close()));
+      // Closing hangs for ever where Redis is away: at the deadline the jobs are left to the next worker.
+      await Promise.race([drained, delay(graceMs)]);
+      await Promise.race([
+        Promise.all([...workers.map((worker) => worker.close(true)), ...[...queues.values()].map((q) => q.close())]),
+        delay(2_000),
+      ]);
+      await backend.end();
+    },
+  };
+}
+
+type Backend = {
+  makeQueue(name: string): Queue;
+  makeWorker(name: string, run: (job: Job) => Promise<unknown>, concurrency: number): Worker;
+  end(): Promise<void>;
+};
+
+async function redisBackend(url: string): Promise<Backend> {
+  // Adding must fail at once where Redis is away: the book has the job, and the sweep asks again.
+  const client = new Redis(url, { maxRetriesPerRequest: null, enableOfflineQueue: false, lazyConnect: true });
+  client.on('error', () => {});
+  try {
+    await client.connect();
+  } catch (error) {
+    client.disconnect();
+    throw new Unreachable(
+      `cannot reach Redis at ${withoutPassword(url)}: ${(error as Error).message}. Check REDIS_URL and that the server is up.`,
+    );
+  }
+  // Workers wait for Redis to come back; they block, so each makes a connection of its own from this one.
+  const patient = client.duplicate({ enableOfflineQueue: true, lazyConnect: false });
+  patient.on('error', () => {});
+  return {
+    makeQueue: (name) => new Queue(name, { connection: client, prefix: PREFIX, skipWaitingForReady: true }),
+    makeWorker: (name, run, concurrency) =>
+      new Worker(name, run, { connection: patient, prefix: PREFIX, concurrency, ...WORKER_OPTIONS }),
+    end: async () => {
+      client.disconnect();
+      patient.disconnect();
+    },
+  };
+}
+
+async function postgresBackend(url: string): Promise<Backend> {
+  const { Queue: PgQueue, Worker: PgWorker } = withBackend(createPostgresBackend);
+  // One pool for all queues: each worker listens on a connection of its own, and takes and finishes jobs on the others.
+  const own = new pg.Pool({ connectionString: url, max: 10, options: '-c search_path=bullmq' });
+  own.on('error', () => {});
+  // The same class, under a narrower name.
+  const pool = own as unknown as PgPool;
+  const client = await own.connect();
+  try {
+    await runMigrations(client, 'bullmq');
+  } finally {
+    client.release();
+  }
+  return {
+    makeQueue: (name) => new PgQueue(name, { connection: pool }) as unknown as Queue,
+    makeWorker: (name, run, concurrency) =>
+      new PgWorker(name, run, { connection: pool, concurrency, ...WORKER_OPTIONS }) as unknown as Worker,
+    end: () => own.end(),
+  };
+}
+
+const delay = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms).unref());

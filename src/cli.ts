@@ -1,0 +1,159 @@
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError, Option } from 'commander';
+import { type Options, readConfig } from './config.ts';
+import { Unreachable, UsageError } from './domain/errors.ts';
+
+/** The verbs: what is asked for on the command line, and the exit code it ends with. Each verb is loaded when it is used. */
+export async function main(argv: readonly string[]): Promise<number> {
+  let exitCode = 0;
+  const run = (verb: () => Promise<number>) => async () => {
+    exitCode = await verb();
+  };
+  const program = new Command('settlestream')
+    .description(
+      'Says whether every cent of every settlement has arrived, and if not, which one is missing, why, and since when.',
+    )
+    .version(version())
+    .exitOverride()
+    .configureHelp({ sortSubcommands: false })
+    .showHelpAfterError('(see --help)')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  $ settlestream demo\n  $ settlestream reconcile reports/ --ledger records.csv\n',
+    );
+
+  const verb = (name: string, description: string, example: string) =>
+    program
+      .command(name)
+      .description(description)
+      .option('--json', 'one JSON document on stdout, nothing else there')
+      .option('--data-dir <dir>', 'where the book is kept (SETTLESTREAM_DATA_DIR)')
+      .addHelpText('after', `\nExample:\n  $ settlestream ${example}\n`);
+
+  const reading = (command: Command) =>
+    command
+      .option('--merchant <id>', 'whose reports and records these are, where nothing else says it')
+      .option('--format <name>', 'the layout of the reports (apo)')
+      .option('--amount-unit <unit>', 'how the reports print amounts: major (14.50) or minor (1450)')
+      .option('--time-zone <zone>', 'of the provider, for the borders of days (Asia/Shanghai)')
+      .option('--tolerance <units>', 'minor units that nets, breakdowns and conversions may be off (2)');
+  const working = (command: Command) =>
+    command
+      .addOption(new Option('--processes <n>', 'parser processes (one per core)'))
+      .option('--chunk-bytes <n>', 'bytes a job parses at once');
+  const filters = (command: Command) =>
+    command
+      .option('--merchant <id>', 'only of this merchant')
+      .option('--from <date>', 'from this day on, YYYY-MM-DD')
+      .option('--to <date>', 'up to this day')
+      .option('--output <format>', 'table, json or csv', 'table');
+
+  working(
+    reading(
+      verb('reconcile', 'reconciles report files and folders, once', 'reconcile reports/ --ledger records.csv --json'),
+    ),
+  )
+    .argument('<path...>', 'folders with reports, or report files')
+    .option('--ledger <file>', "the merchant's records, imported first")
+    .action((paths: string[], options: Given) =>
+      run(async () => {
+        const { reconcilePaths } = await import('./verbs/reconcile.ts');
+        return reconcilePaths(readConfig(settings(options)), {
+          paths,
+          ledger: options['ledger'] ?? null,
+          json: Boolean(options['json']),
+        });
+      })(),
+    );
+  verb('demo', 'the whole path on made-up reports with known faults', 'demo').action((options: Given) =>
+    run(async () => {
+      const { demo } = await import('./verbs/demo.ts');
+      return demo(readConfig(settings(options)), Boolean(options['json']));
+    })(),
+  );
+  const ledger = program.command('ledger').description("the merchant's own records");
+  ledger
+    .command('import')
+    .description('loads the records of a CSV file; the same file twice changes nothing')
+    .argument('<file>')
+    .option('--merchant <id>', 'whose records these are, where the file does not say it')
+    .option('--json', 'one JSON document on stdout, nothing else there')
+    .option('--data-dir <dir>', 'where the book is kept (SETTLESTREAM_DATA_DIR)')
+    .addHelpText('after', '\nExample:\n  $ settlestream ledger import records.csv --data-dir book\n')
+    .action((file: string, options: Given) =>
+      run(async () => {
+        const { importRecords } = await import('./verbs/ledger.ts');
+        return importRecords(readConfig(settings(options)), file, Boolean(options['json']));
+      })(),
+    );
+  for (const [name, description] of [
+    ['run', 'finds reports and works on them, until SIGTERM'],
+    ['produce', 'finds reports and asks for work, until SIGTERM'],
+    ['work', 'works on what is asked for, until SIGTERM'],
+  ] as const) {
+    working(reading(verb(name, description, `${name} --data-dir book`)))
+      .option('--folder <dir>', 'the folder in which reports arrive (SETTLESTREAM_FOLDER)')
+      .option('--poll-seconds <n>', 'how often it is looked at (30)')
+      .action((options: Given) =>
+        run(async () => {
+          const { serve } = await import('./verbs/serve.ts');
+          return serve(readConfig(settings(options)), name);
+        })(),
+      );
+  }
+  verb('migrate', 'brings the database up to date', 'migrate').action((options: Given) =>
+    run(async () =>
+      (await import('./verbs/migrate.ts')).migrateBook(readConfig(settings(options)), Boolean(options['json'])),
+    )(),
+  );
+  filters(verb('batches', 'lists batches and days', 'batches --from 2026-01-01 --output csv'))
+    .option('--state <state>', 'only in this state: reconciled, discrepant, incomplete, waiting')
+    .action((options: Given) =>
+      run(async () => (await import('./verbs/look.ts')).listBatches(readConfig(bookOf(options)), options))(),
+    );
+  filters(verb('discrepancies', 'lists what does not add up', 'discrepancies --kind unknown_transaction --json'))
+    .option('--kind <kind>', 'only of this kind')
+    .action((options: Given) =>
+      run(async () => (await import('./verbs/look.ts')).listDiscrepancies(readConfig(bookOf(options)), options))(),
+    );
+  verb('show', 'shows a batch or day: its reports, run, digest and discrepancies', 'show 2026010112345 --json')
+    .argument('<batch>', 'a settlement batch id, or a transaction date')
+    .option('--merchant <id>', 'of this merchant')
+    .option('--currency <code>', 'in this settlement currency')
+    .action((batch: string, options: Given) =>
+      run(async () => (await import('./verbs/look.ts')).showBatch(readConfig(bookOf(options)), batch, options))(),
+    );
+
+  try {
+    await program.parseAsync([...argv], { from: 'user' });
+    return exitCode;
+  } catch (error) {
+    return exitCodeOf(error);
+  }
+}
+
+type Given = Readonly<Record<string, string | undefined>>;
+
+const settings = (options: Given): Options => options as Options;
+
+/** Looking needs only to know where the book is: --merchant and the like are filters there. */
+const bookOf = (options: Given): Options => (options['dataDir'] === undefined ? {} : { dataDir: options['dataDir'] });
+
+function exitCodeOf(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+  if (error instanceof UsageError || error instanceof Unreachable) {
+    process.stderr.write(`settlestream: ${error.message}\n`);
+    return error.exitCode;
+  }
+  // Our own mistake: all of it is needed to mend it.
+  process.stderr.write(`settlestream: ${(error as Error).stack ?? error}\n`);
+  return 3;
+}
+
+function version(): string {
+  const file = new URL(
+    import.meta.url.includes('/dist/src/') ? '../../package.json' : '../package.json',
+    import.meta.url,
+  );
+  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
+}

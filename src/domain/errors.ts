@@ -1,0 +1,109 @@
+/** Why a row cannot be read, and what to do: one sentence a code. */
+export const ROW_REFUSALS = {
+  too_few_cells: 'The row ends before this column: ask the provider for the report again.',
+  surplus_cell: 'The row has text beyond the last column of the header: look for an unquoted comma in a cell.',
+  bad_quoting: 'A quote is never closed, or text follows its end: ask the provider for the report again.',
+  row_too_long: 'The row is longer than 1 MiB: look for a quote or a line end that is missing.',
+  nul_in_cell: 'The cell holds a NUL character, which no text has: ask the provider for the report again.',
+  missing_type: 'The row does not say what it is: ask the provider for its type.',
+  other_batch: 'The row names another settlement batch than the report: ask the provider which of the two is right.',
+  other_currency:
+    'The row settles in another currency than the report names: ask the provider which of the two is right.',
+  unknown_currency:
+    'This is no ISO 4217 currency with a minor unit: upper case letters are needed; if they are right, tell us the code.',
+  missing_currency: 'An amount stands without its currency: ask the provider for it.',
+  missing_amount: 'This amount is needed in such a row: ask the provider for it.',
+  bad_amount:
+    'This is no amount: an optional minus, digits, and an optional point with digits is one. If the report was edited, take it from the provider again.',
+  too_many_decimals:
+    'The amount has more decimals than its currency: check whether the source prints major or minor units (amountUnit).',
+  out_of_range: 'The amount is beyond 9,000,000,000,000,000,000 of the smallest unit: ask the provider to correct it.',
+  sum_out_of_range:
+    'What this row adds up to is beyond 9,000,000,000,000,000,000 of the smallest unit: ask the provider to correct it.',
+  bad_time:
+    'This is no time from 2000 to 2100 in ISO 8601 with an offset, like 2026-01-31T10:00:00+08:00: if the report was edited, take it from the provider again.',
+  missing_value: 'This column is needed in every record: fill it in.',
+  not_allowed: 'This value is not known here: use one of those that are allowed.',
+  negative_amount: 'Amounts of records carry no sign, the type says which way the money moves: drop the minus.',
+  contradicting_amounts: 'amount and amountMinor say different things: correct one of them, or leave it out.',
+  contradicting_record:
+    'The same merchant, type and request id stand in this file before, with other content: keep the right one of the two.',
+  unclear_merchant:
+    'There are several merchants, and nothing says whose record this is: fill merchantId, or name it with --merchant.',
+  bad_count: 'This is no count: only digits are. Ask the provider for the report again.',
+} as const;
+
+export type RowRefusalCode = keyof typeof ROW_REFUSALS;
+
+/** The row is wrong and will be wrong tomorrow: record it and go on, never retry. */
+export class RowRefused extends Error {
+  override readonly name = 'RowRefused';
+  readonly code: RowRefusalCode;
+  /** The column as the header prints it; null when the whole row is meant. */
+  readonly column: string | null;
+  /** What stands there, as it can be shown; null when nothing can stand there. */
+  readonly text: string | null;
+
+  constructor(code: RowRefusalCode, column: string | null, text: string | null) {
+    const shown = text === null ? null : showable(text, 200);
+    const where = column === null ? '' : `column ${column}`;
+    const what = shown === null || shown === '' ? '' : `"${showable(shown, 40)}"`;
+    const place = [where, what].filter((part) => part !== '').join(', ');
+    super(place === '' ? ROW_REFUSALS[code] : `${place}: ${ROW_REFUSALS[code]}`);
+    this.code = code;
+    this.column = column;
+    this.text = shown;
+  }
+}
+
+/** Why no row of a report is used, and what to do: one sentence a code. The codes are a promise to scripts. */
+export const REPORT_REFUSALS = {
+  no_end: 'The report has no <END> line, so its upload is not complete: wait for the rest, or fetch it again.',
+  no_header:
+    'The first line names no column of this format: check that the first line is the header and that the source has the right format.',
+  missing_columns: 'The header lacks columns that the report cannot do without: ask the provider to add them.',
+  duplicate_columns:
+    'The header names a column twice, so it is open which one counts: ask the provider for one of them.',
+  mixed_merchants: "The report holds another merchant's rows: check its folder, and customerIds of the source.",
+  unknown_format: 'The name fits no report of this format: check the name, and the name patterns of the source.',
+  bad_encoding:
+    'The text is neither UTF-8 nor GBK: fetch the report again as it was sent, and do not open it in between.',
+  rows_after_end: 'Text follows the <END> line: fetch the report again, or ask the provider for one file a report.',
+  row_too_long: 'A line never ends: check that this is a CSV file, or ask the provider for it again.',
+  too_large: 'The report is larger than is read: ask the provider for it in parts.',
+  not_xlsx: 'The file has the name of an XLSX workbook and is none: fetch it again from the portal.',
+  truncated_xlsx: 'The workbook is cut off: fetch it again from the portal.',
+  unreadable: 'The file cannot be read: check that it is there, and who may read it.',
+} as const;
+
+export type ReportRefusalCode = keyof typeof REPORT_REFUSALS;
+
+/** The report is wrong as a whole; other bytes under its name may mend it, trying again does not. */
+export class ReportRefused extends Error {
+  override readonly name = 'ReportRefused';
+  readonly code: ReportRefusalCode;
+
+  /** `detail` says where: columns, a line, a name. */
+  constructor(code: ReportRefusalCode, detail: string | null = null) {
+    super(detail === null ? REPORT_REFUSALS[code] : `${detail}: ${REPORT_REFUSALS[code]}`);
+    this.code = code;
+  }
+}
+
+/** The caller asked for something that cannot be done as asked. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError';
+  readonly exitCode = 2;
+}
+
+/** A server does not answer: the same call may work later. */
+export class Unreachable extends Error {
+  override readonly name = 'Unreachable';
+  readonly exitCode = 4;
+}
+
+/** Cut by whole characters, so that no half of one is left; NUL is shown as U+FFFD, because Postgres stores none. */
+function showable(text: string, characters: number): string {
+  const cut = text.length <= characters ? text : [...text.slice(0, 2 * characters)].slice(0, characters).join('');
+  return cut.replaceAll('\0', '\uFFFD');
+}

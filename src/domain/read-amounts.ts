@@ -1,0 +1,89 @@
+import { type Currency, digitsOf, isCurrency } from './currency.ts';
+import type { AmountColumn, AmountRole, TypeRule } from './formats/format.ts';
+import { printedName } from './header.ts';
+import { isInRange, type Money, parseAmount } from './money.ts';
+import { type CellsContext, refusal, textOf } from './read-cells.ts';
+
+/** An amount that stands in the row. `signed` is what it does to the settlement: charges may be printed either way. */
+export type Amount = {
+  readonly spec: AmountColumn;
+  readonly text: string;
+  readonly printed: Money;
+  readonly signed: bigint;
+};
+
+/** Every amount that stands in the row, in the format's order. All are read, also those that nothing is done with. */
+export function amountsOf(cells: readonly string[], ctx: CellsContext, acquirer: string | null): Amount[] {
+  const deducted =
+    acquirer !== null && Object.hasOwn(ctx.format.deducted, acquirer) ? ctx.format.deducted[acquirer]! : [];
+  const amounts: Amount[] = [];
+  for (const spec of ctx.format.amounts[ctx.kind]) {
+    const currency = currencyOf(cells, ctx, spec.currencyColumn);
+    const text = textOf(cells, ctx.columns, spec.column);
+    if (text === null) continue;
+    if (currency === null) throw refusal('missing_currency', cells, ctx.columns, spec.currencyColumn);
+    const column = printedName(ctx.columns, spec.column);
+    const amountMinor = parseAmount(text, digitsOf(currency), ctx.amountUnit, column);
+    const isTakenOff = (spec.role === 'discount') !== deducted.includes(spec.column);
+    amounts.push({ spec, text, printed: { amountMinor, currency }, signed: isTakenOff ? -amountMinor : amountMinor });
+  }
+  return amounts;
+}
+
+function currencyOf(cells: readonly string[], { columns }: CellsContext, column: string): Currency | null {
+  const text = textOf(cells, columns, column);
+  if (text !== null && !isCurrency(text)) throw refusal('unknown_currency', cells, columns, column);
+  return text;
+}
+
+export const withRole = (amounts: readonly Amount[], ...roles: AmountRole[]): Amount[] =>
+  amounts.filter((amount) => roles.includes(amount.spec.role));
+
+/** The name decides: throws RowRefused where a row says otherwise. A blank cell says nothing. */
+export function checkAgainstName(cells: readonly string[], ctx: CellsContext): void {
+  const batchId = textOf(cells, ctx.columns, 'settlementBatchId');
+  if (ctx.batchId !== null && batchId !== null && batchId !== ctx.batchId) {
+    throw refusal('other_batch', cells, ctx.columns, 'settlementBatchId');
+  }
+  const spec = settlementColumn(ctx);
+  if (spec === undefined || ctx.settlementCurrency === null) return;
+  const currency = currencyOf(cells, ctx, spec.currencyColumn);
+  if (currency !== null && currency !== ctx.settlementCurrency) {
+    throw refusal('other_currency', cells, ctx.columns, spec.currencyColumn);
+  }
+}
+
+type Settled = {
+  readonly currency: Currency;
+  /** Null only where the fee stands for it and is in another currency. */
+  readonly settlementMinor: bigint | null;
+  /** The fee as printed; null where none stands in the settlement currency. */
+  readonly feeMinor: bigint | null;
+};
+
+/** What a settlement row moves. Throws RowRefused without a settlement amount, unless a fee may stand for it. */
+export function settledOf(
+  cells: readonly string[],
+  ctx: CellsContext,
+  rule: TypeRule | null,
+  amounts: readonly Amount[],
+): Settled {
+  const settlement = withRole(amounts, 'settlement')[0];
+  const fees = withRole(amounts, 'fee');
+  const spec = settlementColumn(ctx)!;
+  if (settlement === undefined && (rule?.feeMaySettle !== true || fees.length === 0)) {
+    throw refusal('missing_amount', cells, ctx.columns, spec.column);
+  }
+  const currency = currencyOf(cells, ctx, spec.currencyColumn) ?? ctx.settlementCurrency ?? fees[0]!.printed.currency;
+  const own = fees.filter((fee) => fee.printed.currency === currency);
+  const feeMinor = own.length === 0 ? null : own.reduce((sum, fee) => sum + fee.printed.amountMinor, 0n);
+  // What settles is what the fee does to the money: for an acquirer that prints charges as positive numbers, minus it.
+  const feeEffect = own.length === 0 ? null : own.reduce((sum, fee) => sum + fee.signed, 0n);
+  if (feeMinor !== null && !isInRange(feeMinor)) {
+    throw refusal('sum_out_of_range', cells, ctx.columns, own[0]!.spec.column);
+  }
+  return { currency, settlementMinor: settlement?.printed.amountMinor ?? feeEffect, feeMinor };
+}
+
+const settlementColumn = (ctx: CellsContext): AmountColumn | undefined =>
+  ctx.format.amounts[ctx.kind].find(({ role }) => role === 'settlement');

@@ -1,0 +1,77 @@
+import type { Currency } from './currency.ts';
+import type { Discrepancy } from './discrepancy.ts';
+import { type RowRefusalCode, RowRefused } from './errors.ts';
+import type { Format, ReportKind, TypeRule } from './formats/format.ts';
+import { type Columns, printedName } from './header.ts';
+import { type AmountUnit, isAbsent } from './money.ts';
+import { parseTime } from './time.ts';
+
+/** What the cells of a row are read against: the report's header, what its name says, and the source's settings. */
+export type CellsContext = {
+  readonly kind: ReportKind;
+  readonly columns: Columns;
+  readonly format: Format;
+  readonly batchId: string | null;
+  readonly settlementCurrency: Currency | null;
+  readonly amountUnit: AmountUnit;
+};
+
+/** Throws RowRefused unless the row has a cell for every column, nothing beyond them, and text in all of them. */
+export function checkShape(cells: readonly string[], { width, names }: Columns): void {
+  if (cells.length < width) {
+    const column = names.slice(cells.length).find((name) => name !== '') ?? null;
+    throw new RowRefused('too_few_cells', column, null);
+  }
+  for (let index = width; index < cells.length; index += 1) {
+    if (cells[index]!.trim() !== '') throw new RowRefused('surplus_cell', null, asLine(cells));
+  }
+  const bad = cells.findIndex((cell) => cell.includes('\0'));
+  if (bad >= 0) throw new RowRefused('nul_in_cell', names[bad] || null, cells[bad]!.trim());
+}
+
+/** The trimmed text of a cell; null when it is absent, or the report has no such column. */
+export function textOf(cells: readonly string[], columns: Columns, column: string): string | null {
+  const index = columns.at[column];
+  if (index === undefined) return null;
+  const text = cells[index]!.trim();
+  return isAbsent(text) ? null : text;
+}
+
+/** What the cell holds, word for word but trimmed, for a refusal that names it. */
+export function refusal(code: RowRefusalCode, cells: readonly string[], columns: Columns, column: string): RowRefused {
+  const index = columns.at[column];
+  return new RowRefused(code, printedName(columns, column), index === undefined ? null : cells[index]!.trim());
+}
+
+export function timeOf(cells: readonly string[], columns: Columns, column: string): bigint | null {
+  const text = textOf(cells, columns, column);
+  return text === null ? null : parseTime(text, printedName(columns, column));
+}
+
+/** What a type is known for; null for a type that the format does not know. */
+export const ruleOf = (format: Format, type: string): TypeRule | null =>
+  Object.hasOwn(format.types, type) ? format.types[type]! : null;
+
+type Named = Pick<Discrepancy, 'type' | 'requestId' | 'transactionId'>;
+
+/** Which row a refusal is about, as far as it can be told. */
+export const NOBODY: Named = { type: null, requestId: null, transactionId: null };
+
+export function refusedRow(line: number, refused: RowRefused, named: Named): Discrepancy {
+  return {
+    kind: 'refused_row',
+    line,
+    ...named,
+    field: refused.column,
+    reported: refused.text,
+    recorded: null,
+    difference: null,
+    currency: null,
+    message: refused.message,
+    stake: null,
+  };
+}
+
+/** The row as CSV writes it: what a reader of the file looks for. */
+const asLine = (cells: readonly string[]): string =>
+  cells.map((cell) => (/[",\r\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell)).join(',');

@@ -1,0 +1,61 @@
+import type { Discrepancy } from './discrepancy.ts';
+import { RowRefused } from './errors.ts';
+import { printedName } from './header.ts';
+import { parseCount } from './money.ts';
+import { amountsOf, checkAgainstName, settledOf } from './read-amounts.ts';
+import { type CellsContext, checkShape, NOBODY, refusedRow, ruleOf, textOf, timeOf } from './read-cells.ts';
+
+type SummaryContext = CellsContext & { readonly kind: 'settlementSummary' };
+
+/** One row of a settlement summary. A `TOTAL` row may stand anywhere, and is never added to the others. */
+export type ReadSummaryRow = {
+  readonly line: number;
+  /** Null where the summary has no types: the row then is a part of the total. */
+  readonly type: string | null;
+  readonly countRows: bigint | null;
+  /** A DEFAULT row's fee where that is all it has. */
+  readonly settlementMinor: bigint | null;
+  /** The fee as printed, if it is in the settlement currency. */
+  readonly feeMinor: bigint | null;
+  readonly settledAtMicros: bigint | null;
+  readonly customerId: string | null;
+  readonly acquirer: string | null;
+};
+
+/** One row, or why it cannot be read. Cells may be untrimmed. */
+export function readSummaryRow(
+  cells: readonly string[],
+  line: number,
+  ctx: SummaryContext,
+): { readonly row: ReadSummaryRow } | { readonly refused: Discrepancy } {
+  let named = NOBODY;
+  try {
+    checkShape(cells, ctx.columns);
+    const type = textOf(cells, ctx.columns, 'summaryType');
+    named = { ...NOBODY, type };
+    const acquirer = textOf(cells, ctx.columns, 'acquirer');
+    const amounts = amountsOf(cells, ctx, acquirer);
+    checkAgainstName(cells, ctx);
+    const { settlementMinor, feeMinor } = settledOf(
+      cells,
+      ctx,
+      type === null ? null : ruleOf(ctx.format, type),
+      amounts,
+    );
+    const count = textOf(cells, ctx.columns, 'count');
+    const row = {
+      line,
+      type,
+      countRows: count === null ? null : parseCount(count, printedName(ctx.columns, 'count')),
+      settlementMinor,
+      feeMinor,
+      settledAtMicros: timeOf(cells, ctx.columns, 'settlementTime'),
+      customerId: textOf(cells, ctx.columns, 'customerId'),
+      acquirer,
+    };
+    return { row };
+  } catch (error) {
+    if (error instanceof RowRefused) return { refused: refusedRow(line, error, named) };
+    throw error;
+  }
+}

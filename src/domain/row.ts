@@ -1,0 +1,36 @@
+import type { Currency } from './currency.ts';
+
+/**
+ * How a row finds its record.
+ * - `own`: by its own request id.
+ * - `original`: by the payment it names (reversals, disputes, unknown types that only name an original).
+ * - `lost`: it needs a record and names nothing to find it by.
+ * - `none`: it needs no record (fees, reserves, corrections).
+ */
+export type MatchBy = 'own' | 'original' | 'lost' | 'none';
+
+/** What is kept of a readable row of a details report: all that is matched, summed and shown. Blank is null. */
+export type Row = {
+  readonly line: number;
+  readonly type: string;
+  readonly matchBy: MatchBy;
+  readonly requestId: string | null;
+  readonly transactionId: string | null;
+  readonly originalRequestId: string | null;
+  readonly originalTransactionId: string | null;
+  /** Transaction amount as printed, with its sign, in the smallest unit of `currency`. */
+  readonly amountMinor: bigint | null;
+  readonly currency: Currency | null;
+  /** Settlement amount in the smallest unit of the settlement currency; a DEFAULT row's fee where that is all it has. */
+  readonly settlementMinor: bigint | null;
+  /** `feeAmountValue` as printed, if it is in the settlement currency. */
+  readonly feeMinor: bigint | null;
+  /** When the payment was made, in microseconds since 1970. */
+  readonly paidAtMicros: bigint | null;
+  /** When the provider settled it, in microseconds since 1970. */
+  readonly settledAtMicros: bigint | null;
+  /** `installmentsNum` > 1: its key may settle in several rows. */
+  readonly inInstalments: boolean;
+  readonly customerId: string | null;
+  readonly acquirer: string | null;
+};

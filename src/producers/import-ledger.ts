@@ -1,0 +1,140 @@
+import { readFileBlocks } from '../adapters/archive.ts';
+import { CopyWriter } from '../adapters/copy-binary.ts';
+import { cellText, RowReader } from '../adapters/csv.ts';
+import { copyIn, type Database, type Db, inTransaction, onOneConnection } from '../adapters/postgres.ts';
+import { RowRefused, UsageError } from '../domain/errors.ts';
+import { hash, hashBytes } from '../domain/key.ts';
+import { type ReadRecord, type RecordColumns, readLedgerHeader, readRecord } from '../domain/read-record.ts';
+import { merchantNamed } from './find-reports.sql.ts';
+import * as query from './import-ledger.sql.ts';
+
+export type Imported = {
+  readonly records: number;
+  readonly inserted: number;
+  readonly changed: number;
+  readonly refused: number;
+};
+
+/**
+ * Loads the merchant's records from a CSV file, in one transaction: what can be read is in the book at the end, what cannot is
+ * told by line, column and reason. The same file again changes nothing; a key with other content replaces the older one.
+ * @throws UsageError when the file cannot serve at all.
+ */
+export async function importLedger(
+  database: Database,
+  path: string,
+  merchantId: string | null,
+  onRefused: (line: number, reason: string) => void,
+): Promise<Imported> {
+  return onOneConnection(database, (db, client) =>
+    inTransaction(db, async () => {
+      await query.lockLedger(db);
+      await query.makeStagingTable(db);
+      const file = new LedgerFile(path, onRefused);
+      await copyIn(client, query.COPY_STAGED, file.records());
+      for (const id of await query.stagedMerchants(db)) await assignMerchant(db, id, merchantId);
+      for (const line of await query.dropUnassigned(db))
+        file.refuse(line, new RowRefused('unclear_merchant', 'merchantId', ''));
+      for (const line of await query.dropContradictions(db)) {
+        file.refuse(line, new RowRefused('contradicting_record', 'requestId', null));
+      }
+      const merged = await query.mergeStaged(db);
+      return { records: file.read, ...merged, refused: file.refused };
+    }),
+  );
+}
+
+/** A record that names no merchant belongs to the one that was given, or to the only one there is. */
+async function assignMerchant(db: Db, id: string | null, given: string | null): Promise<void> {
+  try {
+    await query.assignMerchant(db, id, await merchantNamed(db, id ?? given));
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+  }
+}
+
+class LedgerFile {
+  read = 0;
+  refused = 0;
+  readonly #path: string;
+  readonly #onRefused: (line: number, reason: string) => void;
+
+  constructor(path: string, onRefused: (line: number, reason: string) => void) {
+    this.#path = path;
+    this.#onRefused = onRefused;
+  }
+
+  refuse(line: number, refused: RowRefused): void {
+    this.refused += 1;
+    this.#onRefused(line, refused.message);
+  }
+
+  /** The file's records in COPY format, a block at a time. */
+  async *records(): AsyncGenerator<Buffer> {
+    const reader = new RowReader();
+    const writer = new CopyWriter();
+    let columns: RecordColumns | null = null;
+    const takeRows = () => {
+      while (reader.next()) {
+        const cells = Array.from({ length: reader.cells }, (_, cell) => cellText(reader, cell, 'utf8'));
+        if (!columns) columns = this.#header(cells);
+        else this.#take(cells, reader, columns, writer);
+      }
+    };
+    try {
+      for await (const block of readFileBlocks(this.#path)) {
+        reader.push(block);
+        takeRows();
+        yield writer.take();
+      }
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === undefined) throw error;
+      throw new UsageError(`${this.#path} cannot be read: ${(error as Error).message}.`);
+    }
+    reader.end();
+    takeRows();
+    if (!columns) throw new UsageError(`${this.#path} is empty: a ledger file begins with a header of column names.`);
+    yield writer.finish();
+  }
+
+  #header(cells: string[]): RecordColumns {
+    const { columns, problems } = readLedgerHeader(cells);
+    if (problems.length > 0) {
+      throw new UsageError(
+        `${this.#path}, line 1: ${problems.join('; ')}. Needed are requestId, type, amount or amountMinor, currency, status and occurredAt.`,
+      );
+    }
+    return columns;
+  }
+
+  #take(cells: string[], reader: RowReader, columns: RecordColumns, writer: CopyWriter): void {
+    this.read += 1;
+    const { line } = reader;
+    try {
+      if (reader.status !== 'ok')
+        throw new RowRefused(reader.status === 'bad_quotes' ? 'bad_quoting' : 'row_too_long', null, null);
+      this.#write(writer, line, readRecord(cells, columns));
+    } catch (error) {
+      if (!(error instanceof RowRefused)) throw error;
+      this.refuse(line, error);
+    }
+  }
+
+  #write(writer: CopyWriter, line: number, record: ReadRecord): void {
+    const key = Buffer.from(record.requestId);
+    hashBytes(key, 0, key.length);
+    writer.beginRow(12);
+    writer.int4(line);
+    writer.text(record.merchantId);
+    writer.text(record.type);
+    writer.text(record.requestId);
+    writer.int8(record.amountMinor);
+    writer.text(record.currency);
+    writer.text(record.status);
+    writer.time(record.occurredAtMicros);
+    writer.text(record.originalRequestId);
+    writer.text(record.orderId);
+    writer.text(record.source);
+    writer.int8Halves(hash.high, hash.low);
+  }
+}

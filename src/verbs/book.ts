@@ -1,0 +1,61 @@
+import { mkdir, mkdtemp } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { EmbeddedPostgresFailed, openEmbeddedPostgres } from '../adapters/embedded-postgres.ts';
+import { type Database, migrate, openDatabase, withoutPassword } from '../adapters/postgres.ts';
+import { type JobQueue, openQueue } from '../adapters/queue.ts';
+import type { Config } from '../config.ts';
+import { Unreachable } from '../domain/errors.ts';
+
+/** The book of this call: where it is, and what goes away with it. */
+export type Book = {
+  readonly database: Database;
+  readonly archiveDir: string;
+  /** For people: which database and queue are used. */
+  readonly description: string;
+  close(): Promise<void>;
+};
+
+export const DEFAULT_DATA_DIR = 'settlestream-data';
+
+/**
+ * Opens the book: the database that was named, else one of our own in the data folder, else, for verbs that may, a temporary
+ * one that is thrown away at the end.
+ */
+export async function openBook(config: Config, { mayBeTemporary }: { mayBeTemporary: boolean }): Promise<Book> {
+  const isTemporary = mayBeTemporary && !config.databaseUrl && !config.dataDir;
+  const dataDir = isTemporary
+    ? await mkdtemp(join(tmpdir(), 'settlestream-book-'))
+    : resolve(config.dataDir ?? DEFAULT_DATA_DIR);
+  const own = config.databaseUrl ? null : await openOwn(dataDir, isTemporary);
+  const url = own?.url ?? config.databaseUrl!;
+  const archiveDir = join(dataDir, 'archive');
+  await mkdir(archiveDir, { recursive: true });
+  const database = await openDatabase(url, 6);
+  const where = own ? `its own Postgres in ${dataDir}${isTemporary ? ' (temporary)' : ''}` : withoutPassword(url);
+  const queue = config.redisUrl ? `Redis at ${withoutPassword(config.redisUrl)}` : 'in the same Postgres';
+  return {
+    database,
+    archiveDir,
+    description: `book: ${where} · queue: ${queue}`,
+    async close() {
+      await database.close();
+      await own?.close();
+    },
+  };
+}
+
+async function openOwn(dataDir: string, isTemporary: boolean) {
+  try {
+    return await openEmbeddedPostgres({ dataDir, throwaway: isTemporary });
+  } catch (error) {
+    if (error instanceof EmbeddedPostgresFailed) throw new Unreachable(error.message);
+    throw error;
+  }
+}
+
+/** The queue of a book, ready to use. */
+export const openQueueOf = (config: Config, { database }: Book): Promise<JobQueue> =>
+  openQueue({ databaseUrl: database.url, ...(config.redisUrl ? { redisUrl: config.redisUrl } : {}) });
+
+export { migrate };

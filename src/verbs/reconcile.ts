@@ -1,0 +1,200 @@
+import { lstat } from 'node:fs/promises';
+import { basename, resolve } from 'node:path';
+import { sql } from 'kysely';
+import { openLog } from '../adapters/log.ts';
+import type { Db } from '../adapters/postgres.ts';
+import type { JobQueue } from '../adapters/queue.ts';
+import type { Config } from '../config.ts';
+import { REPORT_REFUSALS, UsageError } from '../domain/errors.ts';
+import { type Enqueue, JOBS } from '../jobs.ts';
+import { findReports, type Source } from '../producers/find-reports.ts';
+import { hasRecords } from '../producers/import-ledger.sql.ts';
+import { importLedger } from '../producers/import-ledger.ts';
+import { sweep } from '../producers/sweep.ts';
+import { answer } from '../views/answer.ts';
+import { printSummary } from '../views/tables.ts';
+import { startParsers } from '../workers/pool.ts';
+import { work } from '../workers/work.ts';
+import { type Book, migrate, openBook, openQueueOf } from './book.ts';
+import { startProgress } from './progress.ts';
+
+export type ReconcileRequest = {
+  readonly paths: readonly string[];
+  readonly ledger: string | null;
+  readonly json: boolean;
+};
+
+const POLL_MS = 40;
+const SWEEP_MS = 2_000;
+
+/**
+ * One shot over files and folders: the producer, the queue and the workers of the standing service, until nothing is left to do.
+ * Returns the exit code.
+ */
+export async function reconcilePaths(config: Config, request: ReconcileRequest): Promise<number> {
+  const paths = await Promise.all(request.paths.map(existing));
+  const log = openLog();
+  let queue: JobQueue | undefined;
+  const parsers = startParsers(config.processes, (name, payload, delayMs) => {
+    enqueueNamed(queue!, name, payload as object, delayMs).catch((error: Error) =>
+      log.warn({ job: name, error: error.message }, 'could not enqueue'),
+    );
+  });
+  let book: Book | undefined;
+  try {
+    book = await openBook(config, { mayBeTemporary: true });
+    const { database } = book;
+    process.stderr.write(`settlestream: ${book.description}\n`);
+    await migrate(database);
+    parsers.open({ databaseUrl: database.url, archiveDir: book.archiveDir, chunkBytes: config.chunkBytes });
+    queue = await openQueueOf(config, book);
+
+    // Nothing starts before the records are in: what is found is recorded first, and asked for at the end.
+    const asked: Parameters<Enqueue>[] = [];
+    const later: Enqueue = async (...job) => void asked.push(job as Parameters<Enqueue>);
+    const found = await findAll(config, book, paths, later);
+    const refusedRecords = await importRecords(config, book, request.ledger, found.batchNos);
+    for (const job of asked) await queue.enqueue(...job);
+    await sweep({ database, enqueue: queue.enqueue });
+    work({ database, queue, parsers, processes: config.processes, log });
+    await untilDone({ database, queue }, found);
+
+    const summary = request.json ? await printJson(book, found) : await printSummary(database, found, process.stdout);
+    return found.refusedFiles > 0 || refusedRecords > 0 || summary.isIncomplete ? 3 : summary.discrepancies > 0 ? 1 : 0;
+  } finally {
+    await queue?.close(5_000).catch(() => {});
+    parsers.close();
+    await book?.close();
+  }
+}
+
+/** Puts a job on the queue for a parser, which cannot reach it. */
+const enqueueNamed = (queue: JobQueue, name: string, payload: object, delayMs: number): Promise<void> =>
+  queue.enqueue(JOBS.find((job) => job.name === name)!, payload, { delayMs });
+
+async function existing(path: string): Promise<string> {
+  await lstat(path).catch((error: NodeJS.ErrnoException) => {
+    const why = error.code === 'ENOENT' ? 'is not there' : `cannot be read (${error.message})`;
+    throw new UsageError(`${path} ${why}: give a folder with reports, or report files.`);
+  });
+  return resolve(path);
+}
+
+export type FoundReports = {
+  readonly deliveryNos: readonly number[];
+  readonly batchNos: readonly number[];
+  /** Files that were named themselves and are no reports. */
+  readonly refusedFiles: number;
+};
+
+async function findAll(config: Config, book: Book, paths: readonly string[], enqueue: Enqueue): Promise<FoundReports> {
+  const deliveryNos: number[] = [];
+  let refusedFiles = 0;
+  for (const path of paths) {
+    const source: Source = {
+      name: 'files',
+      folder: path,
+      merchantId: config.merchant ?? null,
+      format: config.format,
+      amountUnit: config.amountUnit,
+      toleranceMinor: config.tolerance,
+      timeZone: config.timeZone,
+    };
+    const found = await findReports({ database: book.database, enqueue }, source, () => true);
+    deliveryNos.push(...found.deliveryNos);
+    for (const file of found.notReports) {
+      if (file.isNamed) refusedFiles += 1;
+      process.stderr.write(
+        `${file.isNamed ? 'refused' : 'skipped'}: ${file.file}: ${REPORT_REFUSALS.unknown_format}\n`,
+      );
+    }
+  }
+  const batches = await sql<{ no: number }>`
+    select distinct r.batch_no as no from delivery d join report r on r.no = d.report_no where d.no = any(${deliveryNos}::int[])`.execute(
+    book.database.db,
+  );
+  return { deliveryNos, batchNos: batches.rows.map((row) => row.no), refusedFiles };
+}
+
+/** Returns how many records were refused. Where records changed, all that this call looks at is reconciled anew. */
+async function importRecords(
+  config: Config,
+  { database }: Book,
+  ledger: string | null,
+  batchNos: readonly number[],
+): Promise<number> {
+  let refused = 0;
+  if (ledger !== null) {
+    const imported = await importLedger(database, ledger, config.merchant ?? null, (line, reason) => {
+      process.stderr.write(`refused: ${basename(ledger)}, line ${line}, ${reason}\n`);
+    });
+    refused = imported.refused;
+    if (imported.inserted + imported.changed > 0) {
+      await sql`update batch set wanted = wanted + 1 where no = any(${[...batchNos]}::int[]) and current_run is not null`.execute(
+        database.db,
+      );
+    }
+  }
+  if (!(await hasRecords(database.db))) {
+    throw new UsageError(
+      'there are no records to compare with: give a file of them (--ledger FILE), or import one first (settlestream ledger import FILE).',
+    );
+  }
+  return refused;
+}
+
+/** Waits until every delivery of this call has come to its end and every batch that wants a run has one. */
+async function untilDone(
+  { database, queue }: { database: Book['database']; queue: JobQueue },
+  found: FoundReports,
+): Promise<void> {
+  const progress = startProgress();
+  let sweptAt = Date.now();
+  try {
+    while (await isBusy(database.db, found)) {
+      await progress.show(database.db, found.deliveryNos);
+      if (Date.now() - sweptAt > SWEEP_MS) {
+        await sweep({ database, enqueue: queue.enqueue });
+        sweptAt = Date.now();
+      }
+      await new Promise((wake) => setTimeout(wake, POLL_MS));
+    }
+  } finally {
+    progress.stop();
+  }
+}
+
+async function isBusy(db: Db, { deliveryNos }: FoundReports): Promise<boolean> {
+  const busy = await sql`
+    select from delivery where no = any(${[...deliveryNos]}::int[]) and state in ('found', 'reading') and parked_reason is null
+    union all
+    select from batch b where b.done < b.wanted and b.parked_reason is null and not exists (
+      select from delivery d join report r on r.no = d.report_no
+       where r.batch_no = b.no and d.state in ('found', 'reading') and d.parked_reason is null)
+    limit 1`.execute(db);
+  return busy.rows.length > 0;
+}
+
+async function printJson(
+  { database }: Book,
+  found: FoundReports,
+): Promise<{ discrepancies: number; isIncomplete: boolean }> {
+  for await (const text of answer(database, found.deliveryNos, found.batchNos)) {
+    if (!process.stdout.write(text)) await new Promise((resolve) => process.stdout.once('drain', resolve));
+  }
+  return outcomeOf(database.db, found);
+}
+
+/** What decides the exit code. */
+export async function outcomeOf(
+  db: Db,
+  found: FoundReports,
+): Promise<{ discrepancies: number; isIncomplete: boolean }> {
+  const outcome = await sql<{ discrepancies: number; isIncomplete: boolean }>`
+    select (select count(*)::int from discrepancy where closed_run is null and batch_no = any(${[...found.batchNos]}::int[])) as discrepancies,
+           exists (select from delivery where no = any(${[...found.deliveryNos]}::int[]) and state not in ('closed', 'duplicate'))
+             or exists (select from batch where no = any(${[...found.batchNos]}::int[]) and parked_reason is not null) as "isIncomplete"`.execute(
+    db,
+  );
+  return outcome.rows[0]!;
+}

@@ -1,0 +1,126 @@
+import { sql } from 'kysely';
+import type { Db } from '../adapters/postgres.ts';
+import type { RunFacts } from '../workers/reconcile.ts';
+
+export type ReportView = {
+  file: string;
+  kind: string;
+  state: 'closed' | 'waiting' | 'refused' | 'duplicate';
+  revision: number;
+  rows: number;
+  refusedRows: number;
+  errorCode: string | null;
+  errorMessage: string | null;
+};
+
+/** What became of these deliveries. One that was given up counts as refused: no row of it is used. */
+export async function reportsOf(db: Db, deliveryNos: readonly number[]): Promise<ReportView[]> {
+  const found = await sql<ReportView>`
+    select d.file, r.kind,
+           case when d.state in ('closed', 'waiting', 'duplicate') then d.state else 'refused' end as state,
+           coalesce(d.revision, r.revision + 1) as revision,
+           case when d.state = 'closed' then coalesce((l.facts->>'rows')::int, 0) else 0 end as rows,
+           case when d.state = 'closed' then coalesce((l.facts->>'refusedRows')::int, 0) else 0 end as "refusedRows",
+           coalesce(d.error_code, case when d.parked_reason is not null then 'unreadable' end) as "errorCode",
+           coalesce(d.error_message, d.parked_reason) as "errorMessage"
+      from delivery d join report r on r.no = d.report_no
+      left join load l on l.delivery_no = d.no and l.state = 'closed'
+     where d.no = any(${[...deliveryNos]}::int[])
+     order by d.file collate "C", d.no`.execute(db);
+  return found.rows;
+}
+
+export type BatchView = {
+  no: number;
+  merchantId: string;
+  batchId: string | null;
+  currency: string | null;
+  day: string | null;
+  settlementDate: string | null;
+  acquirer: string | null;
+  facts: RunFacts;
+  run: number;
+  rules: string;
+  digest: string;
+  open: number;
+  /** Rows that need a record and have something told of them. */
+  toldRows: number;
+  publishedAt: Date;
+};
+
+export type BatchFilter = {
+  readonly batchNos?: readonly number[];
+  readonly merchant?: string | undefined;
+  readonly from?: string | undefined;
+  readonly to?: string | undefined;
+};
+
+/** Batches and days that have a current run, by date and id. */
+export async function batchesOf(db: Db, filter: BatchFilter): Promise<BatchView[]> {
+  const found = await sql<BatchView>`
+    select b.no, m.id as "merchantId", b.batch_id as "batchId", b.currency, b.day::text, b.settlement_date::text as "settlementDate",
+           b.acquirer, r.facts, r.no as run, r.rules, r.digest, r.published_at as "publishedAt",
+           (select count(*)::int from discrepancy d where d.batch_no = b.no and d.closed_run is null) as open,
+           (select count(*)::int from (select distinct d.load_no, d.line from discrepancy d
+              where d.batch_no = b.no and d.closed_run is null and d.of_matchable) t) as "toldRows"
+      from batch b join merchant m on m.no = b.merchant_no join run r on r.no = b.current_run
+     where ${filter.batchNos ? sql`b.no = any(${[...filter.batchNos]}::int[])` : sql`true`}
+       and ${filter.merchant === undefined ? sql`true` : sql`m.id = ${filter.merchant}`}
+       and ${filter.from === undefined ? sql`true` : sql`coalesce(b.settlement_date, b.day) >= ${filter.from}::date`}
+       and ${filter.to === undefined ? sql`true` : sql`coalesce(b.settlement_date, b.day) <= ${filter.to}::date`}
+     order by coalesce(b.settlement_date, b.day) nulls first, b.batch_id nulls first, m.id, b.currency`.execute(db);
+  return found.rows;
+}
+
+export type DiscrepancyView = {
+  kind: string;
+  merchantId: string;
+  settlementBatchId: string | null;
+  transactionDate: string | null;
+  file: string | null;
+  line: number | null;
+  type: string | null;
+  requestId: string | null;
+  transactionId: string | null;
+  field: string | null;
+  reported: string | null;
+  recorded: string | null;
+  difference: string | null;
+  currency: string | null;
+  message: string;
+};
+
+export type DiscrepancyFilter = BatchFilter & { readonly kind?: string | undefined };
+
+const whereOpen = (filter: DiscrepancyFilter) => sql`
+  d.closed_run is null
+  and ${filter.batchNos ? sql`d.batch_no = any(${[...filter.batchNos]}::int[])` : sql`true`}
+  and ${filter.merchant === undefined ? sql`true` : sql`m.id = ${filter.merchant}`}
+  and ${filter.kind === undefined ? sql`true` : sql`d.kind = ${filter.kind}`}
+  and ${filter.from === undefined ? sql`true` : sql`coalesce(b.settlement_date, b.day) >= ${filter.from}::date`}
+  and ${filter.to === undefined ? sql`true` : sql`coalesce(b.settlement_date, b.day) <= ${filter.to}::date`}`;
+
+/** Open discrepancies in the promised order: by code point, nulls first. */
+export const openDiscrepancies = (filter: DiscrepancyFilter) => sql`
+  select d.kind, m.id as "merchantId", b.batch_id as "settlementBatchId", case when b.batch_id is null then b.day::text end as "transactionDate",
+         y.file, d.line, d.type, d.request_id as "requestId", d.transaction_id as "transactionId", d.field, d.reported, d.recorded,
+         d.difference, d.currency, d.message
+    from discrepancy d join batch b on b.no = d.batch_no join merchant m on m.no = b.merchant_no
+    left join load l on l.no = d.load_no left join delivery y on y.no = l.delivery_no
+   where ${whereOpen(filter)}
+   order by coalesce(b.batch_id, b.day::text) collate "C" nulls first, y.file nulls first, d.line nulls first, d.kind, d.field nulls first,
+            d.type nulls first, d.request_id nulls first, d.transaction_id nulls first, m.id, d.currency nulls first,
+            d.reported nulls first, d.recorded nulls first`;
+
+export type KindTotal = { kind: string; currency: string | null; count: number; hasStake: boolean; stakeMinor: string };
+
+/** How many of each kind and currency, and how much money they are about. */
+export async function totalsOf(db: Db, filter: DiscrepancyFilter): Promise<KindTotal[]> {
+  const found = await sql<KindTotal>`
+    select d.kind, coalesce(d.stake_currency, d.currency) as currency, count(*)::int as count,
+           coalesce(sum(d.stake_minor), 0)::text as "stakeMinor"
+      from discrepancy d join batch b on b.no = d.batch_no join merchant m on m.no = b.merchant_no
+     where ${whereOpen(filter)}
+     group by 1, 2 order by 1, 2 nulls first`.execute(db);
+  return found.rows;
+}

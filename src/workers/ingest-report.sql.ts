@@ -1,0 +1,252 @@
+import { sql } from 'kysely';
+import type { Db } from '../adapters/postgres.ts';
+import type { Facts } from '../domain/facts.ts';
+import type { ReportKind } from '../domain/formats/format.ts';
+
+/** What a report is read under. Kept with the load, so that a chunk is read the same way whenever and wherever it is. */
+export type Rules = {
+  readonly format: string;
+  readonly amountUnit: 'major' | 'minor';
+  readonly tolerance: string;
+  readonly timeZone: string;
+};
+
+export type Delivery = {
+  no: number;
+  epoch: number;
+  reportNo: number;
+  batchNo: number;
+  kind: ReportKind;
+  name: string;
+  path: string;
+  sizeBytes: bigint;
+  modifiedAtMicros: bigint;
+  rules: Rules;
+};
+
+/**
+ * Takes a delivered file: older attempts at it lose it, and their loads are abandoned. Null: there is nothing to do, or an
+ * earlier content of the same report is still being read, whose end asks for this one.
+ */
+export async function takeDelivery(db: Db, deliveryNo: number): Promise<Delivery | null> {
+  const taken = await sql<Delivery>`
+    update delivery d set epoch = epoch + 1, state = 'reading'
+      from report r
+     where d.no = ${deliveryNo} and r.no = d.report_no and d.state in ('found', 'reading') and d.parked_reason is null
+       and not exists (select from delivery e where e.report_no = d.report_no and e.no < d.no and e.state in ('found', 'reading'))
+       and not exists (select from load l where l.delivery_no = d.no and l.state in ('reading', 'loaded') and l.chunks is not null)
+    returning d.no, d.epoch, d.report_no as "reportNo", r.batch_no as "batchNo", r.kind, r.name, d.path, d.size_bytes as "sizeBytes",
+              (extract(epoch from d.modified_at) * 1000000)::bigint as "modifiedAtMicros", d.rules`.execute(db);
+  const delivery = taken.rows[0];
+  if (!delivery) return null;
+  await sql`update load set state = 'abandoned' where delivery_no = ${deliveryNo} and state = 'reading'`.execute(db);
+  return delivery;
+}
+
+/** The newest content of a report that was read to its end. */
+export async function newestRevision(db: Db, reportNo: number) {
+  const found = await sql<{ revision: number; sha256: string; sizeBytes: bigint }>`
+    select r.revision, l.sha256, l.size_bytes as "sizeBytes" from report r join load l on l.no = r.load_no where r.no = ${reportNo}`.execute(
+    db,
+  );
+  return found.rows[0] ?? null;
+}
+
+export async function createLoad(
+  db: Db,
+  load: {
+    deliveryNo: number;
+    epoch: number;
+    reportNo: number;
+    isLarge: boolean;
+    rules: Rules;
+    header: readonly string[];
+    archivePath: string;
+    sizeBytes: bigint;
+  },
+): Promise<{ loadNo: number; slot: number } | null> {
+  const next = await sql<{ no: number; month: number }>`
+    select nextval(pg_get_serial_sequence('load', 'no'))::int as no, to_char(now(), 'YYYYMM')::int as month`.execute(
+    db,
+  );
+  const { no, month } = next.rows[0]!;
+  const slot = load.isLarge ? no : -month;
+  const inserted = await sql`
+    insert into load (no, delivery_no, report_no, slot, rules, header, archive_path, size_bytes) overriding system value
+    select ${no}, ${load.deliveryNo}, ${load.reportNo}, ${slot}, ${JSON.stringify(load.rules)}::jsonb, ${[...load.header]}::text[],
+           ${load.archivePath}, ${load.sizeBytes}
+      from delivery where no = ${load.deliveryNo} and epoch = ${load.epoch} and state = 'reading' for share`.execute(
+    db,
+  );
+  return inserted.numAffectedRows === 1n ? { loadNo: no, slot } : null;
+}
+
+/** The table that a load's rows go to: one of its own for a large load, which costs a fifth of a shared, indexed one. */
+export const tableOf = (slot: number): string => (slot > 0 ? `report_row_${slot}` : `report_row_m${-slot}`);
+
+/**
+ * Makes the table of a slot. A load's own stands alone until it is closed, so that loading it disturbs nobody; a month's is
+ * indexed and part of all rows from the start.
+ */
+export async function createRowTable(db: Db, slot: number): Promise<void> {
+  const table = tableOf(slot);
+  if (slot < 0) await sql`select pg_advisory_xact_lock(7355610)`.execute(db);
+  const known = await sql<{ name: string | null }>`select to_regclass(${table})::text as name`.execute(db);
+  if (known.rows[0]!.name !== null) return;
+  await sql`create table ${sql.ref(table)} (like report_row including defaults, check (slot = ${sql.raw(String(slot))}))`.execute(
+    db,
+  );
+  await sql`alter table ${sql.ref(table)} alter column slot set default ${sql.raw(String(slot))}`.execute(db);
+  if (slot > 0) return;
+  await indexRowTable(db, slot);
+  await attachRowTable(db, slot);
+}
+
+/** Makes the table part of all rows. Readers go on meanwhile: nothing is checked again, and no other partition is locked. */
+export async function attachRowTable(db: Db, slot: number): Promise<void> {
+  const attached = await sql`select from pg_inherits where inhrelid = ${tableOf(slot)}::regclass`.execute(db);
+  if (attached.rows.length > 0) return;
+  await sql`alter table report_row attach partition ${sql.ref(tableOf(slot))} for values in (${sql.raw(String(slot))})`.execute(
+    db,
+  );
+}
+
+/** By key; by the original that refunds name. Built after loading: kept up during it they would cost four times as much. */
+export async function indexRowTable(db: Db, slot: number): Promise<void> {
+  const table = tableOf(slot);
+  await sql`create index if not exists ${sql.ref(`${table}_key`)} on ${sql.ref(table)} (key_hash)`.execute(db);
+  await sql`analyze ${sql.ref(table)}`.execute(db);
+}
+
+/** Records a chunk. False: another attempt has taken the file over. */
+export async function insertChunk(
+  db: Db,
+  deliveryNo: number,
+  epoch: number,
+  chunk: {
+    loadNo: number;
+    no: number;
+    offset: number;
+    lengthBytes: number;
+    firstLine: number;
+    crc32: number;
+    encoding: string;
+  },
+): Promise<boolean> {
+  const inserted = await sql`
+    insert into chunk (load_no, no, offset_bytes, length_bytes, first_line, crc32, encoding)
+    select ${chunk.loadNo}, ${chunk.no}, ${chunk.offset}, ${chunk.lengthBytes}, ${chunk.firstLine}, ${chunk.crc32}, ${chunk.encoding}
+      from delivery where no = ${deliveryNo} and epoch = ${epoch} and state = 'reading' for share`.execute(db);
+  return inserted.numAffectedRows === 1n;
+}
+
+/** The file was read to its end: all chunks are known. False: another attempt has taken the file over. */
+export async function finishReading(
+  db: Db,
+  {
+    loadNo,
+    deliveryNo,
+    epoch,
+    chunks,
+    sha256,
+  }: { loadNo: number; deliveryNo: number; epoch: number; chunks: number; sha256: string },
+): Promise<boolean> {
+  const finished = await sql`
+    update load set chunks = ${chunks}, sha256 = ${sha256} where no = ${loadNo} and state = 'reading'
+       and exists (select from delivery where no = ${deliveryNo} and epoch = ${epoch} and state = 'reading')`.execute(
+    db,
+  );
+  return finished.numAffectedRows === 1n;
+}
+
+/** True for exactly one caller: all chunks are known and loaded. The load's row is locked, so the last two see each other. */
+export async function markLoaded(db: Db, loadNo: number): Promise<boolean> {
+  await sql`select from load where no = ${loadNo} for update`.execute(db);
+  const marked = await sql`
+    update load set state = 'loaded' where no = ${loadNo} and state = 'reading'
+       and chunks = (select count(*) from chunk where load_no = ${loadNo} and state = 'loaded')`.execute(db);
+  return marked.numAffectedRows === 1n;
+}
+
+export type ClosingLoad = {
+  no: number;
+  state: string;
+  slot: number;
+  kind: ReportKind;
+  reportNo: number;
+  batchNo: number;
+  deliveryNo: number;
+  epoch: number;
+  chunks: { no: number; facts: Facts }[];
+};
+
+export async function loadToClose(db: Db, loadNo: number): Promise<ClosingLoad> {
+  const found = await sql<ClosingLoad>`
+    select l.no, l.state, l.slot, r.kind, l.report_no as "reportNo", r.batch_no as "batchNo", l.delivery_no as "deliveryNo", d.epoch,
+           coalesce((select jsonb_agg(jsonb_build_object('no', c.no, 'facts', c.facts) order by c.no) from chunk c where c.load_no = l.no), '[]') as chunks
+      from load l join report r on r.no = l.report_no join delivery d on d.no = l.delivery_no where l.no = ${loadNo}`.execute(
+    db,
+  );
+  return found.rows[0]!;
+}
+
+/** Locks the batch: whoever closes the last two reports at the same moment, the second sees the first. */
+export const lockBatch = (db: Db, batchNo: number) =>
+  sql`select from batch where no = ${batchNo} for update`.execute(db);
+
+/** The load becomes the newest content of its report, and its batch wants a run. False: it was closed, or taken over. */
+export async function closeLoad(db: Db, load: ClosingLoad, facts: Facts): Promise<boolean> {
+  const closed = await sql<{ revision: number }>`
+    with closed as (
+      update load set state = 'closed', facts = ${JSON.stringify(facts)}::jsonb, closed_at = now()
+       where no = ${load.no} and state = 'loaded' returning no)
+    update report r set revision = revision + 1, load_no = ${load.no} where r.no = ${load.reportNo} and exists (select from closed)
+    returning revision`.execute(db);
+  const revision = closed.rows[0]?.revision;
+  if (revision === undefined) return false;
+  await sql`update delivery set state = 'closed', revision = ${revision}, next_attempt_at = null where no = ${load.deliveryNo}`.execute(
+    db,
+  );
+  await sql`update batch set wanted = wanted + 1 where no = ${load.batchNo}`.execute(db);
+  return true;
+}
+
+/** Ends a delivery that is not read: refused, waiting, a duplicate. Its load, if it has one, is abandoned. */
+export async function endDelivery(
+  db: Db,
+  delivery: { no: number; batchNo: number; epoch: number },
+  end: {
+    state: 'refused' | 'waiting' | 'duplicate';
+    code: string | null;
+    message: string | null;
+    revision: number | null;
+  },
+): Promise<boolean> {
+  const ended = await sql`
+    update delivery set state = ${end.state}, error_code = ${end.code}, error_message = ${end.message}, revision = ${end.revision},
+           next_attempt_at = null
+     where no = ${delivery.no} and epoch = ${delivery.epoch} and state = 'reading'`.execute(db);
+  if (ended.numAffectedRows === 0n) return false;
+  await sql`update load set state = 'abandoned' where delivery_no = ${delivery.no} and state in ('reading', 'loaded')`.execute(
+    db,
+  );
+  if (end.state !== 'duplicate')
+    await sql`update batch set wanted = wanted + 1 where no = ${delivery.batchNo}`.execute(db);
+  return true;
+}
+
+/** What the end of a delivery sets going: the next content of the same report, and the batch once nothing of it is under way. */
+export async function nextAfter(db: Db, batchNo: number) {
+  const deliveries = await sql<{ deliveryNo: number; attempt: number }>`
+    select distinct on (d.report_no) d.no as "deliveryNo", d.attempts as attempt
+      from delivery d join report r on r.no = d.report_no
+     where r.batch_no = ${batchNo} and d.state = 'found' and d.parked_reason is null
+       and exists (select from delivery e where e.report_no = d.report_no and e.no < d.no)
+     order by d.report_no, d.no`.execute(db);
+  const batches = await sql<{ batchNo: number; wanted: number; attempt: number }>`
+    select b.no as "batchNo", b.wanted, b.attempts as attempt from batch b
+     where b.no = ${batchNo} and b.done < b.wanted and b.parked_reason is null and not exists (
+       select from delivery d join report r on r.no = d.report_no
+        where r.batch_no = b.no and d.state in ('found', 'reading') and d.parked_reason is null)`.execute(db);
+  return { deliveries: deliveries.rows, batches: batches.rows };
+}

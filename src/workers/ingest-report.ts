@@ -1,0 +1,222 @@
+import { isAscii } from 'node:buffer';
+import { createHash } from 'node:crypto';
+import { stat } from 'node:fs/promises';
+import { type ArchivedFile, archiveFile, readFileBlocks } from '../adapters/archive.ts';
+import { BoundaryFinder, type Chunk, cellsOf } from '../adapters/csv.ts';
+import { EncodingDetector } from '../adapters/encoding.ts';
+import { tailHolds } from '../adapters/folder.ts';
+import { type Database, inTransaction, onOneConnection } from '../adapters/postgres.ts';
+import { ReportRefused } from '../domain/errors.ts';
+import { formatNamed } from '../domain/formats/all.ts';
+import { readHeader } from '../domain/header.ts';
+import { closeLoad as closeLoadJob, type Enqueue, type IngestReportJob, loadChunk as loadChunkJob } from '../jobs.ts';
+import { askNext, closeLoad } from './close-load.ts';
+import * as query from './ingest-report.sql.ts';
+import { loadChunk } from './load-chunk.ts';
+import { Fenced } from './take.ts';
+
+export type IngestContext = {
+  readonly database: Database;
+  readonly enqueue: Enqueue;
+  readonly archiveDir: string;
+  readonly chunkBytes: number;
+};
+
+/**
+ * Reads a delivered file once, from start to end: copies it to the archive, hashes it, and records and enqueues each chunk as
+ * its boundary is found. A file without its end is waiting, one that cannot be read is refused; neither leaves a row.
+ */
+export async function ingestReport(context: IngestContext, { deliveryNo }: IngestReportJob): Promise<void> {
+  const { db } = context.database;
+  const delivery = await query.takeDelivery(db, deliveryNo);
+  if (!delivery) return;
+  const end = await read(context, delivery).catch((error: unknown) => {
+    if (error instanceof ReportRefused) {
+      const state = error.code === 'no_end' ? ('waiting' as const) : ('refused' as const);
+      return { state, code: error.code, message: error.message, revision: null };
+    }
+    if (error instanceof Fenced) return null;
+    throw error;
+  });
+  if (!end) return;
+  await onOneConnection(context.database, (db) =>
+    inTransaction(db, async () => {
+      await query.lockBatch(db, delivery.batchNo);
+      await query.endDelivery(db, delivery, end);
+    }),
+  );
+  await askNext(context, delivery.batchNo);
+}
+
+type End = Parameters<typeof query.endDelivery>[2];
+
+/** Reads the file into a load. Returns how it ends where it brings nothing new; null where the load goes on by itself. */
+async function read(context: IngestContext, delivery: query.Delivery): Promise<End | null> {
+  await checkUnchanged(delivery);
+  const duplicate = await findDuplicate(context, delivery);
+  if (duplicate) return duplicate;
+  const format = formatNamed(delivery.rules.format);
+  if (!(await tailHolds(delivery.path, Number(delivery.sizeBytes), format.endMarker))) await checkEnd(delivery);
+
+  const archive = await archiveFile(context.archiveDir, archiveName(delivery));
+  try {
+    const load = await readChunks(context, delivery, archive);
+    await checkUnchanged(delivery);
+    const state = {
+      loadNo: load.loadNo,
+      deliveryNo: delivery.no,
+      epoch: delivery.epoch,
+      chunks: load.chunks,
+      sha256: load.sha256,
+    };
+    if (!(await query.finishReading(context.database.db, state))) throw new Fenced();
+    await finishLoad(context, load);
+    return null;
+  } catch (error) {
+    await archive.discard().catch(() => {});
+    throw error;
+  }
+}
+
+/** Where several chunks are loaded elsewhere, whoever is last closes the load: perhaps it is us. One chunk is loaded here. */
+async function finishLoad(context: IngestContext, { loadNo, chunks, isLarge }: ReadLoad): Promise<void> {
+  if (!isLarge && chunks === 1) {
+    await loadChunk(context, { loadNo, chunk: 0, attempt: 0 });
+    return;
+  }
+  const isLast = await onOneConnection(context.database, (db) => inTransaction(db, () => query.markLoaded(db, loadNo)));
+  if (!isLast) return;
+  if (isLarge) await context.enqueue(closeLoadJob, { loadNo });
+  else await closeLoad(context, { loadNo });
+}
+
+type ReadLoad = {
+  readonly loadNo: number;
+  readonly chunks: number;
+  readonly sha256: string;
+  readonly isLarge: boolean;
+};
+
+async function readChunks(context: IngestContext, delivery: query.Delivery, archive: ArchivedFile): Promise<ReadLoad> {
+  const { db } = context.database;
+  const hash = createHash('sha256');
+  const encoding = new EncodingDetector();
+  const boundaries = new BoundaryFinder(context.chunkBytes);
+  const isLarge = Number(delivery.sizeBytes) > context.chunkBytes;
+  let onlyAscii = true;
+  let load: { loadNo: number } | null = null;
+  let chunks = 0;
+  const held: Chunk[] = [];
+
+  const record = async (found: readonly Chunk[], isAtEnd: boolean) => {
+    held.push(...found);
+    // A file may turn out to be GBK by its very last byte; until that is known, what holds such text waits.
+    if (!onlyAscii && !encoding.isDecided && !isAtEnd) return;
+    const known = encoding.result();
+    if (known === 'bad_encoding') throw new ReportRefused('bad_encoding');
+    for (const chunk of held.splice(0)) {
+      load ??= await createLoad(context, delivery, archive, boundaries, isLarge);
+      const crc32 = await archive.crcOf(chunk.offset, chunk.lengthBytes);
+      const no = chunks++;
+      const recorded = await query.insertChunk(db, delivery.no, delivery.epoch, {
+        loadNo: load.loadNo,
+        no,
+        ...chunk,
+        crc32,
+        encoding: known,
+      });
+      if (!recorded) throw new Fenced();
+      if (isLarge) await context.enqueue(loadChunkJob, { loadNo: load.loadNo, chunk: no, attempt: 0 });
+    }
+  };
+
+  for await (const block of readFileBlocks(delivery.path)) {
+    hash.update(block);
+    encoding.push(block);
+    onlyAscii &&= isAscii(block);
+    if (encoding.isDecided && encoding.result() === 'bad_encoding') throw new ReportRefused('bad_encoding');
+    await archive.write(block);
+    await record(boundaries.push(block), false);
+    if (boundaries.rowsAfterEndLine !== null)
+      throw new ReportRefused('rows_after_end', `line ${boundaries.rowsAfterEndLine}`);
+  }
+  const last = boundaries.end();
+  if (boundaries.endLine === null) throw new ReportRefused('no_end');
+  if (boundaries.rowsAfterEndLine !== null)
+    throw new ReportRefused('rows_after_end', `line ${boundaries.rowsAfterEndLine}`);
+  await record(last, true);
+  load ??= await createLoad(context, delivery, archive, boundaries, isLarge);
+  await archive.finish();
+  return { loadNo: load.loadNo, chunks, sha256: hash.digest('hex'), isLarge };
+}
+
+/** Reads the header, which tells whether the report can be read at all, and makes the load. */
+async function createLoad(
+  context: IngestContext,
+  delivery: query.Delivery,
+  archive: ArchivedFile,
+  { header }: BoundaryFinder,
+  isLarge: boolean,
+): Promise<{ loadNo: number }> {
+  if (!header) throw new ReportRefused('no_header');
+  if (header.status === 'row_too_long') throw new ReportRefused('row_too_long', `line ${header.line}`);
+  const cells = cellsOf(header.bytes, 'utf8');
+  if (!cells) throw new ReportRefused('no_header', `line ${header.line}, a quote is not closed`);
+  readHeader(cells, delivery.kind, formatNamed(delivery.rules.format));
+  const load = await onOneConnection(context.database, (db) =>
+    inTransaction(db, async () => {
+      const made = await query.createLoad(db, {
+        deliveryNo: delivery.no,
+        epoch: delivery.epoch,
+        reportNo: delivery.reportNo,
+        isLarge,
+        rules: delivery.rules,
+        header: cells.map((cell) => cell.replaceAll('\0', '\u2400')),
+        archivePath: archive.path,
+        sizeBytes: delivery.sizeBytes,
+      });
+      if (made && delivery.kind !== 'settlementSummary') await query.createRowTable(db, made.slot);
+      return made;
+    }),
+  );
+  if (!load) throw new Fenced();
+  return load;
+}
+
+/** The same bytes as the newest content of this report: nothing new. Only a file of the same size is hashed for it. */
+async function findDuplicate({ database }: IngestContext, delivery: query.Delivery): Promise<End | null> {
+  const newest = await query.newestRevision(database.db, delivery.reportNo);
+  if (newest?.sizeBytes !== delivery.sizeBytes) return null;
+  const hash = createHash('sha256');
+  for await (const block of readFileBlocks(delivery.path)) hash.update(block);
+  if (hash.digest('hex') !== newest.sha256) return null;
+  return { state: 'duplicate', code: null, message: null, revision: newest.revision };
+}
+
+/** The last bytes hold no end mark: the whole file tells whether it is cut off, or goes on behind its end. */
+async function checkEnd(delivery: query.Delivery): Promise<void> {
+  const encoding = new EncodingDetector();
+  const boundaries = new BoundaryFinder(Number.MAX_SAFE_INTEGER);
+  for await (const block of readFileBlocks(delivery.path)) {
+    encoding.push(block);
+    boundaries.push(block);
+  }
+  boundaries.end();
+  if (encoding.result() === 'bad_encoding') throw new ReportRefused('bad_encoding');
+  if (boundaries.endLine === null) throw new ReportRefused('no_end');
+  if (boundaries.rowsAfterEndLine !== null)
+    throw new ReportRefused('rows_after_end', `line ${boundaries.rowsAfterEndLine}`);
+}
+
+/** A file that is not the one that was found is another delivery, which the next listing finds. */
+async function checkUnchanged(delivery: query.Delivery): Promise<void> {
+  const now = await stat(delivery.path, { bigint: true }).catch((error: Error) => {
+    throw new ReportRefused('unreadable', `${delivery.path} (${error.message})`);
+  });
+  if (now.size !== delivery.sizeBytes || now.mtimeNs / 1000n !== delivery.modifiedAtMicros) {
+    throw new ReportRefused('unreadable', `${delivery.path} changed while it was read`);
+  }
+}
+
+const archiveName = ({ no, epoch, name }: query.Delivery): string =>
+  `${Math.floor(no / 1000)}/${no}_${epoch}_${name}.csv`;

@@ -1,0 +1,78 @@
+import { sql } from 'kysely';
+import type { Db } from '../adapters/postgres.ts';
+import type { Facts } from '../domain/facts.ts';
+import type { ReportKind } from '../domain/formats/format.ts';
+import { type Rules, tableOf } from './ingest-report.sql.ts';
+
+export type TakenChunk = {
+  epoch: number;
+  loadNo: number;
+  no: number;
+  slot: number;
+  batchNo: number;
+  kind: ReportKind;
+  batchId: string | null;
+  settlementCurrency: string | null;
+  archivePath: string;
+  offset: bigint;
+  lengthBytes: bigint;
+  firstLine: number;
+  crc32: bigint;
+  encoding: 'utf8' | 'gbk';
+  header: string[];
+  rules: Rules;
+};
+
+/** Takes a chunk: whoever took it before can no longer commit. Null: it is loaded, or its load is not wanted any more. */
+export async function takeChunk(db: Db, loadNo: number, chunk: number): Promise<TakenChunk | null> {
+  const taken = await sql<TakenChunk>`
+    update chunk c set epoch = c.epoch + 1
+      from load l join report r on r.no = l.report_no join batch b on b.no = r.batch_no
+     where c.load_no = ${loadNo} and c.no = ${chunk} and c.state <> 'loaded' and l.no = c.load_no and l.state = 'reading'
+    returning c.epoch, c.load_no as "loadNo", c.no, l.slot, r.batch_no as "batchNo", r.kind, b.batch_id as "batchId",
+              b.currency as "settlementCurrency", l.archive_path as "archivePath", c.offset_bytes as "offset",
+              c.length_bytes as "lengthBytes", c.first_line as "firstLine", c.crc32, c.encoding, l.header, l.rules`.execute(
+    db,
+  );
+  return taken.rows[0] ?? null;
+}
+
+export const ROW_COLUMNS = [
+  'load_no',
+  'line',
+  'offset_bytes',
+  'length_bytes',
+  'flags',
+  'type',
+  'request_id',
+  'key_hash',
+  'transaction_id',
+  'original_request_id',
+  'original_transaction_id',
+  'amount_minor',
+  'currency',
+  'settlement_minor',
+  'fee_minor',
+  'paid_at',
+] as const;
+export const copyRows = (slot: number): string =>
+  `copy ${tableOf(slot)} (${ROW_COLUMNS.join(', ')}) from stdin (format binary)`;
+
+export const COPY_SUMMARY_ROWS =
+  'copy summary_row (load_no, line, type, row_count, settlement_minor, fee_minor) from stdin (format binary)';
+
+const FINDING_COLUMNS = `load_no, line, of_matchable, kind, type, request_id, transaction_id, field, reported, recorded, difference, currency,
+  message, stake_minor, stake_currency`;
+export const COPY_FINDINGS = `copy row_finding (${FINDING_COLUMNS}) from stdin (format binary)`;
+
+/** Last of all: the chunk is loaded, if it is still ours. False: another worker took it, and what we wrote must go. */
+export async function markChunkLoaded(
+  db: Db,
+  { loadNo, no, epoch }: Pick<TakenChunk, 'loadNo' | 'no' | 'epoch'>,
+  facts: Facts,
+): Promise<boolean> {
+  const marked = await sql`
+    update chunk set state = 'loaded', facts = ${JSON.stringify(facts)}::jsonb
+     where load_no = ${loadNo} and no = ${no} and epoch = ${epoch} and state <> 'loaded'`.execute(db);
+  return marked.numAffectedRows === 1n;
+}

@@ -1,0 +1,243 @@
+import { readArchived } from '../adapters/archive.ts';
+import { CopyWriter } from '../adapters/copy-binary.ts';
+import { cellText, RowReader, rowText } from '../adapters/csv.ts';
+import { type Client, copyIn, type Database, inTransaction, onOneConnection } from '../adapters/postgres.ts';
+import type { Currency } from '../domain/currency.ts';
+import type { Discrepancy } from '../domain/discrepancy.ts';
+import { FactsCounter } from '../domain/facts.ts';
+import { formatNamed } from '../domain/formats/all.ts';
+import { readHeader } from '../domain/header.ts';
+import { hash, hashBytes } from '../domain/key.ts';
+import { readRow, refuseLine } from '../domain/read-row.ts';
+import { type ReadSummaryRow, readSummaryRow } from '../domain/read-summary.ts';
+import type { Row } from '../domain/row.ts';
+import { closeLoad as closeLoadJob, type Enqueue, type LoadChunkJob } from '../jobs.ts';
+import { closeLoad } from './close-load.ts';
+import { markLoaded } from './ingest-report.sql.ts';
+import * as query from './load-chunk.sql.ts';
+import { Fenced, takeOver } from './take.ts';
+import { clean, flagsOf, isMatchable } from './told.ts';
+
+type Context = { readonly database: Database; readonly enqueue: Enqueue };
+
+/**
+ * Parses a chunk row by row into the rows of its load, in one transaction whose last statement checks that the chunk is still
+ * ours. Whoever loads the last chunk closes the load.
+ */
+export async function loadChunk(context: Context, { loadNo, chunk: chunkNo }: LoadChunkJob): Promise<void> {
+  const isLast = await onOneConnection(context.database, async (db, client) => {
+    await takeOver(db, `load-chunk ${loadNo} ${chunkNo}`);
+    const chunk = await query.takeChunk(db, loadNo, chunkNo);
+    if (!chunk) return false;
+    return inTransaction(db, async () => {
+      const facts = await copyRows(client, chunk);
+      const isLast = await markLoadedWith(db, chunk, facts);
+      return isLast;
+    });
+  });
+  if (!isLast) return;
+  if (chunkNo === 0) await closeLoad(context, { loadNo });
+  else await context.enqueue(closeLoadJob, { loadNo });
+}
+
+async function markLoadedWith(
+  db: Parameters<typeof query.markChunkLoaded>[0],
+  chunk: query.TakenChunk,
+  facts: FactsCounter,
+) {
+  if (!(await query.markChunkLoaded(db, chunk, facts.toFacts()))) throw new Fenced();
+  return markLoaded(db, chunk.loadNo);
+}
+
+/** A block is sent when it is so full, and findings are kept back until there are so many. */
+const BLOCK_BYTES = 1 << 18;
+const MANY_FINDINGS = 2_000;
+
+/** Reads the chunk's rows and sends them on as they come; memory holds a block and some findings, however large the chunk. */
+async function copyRows(client: Client, chunk: query.TakenChunk): Promise<FactsCounter> {
+  const facts = new FactsCounter();
+  const parser = new ChunkParser(chunk, facts);
+  const blocks = readArchived(chunk.archivePath, Number(chunk.offset), Number(chunk.lengthBytes), Number(chunk.crc32));
+  const isSummary = chunk.kind === 'settlementSummary';
+  for (let more = true; more; ) {
+    parser.findings.length = 0;
+    await copyIn(
+      client,
+      isSummary ? query.COPY_SUMMARY_ROWS : query.copyRows(chunk.slot),
+      parser.rowsUntilManyFindings(blocks),
+    );
+    if (parser.findings.length > 0)
+      await copyIn(client, query.COPY_FINDINGS, [encodeFindings(parser.findings, chunk.loadNo)]);
+    more = !parser.isDone;
+  }
+  return facts;
+}
+
+type Finding = { readonly discrepancy: Discrepancy; readonly ofMatchable: boolean };
+
+class ChunkParser {
+  readonly findings: Finding[] = [];
+  isDone = false;
+  readonly #reader: RowReader;
+  readonly #chunk: query.TakenChunk;
+  readonly #facts: FactsCounter;
+  readonly #readCells: (cells: string[], line: number, writer: CopyWriter) => void;
+
+  constructor(chunk: query.TakenChunk, facts: FactsCounter) {
+    this.#chunk = chunk;
+    this.#facts = facts;
+    this.#reader = new RowReader({ offset: Number(chunk.offset), line: chunk.firstLine });
+    const format = formatNamed(chunk.rules.format);
+    const context = {
+      columns: readHeader(chunk.header, chunk.kind, format),
+      format,
+      batchId: chunk.batchId,
+      settlementCurrency: chunk.settlementCurrency as Currency | null,
+      amountUnit: chunk.rules.amountUnit,
+      toleranceMinor: BigInt(chunk.rules.tolerance),
+    };
+    const { kind } = chunk;
+    if (kind === 'settlementSummary') {
+      this.#readCells = (cells, line, writer) => {
+        const read = readSummaryRow(cells, line, { ...context, kind });
+        if ('refused' in read) this.#refuse(read.refused);
+        else this.#keepSummaryRow(read.row, writer);
+      };
+    } else {
+      const rowContext = { ...context, kind };
+      this.#readCells = (cells, line, writer) => {
+        const read = readRow(cells, line, rowContext);
+        if ('refused' in read) return this.#refuse(read.refused);
+        this.#keepRow(read.row, writer);
+        const ofMatchable = isMatchable(read.row.matchBy);
+        for (const discrepancy of read.findings) this.findings.push({ discrepancy, ofMatchable });
+      };
+    }
+  }
+
+  /** Rows in COPY format, until the chunk ends or so many findings came up that they have to be written first. */
+  async *rowsUntilManyFindings(blocks: AsyncGenerator<Buffer>): AsyncGenerator<Buffer> {
+    const writer = new CopyWriter();
+    const reader = this.#reader;
+    for (;;) {
+      while (reader.next()) {
+        this.#readRow(writer);
+        if (writer.length >= BLOCK_BYTES - 8192) yield writer.take();
+        if (this.findings.length >= MANY_FINDINGS) {
+          yield writer.finish();
+          return;
+        }
+      }
+      if (this.isDone) break;
+      const block = await blocks.next();
+      if (block.done) {
+        reader.end();
+        if (!reader.next()) {
+          this.isDone = true;
+          break;
+        }
+        this.#readRow(writer);
+      } else reader.push(block.value);
+    }
+    yield writer.finish();
+  }
+
+  #readRow(writer: CopyWriter): void {
+    const reader = this.#reader;
+    const { encoding } = this.#chunk;
+    if (reader.status !== 'ok') {
+      const code = reader.status === 'bad_quotes' ? 'bad_quoting' : 'row_too_long';
+      this.#refuse(refuseLine(reader.line, code, rowText(reader, encoding, 200)));
+      return;
+    }
+    const cells = Array.from({ length: reader.cells }, (_, cell) => cellText(reader, cell, encoding));
+    this.#readCells(cells, reader.line, writer);
+  }
+
+  #refuse(discrepancy: Discrepancy): void {
+    this.#facts.addRefused();
+    this.findings.push({ discrepancy, ofMatchable: false });
+  }
+
+  #keepSummaryRow(row: ReadSummaryRow, writer: CopyWriter): void {
+    this.#facts.addRow({ ...row, type: row.type ?? '', matchBy: 'none', paidAtMicros: null });
+    writer.beginRow(6);
+    writer.int4(this.#chunk.loadNo);
+    writer.int4(row.line);
+    writer.text(row.type);
+    writer.int8(row.countRows);
+    writer.int8(row.settlementMinor);
+    writer.int8(row.feeMinor);
+  }
+
+  #keepRow(row: Row, writer: CopyWriter): void {
+    const reader = this.#reader;
+    this.#facts.addRow(row);
+    const identity = Buffer.from(
+      [
+        row.type,
+        row.requestId,
+        row.transactionId,
+        row.originalRequestId,
+        row.originalTransactionId,
+        row.amountMinor,
+        row.currency,
+        row.settlementMinor,
+        row.feeMinor,
+        row.paidAtMicros,
+      ].join('\u001f'),
+    );
+    hashBytes(identity, 0, identity.length);
+    this.#facts.addHash(hash.high, hash.low);
+    writer.beginRow(query.ROW_COLUMNS.length);
+    writer.int4(this.#chunk.loadNo);
+    writer.int4(row.line);
+    writer.int8(BigInt(reader.offset));
+    writer.int4(reader.byteLength);
+    writer.int2(flagsOf(row));
+    writer.text(row.type);
+    writer.text(row.requestId);
+    const key = row.requestId ?? row.transactionId;
+    if (key === null) writer.null();
+    else {
+      const bytes = Buffer.from(key);
+      hashBytes(bytes, 0, bytes.length, row.requestId === null ? 1 : 0);
+      writer.int8Halves(hash.high, hash.low);
+    }
+    writer.text(row.transactionId);
+    writer.text(row.originalRequestId);
+    writer.text(row.originalTransactionId);
+    writer.int8(row.amountMinor);
+    writer.text(row.currency);
+    writer.int8(row.settlementMinor);
+    writer.int8(row.feeMinor);
+    writer.time(row.paidAtMicros);
+  }
+}
+
+function encodeFindings(findings: readonly Finding[], loadNo: number): Buffer {
+  const writer = new CopyWriter();
+  for (const { discrepancy: d, ofMatchable } of findings) {
+    writer.beginRow(15);
+    writer.int4(loadNo);
+    writer.int4(d.line!);
+    writer.bool(ofMatchable);
+    for (const text of [
+      d.kind,
+      d.type,
+      d.requestId,
+      d.transactionId,
+      d.field,
+      d.reported,
+      d.recorded,
+      d.difference,
+      d.currency,
+      d.message,
+    ]) {
+      writer.text(clean(text));
+    }
+    writer.int8(d.stake?.amountMinor ?? null);
+    writer.text(d.stake?.currency ?? null);
+  }
+  return writer.finish();
+}

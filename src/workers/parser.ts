@@ -1,0 +1,56 @@
+/**
+ * A parser process: does the work of jobs, one at a time, for the parent that holds their locks in the queue. It speaks to the
+ * database by itself and to the queue through its parent.
+ */
+import { openDatabase } from '../adapters/postgres.ts';
+import { JOBS } from '../jobs.ts';
+import type { FromParser, ToParser } from './pool.ts';
+import { type JobContext, runJob } from './run-job.ts';
+
+/** What went wrong, and where in our own code. */
+function describe(error: unknown): string {
+  const { message, stack = '' } = error as Error;
+  const frame = stack.split('\n').find((line) => line.includes('/src/') || line.includes('/dist/'));
+  return frame ? `${message} (${frame.trim()})` : message;
+}
+
+const send = (message: FromParser) => process.send?.(message);
+let context: Promise<JobContext> | undefined;
+
+async function open(settings: Extract<ToParser, { say: 'open' }>): Promise<JobContext> {
+  const database = await openDatabase(settings.databaseUrl, 3);
+  return {
+    database,
+    archiveDir: settings.archiveDir,
+    chunkBytes: settings.chunkBytes,
+    enqueue: async (job, payload, options) => {
+      send({ say: 'enqueue', name: job.name, payload, delayMs: options?.delayMs ?? 0 });
+    },
+  };
+}
+
+process.on('message', async (message: ToParser) => {
+  if (message.say === 'open') {
+    context = open(message);
+    context.catch(() => {});
+    return;
+  }
+  try {
+    await runJob(await context!, message.name, message.payload);
+    send({ say: 'done', no: message.no, error: null });
+  } catch (error) {
+    send({ say: 'done', no: message.no, error: describe(error) });
+  }
+});
+
+// A parent that was killed leaves no orphan: what this process has open is rolled back.
+process.on('disconnect', () => process.exit(0));
+// Ctrl-C and SIGTERM reach the whole group; the parent lets jobs under way end first.
+process.on('SIGINT', () => {});
+process.on('SIGTERM', () => {});
+// A parser that says nothing for long is stopped or stuck, and its parent replaces it.
+setInterval(() => send({ say: 'alive' }), 1_000).unref();
+// Named here so that every job is known to exist where it is run.
+JOBS.forEach(({ name }) => {
+  if (!name) throw new Error('a job has no name');
+});

@@ -1,0 +1,111 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+
+export type ToParser =
+  | { readonly say: 'open'; readonly databaseUrl: string; readonly archiveDir: string; readonly chunkBytes: number }
+  | { readonly say: 'run'; readonly no: number; readonly name: string; readonly payload: unknown };
+export type FromParser =
+  | { readonly say: 'alive' }
+  | { readonly say: 'enqueue'; readonly name: string; readonly payload: unknown; readonly delayMs: number }
+  | { readonly say: 'done'; readonly no: number; readonly error: string | null };
+
+/** Processes that parse: one a core, so that the parent has its hands free for locks and signals. */
+export type ParserPool = {
+  /** Tells the parsers, which were started already, where to work. */
+  open(settings: Omit<Extract<ToParser, { say: 'open' }>, 'say'>): void;
+  /** Runs a job in the next free parser. Rejects when it fails there, or when its parser dies. */
+  run(name: string, payload: unknown): Promise<void>;
+  close(): void;
+};
+
+/** A parser that said nothing for so long does not run any more, even if it exists. */
+const SILENCE_MS = 30_000;
+
+type Parser = {
+  child: ChildProcess;
+  heardAt: number;
+  isTaken: boolean;
+  job: { no: number; settle(error: Error | null): void } | null;
+};
+
+export function startParsers(
+  processes: number,
+  onEnqueue: (name: string, payload: unknown, delayMs: number) => void,
+): ParserPool {
+  const path = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? 'parser.ts' : 'parser.js', import.meta.url));
+  const parsers = new Set<Parser>();
+  const waiting: ((parser: Parser) => void)[] = [];
+  let settings: ToParser | undefined;
+  let jobs = 0;
+  let isClosed = false;
+
+  /** Gives a parser to whoever waits longest. */
+  const free = (parser: Parser) => {
+    const next = waiting.shift();
+    parser.job = null;
+    parser.isTaken = next !== undefined;
+    next?.(parser);
+  };
+
+  const start = () => {
+    const child = fork(path, [], { serialization: 'json', execArgv: ['--max-old-space-size=256'] });
+    const parser: Parser = { child, heardAt: Date.now(), isTaken: false, job: null };
+    parsers.add(parser);
+    child.on('message', (message: FromParser) => {
+      parser.heardAt = Date.now();
+      if (message.say === 'enqueue') onEnqueue(message.name, message.payload, message.delayMs);
+      else if (message.say === 'done' && parser.job?.no === message.no) {
+        const { job } = parser;
+        free(parser);
+        job.settle(message.error === null ? null : new Error(message.error));
+      }
+    });
+    child.on('error', () => {});
+    child.on('exit', (code, signal) => {
+      parsers.delete(parser);
+      parser.job?.settle(new Error(`the parser process ended (${signal ?? `exit ${code}`}) in the middle of this job`));
+      if (!isClosed) start();
+    });
+    if (settings) child.send(settings);
+    free(parser);
+  };
+  for (let i = 0; i < processes; i++) start();
+
+  const watch = setInterval(() => {
+    for (const parser of parsers) {
+      if (parser.job && Date.now() - parser.heardAt > SILENCE_MS) parser.child.kill('SIGKILL');
+    }
+  }, 1_000);
+  watch.unref();
+
+  /** Taken at once, so that two jobs that come together do not get the same parser. */
+  const take = (): Parser | Promise<Parser> => {
+    const idle = [...parsers].find((parser) => !parser.isTaken && parser.child.connected);
+    if (!idle) return new Promise((resolve) => waiting.push(resolve));
+    idle.isTaken = true;
+    return idle;
+  };
+
+  return {
+    open(given) {
+      settings = { say: 'open', ...given };
+      for (const { child } of parsers) child.send(settings);
+    },
+    async run(name, payload) {
+      const parser = await take();
+      const no = ++jobs;
+      await new Promise<void>((resolve, reject) => {
+        parser.heardAt = Date.now();
+        parser.job = { no, settle: (error) => (error ? reject(error) : resolve()) };
+        parser.child.send({ say: 'run', no, name, payload } satisfies ToParser, (error) => {
+          if (error) parser.child.kill('SIGKILL');
+        });
+      });
+    },
+    close() {
+      isClosed = true;
+      clearInterval(watch);
+      for (const { child } of parsers) child.disconnect();
+    },
+  };
+}

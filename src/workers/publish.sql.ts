@@ -1,0 +1,259 @@
+import { sql } from 'kysely';
+import type { Db } from '../adapters/postgres.ts';
+import { IDENTITY, type ReadLoad, rowsOf } from './reconcile.sql.ts';
+
+/** One publisher a merchant at a time: what belongs to a key is decided over all its batches. */
+export const lockMerchant = (db: Db, merchantNo: number) =>
+  sql`select pg_advisory_xact_lock(7355609, ${merchantNo})`.execute(db);
+
+/** Locks the batch for this run. False: another worker took over, or a later run is published already. */
+export async function lockBatch(db: Db, batchNo: number, epoch: number, answers: number): Promise<boolean> {
+  const mine = await sql`
+    select from batch where no = ${batchNo} and epoch = ${epoch} and done < ${answers} for update`.execute(db);
+  return mine.rows.length === 1;
+}
+
+export async function insertRun(
+  db: Db,
+  run: { batchNo: number; answers: number; rules: string; facts: unknown; digest: string },
+  parts: readonly { loadNo: number; part: number }[],
+): Promise<number> {
+  const inserted = await sql<{ no: number }>`
+    insert into run (batch_no, answers, rules, facts, digest)
+    values (${run.batchNo}, ${run.answers}, ${run.rules}, ${JSON.stringify(run.facts)}::jsonb, ${run.digest}) returning no`.execute(
+    db,
+  );
+  const runNo = inserted.rows[0]!.no;
+  await sql`insert into run_load (run_no, load_no, part)
+    select ${runNo}, load_no, part from unnest(${parts.map((p) => p.loadNo)}::int[], ${parts.map((p) => p.part)}::int[]) as u(load_no, part)`.execute(
+    db,
+  );
+  return runNo;
+}
+
+/** Makes the run the one that readers see. */
+export const switchTo = (
+  db: Db,
+  batchNo: number,
+  runNo: number,
+  { answers, settlementDate, acquirer }: { answers: number; settlementDate: string | null; acquirer: string | null },
+) =>
+  sql`update batch set current_run = ${runNo}, done = ${answers}, attempts = 0, next_attempt_at = null,
+         settlement_date = ${settlementDate}, acquirer = ${acquirer} where no = ${batchNo}`.execute(db);
+
+/** Nothing of the batch can be read: the request is answered, and no run comes of it. */
+export const answerWithoutRun = (db: Db, batchNo: number, answers: number) =>
+  sql`update batch set done = ${answers}, attempts = 0, next_attempt_at = null where no = ${batchNo} and done < ${answers}`.execute(
+    db,
+  );
+
+const SAME = sql`t.identity = x.identity and t.ordinal = x.ordinal
+  and (t.reported, t.recorded, t.difference, t.currency, t.message, t.stake_minor, t.stake_currency, t.other_batch_no)
+      is not distinct from (x.reported, x.recorded, x.difference, x.currency, x.message, x.stake_minor, x.stake_currency, x.other_batch_no)`;
+const COLUMNS =
+  sql.raw(`batch_no, identity, ordinal, of_matchable, kind, load_no, line, type, request_id, transaction_id, field,
+  reported, recorded, difference, currency, message, stake_minor, stake_currency, other_batch_no`);
+
+/** Closes what the run no longer tells of its batch, keeps what it still tells, opens what is new. */
+export async function publishTold(db: Db, batchNo: number, runNo: number): Promise<void> {
+  await sql`analyze told`.execute(db);
+  await sql`update discrepancy x set closed_run = ${runNo}, closed_at = now()
+    where x.batch_no = ${batchNo} and x.closed_run is null and x.kind not in ('settled_twice', 'over_refunded')
+      and not exists (select from told t where ${SAME})`.execute(db);
+  await keepAndOpen(db, 'told', runNo);
+}
+
+/** The same for what belongs to keys: `which` says whose discrepancies were decided anew, in whatever batch they stand. */
+export async function publishToldByKey(db: Db, kind: 'settled_twice' | 'over_refunded', runNo: number): Promise<void> {
+  const decided =
+    kind === 'settled_twice'
+      ? sql`exists (select from settled_key k where k.request_id = x.request_id and k.type = x.type)`
+      : sql`exists (select from refund_key k where k.payment_request_id = x.request_id)`;
+  await sql`update discrepancy x set closed_run = ${runNo}, closed_at = now()
+    where x.closed_run is null and x.kind = ${kind} and ${decided}
+      and x.batch_no in (select b.no from batch b join batch mine on mine.merchant_no = b.merchant_no
+                          where mine.no = (select batch_no from run where no = ${runNo}))
+      and not exists (select from told_by_key t where t.batch_no = x.batch_no and ${SAME})`.execute(db);
+  await keepAndOpen(db, 'told_by_key', runNo);
+}
+
+async function keepAndOpen(db: Db, table: 'told' | 'told_by_key', runNo: number): Promise<void> {
+  await sql`update discrepancy x set load_no = t.load_no, line = t.line
+    from ${sql.ref(table)} t
+   where x.closed_run is null and x.batch_no = t.batch_no and x.identity = t.identity and x.ordinal = t.ordinal
+     and (x.load_no, x.line) is distinct from (t.load_no, t.line)`.execute(db);
+  await sql`insert into discrepancy (${COLUMNS}, first_seen_at, opened_run, opened_at)
+    select ${COLUMNS},
+           coalesce((select o.first_seen_at from discrepancy o where o.closed_run = ${runNo} and o.batch_no = t.batch_no
+                        and o.identity = t.identity and o.ordinal = t.ordinal limit 1), now()), ${runNo}, now()
+      from ${sql.ref(table)} t
+     where not exists (select from discrepancy x where x.closed_run is null and x.batch_no = t.batch_no and x.identity = t.identity
+                          and x.ordinal = t.ordinal)`.execute(db);
+}
+
+/** Keys whose rows stand in this run or stood in the one before, and in another place too: they are decided anew. */
+export async function findSettledKeys(
+  db: Db,
+  batchNo: number,
+  loads: readonly ReadLoad[],
+  others: readonly ReadLoad[],
+): Promise<void> {
+  await sql`insert into settled_key select type, request_id from discrepancy
+    where closed_run is null and kind = 'settled_twice' and (batch_no = ${batchNo} or other_batch_no = ${batchNo})`.execute(
+    db,
+  );
+  if (others.length > 0 && loads.length > 0) {
+    await sql`insert into settled_key
+      select distinct d.type, d.request_id from ${rowsOf(loads)} d
+        join ${rowsOf(others)} x on x.key_hash = d.key_hash and x.request_id = d.request_id and x.type = d.type
+       where d.settlement_minor is not null and x.settlement_minor is not null`.execute(db);
+  }
+  await sql`create temp table settled_key_once as select distinct type, request_id, hashtextextended(request_id, 0) as key_hash from settled_key`.execute(
+    db,
+  );
+  await sql`drop table settled_key`.execute(db);
+  await sql`alter table settled_key_once rename to settled_key`.execute(db);
+  await sql`analyze settled_key`.execute(db);
+}
+
+/** All settled rows of these keys in all current runs of the merchant, key by key. */
+export const settledRows = (all: readonly ReadLoad[], merchantNo: number) => sql`
+  select d.*, (extract(epoch from d.paid_at) * 1000000)::bigint as paid_at_micros, b.no as batch_no, b.batch_id, b.currency as batch_currency,
+         coalesce(b.settlement_date::text, '') as settlement_date, rl.part,
+         exists (select from discrepancy u where u.closed_run is null and u.batch_no = b.no and u.kind = 'duplicate_row'
+                    and u.load_no = d.load_no and u.line = d.line) as is_duplicate
+    from settled_key k join ${rowsOf(all)} d on d.key_hash = k.key_hash and d.request_id = k.request_id and d.type = k.type
+    join run_load rl on rl.load_no = d.load_no join batch b on b.current_run = rl.run_no
+   where b.merchant_no = ${merchantNo} and b.batch_id is not null
+   order by d.type, d.request_id`;
+
+/** Takes over the refunds of this run, and leaves the payments that they, or those of the run before, take from. */
+export async function replaceRefunds(
+  db: Db,
+  runNo: number,
+  before: number | null,
+  merchantNo: number,
+): Promise<number> {
+  await sql`drop table if exists pg_temp.refund_key`.execute(db);
+  await sql`create temp table refund_key as
+    select payment_request_id from refund union select payment_request_id from run_refund where run_no = ${before}
+    union select request_id from discrepancy where closed_run is null and kind = 'over_refunded' and opened_run = ${before}`.execute(
+    db,
+  );
+  await sql`delete from run_refund where run_no = ${before}`.execute(db);
+  await sql`insert into run_refund (run_no, load_no, line, merchant_no, payment_request_id, amount_minor, currency)
+    select ${runNo}, load_no, line, ${merchantNo}, payment_request_id, amount_minor, currency from refund`.execute(db);
+  const found = await sql<{ count: bigint }>`select count(*) as count from refund_key`.execute(db);
+  await sql`analyze refund_key`.execute(db);
+  return Number(found.rows[0]!.count);
+}
+
+/** Refund rows of the payments of which more is refunded than paid, payment by payment. */
+export const overRefundedRows = (merchantNo: number) => sql`
+  with payment as (
+    select k.payment_request_id, r.* from refund_key k
+      join lateral (select * from record x where x.merchant_no = ${merchantNo} and x.key_hash = hashtextextended(k.payment_request_id, 0)
+                       and x.request_id = k.payment_request_id and x.type in ('PAYMENT', 'CAPTURE', 'AUTHORIZATION')
+                     order by array_position(array['PAYMENT', 'CAPTURE', 'AUTHORIZATION'], x.type) limit 1) r on true),
+  over as (
+    select p.* from payment p
+      join run_refund f on f.merchant_no = ${merchantNo} and f.payment_request_id = p.payment_request_id and f.currency = p.currency
+     group by p.payment_request_id, p.merchant_no, p.type, p.request_id, p.amount_minor, p.currency, p.status, p.occurred_at,
+              p.original_request_id, p.order_id, p.source, p.key_hash
+    having sum(f.amount_minor) > p.amount_minor)
+  select o.type as r_type, o.request_id as r_request_id, o.amount_minor as r_amount_minor, o.currency as r_currency, o.status as r_status,
+         o.original_request_id as r_original_request_id, (extract(epoch from o.occurred_at) * 1000000)::bigint as r_occurred_at_micros,
+         f.load_no, f.line, f.amount_minor, f.currency, b.no as batch_no, b.batch_id, b.currency as batch_currency,
+         coalesce(b.settlement_date::text, '') as settlement_date, rl.part
+    from over o
+    join run_refund f on f.merchant_no = ${merchantNo} and f.payment_request_id = o.payment_request_id
+    join run_load rl on rl.run_no = f.run_no and rl.load_no = f.load_no
+    join batch b on b.current_run = f.run_no
+   order by o.request_id`;
+
+/** Gives what was told by key its identity. */
+export const identifyToldByKey = (db: Db) =>
+  sql`update told_by_key t set identity = n.identity, ordinal = n.ordinal
+    from (select t.ctid as place, i.identity,
+                 row_number() over (partition by t.batch_no, i.identity order by rl.part, t.load_no, t.line) - 1 as ordinal
+            from told_by_key t left join load l on l.no = t.load_no
+            join batch b on b.no = t.batch_no left join run_load rl on rl.run_no = b.current_run and rl.load_no = t.load_no
+            cross join lateral (select ${IDENTITY} as identity) i) n
+   where t.ctid = n.place`.execute(db);
+
+/** Keeps what the run looked for and did not find, in place of what the run before looked for. */
+export async function replaceOpenReferences(
+  db: Db,
+  runNo: number,
+  before: number | null,
+  merchantNo: number,
+): Promise<number> {
+  await sql`delete from run_open_reference where run_no = ${before}`.execute(db);
+  const inserted = await sql`insert into run_open_reference (run_no, merchant_no, request_id, transaction_id)
+    select ${runNo}::int, ${merchantNo}::int, null, transaction_id from reference where request_id is null
+    union all
+    select ${runNo}::int, ${merchantNo}::int, c.request_id, c.transaction_id from candidate c
+     where c.r_status = 'CANCELLED' and not exists (select from cancelled x where x.request_id = c.request_id)`.execute(
+    db,
+  );
+  return Number(inserted.numAffectedRows ?? 0n);
+}
+
+/** Asks for the batches again that looked for rows which stand in these loads. Returns those asked for. */
+export async function askForOpenReferences(
+  db: Db,
+  loads: readonly ReadLoad[],
+  { merchantNo, batchNo }: { merchantNo: number; batchNo: number },
+): Promise<number[]> {
+  if (loads.length === 0) return [];
+  const open = await sql`select from run_open_reference o join batch b on b.current_run = o.run_no
+    where o.merchant_no = ${merchantNo} and b.no <> ${batchNo} limit 1`.execute(db);
+  if (open.rows.length === 0) return [];
+  const asked = await sql<{ no: number }>`
+    update batch set wanted = wanted + 1 where no in (
+      select b.no from run_open_reference o join batch b on b.current_run = o.run_no and b.no <> ${batchNo}
+        join ${rowsOf(loads)} d on d.transaction_id = o.transaction_id and d.request_id is not null
+       where o.merchant_no = ${merchantNo} and o.request_id is null
+      union
+      select b.no from run_open_reference o join batch b on b.current_run = o.run_no and b.no <> ${batchNo}
+        join ${rowsOf(loads)} d on d.original_request_id = o.request_id or (d.original_request_id is null and d.original_transaction_id = o.transaction_id)
+       where o.merchant_no = ${merchantNo} and o.request_id is not null and d.type in ('CANCEL', 'VOID'))
+    returning no`.execute(db);
+  return asked.rows.map((row) => row.no);
+}
+
+/**
+ * Asks for the neighbouring days again whose answer this day's report can change: those that miss records which may stand in it,
+ * and, where it replaced an older report, all.
+ */
+export async function askForNeighbours(
+  db: Db,
+  { merchantNo, day, replaced }: { merchantNo: number; day: string; replaced: boolean },
+): Promise<number[]> {
+  const asked = await sql<{ no: number }>`
+    update batch b set wanted = wanted + 1
+     where b.merchant_no = ${merchantNo} and b.batch_id is null and b.day in (${day}::date - 1, ${day}::date + 1)
+       and b.current_run is not null
+       and (${replaced} or exists (select from discrepancy x where x.batch_no = b.no and x.closed_run is null and x.kind = 'unreported_transaction'))
+    returning b.no`.execute(db);
+  return asked.rows.map((row) => row.no);
+}
+
+/** Runs of the merchant's other batches that were published after this one looked. */
+export async function publishedSince(db: Db, merchantNo: number, batchNo: number, lastRun: number) {
+  const found = await sql<{ batchNo: number; day: string | null; isSettlement: boolean }>`
+    select b.no as "batchNo", b.day::text, b.batch_id is not null as "isSettlement" from run r join batch b on b.no = r.batch_no
+     where r.no > ${lastRun} and b.merchant_no = ${merchantNo} and b.no <> ${batchNo}`.execute(db);
+  return found.rows;
+}
+
+export const askAgain = (db: Db, batchNo: number) =>
+  sql`update batch set wanted = wanted + 1 where no = ${batchNo}`.execute(db);
+
+export async function wantedOf(db: Db, batchNos: readonly number[]) {
+  const found = await sql<{ batchNo: number; wanted: number; attempt: number }>`
+    select no as "batchNo", wanted, attempts as attempt from batch where no = any(${[...batchNos]}::int[]) and done < wanted`.execute(
+    db,
+  );
+  return found.rows;
+}

@@ -1,0 +1,389 @@
+import { type RawBuilder, sql } from 'kysely';
+import type { Db } from '../adapters/postgres.ts';
+import type { Currency } from '../domain/currency.ts';
+import type { Facts } from '../domain/facts.ts';
+
+/** A load that a run reads, in the order of its parts. */
+export type ReadLoad = { readonly loadNo: number; readonly slot: number };
+
+/** Rows of these loads. Numbers stand in the text, so that Postgres leaves out all other partitions when it plans. */
+export const rowsOf = (loads: readonly ReadLoad[]): RawBuilder<unknown> =>
+  loads.length === 0
+    ? sql`(select * from report_row where false)`
+    : sql`(select * from report_row where slot in (${sql.raw([...new Set(loads.map((load) => load.slot))].join(', '))})
+        and load_no in (${sql.raw(loads.map((load) => load.loadNo).join(', '))}))`;
+
+/** The place of a load among the parts of its batch. */
+const partOf = (loads: readonly ReadLoad[], column: string): RawBuilder<number> =>
+  sql`array_position(array[${sql.raw(loads.map((load) => load.loadNo).join(', ') || '0')}]::int[], ${sql.ref(column)})`;
+
+/** Temporary tables of one reconciliation; the connection may have served another one before. */
+export async function makeWorkTables(db: Db): Promise<void> {
+  for (const table of [
+    'candidate',
+    'reference',
+    'cancelled',
+    'duplicate',
+    'told',
+    'told_by_key',
+    'refund',
+    'settled_key',
+  ]) {
+    await sql`drop table if exists pg_temp.${sql.ref(table)}`.execute(db);
+  }
+  await sql`create temp table duplicate (load_no int, line int, primary key (load_no, line))`.execute(db);
+  await sql`create temp table reference (transaction_id text collate "C", request_id text collate "C")`.execute(db);
+  await sql`create temp table settled_key (type text collate "C", request_id text collate "C")`.execute(db);
+  await sql`create temp table told (
+    batch_no int, identity text collate "C", ordinal int, of_matchable boolean, kind text collate "C", load_no int, line int,
+    type text collate "C", request_id text collate "C", transaction_id text collate "C", field text collate "C",
+    reported text, recorded text, difference text, currency text, message text, stake_minor bigint, stake_currency text,
+    other_batch_no int)`.execute(db);
+  await sql`create temp table told_by_key (like told)`.execute(db);
+}
+
+export type BatchRow = {
+  no: number;
+  merchantNo: number;
+  merchantId: string;
+  batchId: string | null;
+  currency: Currency | null;
+  day: string | null;
+  wanted: number;
+  done: number;
+  currentRun: number | null;
+};
+
+/** Takes a batch: whoever holds an older epoch can no longer publish. Null: nothing is wanted of it. */
+export async function takeBatch(db: Db, batchNo: number): Promise<{ epoch: number } | null> {
+  const taken = await sql<{ epoch: number }>`
+    update batch set epoch = epoch + 1 where no = ${batchNo} and done < wanted and parked_reason is null
+    returning epoch`.execute(db);
+  return taken.rows[0] ?? null;
+}
+
+export async function batchOf(db: Db, batchNo: number): Promise<BatchRow> {
+  const found = await sql<BatchRow>`
+    select b.no, b.merchant_no as "merchantNo", m.id as "merchantId", b.batch_id as "batchId", b.currency, b.day::text,
+           b.wanted, b.done, b.current_run as "currentRun"
+      from batch b join merchant m on m.no = b.merchant_no where b.no = ${batchNo}`.execute(db);
+  return found.rows[0]!;
+}
+
+export type ReportState = {
+  kind: 'transactionDetails' | 'settlementDetails' | 'settlementSummary';
+  name: string;
+  psp: string | null;
+  seq: number;
+  state: 'closed' | 'waiting' | 'refused';
+  loadNo: number | null;
+  slot: number | null;
+  facts: Facts | null;
+  rules: { tolerance: string; timeZone: string } | null;
+  file: string;
+  day: string | null;
+};
+
+/** The reports of a batch: its newest content where one was read to the end, else the state of what came last. */
+export async function reportsOf(db: Db, batchNo: number): Promise<ReportState[]> {
+  const found = await sql<ReportState>`
+    select r.kind, r.name, r.psp, r.seq, r.load_no as "loadNo", l.slot, l.facts, l.rules, d.file, d.day::text,
+           case when r.load_no is not null then 'closed' when d.state in ('waiting', 'found', 'reading') then 'waiting' else 'refused' end as state
+      from report r
+      left join load l on l.no = r.load_no
+      join lateral (
+        select file, state, directory_date as day from delivery
+         where report_no = r.no and (l.delivery_no is null or no = l.delivery_no) order by no desc limit 1) d on true
+     where r.batch_no = ${batchNo}
+     order by r.kind, coalesce(r.psp, ''), r.seq, r.name`.execute(db);
+  return found.rows;
+}
+
+/** Totals once more, summed by the database from the rows that it holds. */
+export async function sumsOf(db: Db, loads: readonly ReadLoad[]) {
+  const found = await sql<{ type: string; count: bigint; settlementMinor: string | null; feeMinor: string | null }>`
+    select type, count(*) as count, sum(settlement_minor)::text as "settlementMinor", sum(fee_minor)::text as "feeMinor"
+      from ${rowsOf(loads)} d group by type`.execute(db);
+  return found.rows;
+}
+
+export async function summaryRowsOf(db: Db, loads: readonly ReadLoad[]) {
+  // Rows of one type are added and the first is named: grouping here bounds what a strange file can bring.
+  const found = await sql<{
+    type: string | null;
+    count: bigint | null;
+    settlementMinor: string | null;
+    feeMinor: string | null;
+    place: number[];
+  }>`
+    select type, sum(row_count)::bigint as count, sum(settlement_minor)::text as "settlementMinor", sum(fee_minor)::text as "feeMinor",
+           min(array[${partOf(loads, 'load_no')}, load_no, line]) as place
+      from summary_row where load_no = any(${loads.map((load) => load.loadNo)}::int[])
+     group by type order by place`.execute(db);
+  return found.rows.map(({ place, ...row }) => ({ ...row, loadNo: place[1]!, line: place[2]! }));
+}
+
+/** Rows that share a key with another row of the batch, key by key, each key's in the order of the parts. */
+export const twinRows = (loads: readonly ReadLoad[]): RawBuilder<unknown> => sql`
+  select d.*, (extract(epoch from d.paid_at) * 1000000)::bigint as paid_at_micros
+    from ${rowsOf(loads)} d
+   where d.key_hash in (select key_hash from ${rowsOf(loads)} k where key_hash is not null group by key_hash having count(*) > 1)
+   order by d.key_hash, ${partOf(loads, 'd.load_no')}, d.line`;
+
+/**
+ * Finds the merchant's own ids where rows name their original by the provider's id only: the request id of the reported row
+ * with that transaction id, of this batch or of any other; a payment's before any other.
+ */
+export async function resolveReferences(
+  db: Db,
+  loads: readonly ReadLoad[],
+  others: readonly ReadLoad[],
+): Promise<void> {
+  await sql`insert into reference
+    select distinct original_transaction_id, null from ${rowsOf(loads)} d
+     where original_request_id is null and original_transaction_id is not null`.execute(db);
+  for (const rows of [loads, others]) {
+    const open = await sql`select from reference where request_id is null limit 1`.execute(db);
+    if (open.rows.length === 0 || rows.length === 0) continue;
+    await sql`update reference f set request_id = x.request_id
+      from (select distinct on (d.transaction_id) d.transaction_id, d.request_id
+              from ${rowsOf(rows)} d join reference o on o.transaction_id = d.transaction_id and o.request_id is null
+             where d.request_id is not null
+             order by d.transaction_id, d.type <> 'PAYMENT', d.type, d.request_id) x
+     where f.request_id is null and f.transaction_id = x.transaction_id`.execute(db);
+  }
+}
+
+/** Ranks that say which record of an id is the payment: the payment itself, else its capture, else its authorization. */
+const ORIGINAL_RANK = sql`array_position(array['REFUND', 'PAYMENT', 'CAPTURE', 'AUTHORIZATION'], x.type)`;
+
+/** A record, spelled with a prefix so that it can stand beside a row. */
+const RECORD = (alias: string) =>
+  sql.raw(`${alias}.type as ${alias}_type, ${alias}.request_id as ${alias}_request_id,
+  ${alias}.amount_minor as ${alias}_amount_minor, ${alias}.currency as ${alias}_currency, ${alias}.status as ${alias}_status,
+  ${alias}.original_request_id as ${alias}_original_request_id,
+  (extract(epoch from ${alias}.occurred_at) * 1000000)::bigint as ${alias}_occurred_at_micros`);
+
+const AGREES = sql`r.amount_minor = abs(d.amount_minor) and r.currency = d.currency and r.status = 'SUCCESS'`;
+
+/**
+ * All rows which are not plainly right, with what the domain needs to judge them. The merchant's records of the batch's own
+ * days are joined as a whole; what is not found among them is looked up one by one.
+ */
+export async function findCandidates(
+  db: Db,
+  loads: readonly ReadLoad[],
+  { merchantNo, paidFrom, paidTo }: { merchantNo: number; paidFrom: string | null; paidTo: string | null },
+): Promise<void> {
+  const near =
+    paidFrom === null
+      ? sql``
+      : sql`and r.occurred_at between to_timestamp(${paidFrom}::numeric / 1000000) - interval '2 days'
+                                  and to_timestamp(${paidTo}::numeric / 1000000) + interval '2 days'`;
+  const noRecord =
+    sql.raw(`null::text as o_type, null::text as o_request_id, null::bigint as o_amount_minor, null::text as o_currency,
+    null::text as o_status, null::text as o_original_request_id, null::bigint as o_occurred_at_micros`);
+  await sql`create temp table candidate as
+    select d.*, null::text collate "C" as original, ${RECORD('r')}, ${noRecord}, null::text as reported_root, null::text as recorded_root
+      from ${rowsOf(loads)} d
+      left join record r on r.merchant_no = ${sql.raw(String(merchantNo))} and r.key_hash = d.key_hash and r.type = d.type
+                        and r.request_id = d.request_id ${near}
+     where (d.flags & 3) = 1 and d.original_request_id is null and d.original_transaction_id is null
+       and not coalesce(${AGREES}, false)`.execute(db);
+  if (paidFrom !== null) await lookUpLeftovers(db, merchantNo);
+  await sql`insert into candidate
+    select d.*, coalesce(d.original_request_id, f.request_id), ${RECORD('r')}, ${RECORD('o')},
+           case when o.type = 'CAPTURE' then o.original_request_id end,
+           (select x.original_request_id from record x
+             where x.merchant_no = ${merchantNo} and x.key_hash = hashtextextended(r.original_request_id, 0)
+               and x.request_id = r.original_request_id and x.type = 'CAPTURE'
+               and not exists (select from record p where p.merchant_no = ${merchantNo} and p.key_hash = x.key_hash
+                                  and p.request_id = x.request_id and p.type = 'PAYMENT'))
+      from ${rowsOf(loads)} d
+      left join reference f on d.original_request_id is null and f.transaction_id = d.original_transaction_id
+      left join record r on (d.flags & 3) = 1 and r.merchant_no = ${merchantNo} and r.key_hash = d.key_hash and r.type = d.type
+                        and r.request_id = d.request_id
+      left join lateral (
+        select * from record x
+         where x.merchant_no = ${merchantNo} and x.key_hash = hashtextextended(coalesce(d.original_request_id, f.request_id), 0)
+           and x.request_id = coalesce(d.original_request_id, f.request_id)
+           and (x.type in ('PAYMENT', 'CAPTURE', 'AUTHORIZATION') or (d.type = 'REFUND_REVERSAL' and x.type = 'REFUND'))
+         order by ${ORIGINAL_RANK} limit 1) o on true
+     where (d.flags & 3) in (1, 2) and (d.original_request_id is not null or d.original_transaction_id is not null)
+       and not coalesce(
+         case when (d.flags & 3) = 1
+              then ${AGREES} and o.type is not null
+                   and (r.original_request_id is null or r.original_request_id = coalesce(d.original_request_id, f.request_id))
+              else o.currency = d.currency and abs(d.amount_minor) <= o.amount_minor end, false)`.execute(db);
+  await sql`delete from candidate c using duplicate u where u.load_no = c.load_no and u.line = c.line`.execute(db);
+}
+
+/** The records of candidates that the batch's own days did not show, however old they are; what is right now is no candidate. */
+async function lookUpLeftovers(db: Db, merchantNo: number): Promise<void> {
+  await sql`create index on candidate (key_hash) where r_type is null`.execute(db);
+  await sql`analyze candidate`.execute(db);
+  await sql`update candidate c set r_type = r.type, r_request_id = r.request_id, r_amount_minor = r.amount_minor, r_currency = r.currency,
+      r_status = r.status, r_original_request_id = r.original_request_id,
+      r_occurred_at_micros = (extract(epoch from r.occurred_at) * 1000000)::bigint
+    from record r
+   where c.r_type is null and r.merchant_no = ${merchantNo} and r.key_hash = c.key_hash and r.type = c.type and r.request_id = c.request_id`.execute(
+    db,
+  );
+  await sql`delete from candidate where r_type is not null and r_amount_minor = abs(amount_minor) and r_currency = currency
+      and r_status = 'SUCCESS'`.execute(db);
+}
+
+/** Which of the cancelled records have a CANCEL or VOID, recorded or reported. Leaves them in a table of their own. */
+export async function findCancelled(
+  db: Db,
+  loads: readonly ReadLoad[],
+  others: readonly ReadLoad[],
+  merchantNo: number,
+): Promise<void> {
+  await sql`create temp table cancelled as
+    select c.request_id from candidate c
+     where c.r_status = 'CANCELLED' and exists (
+       select from record x where x.merchant_no = ${merchantNo} and x.original_request_id = c.request_id
+          and x.type in ('CANCEL', 'VOID') and x.status = 'SUCCESS')`.execute(db);
+  const some = await sql`select from candidate where r_status = 'CANCELLED' limit 1`.execute(db);
+  if (some.rows.length === 0) return;
+  for (const rows of [loads, others]) {
+    await sql`insert into cancelled
+      select c.request_id from candidate c join ${rowsOf(rows)} x on x.original_request_id = c.request_id
+       where c.r_status = 'CANCELLED' and x.type in ('CANCEL', 'VOID')
+      union
+      select c.request_id from candidate c join ${rowsOf(rows)} x on x.original_transaction_id = c.transaction_id
+       where c.r_status = 'CANCELLED' and x.type in ('CANCEL', 'VOID') and x.original_request_id is null`.execute(db);
+  }
+}
+
+/** How many rows matched by their own request id can tell the report's unit, and how many are off by it, up or down. */
+export async function countUnits(db: Db, loads: readonly ReadLoad[], minorDigits: string) {
+  const off = await sql<{ up: bigint; down: bigint; unusable: bigint }>`
+    select count(*) filter (where c.currency = c.r_currency and abs(c.amount_minor)::numeric = c.r_amount_minor::numeric * 10 ^ u.digits) as up,
+           count(*) filter (where c.currency = c.r_currency and abs(c.amount_minor)::numeric * 10 ^ u.digits = c.r_amount_minor::numeric) as down,
+           count(*) filter (where c.r_type is null or c.currency <> c.r_currency) as unusable
+      from candidate c join jsonb_to_recordset(${minorDigits}::jsonb) as u(currency text, digits int) on u.currency = c.currency
+     where (c.flags & 3) = 1 and c.amount_minor <> 0 and u.digits > 0`.execute(db);
+  const { up, down, unusable } = off.rows[0]!;
+  if (up < 5n && down < 5n) return { matched: 0, up: 0, down: 0 };
+  const usable = await sql<{ count: bigint }>`
+    select count(*) as count from ${rowsOf(loads)} d
+      join jsonb_to_recordset(${minorDigits}::jsonb) as u(currency text, digits int) on u.currency = d.currency
+     where (d.flags & 3) = 1 and d.amount_minor <> 0 and u.digits > 0
+       and not exists (select from duplicate x where x.load_no = d.load_no and x.line = d.line)`.execute(db);
+  return { matched: Number(usable.rows[0]!.count - unusable), up: Number(up), down: Number(down) };
+}
+
+/** Candidates in the order of their parts, each with whether it was cancelled. */
+export const CANDIDATES = sql`
+  select c.*, (extract(epoch from c.paid_at) * 1000000)::bigint as paid_at_micros,
+         exists (select from cancelled x where x.request_id = c.request_id) as cancelled
+    from candidate c`;
+
+/** What the rows showed by themselves, but for duplicates and, where the unit is wrong, what follows from it. */
+export async function tellFindings(db: Db, loads: readonly ReadLoad[], wrongUnit: boolean): Promise<void> {
+  const left = wrongUnit ? sql`and f.kind not in ('amount_mismatch', 'net_mismatch', 'conversion_mismatch')` : sql``;
+  await sql`insert into told (of_matchable, kind, load_no, line, type, request_id, transaction_id, field, reported, recorded, difference,
+                              currency, message, stake_minor, stake_currency)
+    select of_matchable, kind, load_no, line, type, request_id, transaction_id, field, reported, recorded, difference,
+           currency, message, stake_minor, stake_currency
+      from row_finding f where load_no = any(${loads.map((load) => load.loadNo)}::int[]) ${left}
+       and not exists (select from duplicate u where u.load_no = f.load_no and u.line = f.line)`.execute(db);
+}
+
+/** Records of a day that are done and stand in none of these reports. */
+export const unreportedRecords = (
+  loads: readonly ReadLoad[],
+  { merchantNo, day, timeZone, types }: { merchantNo: number; day: string; timeZone: string; types: readonly string[] },
+): RawBuilder<unknown> => sql`
+  select ${RECORD('r')} from record r
+   where r.merchant_no = ${merchantNo} and r.status = 'SUCCESS' and r.type = any(${types}::text[])
+     and r.occurred_at >= ${day}::date::timestamp at time zone ${timeZone}
+     and r.occurred_at < (${day}::date + 1)::timestamp at time zone ${timeZone}
+     and not exists (select from ${rowsOf(loads)} d where d.key_hash = r.key_hash and d.request_id = r.request_id and d.type = r.type)`;
+
+/** What is read of other batches of the merchant right now, and by which run. */
+export async function currentLoadsOf(
+  db: Db,
+  merchantNo: number,
+  exceptBatchNo: number,
+): Promise<
+  (ReadLoad & { batchNo: number; day: string | null; isSettlement: boolean; settlementDate: string | null })[]
+> {
+  const found = await sql<
+    ReadLoad & { batchNo: number; day: string | null; isSettlement: boolean; settlementDate: string | null }
+  >`
+    select l.no as "loadNo", l.slot, b.no as "batchNo", b.day::text, b.batch_id is not null as "isSettlement",
+           b.settlement_date::text as "settlementDate"
+      from batch b join run_load rl on rl.run_no = b.current_run join load l on l.no = rl.load_no join report r on r.no = l.report_no
+     where b.merchant_no = ${merchantNo} and b.no <> ${exceptBatchNo} and r.kind <> 'settlementSummary'`.execute(db);
+  return found.rows;
+}
+
+export async function lastRunOf(db: Db): Promise<number> {
+  const found = await sql<{ no: number | null }>`select max(no) as no from run`.execute(db);
+  return found.rows[0]!.no ?? 0;
+}
+
+/** The refunds of this batch by the payment that they take from; a reversal that names a refund leads to that refund's payment. */
+export async function findRefunds(
+  db: Db,
+  loads: readonly ReadLoad[],
+  others: readonly ReadLoad[],
+  merchantNo: number,
+): Promise<void> {
+  const original = sql`coalesce(d.original_request_id, f.request_id)`;
+  const ofRefund = (rows: readonly ReadLoad[]) => sql`
+    (select distinct on (x.request_id) x.request_id, coalesce(x.original_request_id, g.request_id) as payment
+       from ${rowsOf(rows)} x left join reference g on x.original_request_id is null and g.transaction_id = x.original_transaction_id
+      where x.type = 'REFUND' and x.request_id is not null
+      order by x.request_id, coalesce(x.original_request_id, g.request_id))`;
+  await sql`create temp table refund as
+    select d.load_no, d.line, d.type, ${original} as payment_request_id, abs(d.amount_minor) * case d.type when 'REFUND' then 1 else -1 end as amount_minor,
+           d.currency
+      from ${rowsOf(loads)} d
+      left join reference f on d.original_request_id is null and f.transaction_id = d.original_transaction_id
+     where d.type in ('REFUND', 'REFUND_REVERSAL') and ${original} is not null and d.amount_minor is not null
+       and not exists (select from duplicate u where u.load_no = d.load_no and u.line = d.line)`.execute(db);
+  await sql`update refund f set payment_request_id = x.original_request_id from record x
+     where f.type = 'REFUND_REVERSAL' and x.merchant_no = ${merchantNo} and x.key_hash = hashtextextended(f.payment_request_id, 0)
+       and x.request_id = f.payment_request_id and x.type = 'REFUND' and x.original_request_id is not null`.execute(db);
+  const reversals = await sql`select from refund where type = 'REFUND_REVERSAL' limit 1`.execute(db);
+  if (reversals.rows.length === 0) return;
+  for (const rows of [others, loads]) {
+    await sql`update refund f set payment_request_id = x.payment from ${ofRefund(rows)} x
+       where f.type = 'REFUND_REVERSAL' and x.request_id = f.payment_request_id and x.payment is not null`.execute(db);
+  }
+}
+
+/** Gives each told discrepancy its identity, and numbers those that share one. */
+export async function identifyTold(db: Db, loads: readonly ReadLoad[], batchNo: number): Promise<void> {
+  await sql`update told t set batch_no = ${batchNo}, identity = n.identity, ordinal = n.ordinal
+    from (select t.ctid as place, i.identity,
+                 row_number() over (partition by i.identity order by ${partOf(loads, 't.load_no')}, t.load_no, t.line, t.recorded, t.reported) - 1 as ordinal
+            from told t left join load l on l.no = t.load_no
+            cross join lateral (select ${IDENTITY} as identity) i) n
+   where t.ctid = n.place`.execute(db);
+}
+
+/** Kind, type, request or transaction id and field; the report and line where there is no id. */
+export const IDENTITY = sql`concat_ws('|', t.kind, t.type, coalesce('r ' || t.request_id, 't ' || t.transaction_id, 'f ' || l.report_no || ':' || t.line), t.field)`;
+
+/** How many rows that need a record have something told of them. */
+export async function countToldRows(db: Db): Promise<number> {
+  const found = await sql<{ count: bigint }>`
+    select count(*) as count from (select distinct load_no, line from told where of_matchable) t`.execute(db);
+  return Number(found.rows[0]!.count);
+}
+
+/** An order-free sum over what is told: 128 bits, without files and lines. */
+export async function digestOfTold(db: Db): Promise<string> {
+  const text = sql`concat_ws('|', kind, coalesce(type, '~'), coalesce(request_id, '~'), coalesce(transaction_id, '~'), coalesce(field, '~'),
+    coalesce(reported, '~'), coalesce(recorded, '~'), coalesce(currency, '~'), stake_minor, stake_currency)`;
+  const found = await sql<{ sum: string }>`
+    select count(*) || ' ' || coalesce(sum(hashtextextended(${text}, 0)::numeric), 0) || ' ' ||
+           coalesce(sum(hashtextextended(${text}, 7)::numeric), 0) as sum
+      from told`.execute(db);
+  return found.rows[0]!.sum;
+}

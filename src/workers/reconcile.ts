@@ -1,0 +1,563 @@
+import { createHash } from 'node:crypto';
+import { sql } from 'kysely';
+import { type Database, type Db, inTransaction, onOneConnection } from '../adapters/postgres.ts';
+import { type Currency, MINOR_DIGITS } from '../domain/currency.ts';
+import { addFacts, type Facts } from '../domain/facts.ts';
+import {
+  compareOriginal,
+  compareOwn,
+  decideUnit,
+  duplicateOf,
+  overRefunded,
+  type Report,
+  settledTwice,
+  unitMismatch,
+  unreported,
+} from '../domain/match.ts';
+import { missingParts, missingReports, type Part, readParts } from '../domain/parts.ts';
+import { findOverRefunded, findSettledTwice } from '../domain/settled.ts';
+import { dateIn } from '../domain/time.ts';
+import { compareTotals, detailsTotals, residualOf, type SummaryRow, summaryTotals } from '../domain/totals.ts';
+import { type Enqueue, type ReconcileJob, reconcile as reconcileJob } from '../jobs.ts';
+import * as publish from './publish.sql.ts';
+import * as query from './reconcile.sql.ts';
+import { RULES_VERSION, takeOver } from './take.ts';
+import { byKey, inPortions, isMatchable, recordFrom, rowFrom, type StoredRow, type Told, tellAll } from './told.ts';
+
+export type ReconcileContext = { readonly database: Database; readonly enqueue: Enqueue };
+
+/** What a run says of its batch beside its discrepancies. Amounts are decimal strings of minor units. */
+export type RunFacts = {
+  readonly rows: number;
+  readonly matchableRows: number;
+  readonly wrongUnit: boolean;
+  readonly missing: boolean;
+  readonly totals: readonly { type: string; count: number; settlementMinor: string | null; feeMinor: string | null }[];
+  readonly details: ShownSums | null;
+  readonly summary: ShownSums | null;
+  readonly residualMinor: string | null;
+};
+type ShownSums = {
+  readonly count: number | null;
+  readonly settlementMinor: string | null;
+  readonly feeMinor: string | null;
+};
+
+/**
+ * Reconciles a batch or day: reads one snapshot of its rows and of the merchant's records, decides, and publishes the result
+ * as a run in one transaction. Run twice, or twice at once, it publishes once: the epoch decides.
+ */
+export async function reconcile({ database, enqueue }: ReconcileContext, { batchNo }: ReconcileJob): Promise<void> {
+  const asked = await onOneConnection(database, async (db) => {
+    await takeOver(db, `reconcile ${batchNo}`);
+    const taken = await query.takeBatch(db, batchNo);
+    if (!taken) return [batchNo];
+    await query.makeWorkTables(db);
+    const decided = await inTransaction(db, () => decide(db, batchNo), 'repeatable read');
+    return inTransaction(db, () => publishRun(db, decided, taken.epoch));
+  });
+  for (const wanted of await publish.wantedOf(database.db, asked)) await enqueue(reconcileJob, wanted);
+}
+
+type Decided = {
+  readonly batch: query.BatchRow;
+  readonly lastRun: number;
+  readonly details: readonly query.ReadLoad[];
+  readonly run: {
+    readonly facts: RunFacts;
+    readonly digest: string;
+    readonly rules: string;
+    readonly parts: readonly { loadNo: number; part: number }[];
+    readonly settlementDate: string | null;
+    readonly acquirer: string | null;
+  } | null;
+};
+
+/** Everything that can be said of the batch by itself, in one snapshot. What is told stands in a temporary table. */
+async function decide(db: Db, batchNo: number): Promise<Decided> {
+  const batch = await query.batchOf(db, batchNo);
+  const lastRun = await query.lastRunOf(db);
+  const reports = await query.reportsOf(db, batchNo);
+  const isDay = batch.batchId === null;
+  const details = readKind(reports, isDay ? 'transactionDetails' : 'settlementDetails');
+  const summary = readKind(reports, 'settlementSummary');
+  if (details.read.length + summary.read.length === 0) return { batch, lastRun, details: [], run: null };
+
+  const facts = addFacts(details.read.map((part) => part.facts!));
+  await checkSums(db, details.loads, facts, batchNo);
+  const wrongUnit = await tellOfRows(db, batch, details, facts);
+  if (isDay) await tellOfRecords(db, batch, details, facts);
+
+  const totals = details.read.length > 0 && !isDay ? detailsTotals(typeSums(facts)) : null;
+  const summaryRows = await query.summaryRowsOf(db, summary.loads);
+  const stated: (SummaryRow & { loadNo: number })[] = summaryRows.map((row) => ({
+    ...row,
+    count: row.count === null ? null : Number(row.count),
+    settlementMinor: row.settlementMinor === null ? null : BigInt(row.settlementMinor),
+    feeMinor: row.feeMinor === null ? null : BigInt(row.feeMinor),
+  }));
+  const missing = [
+    ...(isDay ? [] : missingReports(details.reading, summary.reading)),
+    ...missingParts(isDay ? 'transactionDetails' : 'settlementDetails', details.reading.missing),
+    ...missingParts('settlementSummary', summary.reading.missing),
+  ];
+  const detailsWhole = totals !== null && details.reading.missing.length === 0;
+  const summaryWhole = summary.read.length > 0 && summary.reading.missing.length === 0;
+  const said: Told[] = missing.map((discrepancy) => ({ discrepancy, loadNo: null, ofMatchable: false }));
+  if (summaryWhole && batch.currency) {
+    for (const { at, discrepancy } of compareTotals(detailsWhole ? totals : null, stated, batch.currency)) {
+      said.push({ discrepancy, loadNo: at?.loadNo ?? summary.loads[0]!.loadNo, ofMatchable: false });
+    }
+  }
+  await tellAll(db, said);
+
+  const summed = summary.read.length > 0 ? summaryTotals(stated) : null;
+  const residual = detailsWhole && summaryWhole ? residualOf(totals, summed!) : null;
+  const runFacts: RunFacts = {
+    rows: facts.rows,
+    matchableRows: facts.matchableRows,
+    wrongUnit,
+    missing: missing.length > 0,
+    totals: (totals?.types ?? []).map(({ type, ...sums }) => ({ type, ...inText(sums) })),
+    details: totals && inText(totals.all),
+    summary: summed && inText(summed),
+    residualMinor: residual?.toString() ?? null,
+  };
+  const all = [...details.read, ...summary.read];
+  const parts = all.map((part, index) => ({ loadNo: part.loadNo!, part: index }));
+  await query.identifyTold(
+    db,
+    all.map((part) => ({ loadNo: part.loadNo!, slot: part.slot! })),
+    batchNo,
+  );
+  const rules = createHash('sha256').update(
+    JSON.stringify([RULES_VERSION, ...new Set(all.map((p) => JSON.stringify(p.rules)))]),
+  );
+  const digest = createHash('sha256')
+    .update(JSON.stringify([batch.merchantId, batch.batchId, batch.currency, batch.day, runFacts, facts.rowHash]))
+    .update(await query.digestOfTold(db));
+  return {
+    batch,
+    lastRun,
+    details: details.loads,
+    run: {
+      facts: runFacts,
+      digest: digest.digest('hex'),
+      rules: rules.digest('hex').slice(0, 16),
+      parts,
+      settlementDate: isDay ? null : settlementDateOf(details.read, summary.read),
+      acquirer: addFacts(all.map((part) => part.facts!)).acquirer,
+    },
+  };
+}
+
+type ReadPart = query.ReportState & Part;
+
+function readKind(reports: readonly query.ReportState[], kind: query.ReportState['kind']) {
+  const parts = reports.filter((report) => report.kind === kind).map((report) => ({ ...report, isPortal: false }));
+  const reading = readParts<ReadPart>(parts);
+  return {
+    reading,
+    read: reading.read,
+    loads: reading.read.map((part) => ({ loadNo: part.loadNo!, slot: part.slot! })),
+  };
+}
+
+/** The totals that were counted while parsing must be those that the database sums from its rows: two independent counts. */
+async function checkSums(db: Db, loads: readonly query.ReadLoad[], facts: Facts, batchNo: number): Promise<void> {
+  const counted = Object.entries(facts.types).map(([type, sums]) => [
+    type,
+    BigInt(sums.count),
+    sums.settlementMinor,
+    sums.feeMinor,
+  ]);
+  const summed = (await query.sumsOf(db, loads)).map((row) => [row.type, row.count, row.settlementMinor, row.feeMinor]);
+  const show = (rows: unknown[][]) =>
+    rows
+      .map((row) => row.join(' '))
+      .sort()
+      .join('\n');
+  if (show(counted) !== show(summed)) {
+    throw new Error(
+      `the rows of batch ${batchNo} do not add up to what was read:\nread:\n${show(counted)}\nkept:\n${show(summed)}`,
+    );
+  }
+}
+
+/** Tells what is wrong with rows: duplicates first, for they are compared no further. Returns whether the unit is wrong. */
+async function tellOfRows(
+  db: Db,
+  batch: query.BatchRow,
+  details: ReturnType<typeof readKind>,
+  facts: Facts,
+): Promise<boolean> {
+  const { loads } = details;
+  const others = await query.currentLoadsOf(db, batch.merchantNo, batch.no);
+  const report: Report = { settlementCurrency: batch.currency, wrongUnit: false };
+  await tellDuplicates(db, details, report);
+  await query.resolveReferences(db, loads, others);
+  await query.findCandidates(db, loads, {
+    merchantNo: batch.merchantNo,
+    paidFrom: facts.paidFrom,
+    paidTo: facts.paidTo,
+  });
+  await query.findCancelled(db, loads, others, batch.merchantNo);
+
+  const units = await query.countUnits(
+    db,
+    loads,
+    JSON.stringify(Object.entries(MINOR_DIGITS).map(([currency, digits]) => ({ currency, digits }))),
+  );
+  const direction = decideUnit(units);
+  if (direction) {
+    await tellAll(db, [{ discrepancy: unitMismatch(direction, units), loadNo: loads[0]!.loadNo, ofMatchable: false }]);
+  }
+  for await (const rows of inPortions<CandidateRow>(db, query.CANDIDATES)) {
+    await tellAll(
+      db,
+      rows.flatMap((row) => tellOfRow(row, { ...report, wrongUnit: direction !== null })),
+    );
+  }
+  await query.tellFindings(db, loads, direction !== null);
+  await query.findRefunds(db, direction === null && batch.batchId !== null ? loads : [], others, batch.merchantNo);
+  return direction !== null;
+}
+
+type CandidateRow = StoredRow & {
+  original: string | null;
+  r_type: string | null;
+  r_original_request_id: string | null;
+  o_type: string | null;
+  reported_root: string | null;
+  recorded_root: string | null;
+  cancelled: boolean;
+};
+
+function tellOfRow(stored: CandidateRow, report: Report): Told[] {
+  const row = rowFrom(stored);
+  const found =
+    row.matchBy === 'own'
+      ? compareOwn(
+          row,
+          recordFrom(stored, 'r'),
+          {
+            cancelled: stored.cancelled,
+            original: stored.original,
+            originalRecorded: stored.o_type !== null,
+            reportedRoot: stored.reported_root,
+            recordedRoot: stored.recorded_root,
+          },
+          report,
+        )
+      : compareOriginal(row, stored.original, recordFrom(stored, 'o'), report);
+  return found.map((discrepancy) => ({ discrepancy, loadNo: stored.load_no, ofMatchable: true }));
+}
+
+async function tellDuplicates(db: Db, details: ReturnType<typeof readKind>, report: Report): Promise<void> {
+  const fileOf = new Map(details.read.map((part) => [part.loadNo, part.file]));
+  const sameKey = (a: TwinRow, b: TwinRow) => a.key_hash === b.key_hash;
+  let told: Told[] = [];
+  const settledKeys: { type: string; request_id: string }[] = [];
+  const flush = async () => {
+    await sql`insert into duplicate select * from unnest(${told.map((t) => t.loadNo)}::int[], ${told.map((t) => t.discrepancy.line)}::int[])`.execute(
+      db,
+    );
+    await tellAll(db, told);
+    await sql`insert into settled_key select * from unnest(${settledKeys.map((k) => k.type)}::text[], ${settledKeys.map((k) => k.request_id)}::text[])`.execute(
+      db,
+    );
+    told = [];
+    settledKeys.length = 0;
+  };
+  const groups: TwinRow[][] = [];
+  for await (const group of byKey(inPortions<TwinRow>(db, query.twinRows(details.loads)), sameKey)) {
+    const firsts = new Map<string, TwinRow>();
+    for (const stored of group) {
+      const identity = rowIdentity(stored);
+      const first = firsts.get(identity);
+      if (!first) {
+        firsts.set(identity, stored);
+        continue;
+      }
+      const row = rowFrom(stored);
+      const file = first.load_no === stored.load_no ? null : (fileOf.get(first.load_no) ?? null);
+      const discrepancy = duplicateOf(row, { line: first.line, file }, report);
+      told.push({ discrepancy, loadNo: stored.load_no, ofMatchable: isMatchable(row.matchBy) });
+    }
+    const settled = [...firsts.values()].filter((row) => row.request_id !== null);
+    for (const [key, rows] of Map.groupBy(settled, (row) => `${row.type} ${row.request_id}`)) {
+      if (rows.length > 1 && key) settledKeys.push({ type: rows[0]!.type, request_id: rows[0]!.request_id! });
+    }
+    groups.length = 0;
+    if (told.length + settledKeys.length > 5_000) await flush();
+  }
+  await flush();
+}
+
+type TwinRow = StoredRow & { key_hash: bigint };
+
+/** Batch or day are the same for all rows here. A row without a request id is the same one only if all that it says agrees. */
+const rowIdentity = (row: TwinRow): string =>
+  JSON.stringify([
+    row.type,
+    row.transaction_id,
+    row.request_id,
+    ...(row.request_id !== null
+      ? []
+      : [
+          row.original_request_id,
+          row.original_transaction_id,
+          row.amount_minor,
+          row.currency,
+          row.settlement_minor,
+          row.fee_minor,
+          row.paid_at_micros,
+        ].map((value) => value?.toString() ?? null)),
+  ]);
+
+/** Tells of records of this day that are in no report. */
+async function tellOfRecords(
+  db: Db,
+  batch: query.BatchRow,
+  details: ReturnType<typeof readKind>,
+  facts: Facts,
+): Promise<void> {
+  const day = batch.day!;
+  const neighbours = [addDays(day, -1), addDays(day, 1)];
+  const others = (await query.currentLoadsOf(db, batch.merchantNo, batch.no)).filter(
+    (load) => !load.isSettlement && neighbours.includes(load.day ?? ''),
+  );
+  const missing = neighbours.filter((neighbour) => !others.some((load) => load.day === neighbour));
+  const types = [
+    'PAYMENT',
+    'CAPTURE',
+    'REFUND',
+    ...['AUTHORIZATION', 'CANCEL', 'VOID'].filter((type) => type in facts.types),
+  ];
+  const timeZone = details.read[0]!.rules!.timeZone;
+  const statement = query.unreportedRecords([...details.loads, ...others], {
+    merchantNo: batch.merchantNo,
+    day,
+    timeZone,
+    types,
+  });
+  for await (const rows of inPortions<Record<string, unknown>>(db, statement)) {
+    await tellAll(
+      db,
+      rows.map((row) => ({
+        discrepancy: unreported(recordFrom(row, 'r')!, missing),
+        loadNo: null,
+        ofMatchable: false,
+      })),
+    );
+  }
+}
+
+/** Publishes what was decided, under the merchant's lock. Returns the batches to be asked for again. */
+async function publishRun(db: Db, { batch, details, lastRun, run }: Decided, epoch: number): Promise<number[]> {
+  await publish.lockMerchant(db, batch.merchantNo);
+  if (!(await publish.lockBatch(db, batch.no, epoch, batch.wanted))) return [batch.no];
+  if (!run) {
+    await publish.answerWithoutRun(db, batch.no, batch.wanted);
+    return [batch.no];
+  }
+  const before = await runBefore(db, batch);
+  const runNo = await publish.insertRun(
+    db,
+    { batchNo: batch.no, answers: batch.wanted, rules: run.rules, facts: run.facts, digest: run.digest },
+    run.parts,
+  );
+  await publish.switchTo(db, batch.no, runNo, {
+    answers: batch.wanted,
+    settlementDate: run.settlementDate,
+    acquirer: run.acquirer,
+  });
+  await publish.publishTold(db, batch.no, runNo);
+
+  const others = await query.currentLoadsOf(db, batch.merchantNo, batch.no);
+  if (batch.batchId !== null) {
+    const settled = others.filter((load) => load.isSettlement);
+    await publishSettledTwice(db, batch, runNo, details, settled);
+    await publishOverRefunded(db, batch, runNo);
+  }
+  const openReferences = await publish.replaceOpenReferences(db, runNo, batch.currentRun, batch.merchantNo);
+
+  const asked = [batch.no];
+  const changed = !before || before.loads.join() !== run.parts.map((part) => part.loadNo).join();
+  if (changed) {
+    asked.push(
+      ...(await publish.askForOpenReferences(db, details, { merchantNo: batch.merchantNo, batchNo: batch.no })),
+    );
+    if (batch.batchId === null) {
+      asked.push(
+        ...(await publish.askForNeighbours(db, {
+          merchantNo: batch.merchantNo,
+          day: batch.day!,
+          replaced: before !== null,
+        })),
+      );
+    }
+  }
+  const since = await publish.publishedSince(db, batch.merchantNo, batch.no, lastRun);
+  // What was published after this run looked may answer what it did not find.
+  const isNeighbour = (day: string | null) =>
+    day !== null && batch.batchId === null && Math.abs(Date.parse(day) - Date.parse(batch.day!)) <= 86_400_000;
+  if (since.some((other) => openReferences > 0 || (!other.isSettlement && isNeighbour(other.day))))
+    await publish.askAgain(db, batch.no);
+  return asked;
+}
+
+async function runBefore(db: Db, batch: query.BatchRow): Promise<{ loads: number[] } | null> {
+  if (batch.currentRun === null) return null;
+  const found = await sql<{
+    loadNo: number;
+  }>`select load_no as "loadNo" from run_load where run_no = ${batch.currentRun} order by part`.execute(db);
+  return { loads: found.rows.map((row) => row.loadNo) };
+}
+
+type KeyRow = StoredRow & {
+  batch_no: number;
+  batch_id: string;
+  batch_currency: Currency;
+  settlement_date: string;
+  part: number;
+  is_duplicate: boolean;
+};
+
+async function publishSettledTwice(
+  db: Db,
+  batch: query.BatchRow,
+  runNo: number,
+  loads: readonly query.ReadLoad[],
+  others: readonly query.ReadLoad[],
+): Promise<void> {
+  await publish.findSettledKeys(db, batch.no, loads, others);
+  const rows = inPortions<KeyRow>(db, publish.settledRows([...loads, ...others], batch.merchantNo));
+  const sameKey = (a: KeyRow, b: KeyRow) => a.type === b.type && a.request_id === b.request_id;
+  let told: Told[] = [];
+  for await (const group of byKey(rows, sameKey)) {
+    const places = group.map((row) => ({
+      settlementDate: row.settlement_date,
+      batchId: row.batch_id,
+      currency: row.batch_currency,
+      fileOrder: row.part,
+      line: row.line,
+      transactionId: row.transaction_id,
+      inInstalments: rowFrom(row).inInstalments,
+      hasSettlement: row.settlement_minor !== null,
+      isDuplicate: row.is_duplicate,
+      row,
+    }));
+    for (const { row: place, otherBatchId } of findSettledTwice(places)) {
+      const { row } = place;
+      const other = places.findLast((p) => p.batchId === otherBatchId && p.row !== row)!.row;
+      told.push({
+        discrepancy: settledTwice(rowFrom(row), row.batch_id, otherBatchId, {
+          settlementCurrency: row.batch_currency,
+          wrongUnit: false,
+        }),
+        loadNo: row.load_no,
+        ofMatchable: isMatchable(rowFrom(row).matchBy),
+        batchNo: row.batch_no,
+        otherBatchNo: other.batch_no,
+      });
+    }
+    if (told.length > 5_000) {
+      await tellAll(db, told, 'told_by_key');
+      told = [];
+    }
+  }
+  await tellAll(db, told, 'told_by_key');
+  await publish.identifyToldByKey(db);
+  await publish.publishToldByKey(db, 'settled_twice', runNo);
+  await sql`truncate told_by_key`.execute(db);
+}
+
+type RefundedRow = {
+  load_no: number;
+  line: number;
+  amount_minor: bigint;
+  currency: string;
+  batch_no: number;
+  batch_id: string;
+  batch_currency: string;
+  settlement_date: string;
+  part: number;
+  r_request_id: string;
+};
+
+async function publishOverRefunded(db: Db, batch: query.BatchRow, runNo: number): Promise<void> {
+  if ((await publish.replaceRefunds(db, runNo, batch.currentRun, batch.merchantNo)) === 0) return;
+  const told: Told[] = [];
+  const rows = inPortions<RefundedRow>(db, publish.overRefundedRows(batch.merchantNo));
+  for await (const group of byKey(rows, (a, b) => a.r_request_id === b.r_request_id)) {
+    const payment = recordFrom(group[0]!, 'r')!;
+    const places = group.map((row) => ({
+      settlementDate: row.settlement_date,
+      batchId: row.batch_id,
+      currency: row.batch_currency,
+      fileOrder: row.part,
+      line: row.line,
+      type: row.amount_minor < 0n ? ('REFUND_REVERSAL' as const) : ('REFUND' as const),
+      requestId: null,
+      amountMinor: row.amount_minor,
+      transactionCurrency: row.currency,
+      hasSettlement: true,
+      isDuplicate: false,
+      wrongUnit: false,
+      row,
+    }));
+    const over = findOverRefunded(payment, places);
+    if (!over) continue;
+    const { row } = over.row;
+    told.push({
+      discrepancy: overRefunded(payment, over.sumMinor, row.line),
+      loadNo: row.load_no,
+      ofMatchable: true,
+      batchNo: row.batch_no,
+    });
+  }
+  await tellAll(db, told, 'told_by_key');
+  await publish.identifyToldByKey(db);
+  await publish.publishToldByKey(db, 'over_refunded', runNo);
+}
+
+const typeSums = (facts: Facts) =>
+  Object.entries(facts.types).map(([type, sums]) => ({
+    type,
+    count: sums.count,
+    settlementMinor: sums.settlementMinor === null ? null : BigInt(sums.settlementMinor),
+    feeMinor: sums.feeMinor === null ? null : BigInt(sums.feeMinor),
+  }));
+
+const inText = <C>({
+  count,
+  settlementMinor,
+  feeMinor,
+}: {
+  count: C;
+  settlementMinor: bigint | null;
+  feeMinor: bigint | null;
+}) => ({
+  count,
+  settlementMinor: settlementMinor?.toString() ?? null,
+  feeMinor: feeMinor?.toString() ?? null,
+});
+
+/** Of the directory; else of the rows, in the source's time zone. The details' before the summary's. */
+function settlementDateOf(details: readonly ReadPart[], summary: readonly ReadPart[]): string | null {
+  for (const parts of [details, summary]) {
+    const day = parts.map((part) => part.day).find((date) => date !== null);
+    if (day) return day;
+  }
+  for (const parts of [details, summary]) {
+    if (parts.length === 0) continue;
+    const facts = addFacts(parts.map((part) => part.facts!));
+    const micros = facts.settledFrom ?? facts.paidFrom;
+    if (micros !== null) return dateIn(BigInt(micros), parts[0]!.rules!.timeZone);
+  }
+  return null;
+}
+
+const addDays = (day: string, days: number): string =>
+  new Date(Date.parse(day) + days * 86_400_000).toISOString().slice(0, 10);

@@ -1,0 +1,27 @@
+import type { Database } from '../adapters/postgres.ts';
+import * as jobs from '../jobs.ts';
+import { closeLoad } from './close-load.ts';
+import { ingestReport } from './ingest-report.ts';
+import { loadChunk } from './load-chunk.ts';
+import { reconcile } from './reconcile.ts';
+import { Fenced } from './take.ts';
+
+export type JobContext = {
+  readonly database: Database;
+  readonly enqueue: jobs.Enqueue;
+  readonly archiveDir: string;
+  readonly chunkBytes: number;
+};
+
+/** Runs one job. That another worker took it over is no failure. */
+export async function runJob(context: JobContext, name: string, payload: unknown): Promise<void> {
+  try {
+    if (name === jobs.ingestReport.name) await ingestReport(context, jobs.ingestReport.payload.parse(payload));
+    else if (name === jobs.loadChunk.name) await loadChunk(context, jobs.loadChunk.payload.parse(payload));
+    else if (name === jobs.closeLoad.name) await closeLoad(context, jobs.closeLoad.payload.parse(payload));
+    else if (name === jobs.reconcile.name) await reconcile(context, jobs.reconcile.payload.parse(payload));
+    else throw new Error(`there is no job ${name}`);
+  } catch (error) {
+    if (!(error instanceof Fenced)) throw error;
+  }
+}

@@ -1,0 +1,21 @@
+import { sql } from 'kysely';
+import type { Db } from '../adapters/postgres.ts';
+
+/** Grows with every change that can change a result. */
+export const RULES_VERSION = 1;
+
+/**
+ * Names this connection after its task, and ends any other connection that holds the same name: its process was stopped or
+ * cut off in the middle, another took the task over, and a COPY that waits for a stopped process would hold its locks for ever.
+ */
+export async function takeOver(db: Db, task: string): Promise<void> {
+  const name = `settlestream ${task}`;
+  await sql`select set_config('application_name', ${name}, false)`.execute(db);
+  await sql`select pg_terminate_backend(pid) from pg_stat_activity
+    where application_name = ${name} and pid <> pg_backend_pid() and datname = current_database()`.execute(db);
+}
+
+/** The step is no longer ours: another worker took over. What it did is rolled back, and nothing is wrong. */
+export class Fenced extends Error {
+  override readonly name = 'Fenced';
+}

@@ -1,0 +1,117 @@
+import { CompiledQuery, type RawBuilder, sql } from 'kysely';
+import type { Db } from '../adapters/postgres.ts';
+import type { Currency } from '../domain/currency.ts';
+import type { Discrepancy } from '../domain/discrepancy.ts';
+import type { LedgerRecord } from '../domain/match.ts';
+import type { MatchBy, Row } from '../domain/row.ts';
+
+/** A row of the book as the database gives it, with its time in microseconds. */
+export type StoredRow = {
+  load_no: number;
+  line: number;
+  flags: number;
+  type: string;
+  request_id: string | null;
+  transaction_id: string | null;
+  original_request_id: string | null;
+  original_transaction_id: string | null;
+  amount_minor: bigint | null;
+  currency: Currency | null;
+  settlement_minor: bigint | null;
+  fee_minor: bigint | null;
+  paid_at_micros: bigint | null;
+};
+
+const MATCH_BY: readonly MatchBy[] = ['none', 'own', 'original', 'lost'];
+const IN_INSTALMENTS = 4;
+
+/** How a row finds its record and whether it is an instalment, in one small number. */
+export const flagsOf = (row: Pick<Row, 'matchBy' | 'inInstalments'>): number =>
+  MATCH_BY.indexOf(row.matchBy) | (row.inInstalments ? IN_INSTALMENTS : 0);
+
+export const isMatchable = (matchBy: MatchBy): boolean => matchBy === 'own' || matchBy === 'original';
+
+export const rowFrom = (stored: StoredRow): Row => ({
+  line: stored.line,
+  type: stored.type,
+  matchBy: MATCH_BY[stored.flags & 3]!,
+  requestId: stored.request_id,
+  transactionId: stored.transaction_id,
+  originalRequestId: stored.original_request_id,
+  originalTransactionId: stored.original_transaction_id,
+  amountMinor: stored.amount_minor,
+  currency: stored.currency,
+  settlementMinor: stored.settlement_minor,
+  feeMinor: stored.fee_minor,
+  paidAtMicros: stored.paid_at_micros,
+  settledAtMicros: null,
+  inInstalments: (stored.flags & IN_INSTALMENTS) !== 0,
+  customerId: null,
+  acquirer: null,
+});
+
+/** A record that stands beside a row, its columns spelled with a prefix; null where there is none. */
+export function recordFrom(stored: Readonly<Record<string, unknown>>, prefix: 'r' | 'o'): LedgerRecord | null {
+  if (stored[`${prefix}_type`] === null) return null;
+  return {
+    type: stored[`${prefix}_type`],
+    requestId: stored[`${prefix}_request_id`],
+    amountMinor: stored[`${prefix}_amount_minor`],
+    currency: stored[`${prefix}_currency`],
+    status: stored[`${prefix}_status`],
+    originalRequestId: stored[`${prefix}_original_request_id`],
+    occurredAtMicros: stored[`${prefix}_occurred_at_micros`],
+  } as LedgerRecord;
+}
+
+/** Rows of a statement a few thousand at a time, so that any number of them fits into memory. Inside a transaction only. */
+export async function* inPortions<R>(db: Db, statement: RawBuilder<unknown>, size = 5_000): AsyncGenerator<R[]> {
+  await sql`declare portion no scroll cursor for ${statement}`.execute(db);
+  for (;;) {
+    const { rows } = await db.executeQuery<R>(CompiledQuery.raw(`fetch ${size} from portion`));
+    if (rows.length > 0) yield rows;
+    if (rows.length < size) break;
+  }
+  await sql`close portion`.execute(db);
+}
+
+/** The rows of `portions` gathered by key: they come sorted by it, and no key is cut in two. */
+export async function* byKey<R>(portions: AsyncIterable<R[]>, isSameKey: (a: R, b: R) => boolean): AsyncGenerator<R[]> {
+  let group: R[] = [];
+  for await (const rows of portions) {
+    for (const row of rows) {
+      if (group.length > 0 && !isSameKey(group[0]!, row)) {
+        yield group;
+        group = [];
+      }
+      group.push(row);
+    }
+  }
+  if (group.length > 0) yield group;
+}
+
+/** A discrepancy with its place, as it is written down. */
+export type Told = {
+  readonly discrepancy: Discrepancy;
+  readonly loadNo: number | null;
+  readonly ofMatchable: boolean;
+  readonly batchNo?: number;
+  readonly otherBatchNo?: number;
+};
+
+/** Writes down what is told, many in one statement: an array for each column, so that no number of parameters is too large. */
+export async function tellAll(db: Db, told: readonly Told[], table: 'told' | 'told_by_key' = 'told'): Promise<void> {
+  if (told.length === 0) return;
+  const texts = (of: (d: Discrepancy) => string | null) => sql`${told.map((t) => clean(of(t.discrepancy)))}::text[]`;
+  await sql`insert into ${sql.ref(table)} (batch_no, other_batch_no, of_matchable, load_no, line, stake_minor, kind, type, request_id,
+      transaction_id, field, reported, recorded, difference, currency, message, stake_currency)
+    select * from unnest(${told.map((t) => t.batchNo ?? null)}::int[], ${told.map((t) => t.otherBatchNo ?? null)}::int[],
+      ${told.map((t) => t.ofMatchable)}::boolean[], ${told.map((t) => t.loadNo)}::int[], ${told.map((t) => t.discrepancy.line)}::int[],
+      ${told.map((t) => t.discrepancy.stake?.amountMinor ?? null)}::bigint[], ${texts((d) => d.kind)}, ${texts((d) => d.type)},
+      ${texts((d) => d.requestId)}, ${texts((d) => d.transactionId)}, ${texts((d) => d.field)}, ${texts((d) => d.reported)},
+      ${texts((d) => d.recorded)}, ${texts((d) => d.difference)}, ${texts((d) => d.currency)}, ${texts((d) => d.message)},
+      ${texts((d) => d.stake?.currency ?? null)})`.execute(db);
+}
+
+/** Postgres holds no NUL; a cell that had one is shown with the sign for it. */
+export const clean = (text: string | null): string | null => (text === null ? null : text.replaceAll('\0', '\u2400'));

@@ -1,0 +1,81 @@
+import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
+import { test } from 'node:test';
+import { apo } from '../../src/domain/formats/apo.ts';
+import { readDirectory, readReportName } from '../../src/domain/report-name.ts';
+
+const show = (fileName: string) => {
+  const read = readReportName(fileName, apo);
+  if (read === null) return null;
+  assert.equal(read.name, fileName.replace(/\.csv$/i, ''));
+  return [read.kind, read.batchId, read.settlementCurrency, read.date, read.psp, read.seq]
+    .map((part) => part ?? '-')
+    .join(' ');
+};
+
+test('the name decides kind, batch, currency, date and part', () => {
+  const table = {
+    'transactionItems_20181225_000.csv': 'transactionDetails - - 2018-12-25 - 0',
+    'transactionItems_20240229_999.CSV': 'transactionDetails - - 2024-02-29 - 999',
+    'settlementItems_USD_2018122611021040123_001.csv': 'settlementDetails 2018122611021040123 USD - - 1',
+    'settlementItems_HKD_2C2P-01_000.csv': 'settlementDetails 2C2P-01 HKD - - 0',
+    'settlementItems_KaKaoPay_USD_0000000000000000000_000.csv':
+      'settlementDetails 0000000000000000000 USD - KaKaoPay 0',
+    'settlementItems_My_Pay_Co_JPY_B1_010.csv': 'settlementDetails B1 JPY - My_Pay_Co 10',
+    'settlementItems_USD_HKD_B1_000.csv': 'settlementDetails B1 HKD - USD 0',
+    'settlementSummary_CONNECTWALLET_EUR_abc_000.csv': 'settlementSummary abc EUR - CONNECTWALLET 0',
+    'settlementSummary_EUR_USD_000.csv': 'settlementSummary USD EUR - - 0',
+  };
+  for (const [fileName, expected] of Object.entries(table)) assert.equal(show(fileName), expected, fileName);
+});
+
+test('what fits no pattern is no report', () => {
+  for (const fileName of [
+    '',
+    '.csv',
+    'README.md',
+    'transactionItems_20181225_000',
+    'transactionItems_20181225_000.csv.filepart',
+    'transactionItems_20181225_000csv',
+    'transactionItems_20180229_000.csv',
+    'transactionItems_2018122_000.csv',
+    'transactionItems_20181225_00.csv',
+    'transactionItems_20181225_1000.csv',
+    'xtransactionItems_20181225_000.csv',
+    'transactionItems_20181225_000 (1).csv',
+    'transactionitems_20181225_000.csv',
+    'settlementItems_ABC_B1_000.csv',
+    'settlementItems_usd_B1_000.csv',
+    'settlementItems__USD_B1_000.csv',
+    'settlementItems_USD__000.csv',
+    'settlementItems_XAU_B1_000.csv',
+    'settlementItems_a/b_USD_B1_000.csv',
+    'settlementSummary_USD_B1_000.csv\n',
+    'settlementSummary_USD_B:1_000.csv',
+  ]) {
+    assert.equal(show(fileName), null, fileName);
+  }
+});
+
+test('the published samples are reports', () => {
+  const files = readdirSync(new URL('../fixtures/reports', import.meta.url)).filter((file) => file.endsWith('.csv'));
+  assert.equal(files.length, 5);
+  for (const file of files) assert.ok(readReportName(file, apo), file);
+});
+
+test('the two folders above a file name merchant and date', () => {
+  const table: [string, string | null, string | null][] = [
+    ['/v1/settlements/1022188000000000001/20181226/f.csv', '1022188000000000001', '2018-12-26'],
+    ['M-1/20181226/f.csv', 'M-1', '2018-12-26'],
+    ['C:\\in\\M-1\\20181226\\f.csv', 'M-1', '2018-12-26'],
+    ['20181226/f.csv', null, '2018-12-26'],
+    ['./20181226/f.csv', null, '2018-12-26'],
+    ['/20181226/f.csv', null, '2018-12-26'],
+    ['M-1/20180230/f.csv', null, null],
+    ['M-1/f.csv', null, null],
+    ['20181226/M-1/f.csv', null, null],
+    ['f.csv', null, null],
+    ['', null, null],
+  ];
+  for (const [path, merchantId, date] of table) assert.deepEqual(readDirectory(path), { merchantId, date }, path);
+});

@@ -1,0 +1,1127 @@
+/**
+ * What `reconcile --json` must answer, worked out a second time from CONTRACT.md alone: everything in memory, one plain
+ * pass per rule, nothing shared with src. Slow on purpose where slow is easier to believe. CSV and the format `apo` only.
+ */
+import { lstatSync, readdirSync, readFileSync } from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
+import {
+  type Answer,
+  type BatchAnswer,
+  compareBy,
+  compareValues,
+  type DayAnswer,
+  type DiscrepancyAnswer,
+  type DiscrepancyTotal,
+  type ReportAnswer,
+  type ReportKind,
+  type Sums,
+} from './answer.ts';
+
+export type OracleOptions = {
+  merchant?: string | undefined;
+  amountUnit?: 'major' | 'minor' | undefined;
+  timeZone?: string | undefined;
+  toleranceMinor?: number | undefined;
+  lookbackDays?: number | undefined;
+};
+
+/** Digits after the point, for the currencies our tests use. Anything else is "not ISO 4217" here. */
+export const DIGITS: Record<string, number> = {
+  AUD: 2,
+  BHD: 3,
+  BRL: 2,
+  CAD: 2,
+  CHF: 2,
+  CLP: 0,
+  CNY: 2,
+  EUR: 2,
+  GBP: 2,
+  HKD: 2,
+  HUF: 2,
+  IDR: 2,
+  IQD: 3,
+  JOD: 3,
+  JPY: 0,
+  KRW: 0,
+  KWD: 3,
+  MYR: 2,
+  OMR: 3,
+  PHP: 2,
+  SGD: 2,
+  THB: 2,
+  USD: 2,
+  VND: 0,
+};
+
+const LARGEST_MINOR = 9n * 10n ** 18n;
+const LONGEST_ROW = 1 << 20;
+
+// ---------------------------------------------------------------------------------------------------------------- text
+
+/** GBK only if the whole file is valid GBK and has no valid multi-byte UTF-8 sequence; null for UTF-16. */
+export function decode(bytes: Uint8Array): string | null {
+  if ((bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff)) return null;
+  const latin1 = Buffer.from(bytes).toString('latin1');
+  const multiByte = /[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}/;
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: every byte of ASCII is meant
+  if (!/^[\x00-\x7f]*$/.test(latin1) && !multiByte.test(latin1)) {
+    try {
+      return new TextDecoder('gbk', { fatal: true }).decode(bytes);
+    } catch {} // not GBK either: broken UTF-8, cell by cell
+  }
+  return new TextDecoder('utf-8').decode(bytes); // takes the byte order mark away
+}
+
+/** `cells` is null for bad quoting and for a row that is too long; `raw` is the row's text without its line end. */
+type CsvRecord = { line: number; raw: string; cells: string[] | null };
+
+/** The contract's own quote rules: a quote counts at the start of a cell only; a bad one costs its row and no other. */
+export function* csvRecords(text: string): Generator<CsvRecord> {
+  let at = 0;
+  let line = 1;
+  while (at < text.length) {
+    const start = at;
+    let cells: string[] | null = [];
+    for (;;) {
+      const quoted = text[at] === '"';
+      const end = quoted ? closingQuote(text, at, start) : endOf(/[,\r\n]/g, text, at);
+      if (end < 0) {
+        at = endOf(/[\r\n]/g, text, at);
+        cells = null;
+        break;
+      }
+      cells.push(quoted ? text.slice(at + 1, end).replaceAll('""', '"') : text.slice(at, end));
+      at = quoted ? end + 1 : end;
+      if (text[at] !== ',') break;
+      at += 1;
+    }
+    const raw = text.slice(start, at);
+    const firstLine = line;
+    line += raw.match(/\r\n|\r|\n/g)?.length ?? 0;
+    line += 1;
+    at += text.startsWith('\r\n', at) ? 2 : 1;
+    if (raw.trim() === '') continue;
+    yield { line: firstLine, raw, cells: tooLong(raw) ? null : cells };
+  }
+}
+
+function endOf(stop: RegExp, text: string, from: number): number {
+  stop.lastIndex = from;
+  return stop.exec(text)?.index ?? text.length;
+}
+
+/** Where the quote that opens at `open` closes, or -1: never, not within 1 MiB of its row, or with more text behind it. */
+function closingQuote(text: string, open: number, rowStart: number): number {
+  for (let at = text.indexOf('"', open + 1); at >= 0; at = text.indexOf('"', at + 1)) {
+    if (text[at + 1] === '"') at += 1;
+    else {
+      const next = text[at + 1];
+      const closes = next === undefined || next === ',' || next === '\r' || next === '\n';
+      return closes && !tooLong(text.slice(rowStart, at)) ? at : -1;
+    }
+  }
+  return -1;
+}
+
+const tooLong = (raw: string) => raw.length * 3 > LONGEST_ROW && Buffer.byteLength(raw) > LONGEST_ROW;
+
+/** A trimmed cell; blank, `null` and `none` are absent. */
+function present(cell: string | undefined): string | null {
+  const text = cell?.trim() ?? '';
+  return text === '' || /^(null|none)$/i.test(text) ? null : text;
+}
+
+/** Raw text of a refused cell. An empty one is null, and a NUL is shown as U+FFFD. */
+const shown = (cell: string | undefined) => cell?.trim().replaceAll('\0', '\ufffd') || null;
+
+// --------------------------------------------------------------------------------------------------------------- money
+
+/** The amount in minor units, or null where the text is no amount of this currency. */
+export function parseAmount(text: string, currency: string, unit: 'major' | 'minor'): bigint | null {
+  const match = /^(-?)(\d+)(?:\.(\d+))?$/.exec(text);
+  if (!match) return null;
+  const digits = unit === 'minor' ? 0 : DIGITS[currency]!;
+  const decimals = (match[3] ?? '').replace(/0+$/, '');
+  if (decimals.length > digits) return null;
+  const magnitude = BigInt(match[2]! + decimals.padEnd(digits, '0'));
+  if (magnitude > LARGEST_MINOR) return null;
+  return match[1] ? -magnitude : magnitude;
+}
+
+export function printAmount(minor: bigint, currency: string): string {
+  const digits = DIGITS[currency]!;
+  const text = abs(minor)
+    .toString()
+    .padStart(digits + 1, '0');
+  const whole = text.slice(0, text.length - digits);
+  return (minor < 0n ? '-' : '') + whole + (digits ? `.${text.slice(text.length - digits)}` : '');
+}
+
+const abs = (n: bigint) => (n < 0n ? -n : n);
+const sum = (numbers: Iterable<bigint | null>) => [...numbers].reduce<bigint>((total, n) => total + (n ?? 0n), 0n);
+
+/** A fraction to the nearest whole number, halves to the even one. */
+export function halfEven(numerator: bigint, denominator: bigint): bigint {
+  const negative = numerator < 0n !== denominator < 0n;
+  const n = abs(numerator);
+  const d = abs(denominator);
+  let whole = n / d;
+  const twice = (n % d) * 2n;
+  if (twice > d || (twice === d && whole % 2n === 1n)) whole += 1n;
+  return negative ? -whole : whole;
+}
+
+/** Amount × price for a pair `L/R` with the transaction in L, ÷ with it in R; null where pair and price do not fit. */
+function convert(row: Row): bigint | null {
+  const { amount, currency, settlementCurrency: to } = row;
+  if (amount === null || currency === null || to === null) return null;
+  if (currency === to) return amount;
+  const price = /^(\d+)(?:\.(\d+))?$/.exec(row.quotePrice ?? '');
+  if (!price) return null;
+  const priceUnits = BigInt(price[1]! + (price[2] ?? ''));
+  if (priceUnits === 0n) return null;
+  const scale = 10n ** BigInt((price[2] ?? '').length);
+  const up = 10n ** BigInt(DIGITS[to]!);
+  const down = 10n ** BigInt(DIGITS[currency]!);
+  if (row.quotePair === `${currency}/${to}`) return halfEven(amount * priceUnits * up, scale * down);
+  if (row.quotePair === `${to}/${currency}`) return halfEven(amount * scale * up, priceUnits * down);
+  return null;
+}
+
+// ---------------------------------------------------------------------------------------------------------------- time
+
+/** The instant in milliseconds, or null: ISO 8601 with an offset, from 2000 to 2100. */
+export function parseTime(text: string): number | null {
+  if (!/^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)$/.test(text)) return null;
+  const year = Number(text.slice(0, 4));
+  const time = Date.parse(text.replace(' ', 'T'));
+  const lastDay = new Date(Date.UTC(year, Number(text.slice(5, 7)), 0)).getUTCDate();
+  if (Number.isNaN(time) || Number(text.slice(8, 10)) > lastDay || year < 2000 || year > 2100) return null;
+  return time;
+}
+
+export function dayOf(time: number, timeZone: string): string {
+  return new Intl.DateTimeFormat('en-CA', { timeZone, year: 'numeric', month: '2-digit', day: '2-digit' }).format(time);
+}
+
+const daysBetween = (from: string, to: string) => (Date.parse(to) - Date.parse(from)) / 86_400_000;
+const nextDay = (day: string, days: number) => new Date(Date.parse(day) + days * 86_400_000).toISOString().slice(0, 10);
+
+// ------------------------------------------------------------------------------------------------------------- reports
+
+const SETTLEMENT_FEES = {
+  taxFeeAmountValue: 'taxFeeCurrency',
+  processingFeeAmountValue: 'processingFeeCurrency',
+  nonGuaranteeCouponValue: 'nonGuaranteeCouponCurrency',
+  disputeHandlingFee: 'disputeHandlingFeeCurrency',
+  disputeReverseFee: 'disputeReverseFeeCurrency',
+};
+const BREAKDOWN = {
+  interchangeFeeAmountValue: 'interchangeFeeCurrency',
+  schemeFeeAmountValue: 'schemeFeeCurrency',
+  acquirerMarkupAmountValue: 'acquirerMarkupCurrency',
+};
+/** Each amount column with its currency column. */
+const AMOUNTS: Record<ReportKind, Record<string, string>> = {
+  transactionDetails: { transactionAmountValue: 'transactionCurrency' },
+  settlementDetails: {
+    transactionAmountValue: 'transactionCurrency',
+    settlementAmountValue: 'settlementCurrency',
+    convertedTransactionAmountValue: 'convertedCurrency',
+    feeAmountValue: 'feeCurrency',
+    ...SETTLEMENT_FEES,
+    ...BREAKDOWN,
+  },
+  settlementSummary: {
+    settlementAmountValue: 'settlementCurrency',
+    feeAmountValue: 'feeCurrency',
+    ...SETTLEMENT_FEES,
+    ...BREAKDOWN,
+  },
+};
+const NEEDED: Record<ReportKind, string[]> = {
+  transactionDetails: [
+    'transactionType',
+    'transactionRequestId',
+    'transactionAmountValue',
+    'transactionCurrency',
+    'paymentTime',
+  ],
+  settlementDetails: [
+    'settlementBatchId',
+    'transactionType',
+    'transactionId',
+    'transactionRequestId',
+    'transactionAmountValue',
+    'transactionCurrency',
+    'settlementAmountValue',
+    'settlementCurrency',
+  ],
+  settlementSummary: ['settlementBatchId', 'settlementAmountValue', 'settlementCurrency'],
+};
+
+type Name = { kind: ReportKind; psp: string; currency: string | null; batchId: string | null; seq: string };
+
+function readName(name: string): Name | null {
+  const day = /^transactionItems_(\d{8})_(\d{3})\.csv$/.exec(name);
+  if (day) return { kind: 'transactionDetails', psp: '', currency: null, batchId: null, seq: day[2]! };
+  const batch = /^settlement(Items|Summary)_(?:(.+)_)?([A-Z]{3})_([^_]+)_(\d{3})\.csv$/.exec(name);
+  if (!batch) return null;
+  const kind = batch[1] === 'Items' ? 'settlementDetails' : 'settlementSummary';
+  return { kind, psp: batch[2] ?? '', currency: batch[3]!, batchId: batch[4]!, seq: batch[5]! };
+}
+
+/** One reported row that could be read. `told` once any discrepancy names its file and line. */
+type Row = {
+  file: string;
+  line: number;
+  type: string;
+  transactionId: string | null;
+  requestId: string | null;
+  originalTransactionId: string | null;
+  originalRequestId: string | null;
+  amount: bigint | null;
+  currency: string | null;
+  settlementAmount: bigint | null;
+  settlementCurrency: string | null;
+  /** Whether `settlementAmount` was printed, or stands for the fee of a DEFAULT row. */
+  settled: boolean;
+  converted: bigint | null;
+  quotePair: string | null;
+  quotePrice: string | null;
+  feeAmount: bigint | null;
+  /** What is added to the gross, signed so that adding is right. */
+  fees: { minor: bigint; currency: string }[];
+  breakdown: bigint | null;
+  count: bigint;
+  acquirer: string | null;
+  customerId: string | null;
+  paymentTime: number | null;
+  settlementTime: number | null;
+  installments: number;
+  duplicate: boolean;
+  told: boolean;
+};
+
+type RefusedRow = { line: number; field: string | null; reported: string | null };
+
+/** One file. Its `rows` and `refused` are empty unless it is closed. */
+type Report = {
+  file: string;
+  path: string;
+  name: Name | null;
+  merchantId: string;
+  date: string | null;
+  bytes: Buffer;
+  state: ReportAnswer['state'];
+  error: string | null;
+  revision: number;
+  rows: Row[];
+  refused: RefusedRow[];
+  columns: string[];
+};
+
+type Reading = Pick<Report, 'state' | 'error' | 'rows' | 'refused' | 'columns'>;
+
+function readReport({ name, bytes, file }: Report, unit: 'major' | 'minor'): Reading {
+  const not = (error: string, state: 'refused' | 'waiting' = 'refused'): Reading => ({
+    state,
+    error,
+    rows: [],
+    refused: [],
+    columns: [],
+  });
+  if (!name) return not('unknown_format');
+  const text = decode(bytes);
+  if (text === null) return not('bad_encoding');
+  const records = [...csvRecords(text)];
+  const end = records.findIndex(
+    ({ cells }) => cells?.[0]?.trim() === '<END>' && cells.slice(1).every((c) => !c.trim()),
+  );
+  if (end < 0) return not('no_end', 'waiting');
+  const [header, ...data] = records.slice(0, end);
+  if (!header) return not('no_header');
+  if (header.cells === null) return not(tooLong(header.raw) ? 'row_too_long' : 'no_header');
+  const columns = header.cells.map((cell) => cell.trim());
+  const named = columns.filter(Boolean);
+  if (new Set(named).size < named.length) return not('duplicate_columns');
+  if (NEEDED[name.kind].some((column) => !columns.includes(column))) return not('missing_columns');
+  if (end < records.length - 1) return not('rows_after_end');
+
+  const rows: Row[] = [];
+  const refused: RefusedRow[] = [];
+  for (const record of data) {
+    const result = readRow(file, name, columns, record, unit);
+    if ('refused' in result) refused.push({ line: record.line, ...result.refused });
+    else rows.push(result.row);
+  }
+  if (new Set(rows.map((row) => row.customerId).filter(Boolean)).size > 1) return not('mixed_merchants');
+  return { state: 'closed', error: null, rows, refused, columns };
+}
+
+function readRow(
+  file: string,
+  name: Name,
+  columns: string[],
+  { line, raw, cells }: CsvRecord,
+  unit: 'major' | 'minor',
+): { row: Row } | { refused: Omit<RefusedRow, 'line'> } {
+  const no = (field: string | null, reported: string | null) => ({ refused: { field, reported } });
+  if (!cells || cells.slice(columns.length).some((cell) => cell.trim()))
+    return no(null, shown([...raw].slice(0, 200).join('')));
+  if (cells.length < columns.length) return no(columns[cells.length]!, null);
+  const nul = cells.findIndex((cell) => cell.includes('\0'));
+  if (nul >= 0) return no(columns[nul]!, shown(cells[nul]));
+
+  const { kind, currency: nameCurrency, batchId } = name;
+  const raws = new Map(columns.map((column, i) => [column, cells[i]!]));
+  const cell = (column: string) => present(raws.get(column));
+  const bad = (column: string) => no(column, shown(raws.get(column)));
+  const summary = kind === 'settlementSummary';
+  const type = cell(summary ? 'summaryType' : 'transactionType');
+  const amounts = AMOUNTS[kind];
+  const minor = new Map<string, bigint>();
+  const currencyOf = (column: string) => {
+    const printed = cell(amounts[column]!);
+    return amounts[column] === 'settlementCurrency' ? (printed ?? nameCurrency) : printed;
+  };
+
+  for (const column of columns) {
+    const value = cell(column);
+    if (column === 'settlementBatchId' && value !== null && value !== batchId) return bad(column);
+    if (column === 'settlementCurrency' && value !== null && value !== nameCurrency) return bad(column);
+    if (Object.values(amounts).includes(column) && value !== null && !(value in DIGITS)) return bad(column);
+    if ((column === 'paymentTime' || column === 'settlementTime') && value !== null && parseTime(value) === null)
+      return bad(column);
+    if (column === 'transactionType' && value === null && !summary) return bad(column);
+    if (summary && column === 'count' && value !== null && !/^\d+$/.test(value)) return bad(column);
+    if (!(column in amounts) || value === null) continue;
+    const currency = currencyOf(column);
+    if (currency === null || !(currency in DIGITS)) return bad(amounts[column]!);
+    const amount = parseAmount(value, currency, unit);
+    if (amount === null) return bad(column);
+    minor.set(column, amount);
+  }
+
+  const requestId = cell('transactionRequestId');
+  const originalTransactionId = cell('originalTransactionId');
+  const originalRequestId = cell('originalTransactionRequestId');
+  const feeAmount = minor.get('feeAmountValue') ?? null;
+  const printed = minor.get('settlementAmountValue') ?? null;
+  if (!summary && (requestId ?? originalTransactionId ?? originalRequestId) && !minor.has('transactionAmountValue'))
+    return bad('transactionAmountValue');
+  if (kind !== 'transactionDetails' && printed === null && !(type === 'DEFAULT' && feeAmount !== null))
+    return bad('settlementAmountValue');
+
+  const acquirer = cell('acquirer');
+  const charges = (column: string) =>
+    acquirer === 'Hundsun' && (column === 'feeAmountValue' || column === 'taxFeeAmountValue');
+  const fees = ['feeAmountValue', ...Object.keys(SETTLEMENT_FEES)].flatMap((column) => {
+    const value = minor.get(column);
+    if (value === undefined) return [];
+    const deducted = charges(column) || column === 'nonGuaranteeCouponValue';
+    return [{ minor: deducted ? -value : value, currency: currencyOf(column)! }];
+  });
+  const parts = Object.keys(BREAKDOWN).filter((column) => minor.has(column));
+  const time = (column: string) => (cell(column) === null ? null : parseTime(cell(column)!));
+  const row: Row = {
+    file,
+    line,
+    type: type ?? '',
+    transactionId: cell('transactionId'),
+    requestId,
+    originalTransactionId,
+    originalRequestId,
+    amount: minor.get('transactionAmountValue') ?? null,
+    currency: cell('transactionCurrency'),
+    settlementAmount: printed ?? (type === 'DEFAULT' ? feeAmount : null),
+    settlementCurrency: kind === 'transactionDetails' ? null : nameCurrency,
+    settled: printed !== null,
+    converted: minor.get('convertedTransactionAmountValue') ?? null,
+    quotePair: cell('quoteCurrencyPair'),
+    quotePrice: cell('quotePrice'),
+    feeAmount: feeAmount !== null && currencyOf('feeAmountValue') === nameCurrency ? feeAmount : null,
+    fees,
+    breakdown: parts.length ? sum(parts.map((column) => minor.get(column)!)) : null,
+    count: BigInt(summary ? (cell('count') ?? '0') : '1'),
+    acquirer,
+    customerId: cell('customerId'),
+    paymentTime: time('paymentTime'),
+    settlementTime: time('settlementTime'),
+    installments: Number(cell('installmentsNum') ?? '0'),
+    duplicate: false,
+    told: false,
+  };
+  return { row };
+}
+
+// -------------------------------------------------------------------------------------------------------------- ledger
+
+type LedgerRecord = {
+  merchantId: string;
+  type: string;
+  requestId: string;
+  amount: bigint;
+  currency: string;
+  status: string;
+  time: number;
+  originalRequestId: string | null;
+};
+type Ledger = { records: Map<string, LedgerRecord>; bad: number; merchants: Set<string> };
+
+const RECORD_TYPES = ['PAYMENT', 'AUTHORIZATION', 'CAPTURE', 'REFUND', 'CANCEL', 'VOID'];
+const STATUSES = ['SUCCESS', 'PENDING', 'FAILED', 'CANCELLED'];
+const keyOf = (...parts: (string | null)[]) => JSON.stringify(parts);
+
+/** Records whose merchant is blank keep '' until the only merchant is known. */
+function readLedger(path: string): Ledger {
+  const [header, ...data] = [...csvRecords(decode(readFileSync(path)) ?? '')];
+  const columns = header?.cells?.map((cell) => cell.trim()) ?? [];
+  const ledger: Ledger = { records: new Map(), bad: 0, merchants: new Set() };
+  for (const { cells } of data) {
+    const cell = (column: string) => present(cells?.[columns.indexOf(column)]);
+    const currency = cell('currency') ?? '';
+    const text = cell('amount') ?? cell('amountMinor') ?? '';
+    const amount = currency in DIGITS ? parseAmount(text, currency, cell('amount') ? 'major' : 'minor') : null;
+    const time = parseTime(cell('occurredAt') ?? '');
+    const record = {
+      merchantId: cell('merchantId') ?? '',
+      type: cell('type') ?? '',
+      requestId: cell('requestId') ?? '',
+      amount: amount ?? -1n,
+      currency,
+      status: cell('status') ?? '',
+      time: time ?? 0,
+      originalRequestId: cell('originalRequestId'),
+    };
+    const known = RECORD_TYPES.includes(record.type) && STATUSES.includes(record.status) && record.requestId;
+    const key = keyOf(record.merchantId, record.type, record.requestId);
+    const older = ledger.records.get(key);
+    const same = !older || Object.entries(record).every(([name, value]) => older[name as keyof LedgerRecord] === value);
+    if (!known || amount === null || amount < 0n || time === null || !same) ledger.bad += 1;
+    else ledger.records.set(key, record);
+    if (record.merchantId) ledger.merchants.add(record.merchantId);
+  }
+  return ledger;
+}
+
+// -------------------------------------------------------------------------------------------------------------- answer
+
+/** A settlement batch or a transaction day. `details` and `summary` are the closed parts in order. */
+type Unit = {
+  merchantId: string;
+  batchId: string | null;
+  currency: string | null;
+  date: string | null;
+  details: Report[];
+  summary: Report[];
+  missing: { kind: ReportKind; seq: string }[];
+  unitWrong: boolean;
+  open: boolean;
+};
+
+type Stake = { minor: bigint; currency: string } | null;
+type Told = { unit: Unit | null; discrepancy: DiscrepancyAnswer; stake: Stake };
+
+const NO_RECORD =
+  /^(SETTLEMENT_FEE|ADJUSTMENT_FEE|COLLATERAL_(WITHHOLDING|WITHHELD|RELEASE|RELEASED)|RESERVE(_WITHHOLDING|_RELEASE|_RELEASED)?|DEFAULT)$/;
+const OWN_KEY = ['PAYMENT', 'AUTHORIZATION', 'REFUND', 'CANCEL', 'VOID', 'CAPTURE'];
+const REVERSALS = ['PAYMENT_REVERSAL', 'REFUND_REVERSAL'];
+const DISPUTES = ['DISPUTE', 'DISPUTE_REVERSAL', 'RAPID_DISPUTE_RESOLUTION', 'CDRN'];
+const PAYMENTS = ['PAYMENT', 'CAPTURE', 'AUTHORIZATION'];
+
+/** How a row finds its record: by its own key, by its original's, or not at all. */
+function matching(row: Row): 'own' | 'original' | 'none' {
+  if (NO_RECORD.test(row.type)) return 'none';
+  if (OWN_KEY.includes(row.type)) return 'own';
+  if (REVERSALS.includes(row.type) || DISPUTES.includes(row.type)) return 'original';
+  if (row.requestId) return 'own';
+  return row.originalRequestId || row.originalTransactionId ? 'original' : 'none';
+}
+
+export function expectedAnswer(paths: string[], ledgerFile: string, options: OracleOptions = {}): Answer {
+  const { amountUnit = 'major', timeZone = 'Asia/Shanghai', toleranceMinor = 2, lookbackDays = 120 } = options;
+  const tolerance = BigInt(toleranceMinor);
+  const ledger = readLedger(ledgerFile);
+  const reports = findReports(paths);
+  const records = nameMerchants(reports, ledger, options.merchant);
+  for (const report of reports) Object.assign(report, readReport(report, amountUnit));
+  const current = setRevisions(reports);
+  const units = gather(current, timeZone);
+  const batches = units.filter((unit) => unit.batchId !== null);
+  const days = units.filter((unit) => unit.batchId === null);
+  const told: Told[] = [];
+
+  const rowsOf = (unit: Unit) => unit.details.flatMap((report) => report.rows);
+  const record = (unit: Unit, types: string[], id: string | null) =>
+    types.map((type) => records.get(keyOf(unit.merchantId, type, id))).find((found) => found !== undefined);
+
+  // What the merchant's reports say elsewhere: who has a transactionId, and which payments were cancelled.
+  const requestIdOf = new Map<string, string>();
+  for (const unit of units)
+    for (const row of rowsOf(unit)) {
+      const key = keyOf(unit.merchantId, row.transactionId);
+      if (row.transactionId && row.requestId && !requestIdOf.has(key)) requestIdOf.set(key, row.requestId);
+    }
+  const originalOf = (unit: Unit, row: Row) =>
+    row.originalRequestId ?? requestIdOf.get(keyOf(unit.merchantId, row.originalTransactionId)) ?? null;
+  const cancelled = new Set<string>();
+  for (const { type, merchantId, originalRequestId } of records.values())
+    if (type === 'CANCEL' || type === 'VOID') cancelled.add(keyOf(merchantId, originalRequestId));
+  for (const unit of units)
+    for (const row of rowsOf(unit))
+      if (row.type === 'CANCEL' || row.type === 'VOID') cancelled.add(keyOf(unit.merchantId, originalOf(unit, row)));
+
+  function tell(kind: string, unit: Unit, more: Partial<DiscrepancyAnswer>, stake: Stake = null): void {
+    unit.open = true;
+    const discrepancy: DiscrepancyAnswer = {
+      kind,
+      merchantId: unit.merchantId,
+      settlementBatchId: unit.batchId,
+      transactionDate: unit.batchId === null ? unit.date : null,
+      file: null,
+      line: null,
+      type: null,
+      requestId: null,
+      transactionId: null,
+      field: null,
+      reported: null,
+      recorded: null,
+      difference: null,
+      currency: null,
+      message: '',
+      ...more,
+    };
+    told.push({ unit, discrepancy, stake });
+  }
+  function tellRow(kind: string, unit: Unit, row: Row, more: Partial<DiscrepancyAnswer>, stake: Stake = null): void {
+    row.told = true;
+    const { file, line, type, requestId, transactionId } = row;
+    tell(kind, unit, { file, line, type, requestId, transactionId, ...more }, stake);
+  }
+  /** Both sides as amounts of one currency, their difference, and that difference at stake. */
+  function sides(
+    reported: bigint | null,
+    recorded: bigint | null,
+    currency: string,
+  ): [Partial<DiscrepancyAnswer>, Stake] {
+    const difference = reported === null || recorded === null ? null : reported - recorded;
+    const print = (minor: bigint | null) => (minor === null ? null : printAmount(minor, currency));
+    const texts = { reported: print(reported), recorded: print(recorded), difference: print(difference), currency };
+    return [texts, difference === null ? null : { minor: abs(difference), currency }];
+  }
+  function stakeOf(row: Row): Stake {
+    if (row.settlementAmount !== null) return { minor: abs(row.settlementAmount), currency: row.settlementCurrency! };
+    return row.amount === null ? null : { minor: abs(row.amount), currency: row.currency! };
+  }
+
+  // Row by row.
+  const found = new Map<Row, LedgerRecord>();
+  for (const unit of units) {
+    const rows = rowsOf(unit);
+    for (const report of [...unit.details, ...unit.summary])
+      for (const { line, field, reported } of report.refused)
+        tell('refused_row', unit, { file: report.file, line, field, reported });
+
+    const seen = new Set<string>();
+    for (const row of rows) {
+      if (!row.requestId && !row.transactionId) continue;
+      const { type, transactionId, requestId } = row;
+      const { originalRequestId, originalTransactionId, amount, currency, settlementAmount, feeAmount } = row;
+      const amounts = [amount, settlementAmount, feeAmount].map((minor) => minor?.toString() ?? null);
+      const others = [originalRequestId, originalTransactionId, ...amounts, currency, `${row.paymentTime}`];
+      const key = keyOf(type, transactionId, requestId, ...(requestId ? [] : others));
+      row.duplicate = seen.has(key);
+      seen.add(key);
+      if (row.duplicate) tellRow('duplicate_row', unit, row, {}, stakeOf(row));
+    }
+
+    const compared = rows.filter((row) => !row.duplicate);
+    for (const row of compared) {
+      const how = matching(row);
+      const refundFirst = row.type === 'REFUND_REVERSAL' ? ['REFUND'] : [];
+      const match =
+        how === 'own' && row.requestId
+          ? record(unit, [row.type], row.requestId)
+          : how === 'original'
+            ? record(unit, [...refundFirst, ...PAYMENTS], originalOf(unit, row))
+            : undefined;
+      if (match) found.set(row, match);
+    }
+
+    let up = 0;
+    let down = 0;
+    let comparable = 0;
+    for (const row of compared) {
+      const match = found.get(row);
+      if (!match || matching(row) !== 'own' || match.currency !== row.currency || !row.amount) continue;
+      const factor = 10n ** BigInt(DIGITS[match.currency]!);
+      if (factor === 1n) continue;
+      comparable += 1;
+      if (abs(row.amount) === match.amount * factor) up += 1;
+      if (abs(row.amount) * factor === match.amount) down += 1;
+    }
+    unit.unitWrong = comparable >= 5 && Math.max(up, down) * 10 >= comparable * 9;
+    if (unit.unitWrong) tell('unit_mismatch', unit, { file: unit.details[0]!.file });
+
+    for (const row of compared) {
+      checkMatch(unit, row);
+      if (unit.batchId !== null) checkRow(unit, row);
+    }
+  }
+
+  function checkMatch(unit: Unit, row: Row): void {
+    const how = matching(row);
+    const match = found.get(row);
+    const original = originalOf(unit, row);
+    const namesOriginal = row.originalRequestId ?? row.originalTransactionId;
+    const amount = row.amount === null ? null : abs(row.amount);
+    const ownIdMissing = (OWN_KEY.includes(row.type) || REVERSALS.includes(row.type)) && !row.requestId;
+    const unknown = how === 'own' && !ownIdMissing && !match;
+
+    if (ownIdMissing) tellRow('missing_key', unit, row, { field: 'transactionRequestId' }, stakeOf(row));
+    if (DISPUTES.includes(row.type) && !namesOriginal)
+      tellRow('missing_key', unit, row, { field: 'originalTransactionRequestId' }, stakeOf(row));
+    if (unknown) tellRow('unknown_transaction', unit, row, sides(amount, null, row.currency!)[0], stakeOf(row));
+    if (match) {
+      const above = how === 'own' ? amount !== match.amount : amount! > match.amount;
+      if (row.currency !== match.currency)
+        tellRow('currency_mismatch', unit, row, {
+          field: 'transactionCurrency',
+          reported: row.currency,
+          recorded: match.currency,
+        });
+      else if (above && !unit.unitWrong) {
+        const [texts, stake] = sides(amount, match.amount, match.currency);
+        tellRow('amount_mismatch', unit, row, { field: 'transactionAmount', ...texts }, stake);
+      }
+      const passes = match.status === 'CANCELLED' && cancelled.has(keyOf(unit.merchantId, match.requestId));
+      if (how === 'own' && match.status !== 'SUCCESS' && !passes)
+        tellRow('status_mismatch', unit, row, { field: 'status', reported: 'SUCCESS', recorded: match.status });
+      const ours = match.originalRequestId;
+      if (how === 'own' && original && ours && paymentOf(unit, original) !== paymentOf(unit, ours))
+        tellRow('original_mismatch', unit, row, {
+          field: 'originalTransactionRequestId',
+          reported: original,
+          recorded: ours,
+        });
+    }
+    const orphan =
+      how === 'original' ? namesOriginal && !match : how === 'own' && original && !record(unit, PAYMENTS, original);
+    if (orphan && !unknown)
+      tellRow(
+        'orphan_row',
+        unit,
+        row,
+        { field: 'originalTransactionRequestId', reported: original ?? row.originalTransactionId },
+        stakeOf(row),
+      );
+  }
+
+  /** Follows the records from a capture or authorization to the payment they belong to. */
+  function paymentOf(unit: Unit, id: string): string {
+    const seen = new Set([id]);
+    for (;;) {
+      const next = record(unit, PAYMENTS, id)?.originalRequestId;
+      if (!next || seen.has(next)) return id;
+      seen.add(next);
+      id = next;
+    }
+  }
+
+  function checkRow(unit: Unit, row: Row): void {
+    const currency = unit.currency!;
+    const settlement = row.settlementAmount!;
+    const fees = sum(row.fees.map((fee) => fee.minor));
+    const foreignFee = row.fees.some((fee) => fee.currency !== currency);
+    const net = { field: 'settlementAmount' };
+
+    const wrongSign =
+      row.type === 'REFUND'
+        ? settlement - fees > 0n
+        : (row.type === 'PAYMENT' || row.type === 'CAPTURE') && settlement - fees < 0n;
+    if (wrongSign && !foreignFee)
+      tellRow('sign_mismatch', unit, row, { ...net, ...sides(settlement, null, currency)[0] }, stakeOf(row));
+
+    if (row.breakdown !== null && abs((row.feeAmount ?? 0n) - row.breakdown) > tolerance) {
+      const [texts, stake] = sides(row.feeAmount ?? 0n, row.breakdown, currency);
+      tellRow('fee_breakdown_mismatch', unit, row, { field: 'feeAmount', ...texts }, stake);
+    }
+    if (unit.unitWrong) return;
+
+    const computed = convert(row);
+    const unconvertible = row.amount !== null && computed === null;
+    if (unconvertible || (computed !== null && row.converted !== null && abs(row.converted - computed) > tolerance)) {
+      const [texts] = sides(row.converted, computed, currency);
+      const field = 'convertedTransactionAmount';
+      // Without a printed amount there is none on either side, so no currency of one.
+      tellRow('conversion_mismatch', unit, row, {
+        field,
+        ...texts,
+        currency: row.converted === null ? null : currency,
+      });
+      if (unconvertible) return;
+    }
+
+    const gross = row.converted ?? computed ?? 0n;
+    if (matching(row) === 'none' && gross === 0n && row.fees.every((fee) => fee.minor === 0n)) return;
+    if (foreignFee) tellRow('net_mismatch', unit, row, { ...net, ...sides(settlement, null, currency)[0] });
+    else if (abs(settlement - gross - fees) > tolerance) {
+      const [texts, stake] = sides(settlement, gross + fees, currency);
+      tellRow('net_mismatch', unit, row, { ...net, ...texts }, stake);
+    }
+  }
+
+  // Over all batches of a merchant, in settlement order.
+  const inOrder = batches.toSorted(compareBy(['date', 'batchId', 'currency']));
+  const earlier = new Map<string, { unit: Unit; transactionIds: Set<string | null> }>();
+  for (const unit of inOrder)
+    for (const row of rowsOf(unit)) {
+      if (!row.requestId || row.duplicate || !row.settled || row.installments > 1) continue;
+      const key = keyOf(unit.merchantId, row.type, row.requestId);
+      const other = earlier.get(key);
+      const near = other && (!other.unit.date || !unit.date || daysBetween(other.unit.date, unit.date) <= lookbackDays);
+      if (other && near && (other.unit !== unit || !other.transactionIds.has(row.transactionId)))
+        tellRow(
+          'settled_twice',
+          unit,
+          row,
+          { field: 'settlementBatchId', reported: unit.batchId, recorded: other.unit.batchId },
+          stakeOf(row),
+        );
+      const transactionIds = other?.unit === unit ? other.transactionIds : new Set<string | null>();
+      earlier.set(key, { unit, transactionIds: transactionIds.add(row.transactionId) });
+    }
+
+  const refunds = new Map<LedgerRecord, { unit: Unit; row: Row; minor: bigint }[]>();
+  const reportedRefunds = new Map<string, { unit: Unit; row: Row }>();
+  for (const unit of batches)
+    for (const row of rowsOf(unit))
+      if (row.type === 'REFUND') reportedRefunds.set(keyOf(unit.merchantId, row.requestId), { unit, row });
+  for (const unit of inOrder) {
+    if (unit.unitWrong) continue;
+    for (const row of rowsOf(unit).toSorted(compareBy(['file', 'line']))) {
+      if ((row.type !== 'REFUND' && row.type !== 'REFUND_REVERSAL') || row.duplicate || row.amount === null) continue;
+      let original = originalOf(unit, row);
+      if (row.type === 'REFUND_REVERSAL') {
+        const recorded = record(unit, ['REFUND'], original)?.originalRequestId;
+        const reported = reportedRefunds.get(keyOf(unit.merchantId, original));
+        original = recorded ?? (reported ? originalOf(reported.unit, reported.row) : original);
+      }
+      const payment = original === null ? undefined : record(unit, PAYMENTS, original);
+      if (!payment || payment.currency !== row.currency) continue;
+      const minor = row.type === 'REFUND' ? abs(row.amount) : -abs(row.amount);
+      refunds.set(payment, [...(refunds.get(payment) ?? []), { unit, row, minor }]);
+    }
+  }
+  for (const [payment, rows] of refunds) {
+    const total = sum(rows.map(({ minor }) => minor));
+    if (total <= payment.amount) continue;
+    let running = 0n;
+    const first = rows.find(({ minor }) => {
+      running += minor;
+      return running > payment.amount;
+    })!;
+    const [texts, stake] = sides(total, payment.amount, payment.currency);
+    const key = { type: payment.type, requestId: payment.requestId, transactionId: null };
+    tellRow('over_refunded', first.unit, first.row, { ...key, ...texts }, stake);
+  }
+
+  // What is recorded and was not reported.
+  const typeOn = new Set(days.flatMap((day) => rowsOf(day).map((row) => keyOf(day.merchantId, day.date, row.type))));
+  const reportedOn = new Set(
+    days.flatMap((day) => rowsOf(day).map((row) => keyOf(day.merchantId, day.date, row.type, row.requestId))),
+  );
+  for (const { merchantId, type, requestId, status, time, amount, currency } of records.values()) {
+    const date = dayOf(time, timeZone);
+    const day = days.find((unit) => unit.merchantId === merchantId && unit.date === date);
+    if (!day || status !== 'SUCCESS') continue;
+    if (['AUTHORIZATION', 'CANCEL', 'VOID'].includes(type) && !typeOn.has(keyOf(merchantId, date, type))) continue;
+    if ([-1, 0, 1].some((by) => reportedOn.has(keyOf(merchantId, nextDay(date, by), type, requestId)))) continue;
+    const [texts] = sides(null, amount, currency);
+    tell('unreported_transaction', day, { type, requestId, ...texts }, { minor: amount, currency });
+  }
+
+  // Sums.
+  const batchAnswers: BatchAnswer[] = [];
+  for (const unit of batches) batchAnswers.push(batchAnswer(unit));
+  for (const unit of days) tellMissing(unit);
+
+  function tellMissing(unit: Unit): void {
+    for (const { kind, seq } of unit.missing) tell('missing_part', unit, { field: kind, recorded: seq });
+  }
+
+  function batchAnswer(unit: Unit): BatchAnswer {
+    const currency = unit.currency!;
+    const rows = rowsOf(unit);
+    const summaryRows = unit.summary.flatMap((report) => report.rows);
+    const typed = unit.summary.some((report) => report.columns.includes('summaryType'));
+    const totalRows = summaryRows.filter((row) => row.type === 'TOTAL');
+    const others = summaryRows.filter((row) => row.type !== 'TOTAL');
+    const stated = totalRows.length ? totalRows : others;
+    tellMissing(unit);
+    if (!unit.details.length) tell('missing_details', unit, {});
+    if (!unit.summary.length) tell('missing_summary', unit, {});
+
+    const place = { file: unit.summary[0]?.file ?? null };
+    function compare(kind: string, type: string, left: Row[], right: Row[], named: Row | undefined): void {
+      const where = { ...place, type, ...(named ? { file: named.file, line: named.line } : {}) };
+      const [a, b] = [add(left), add(right)];
+      if (a.count !== b.count)
+        tell(kind, unit, { ...where, field: 'count', reported: `${a.count}`, recorded: `${b.count}` });
+      for (const field of ['settlementAmount', 'feeAmount'] as const) {
+        if (a[field] === b[field]) continue;
+        const [texts, stake] = sides(a[field], b[field], currency);
+        const counts = type === 'TOTAL' && field === 'settlementAmount';
+        tell(kind, unit, { ...where, field, ...texts }, counts ? stake : null);
+      }
+    }
+    const whole = unit.details.length > 0 && unit.summary.length > 0 && unit.missing.length === 0;
+    if (totalRows.length && others.length) compare('total_mismatch', 'TOTAL', totalRows, others, totalRows[0]);
+    if (whole) {
+      const types = typed ? new Set([...rows, ...others].map((row) => row.type)) : [];
+      for (const type of types) {
+        const ofType = others.filter((row) => row.type === type);
+        const left = rows.filter((row) => row.type === type);
+        compare('summary_mismatch', type, left, ofType, ofType[0]);
+      }
+      compare('summary_mismatch', 'TOTAL', rows, stated, totalRows[0]);
+    }
+
+    const print = (sums: ReturnType<typeof add>): Sums => ({
+      count: Number(sums.count),
+      settlementAmount: printAmount(sums.settlementAmount, currency),
+      feeAmount: printAmount(sums.feeAmount, currency),
+    });
+    const types = [...new Set(rows.map((row) => row.type))].toSorted(compareValues);
+    return {
+      merchantId: unit.merchantId,
+      settlementBatchId: unit.batchId!,
+      acquirer: [...rows, ...summaryRows].find((row) => row.acquirer)?.acquirer ?? null,
+      settlementCurrency: currency,
+      settlementDate: unit.date,
+      state: 'reconciled',
+      rows: rows.length + unit.details.flatMap((report) => report.refused).length,
+      matchedRows: 0,
+      totals: types.map((type) => ({ type, ...print(add(rows.filter((row) => row.type === type))) })),
+      details: unit.details.length ? print(add(rows)) : null,
+      summary: unit.summary.length ? print(add(stated)) : null,
+      residual: whole ? printAmount(add(rows).settlementAmount - add(stated).settlementAmount, currency) : null,
+    };
+  }
+
+  // The last word: states and matched rows, once every discrepancy is told.
+  const stateOf = (unit: Unit) =>
+    unit.missing.length || (unit.batchId !== null && (!unit.details.length || !unit.summary.length))
+      ? ('incomplete' as const)
+      : unit.open
+        ? ('discrepant' as const)
+        : ('reconciled' as const);
+  const matchedOf = (unit: Unit) =>
+    unit.unitWrong ? 0 : rowsOf(unit).filter((row) => found.has(row) && !row.told).length;
+  for (const [i, unit] of batches.entries())
+    Object.assign(batchAnswers[i]!, { state: stateOf(unit), matchedRows: matchedOf(unit) });
+  const dayAnswers = days.map(
+    (unit): DayAnswer => ({
+      merchantId: unit.merchantId,
+      transactionDate: unit.date!,
+      state: stateOf(unit),
+      rows: unit.details.flatMap((report) => [...report.rows, ...report.refused]).length,
+      matchedRows: matchedOf(unit),
+    }),
+  );
+
+  const reportAnswers = reports.map(
+    (report): ReportAnswer => ({
+      file: report.file,
+      kind: report.name?.kind ?? null,
+      state: report.state,
+      revision: report.revision,
+      rows: report.state === 'closed' ? report.rows.length + report.refused.length : 0,
+      refusedRows: report.state === 'closed' ? report.refused.length : 0,
+      error: report.error === null ? null : { code: report.error, message: '' },
+    }),
+  );
+  const counted = [...batchAnswers, ...dayAnswers];
+  const discrepancies = told.map((item) => item.discrepancy);
+  const stuck = reports.some(({ state }) => state === 'waiting' || state === 'refused') || ledger.bad > 0;
+  return {
+    reports: reportAnswers.toSorted(compareBy(['file', 'revision'])),
+    batches: batchAnswers.toSorted(
+      compareBy(['settlementDate', 'settlementBatchId', 'merchantId', 'settlementCurrency']),
+    ),
+    transactionDays: dayAnswers.toSorted(compareBy(['transactionDate', 'merchantId'])),
+    discrepancies: discrepancies.toSorted(
+      compareBy([
+        'settlementBatchId',
+        'transactionDate',
+        'file',
+        'line',
+        'kind',
+        'field',
+        'type',
+        'requestId',
+        'transactionId',
+        'merchantId',
+      ]),
+    ),
+    discrepancyTotals: discrepancyTotals(told),
+    counts: {
+      reports: reports.length,
+      rows: counted.reduce((total, { rows }) => total + rows, 0),
+      matchedRows: counted.reduce((total, { matchedRows }) => total + matchedRows, 0),
+      refusedRows: current.reduce((total, { refused }) => total + refused.length, 0),
+      discrepancies: discrepancies.length,
+    },
+    exitCode: ledger.records.size === 0 ? 2 : stuck ? 3 : discrepancies.length ? 1 : 0,
+  };
+}
+
+function add(rows: Row[]): { count: bigint; settlementAmount: bigint; feeAmount: bigint } {
+  return {
+    count: sum(rows.map((row) => row.count)),
+    settlementAmount: sum(rows.map((row) => row.settlementAmount)),
+    feeAmount: sum(rows.map((row) => row.feeAmount)),
+  };
+}
+
+function discrepancyTotals(told: Told[]): DiscrepancyTotal[] {
+  const groups = Map.groupBy(told, ({ discrepancy, stake }) =>
+    keyOf(discrepancy.kind, stake?.currency ?? discrepancy.currency),
+  );
+  return [...groups]
+    .map(([key, items]) => {
+      const [kind, currency] = JSON.parse(key) as [string, string | null];
+      const stakes = items.flatMap(({ stake }) => (stake ? [stake.minor] : []));
+      const amountAtStake = stakes.length ? printAmount(sum(stakes), currency!) : null;
+      return { kind, currency, count: items.length, amountAtStake };
+    })
+    .toSorted(compareBy(['kind', 'currency']));
+}
+
+// ------------------------------------------------------------------------------------------------ which file is which
+
+/** Every report under the paths, by path; a file that fits no pattern counts only where it was named itself. */
+function findReports(paths: string[]): Report[] {
+  const reports: Report[] = [];
+  const visit = (path: string, file: string, itself: boolean) => {
+    const stat = lstatSync(path);
+    if (stat.isDirectory())
+      for (const entry of readdirSync(path).toSorted(compareValues))
+        visit(join(path, entry), file ? `${file}/${entry}` : entry, false);
+    const name = readName(basename(path));
+    if (!stat.isFile() || (!name && !itself)) return;
+    const directory = dirname(resolve(path)).split('/');
+    const date = /^(\d{4})(\d\d)(\d\d)$/.exec(directory.at(-1)!);
+    reports.push({
+      file: file || basename(path),
+      path,
+      name,
+      merchantId: date ? directory.at(-2)! : '',
+      date: date ? date.slice(1).join('-') : null,
+      bytes: readFileSync(path),
+      state: 'refused',
+      error: null,
+      revision: 1,
+      rows: [],
+      refused: [],
+      columns: [],
+    });
+  };
+  for (const path of paths) visit(path, '', true);
+  return reports.toSorted(compareBy(['file']));
+}
+
+/** Gives every report its merchant and returns the records by (merchant, type, request id). */
+function nameMerchants(reports: Report[], ledger: Ledger, merchant: string | undefined): Map<string, LedgerRecord> {
+  for (const report of reports) report.merchantId ||= merchant ?? '';
+  const known = new Set([...reports.map((report) => report.merchantId), ...ledger.merchants].filter(Boolean));
+  const only = merchant ?? (known.size === 1 ? [...known][0]! : 'default');
+  for (const report of reports) report.merchantId ||= only;
+  const records = new Map<string, LedgerRecord>();
+  for (const record of ledger.records.values()) {
+    record.merchantId ||= only;
+    records.set(keyOf(record.merchantId, record.type, record.requestId), record);
+  }
+  return records;
+}
+
+/** Marks duplicates, numbers revisions, and returns for each name the file that is read (or the last that is not). */
+function setRevisions(reports: Report[]): Report[] {
+  const named = reports.filter((report) => report.name);
+  const groups = Map.groupBy(named, ({ merchantId, name, date, path }) =>
+    keyOf(merchantId, name!.kind, basename(path, '.csv'), isEmptyId(name!.batchId) ? date : null),
+  );
+  return [...groups.values()].map((group) => {
+    let revision = 0;
+    let newest: Report | undefined;
+    for (const report of group) {
+      if (newest?.bytes.equals(report.bytes)) {
+        Object.assign(report, { state: 'duplicate', error: null, rows: [], refused: [] });
+      } else {
+        revision += 1;
+        newest = report;
+      }
+      report.revision = revision;
+    }
+    return group.findLast(({ state }) => state === 'closed') ?? newest!;
+  });
+}
+
+const isEmptyId = (batchId: string | null) => batchId !== null && /^0+$/.test(batchId);
+
+/** The batches and days of these reports, each with its parts in order and the gaps between them. */
+function gather(current: Report[], timeZone: string): Unit[] {
+  const groups = Map.groupBy(current, (report) => {
+    const { batchId, currency } = report.name!;
+    if (batchId === null) return keyOf(report.merchantId, 'day', dayOfReport(report));
+    return keyOf(report.merchantId, batchId, currency, isEmptyId(batchId) ? report.date : null);
+  });
+  return [...groups.values()]
+    .filter((group) => group.some(({ state }) => state === 'closed'))
+    .map((group) => {
+      const { merchantId, name } = group[0]!;
+      const parts = group.toSorted(
+        (a, b) => compareValues(a.name!.psp, b.name!.psp) || compareValues(a.name!.seq, b.name!.seq),
+      );
+      const closed = parts.filter(({ state }) => state === 'closed');
+      const summary = closed.filter((part) => part.name!.kind === 'settlementSummary');
+      const details = closed.filter((part) => part.name!.kind !== 'settlementSummary');
+      const directory = [...details, ...summary].find(({ date }) => date)?.date ?? null;
+      const date = name!.batchId === null ? dayOfReport(group[0]!) : (directory ?? earliest(closed, timeZone));
+      const missing = [...gaps(parts, 'settlementSummary', summary), ...gaps(parts, null, details)];
+      const { batchId, currency } = name!;
+      return {
+        merchantId,
+        batchId,
+        currency,
+        date,
+        details,
+        summary,
+        missing,
+        unitWrong: false,
+        open: false,
+      };
+    });
+}
+
+const dayOfReport = (report: Report) =>
+  report.date ?? basename(report.path).replace(/^transactionItems_(\d{4})(\d\d)(\d\d)_.*$/, '$1-$2-$3');
+
+function earliest(reports: Report[], timeZone: string): string | null {
+  const times = reports.flatMap(({ rows }) => rows.map((row) => row.settlementTime ?? row.paymentTime));
+  const known = times.filter((time) => time !== null);
+  return known.length ? dayOf(Math.min(...known), timeZone) : null;
+}
+
+/** Every number from 000 to the highest seen that has no closed part, for each psp in a name; none where no part is there. */
+function gaps(parts: Report[], kind: ReportKind | null, closed: Report[]): Unit['missing'] {
+  if (!closed.length) return [];
+  const ofKind = parts.filter(({ name }) => (name!.kind === 'settlementSummary') === (kind === 'settlementSummary'));
+  return [...Map.groupBy(ofKind, ({ name }) => name!.psp)].flatMap(([psp, ofPsp]) => {
+    const highest = Math.max(...ofPsp.map(({ name }) => Number(name!.seq)));
+    return Array.from({ length: highest + 1 }, (_, i) => String(i).padStart(3, '0'))
+      .filter((seq) => !closed.some(({ name }) => name!.psp === psp && name!.seq === seq))
+      .map((seq) => ({ kind: ofKind[0]!.name!.kind, seq }));
+  });
+}
