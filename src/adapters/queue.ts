@@ -34,6 +34,7 @@ export async function openQueue(where: { redisUrl?: string; databaseUrl: string 
   const backend = where.redisUrl ? await redisBackend(where.redisUrl) : await postgresBackend(where.databaseUrl);
   const queues = new Map<string, Queue>();
   const workers: Worker[] = [];
+  let isClosing = false;
 
   const queueOf = (name: string) => {
     let queue = queues.get(name);
@@ -53,10 +54,12 @@ export async function openQueue(where: { redisUrl?: string; databaseUrl: string 
     },
     work(job, concurrency, run, onError) {
       const worker = backend.makeWorker(job.name, (taken) => run(job.payload.parse(taken.data)), concurrency);
-      worker.on('error', onError);
+      // A connection that breaks while it is being closed is no news.
+      worker.on('error', (error) => isClosing || onError(error));
       workers.push(worker);
     },
     async close(graceMs = 30_000) {
+      isClosing = true;
       const drained = Promise.all(workers.map((worker) => worker.close()));
       // Closing hangs for ever where Redis is away: at the deadline the jobs are left to the next worker.
       await Promise.race([drained, delay(graceMs)]);
@@ -64,7 +67,7 @@ export async function openQueue(where: { redisUrl?: string; databaseUrl: string 
         Promise.all([...workers.map((worker) => worker.close(true)), ...[...queues.values()].map((q) => q.close())]),
         delay(2_000),
       ]);
-      await backend.end();
+      await Promise.race([backend.end(), delay(1_000)]);
     },
   };
 }

@@ -82,29 +82,6 @@ export const sayAmounts = (reportedMinor: bigint, recordedMinor: bigint, currenc
   stake: { amountMinor: magnitude(reportedMinor - recordedMinor), currency },
 });
 
-/** A discrepancy and where it stands: in a settlement batch, or on a transaction day. */
-export type PlacedDiscrepancy = Discrepancy & {
-  readonly merchantId: string;
-  readonly settlementBatchId: string | null;
-  readonly transactionDate: string | null;
-  readonly file: string | null;
-};
-
-/** The promised order. What follows the transaction id only keeps the order the same when all before it is equal. */
-export const compareDiscrepancies = (a: PlacedDiscrepancy, b: PlacedDiscrepancy): number =>
-  compareText(a.settlementBatchId ?? a.transactionDate, b.settlementBatchId ?? b.transactionDate) ||
-  compareText(a.file, b.file) ||
-  (a.line ?? -1) - (b.line ?? -1) ||
-  compareText(a.kind, b.kind) ||
-  compareText(a.field, b.field) ||
-  compareText(a.type, b.type) ||
-  compareText(a.requestId, b.requestId) ||
-  compareText(a.transactionId, b.transactionId) ||
-  compareText(a.merchantId, b.merchantId) ||
-  compareText(a.currency, b.currency) ||
-  compareText(a.reported, b.reported) ||
-  compareText(a.recorded, b.recorded);
-
 /** Code point order, null first: what Postgres does with collation "C". JavaScript's `<` puts 😀 before ﬀ. */
 export function compareText(a: string | null, b: string | null): number {
   if (a === b) return 0;
@@ -121,82 +98,6 @@ export function compareText(a: string | null, b: string | null): number {
 
 /** Surrogates stand for code points above all others, so they move behind U+E000 to U+FFFF. */
 const codePointRank = (unit: number): number => (unit < 0xd800 ? unit : unit < 0xe000 ? unit + 0x2000 : unit - 0x800);
-
-/** Kinds that put money at stake. The others are counted only. */
-const MONEY_KINDS: ReadonlySet<Kind> = new Set([
-  'unknown_transaction',
-  'amount_mismatch',
-  'missing_key',
-  'sign_mismatch',
-  'duplicate_row',
-  'settled_twice',
-  'orphan_row',
-  'over_refunded',
-  'net_mismatch',
-  'fee_breakdown_mismatch',
-  'summary_mismatch',
-  'total_mismatch',
-  'unreported_transaction',
-]);
-
-/** Whether a kind is about money at all. */
-export const hasStake = (kind: Kind): boolean => MONEY_KINDS.has(kind);
-
-export type DiscrepancyTotal = {
-  readonly kind: Kind;
-  readonly currency: Currency | null;
-  readonly count: number;
-  /** Decimal string in major units; null where the kind has no money at stake or there is no currency to state it in. */
-  readonly amountAtStake: string | null;
-};
-
-/** How many of each kind and currency, and how much money they are about. */
-export function totalsByKind(discrepancies: Iterable<Discrepancy>): DiscrepancyTotal[] {
-  const groups = new Map<string, { kind: Kind; currency: Currency | null; count: number; stakeMinor: bigint }>();
-  for (const { kind, stake, currency: shown } of discrepancies) {
-    // The stake may be in another currency than what is shown: a row unknown in EUR can have settled in USD.
-    const currency = stake?.currency ?? shown;
-    const key = `${kind} ${currency}`;
-    const group = groups.get(key) ?? { kind, currency, count: 0, stakeMinor: 0n };
-    groups.set(key, group);
-    group.count += 1;
-    group.stakeMinor += stake?.amountMinor ?? 0n;
-  }
-  return [...groups.values()]
-    .sort((a, b) => compareText(a.kind, b.kind) || compareText(a.currency, b.currency))
-    .map(({ kind, currency, count, stakeMinor }) => ({
-      kind,
-      currency,
-      count,
-      amountAtStake: currency && MONEY_KINDS.has(kind) ? formatAmount(stakeMinor, currency) : null,
-    }));
-}
-
-/** Where a discrepancy keeps its identity: one batch (the currency is part of it) or one day of one merchant. */
-export type Scope = {
-  readonly merchantId: string;
-  readonly batch: { readonly id: string; readonly currency: Currency; readonly settlementDate: string } | null;
-  readonly transactionDate: string | null;
-  readonly file: string | null;
-};
-
-/**
- * What makes a discrepancy the same one after a replay. Two of one run can share it (the second and third copy of a row);
- * `occurrence` counts them from 1 in the promised order.
- */
-export function identityOf(discrepancy: Discrepancy, scope: Scope, occurrence = 1): string {
-  const { kind, type, requestId, transactionId, field, line, recorded } = discrepancy;
-  const { batch } = scope;
-  const place = batch
-    ? // Empty batches share an id of all zeros: only there the date tells them apart, elsewhere it may be corrected.
-      ['batch', batch.id, batch.currency, /^0+$/.test(batch.id) ? batch.settlementDate : null]
-    : ['day', scope.transactionDate];
-  const id =
-    requestId !== null ? ['request', requestId] : transactionId !== null ? ['transaction', transactionId] : null;
-  // Missing parts have neither id nor file nor line: their number tells them apart.
-  const instead = id ?? [scope.file, line, kind === 'missing_part' ? recorded : null];
-  return JSON.stringify([kind, scope.merchantId, ...place, type, ...instead, field, occurrence]);
-}
 
 export type BatchState = 'waiting' | 'incomplete' | 'discrepant' | 'reconciled';
 

@@ -25,11 +25,12 @@ export const ROW_REFUSALS = {
   missing_value: 'This column is needed in every record: fill it in.',
   not_allowed: 'This value is not known here: use one of those that are allowed.',
   negative_amount: 'Amounts of records carry no sign, the type says which way the money moves: drop the minus.',
-  contradicting_amounts: 'amount and amountMinor say different things: correct one of them, or leave it out.',
+  contradicting_amounts:
+    'The columns amount and amountMinor say different things: correct one of them, or leave it out.',
   contradicting_record:
     'The same merchant, type and request id stand in this file before, with other content: keep the right one of the two.',
   unclear_merchant:
-    'There are several merchants, and nothing says whose record this is: fill merchantId, or name it with --merchant.',
+    'There are several merchants, and nothing says whose this record is: fill merchantId, or name it with --merchant.',
   bad_count: 'This is no count: only digits are. Ask the provider for the report again.',
 } as const;
 

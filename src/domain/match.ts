@@ -125,7 +125,7 @@ function orphan(row: Row, original: string | null, report: Report): Discrepancy 
   return tell('orphan_row', message, {
     ...named(row),
     field: 'originalTransactionRequestId',
-    reported: original,
+    reported: original ?? row.originalTransactionId,
     stake: stakeOf(row, report),
   });
 }

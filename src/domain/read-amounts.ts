@@ -18,8 +18,10 @@ export function amountsOf(cells: readonly string[], ctx: CellsContext, acquirer:
     acquirer !== null && Object.hasOwn(ctx.format.deducted, acquirer) ? ctx.format.deducted[acquirer]! : [];
   const amounts: Amount[] = [];
   for (const spec of ctx.format.amounts[ctx.kind]) {
-    const currency = currencyOf(cells, ctx, spec.currencyColumn);
     const text = textOf(cells, ctx.columns, spec.column);
+    // A blank settlement currency is no contradiction: the report's name says it.
+    const named = spec.role === 'settlement' ? ctx.settlementCurrency : null;
+    const currency = currencyOf(cells, ctx, spec.currencyColumn) ?? named;
     if (text === null) continue;
     if (currency === null) throw refusal('missing_currency', cells, ctx.columns, spec.currencyColumn);
     const column = printedName(ctx.columns, spec.column);

@@ -1,5 +1,5 @@
 import type { Currency } from './currency.ts';
-import type { Discrepancy } from './discrepancy.ts';
+import { type Discrepancy, tell } from './discrepancy.ts';
 import { type RowRefusalCode, RowRefused } from './errors.ts';
 import type { Format, ReportKind, TypeRule } from './formats/format.ts';
 import { type Columns, printedName } from './header.ts';
@@ -52,25 +52,9 @@ export function timeOf(cells: readonly string[], columns: Columns, column: strin
 export const ruleOf = (format: Format, type: string): TypeRule | null =>
   Object.hasOwn(format.types, type) ? format.types[type]! : null;
 
-type Named = Pick<Discrepancy, 'type' | 'requestId' | 'transactionId'>;
-
-/** Which row a refusal is about, as far as it can be told. */
-export const NOBODY: Named = { type: null, requestId: null, transactionId: null };
-
-export function refusedRow(line: number, refused: RowRefused, named: Named): Discrepancy {
-  return {
-    kind: 'refused_row',
-    line,
-    ...named,
-    field: refused.column,
-    reported: refused.text,
-    recorded: null,
-    difference: null,
-    currency: null,
-    message: refused.message,
-    stake: null,
-  };
-}
+/** A row that cannot be read names nothing but its line: what its cells say is not to be relied on. */
+export const refusedRow = (line: number, refused: RowRefused): Discrepancy =>
+  tell('refused_row', refused.message, { line, field: refused.column, reported: refused.text });
 
 /** The row as CSV writes it: what a reader of the file looks for. */
 const asLine = (cells: readonly string[]): string =>

@@ -3,7 +3,7 @@ import type { Discrepancy } from './discrepancy.ts';
 import { type RowRefusalCode, RowRefused } from './errors.ts';
 import type { TypeRule } from './formats/format.ts';
 import { amountsOf, checkAgainstName, settledOf, withRole } from './read-amounts.ts';
-import { type CellsContext, checkShape, NOBODY, refusal, refusedRow, ruleOf, textOf, timeOf } from './read-cells.ts';
+import { type CellsContext, checkShape, refusal, refusedRow, ruleOf, textOf, timeOf } from './read-cells.ts';
 import type { MatchBy, Row } from './row.ts';
 
 export type RowContext = CellsContext & {
@@ -17,25 +17,19 @@ type RefusedRow = { readonly refused: Discrepancy };
 
 /** One row of a details report and what is wrong within it, or why it cannot be read. Cells may be untrimmed. */
 export function readRow(cells: readonly string[], line: number, ctx: RowContext): ReadRow | RefusedRow {
-  let named = NOBODY;
   try {
     checkShape(cells, ctx.columns);
     const text = (column: string) => textOf(cells, ctx.columns, column);
-    named = {
-      type: text('transactionType'),
-      requestId: text('transactionRequestId'),
-      transactionId: text('transactionId'),
-    };
     return read(cells, line, ctx, text);
   } catch (error) {
-    if (error instanceof RowRefused) return { refused: refusedRow(line, error, named) };
+    if (error instanceof RowRefused) return { refused: refusedRow(line, error) };
     throw error;
   }
 }
 
 /** A line that is no row of cells: `text` is how it begins. */
 export function refuseLine(line: number, code: RowRefusalCode, text: string): Discrepancy {
-  return refusedRow(line, new RowRefused(code, null, text), NOBODY);
+  return refusedRow(line, new RowRefused(code, null, text));
 }
 
 function read(

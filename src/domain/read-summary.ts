@@ -3,7 +3,7 @@ import { RowRefused } from './errors.ts';
 import { printedName } from './header.ts';
 import { parseCount } from './money.ts';
 import { amountsOf, checkAgainstName, settledOf } from './read-amounts.ts';
-import { type CellsContext, checkShape, NOBODY, refusedRow, ruleOf, textOf, timeOf } from './read-cells.ts';
+import { type CellsContext, checkShape, refusedRow, ruleOf, textOf, timeOf } from './read-cells.ts';
 
 type SummaryContext = CellsContext & { readonly kind: 'settlementSummary' };
 
@@ -28,11 +28,9 @@ export function readSummaryRow(
   line: number,
   ctx: SummaryContext,
 ): { readonly row: ReadSummaryRow } | { readonly refused: Discrepancy } {
-  let named = NOBODY;
   try {
     checkShape(cells, ctx.columns);
     const type = textOf(cells, ctx.columns, 'summaryType');
-    named = { ...NOBODY, type };
     const acquirer = textOf(cells, ctx.columns, 'acquirer');
     const amounts = amountsOf(cells, ctx, acquirer);
     checkAgainstName(cells, ctx);
@@ -55,7 +53,7 @@ export function readSummaryRow(
     };
     return { row };
   } catch (error) {
-    if (error instanceof RowRefused) return { refused: refusedRow(line, error, named) };
+    if (error instanceof RowRefused) return { refused: refusedRow(line, error) };
     throw error;
   }
 }

@@ -91,9 +91,7 @@ function compareWithSummary<R extends SummaryRow>(
 
   const total = rows.filter(isTotal);
   const typed = rows.filter((row) => !isTotal(row) && row.type !== null);
-  // Where there is no TOTAL row, rows without types are the total together; rows with types are each their own.
-  const totalRow = total[0] ?? (typed.length === 0 ? rows[0] : undefined);
-  compare(TOTAL, details.all, summaryTotals(rows), totalRow ?? null);
+  compare(TOTAL, details.all, summaryTotals(rows), total[0] ?? null);
   // A summary that only states its TOTAL says nothing of types.
   if (typed.length === 0) return found;
   const stated = addUp(typed);

@@ -83,7 +83,7 @@ async function record(
     batchId: name.batchId,
     currency: name.settlementCurrency,
     // An id of all zeros says nothing: such batches are told apart by their date.
-    day: isSettlement ? (/^0+$/.test(name.batchId) ? directory.date : null) : (name.date ?? directory.date),
+    day: isSettlement ? (/^0+$/.test(name.batchId) ? directory.date : null) : (directory.date ?? name.date),
   });
   const reportNo = await query.reportNamed(db, {
     batchNo,

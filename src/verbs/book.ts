@@ -6,6 +6,7 @@ import { type Database, migrate, openDatabase, withoutPassword } from '../adapte
 import { type JobQueue, openQueue } from '../adapters/queue.ts';
 import type { Config } from '../config.ts';
 import { Unreachable } from '../domain/errors.ts';
+import { JOBS } from '../jobs.ts';
 
 /** The book of this call: where it is, and what goes away with it. */
 export type Book = {
@@ -57,5 +58,9 @@ async function openOwn(dataDir: string, isTemporary: boolean) {
 /** The queue of a book, ready to use. */
 export const openQueueOf = (config: Config, { database }: Book): Promise<JobQueue> =>
   openQueue({ databaseUrl: database.url, ...(config.redisUrl ? { redisUrl: config.redisUrl } : {}) });
+
+/** Puts a job on the queue for a parser process, which cannot reach the queue itself. */
+export const enqueueNamed = (queue: JobQueue, name: string, payload: object, delayMs: number): Promise<void> =>
+  queue.enqueue(JOBS.find((job) => job.name === name)!, payload, { delayMs });
 
 export { migrate };

@@ -1,1 +1,24 @@
-export {};
+import { basename } from 'node:path';
+import type { Config } from '../config.ts';
+import { importLedger } from '../producers/import-ledger.ts';
+import { migrate, openBook } from './book.ts';
+
+/** Imports the merchant's records. Ends with 3 when some of them were refused; the others are in the book then. */
+export async function importRecords(config: Config, file: string, json: boolean): Promise<number> {
+  const book = await openBook(config, { mayBeTemporary: false });
+  try {
+    process.stderr.write(`settlestream: ${book.description}\n`);
+    await migrate(book.database);
+    const imported = await importLedger(book.database, file, config.merchant ?? null, (line, reason) => {
+      process.stderr.write(`refused: ${basename(file)}, line ${line}, ${reason}\n`);
+    });
+    if (json) process.stdout.write(`${JSON.stringify(imported)}\n`);
+    else {
+      const { records, inserted, changed, refused } = imported;
+      process.stdout.write(`${records} records read: ${inserted} new, ${changed} changed, ${refused} refused\n`);
+    }
+    return imported.refused > 0 ? 3 : 0;
+  } finally {
+    await book.close();
+  }
+}

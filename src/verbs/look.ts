@@ -1,1 +1,199 @@
-export {};
+import { createHash } from 'node:crypto';
+import { sql } from 'kysely';
+import type { Database, Db } from '../adapters/postgres.ts';
+import type { Config } from '../config.ts';
+import { KINDS } from '../domain/discrepancy.ts';
+import { UsageError } from '../domain/errors.ts';
+import * as query from '../views/answer.sql.ts';
+import { batchJson, dayJson, discrepancies, discrepancyPortions, stateOfBatch } from '../views/answer.ts';
+import { csvLines, writeAll } from '../views/output.ts';
+import { batchTable, discrepancyTable, table, totalsTable } from '../views/tables.ts';
+import { migrate, openBook } from './book.ts';
+
+type Given = Readonly<Record<string, string | undefined>>;
+
+const STATES = ['waiting', 'incomplete', 'discrepant', 'reconciled'];
+
+/** Lists batches and days, by date. */
+export async function listBatches(config: Config, options: Given): Promise<number> {
+  const output = outputOf(options);
+  const filter = filterOf(options);
+  const { state } = options;
+  if (state !== undefined && !STATES.includes(state)) throw notAllowed('--state', state, STATES);
+  return looking(config, async ({ db }) => {
+    const all = await query.batchesOf(db, filter);
+    const batches = state === undefined ? all : all.filter((batch) => stateOfBatch(batch) === state);
+    if (output === 'table') return writeAll([`${batchTable(batches)}\n`]);
+    const shown = batches.map((batch) => (batch.batchId === null ? dayJson(batch) : batchJson(batch)));
+    if (output === 'json') return writeAll([`${JSON.stringify({ batches: shown })}\n`]);
+    const columns = [
+      'date',
+      'merchantId',
+      'settlementBatchId',
+      'acquirer',
+      'currency',
+      'state',
+      'rows',
+      'matchedRows',
+      'details',
+      'summary',
+      'residual',
+      'open',
+    ];
+    return writeAll(
+      csvLines(
+        columns,
+        batches.map((batch) => {
+          const json = batch.batchId === null ? null : batchJson(batch);
+          return [
+            batch.settlementDate ?? batch.day,
+            batch.merchantId,
+            batch.batchId,
+            batch.acquirer,
+            batch.currency,
+            stateOfBatch(batch),
+            batch.facts.rows,
+            (json ?? dayJson(batch)).matchedRows,
+            json?.details?.settlementAmount ?? null,
+            json?.summary?.settlementAmount ?? null,
+            json?.residual ?? null,
+            batch.open,
+          ];
+        }),
+      ),
+    );
+  });
+}
+
+/** Lists what does not add up. Any number of them passes in flat memory. */
+export async function listDiscrepancies(config: Config, options: Given): Promise<number> {
+  const output = outputOf(options);
+  const { kind } = options;
+  if (kind !== undefined && !(KINDS as readonly string[]).includes(kind)) throw notAllowed('--kind', kind, KINDS);
+  const filter = { ...filterOf(options), kind };
+  return looking(config, async (database) => {
+    if (output === 'json') {
+      await writeAll(['{"discrepancies":']);
+      await writeAll(discrepancies(database, filter));
+      return writeAll(['}\n']);
+    }
+    let columns: string[] | undefined;
+    for await (const rows of discrepancyPortions(database, filter)) {
+      if (output === 'table') await writeAll([`${discrepancyTable(rows)}\n`]);
+      else {
+        const known: string[] | null = columns ? null : Object.keys(rows[0]!);
+        columns ??= known!;
+        await writeAll(
+          csvLines(
+            known,
+            rows.map((row) => columns!.map((column) => row[column as keyof typeof row])),
+          ),
+        );
+      }
+    }
+    return undefined;
+  });
+}
+
+/** Shows one batch or day with its reports, its run and its discrepancies. */
+export async function showBatch(config: Config, id: string, options: Given): Promise<number> {
+  return looking(config, async (database) => {
+    const batch = await batchNamed(database.db, id, options);
+    const reports = await reportsOfRun(database.db, batch.run);
+    const crossDigest = await crossDigestOf(database.db, batch.no);
+    const filter = { batchNos: [batch.no] };
+    if (options['json'] || options['output'] === 'json') {
+      const shown = batch.batchId === null ? dayJson(batch) : batchJson(batch);
+      const head = JSON.stringify({
+        ...shown,
+        reports,
+        run: batch.run,
+        rulesVersion: batch.rules,
+        digest: batch.digest,
+        crossDigest,
+      });
+      await writeAll([`${head.slice(0, -1)},"discrepancies":`]);
+      await writeAll(discrepancies(database, filter));
+      return writeAll(['}\n']);
+    }
+    await writeAll([
+      `${batchTable([batch])}\n\n`,
+      `${table(
+        ['report', 'kind', 'revision', 'rows', 'SHA-256'],
+        reports.map((r) => [r.file, r.kind, r.revision, r.rows, r.sha256]),
+        [2, 3],
+      )}\n\n`,
+      `run ${batch.run} of ${batch.publishedAt.toISOString()}, rules ${batch.rules}\ndigest ${batch.digest}\n\n`,
+      `${totalsTable(await query.totalsOf(database.db, filter))}\n`,
+    ]);
+    for await (const rows of discrepancyPortions(database, filter)) await writeAll([`${discrepancyTable(rows)}\n`]);
+    return undefined;
+  });
+}
+
+async function looking(config: Config, look: (database: Database) => Promise<void>): Promise<number> {
+  const book = await openBook(config, { mayBeTemporary: false });
+  try {
+    process.stderr.write(`settlestream: ${book.description}\n`);
+    await migrate(book.database);
+    await look(book.database);
+    return 0;
+  } finally {
+    await book.close();
+  }
+}
+
+async function batchNamed(db: Db, id: string, options: Given): Promise<query.BatchView> {
+  const all = await query.batchesOf(db, { merchant: options['merchant'] });
+  const named = all.filter(
+    (batch) =>
+      (batch.batchId ?? batch.day) === id &&
+      (options['currency'] === undefined || batch.currency === options['currency']),
+  );
+  if (named.length === 1) return named[0]!;
+  if (named.length === 0)
+    throw new UsageError(`there is no batch or day ${id} with a result: see "settlestream batches".`);
+  const which = named
+    .map((batch) => `${batch.merchantId} ${batch.settlementDate ?? batch.day} ${batch.currency ?? ''}`)
+    .join(', ');
+  throw new UsageError(`${id} is the name of several batches (${which}): say which with --merchant or --currency.`);
+}
+
+async function reportsOfRun(db: Db, run: number) {
+  const found = await sql<{ file: string; kind: string; sha256: string; revision: number; rows: number }>`
+    select d.file, r.kind, l.sha256, d.revision, (l.facts->>'rows')::int as rows
+      from run_load rl join load l on l.no = rl.load_no join delivery d on d.no = l.delivery_no join report r on r.no = l.report_no
+     where rl.run_no = ${run} order by d.file collate "C"`.execute(db);
+  return found.rows;
+}
+
+/** SHA-256 over what belongs to keys rather than to the batch, without files and lines. */
+async function crossDigestOf(db: Db, batchNo: number): Promise<string> {
+  const told = sql`concat_ws('|', kind, type, request_id, coalesce(transaction_id, '~'), coalesce(reported, '~'), coalesce(recorded, '~'), currency)`;
+  const found = await sql<{ told: string }>`
+    select ${told} as told
+      from discrepancy where batch_no = ${batchNo} and closed_run is null and kind in ('settled_twice', 'over_refunded')
+     order by ${told} collate "C"`.execute(db);
+  const hash = createHash('sha256');
+  for (const { told } of found.rows) hash.update(`${told}\n`);
+  return hash.digest('hex');
+}
+
+function outputOf(options: Given): 'table' | 'json' | 'csv' {
+  const output = options['json'] ? 'json' : (options['output'] ?? 'table');
+  if (output !== 'table' && output !== 'json' && output !== 'csv')
+    throw notAllowed('--output', output, ['table', 'json', 'csv']);
+  return output;
+}
+
+function filterOf(options: Given): query.BatchFilter {
+  for (const name of ['from', 'to'] as const) {
+    const day = options[name];
+    const isDay = day === undefined || (/^\d{4}-\d{2}-\d{2}$/.test(day) && !Number.isNaN(Date.parse(day)));
+    if (!isDay) throw new UsageError(`--${name} ${day}: is no day, give it as YYYY-MM-DD.`);
+  }
+  return { merchant: options['merchant'], from: options['from'], to: options['to'] };
+}
+
+const notAllowed = (option: string, value: string, allowed: readonly string[]) =>
+  new UsageError(`${option} ${value}: is not known; allowed are ${allowed.join(', ')}.`);

@@ -1,1 +1,15 @@
-export {};
+import type { Config } from '../config.ts';
+import { migrate, openBook } from './book.ts';
+
+/** Brings the database up to date, and says what was done. */
+export async function migrateBook(config: Config, json: boolean): Promise<number> {
+  const book = await openBook(config, { mayBeTemporary: false });
+  try {
+    const applied = await migrate(book.database);
+    if (json) process.stdout.write(`${JSON.stringify({ applied })}\n`);
+    else process.stdout.write(applied.length > 0 ? `applied ${applied.join(', ')}\n` : 'the database is up to date\n');
+    return 0;
+  } finally {
+    await book.close();
+  }
+}

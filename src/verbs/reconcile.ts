@@ -6,17 +6,19 @@ import type { Db } from '../adapters/postgres.ts';
 import type { JobQueue } from '../adapters/queue.ts';
 import type { Config } from '../config.ts';
 import { REPORT_REFUSALS, UsageError } from '../domain/errors.ts';
-import { type Enqueue, JOBS } from '../jobs.ts';
-import { findReports, type Source } from '../producers/find-reports.ts';
+import type { Enqueue } from '../jobs.ts';
+import { findReports } from '../producers/find-reports.ts';
 import { hasRecords } from '../producers/import-ledger.sql.ts';
 import { importLedger } from '../producers/import-ledger.ts';
 import { sweep } from '../producers/sweep.ts';
 import { answer } from '../views/answer.ts';
+import { writeAll } from '../views/output.ts';
 import { printSummary } from '../views/tables.ts';
 import { startParsers } from '../workers/pool.ts';
 import { work } from '../workers/work.ts';
-import { type Book, migrate, openBook, openQueueOf } from './book.ts';
+import { type Book, enqueueNamed, migrate, openBook, openQueueOf } from './book.ts';
 import { startProgress } from './progress.ts';
+import { sourceOf } from './serve.ts';
 
 export type ReconcileRequest = {
   readonly paths: readonly string[];
@@ -68,10 +70,6 @@ export async function reconcilePaths(config: Config, request: ReconcileRequest):
   }
 }
 
-/** Puts a job on the queue for a parser, which cannot reach it. */
-const enqueueNamed = (queue: JobQueue, name: string, payload: object, delayMs: number): Promise<void> =>
-  queue.enqueue(JOBS.find((job) => job.name === name)!, payload, { delayMs });
-
 async function existing(path: string): Promise<string> {
   await lstat(path).catch((error: NodeJS.ErrnoException) => {
     const why = error.code === 'ENOENT' ? 'is not there' : `cannot be read (${error.message})`;
@@ -91,16 +89,7 @@ async function findAll(config: Config, book: Book, paths: readonly string[], enq
   const deliveryNos: number[] = [];
   let refusedFiles = 0;
   for (const path of paths) {
-    const source: Source = {
-      name: 'files',
-      folder: path,
-      merchantId: config.merchant ?? null,
-      format: config.format,
-      amountUnit: config.amountUnit,
-      toleranceMinor: config.tolerance,
-      timeZone: config.timeZone,
-    };
-    const found = await findReports({ database: book.database, enqueue }, source, () => true);
+    const found = await findReports({ database: book.database, enqueue }, sourceOf(config, path), () => true);
     deliveryNos.push(...found.deliveryNos);
     for (const file of found.notReports) {
       if (file.isNamed) refusedFiles += 1;
@@ -179,9 +168,7 @@ async function printJson(
   { database }: Book,
   found: FoundReports,
 ): Promise<{ discrepancies: number; isIncomplete: boolean }> {
-  for await (const text of answer(database, found.deliveryNos, found.batchNos)) {
-    if (!process.stdout.write(text)) await new Promise((resolve) => process.stdout.once('drain', resolve));
-  }
+  await writeAll(answer(database, found.deliveryNos, found.batchNos));
   return outcomeOf(database.db, found);
 }
 

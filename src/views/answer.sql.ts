@@ -112,13 +112,18 @@ export const openDiscrepancies = (filter: DiscrepancyFilter) => sql`
             d.type nulls first, d.request_id nulls first, d.transaction_id nulls first, m.id, d.currency nulls first,
             d.reported nulls first, d.recorded nulls first`;
 
-export type KindTotal = { kind: string; currency: string | null; count: number; hasStake: boolean; stakeMinor: string };
+export type KindTotal = {
+  kind: string;
+  currency: string | null;
+  count: number /** Null where nothing of it is at stake. */;
+  stakeMinor: string | null;
+};
 
 /** How many of each kind and currency, and how much money they are about. */
 export async function totalsOf(db: Db, filter: DiscrepancyFilter): Promise<KindTotal[]> {
   const found = await sql<KindTotal>`
     select d.kind, coalesce(d.stake_currency, d.currency) as currency, count(*)::int as count,
-           coalesce(sum(d.stake_minor), 0)::text as "stakeMinor"
+           sum(d.stake_minor)::text as "stakeMinor"
       from discrepancy d join batch b on b.no = d.batch_no join merchant m on m.no = b.merchant_no
      where ${whereOpen(filter)}
      group by 1, 2 order by 1, 2 nulls first`.execute(db);

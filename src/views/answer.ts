@@ -1,6 +1,6 @@
 import { type Database, inTransaction, onOneConnection } from '../adapters/postgres.ts';
 import type { Currency } from '../domain/currency.ts';
-import { hasStake, type Kind, stateOf } from '../domain/discrepancy.ts';
+import { stateOf } from '../domain/discrepancy.ts';
 import { formatAmount } from '../domain/money.ts';
 import { inPortions } from '../workers/told.ts';
 import * as query from './answer.sql.ts';
@@ -130,6 +130,5 @@ export const totalJson = ({ kind, currency, count, stakeMinor }: query.KindTotal
   kind,
   currency,
   count,
-  amountAtStake:
-    currency !== null && hasStake(kind as Kind) ? formatAmount(BigInt(stakeMinor), currency as Currency) : null,
+  amountAtStake: stakeMinor === null ? null : formatAmount(BigInt(stakeMinor), currency as Currency),
 });

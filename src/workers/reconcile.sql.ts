@@ -244,7 +244,7 @@ export async function findCancelled(
     select c.request_id from candidate c
      where c.r_status = 'CANCELLED' and exists (
        select from record x where x.merchant_no = ${merchantNo} and x.original_request_id = c.request_id
-          and x.type in ('CANCEL', 'VOID') and x.status = 'SUCCESS')`.execute(db);
+          and x.type in ('CANCEL', 'VOID') and x.status <> 'FAILED')`.execute(db);
   const some = await sql`select from candidate where r_status = 'CANCELLED' limit 1`.execute(db);
   if (some.rows.length === 0) return;
   for (const rows of [loads, others]) {
@@ -368,7 +368,8 @@ export async function identifyTold(db: Db, loads: readonly ReadLoad[], batchNo: 
 }
 
 /** Kind, type, request or transaction id and field; the report and line where there is no id. */
-export const IDENTITY = sql`concat_ws('|', t.kind, t.type, coalesce('r ' || t.request_id, 't ' || t.transaction_id, 'f ' || l.report_no || ':' || t.line), t.field)`;
+export const IDENTITY = sql`concat_ws('|', t.kind, t.type, coalesce('r ' || t.request_id, 't ' || t.transaction_id,
+  'f ' || l.report_no || ':' || t.line), t.field, case when t.kind = 'missing_part' then t.recorded end)`;
 
 /** How many rows that need a record have something told of them. */
 export async function countToldRows(db: Db): Promise<number> {

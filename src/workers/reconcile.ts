@@ -86,6 +86,7 @@ async function decide(db: Db, batchNo: number): Promise<Decided> {
   const facts = addFacts(details.read.map((part) => part.facts!));
   await checkSums(db, details.loads, facts, batchNo);
   const wrongUnit = await tellOfRows(db, batch, details, facts);
+  await query.tellFindings(db, summary.loads, false);
   if (isDay) await tellOfRecords(db, batch, details, facts);
 
   const totals = details.read.length > 0 && !isDay ? detailsTotals(typeSums(facts)) : null;
@@ -104,8 +105,12 @@ async function decide(db: Db, batchNo: number): Promise<Decided> {
   const detailsWhole = totals !== null && details.reading.missing.length === 0;
   const summaryWhole = summary.read.length > 0 && summary.reading.missing.length === 0;
   const said: Told[] = missing.map((discrepancy) => ({ discrepancy, loadNo: null, ofMatchable: false }));
-  if (summaryWhole && batch.currency) {
-    for (const { at, discrepancy } of compareTotals(detailsWhole ? totals : null, stated, batch.currency)) {
+  if (summary.read.length > 0 && batch.currency) {
+    for (const { at, discrepancy } of compareTotals(
+      detailsWhole && summaryWhole ? totals : null,
+      stated,
+      batch.currency,
+    )) {
       said.push({ discrepancy, loadNo: at?.loadNo ?? summary.loads[0]!.loadNo, ofMatchable: false });
     }
   }

@@ -185,7 +185,7 @@ test('a dispute may be about a part of its payment, never about more', () => {
       null,
       ['orphan_row originalTransactionRequestId p-1 / null stake 7800 HKD'],
     ],
-    ['DISPUTE - -1000 USD of t-9', null, ['orphan_row originalTransactionRequestId null / null stake 1000 USD']],
+    ['DISPUTE - -1000 USD of t-9', null, ['orphan_row originalTransactionRequestId t-9 / null stake 1000 USD']],
   ];
   for (const [text, recorded, expected] of cases) {
     const reported = row(text);

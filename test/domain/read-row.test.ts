@@ -134,7 +134,7 @@ test('the name decides: batch and currency of a row may be blank, not different'
   PAYMENT req=r amount=1:USD settle=1:USD batch=none -> own
   PAYMENT req=r amount=1:USD settle=1:USD batch=b-1 -> refused settlementBatchId b-1
   PAYMENT req=r amount=1:EUR settle=1:EUR batch=B-1 -> refused settlementCurrency EUR
-  PAYMENT req=r amount=1:USD settle=1:              -> refused settlementCurrency
+  PAYMENT req=r amount=1:USD settle=1:              -> own
   DEFAULT fee=-1:USD                                -> none`,
     { batchId: 'B-1', settlementCurrency: 'USD' },
   );
@@ -197,11 +197,11 @@ test('a NUL is shown as a character that can be stored', () => {
   assert.ok(!read.refused.message.includes('\0'));
 });
 
-test('a refused row says which row it is, what stands there, and what to do', () => {
+test('a refused row says what stands there and what to do, and is named by its line alone', () => {
   const read = readRow(cellsOf('PAYMENT req=r-1 tx=t-1 amount=x:USD settle=1:USD'), 9, contextOf());
   assert.ok('refused' in read);
   const { type, requestId, transactionId, message } = read.refused;
-  assert.deepEqual([type, requestId, transactionId], ['PAYMENT', 'r-1', 't-1']);
+  assert.deepEqual([type, requestId, transactionId], [null, null, null]);
   assert.match(message, /^column transactionAmountValue, "x": This is no amount: .*provider/);
 });
 

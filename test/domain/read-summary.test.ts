@@ -94,7 +94,6 @@ test('a summary row is refused for what a details row is refused for', () => {
     ['B,PAYMENT,1.5,1,USD,,,', 'count', '1.5'],
     ['C,PAYMENT,1,1,USD,,,', 'settlementBatchId', 'C'],
     ['B,PAYMENT,1,1,EUR,,,', 'settlementCurrency', 'EUR'],
-    ['B,PAYMENT,1,1,,,,', 'settlementCurrency', ''],
     ['B,PAYMENT,1,,USD,-1,USD,', 'settlementAmountValue', ''],
     ['B,DEFAULT,1,,USD,,,', 'settlementAmountValue', ''],
     ['B,TOTAL,1,1.001,USD,,,', 'settlementAmountValue', '1.001'],

@@ -90,7 +90,7 @@ test('a summary without types, or with nothing but its TOTAL, is compared as a w
   const ours = ['PAYMENT 1 10 1', 'REFUND 1 -5 1'];
   assert.deepEqual(compared(ours, ['- 2 5 2']), []);
   assert.deepEqual(compared(ours, ['- 1 3 2', '- 1 3 0']), [
-    'summary_mismatch line 2 TOTAL settlementAmount 5 / 6 by -1 JPY stake 1',
+    'summary_mismatch line null TOTAL settlementAmount 5 / 6 by -1 JPY stake 1',
   ]);
   assert.deepEqual(compared(ours, ['TOTAL 2 5 2']), []);
   // Types without a TOTAL row: their sum is the total, and no line states it.

@@ -6,7 +6,9 @@ import { lstatSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import {
   type Answer,
+  BATCH_OR_DAY,
   type BatchAnswer,
+  BATCH_OR_DAY,
   compareBy,
   compareValues,
   type DayAnswer,
@@ -191,7 +193,7 @@ function convert(row: Row): bigint | null {
 // ---------------------------------------------------------------------------------------------------------------- time
 
 /** The instant in milliseconds, or null: ISO 8601 with an offset, from 2000 to 2100. */
-export function parseTime(text: string): number | null {
+function parseTime(text: string): number | null {
   if (!/^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)$/.test(text)) return null;
   const year = Number(text.slice(0, 4));
   const time = Date.parse(text.replace(' ', 'T'));
@@ -200,7 +202,7 @@ export function parseTime(text: string): number | null {
   return time;
 }
 
-export function dayOf(time: number, timeZone: string): string {
+function dayOf(time: number, timeZone: string): string {
   return new Intl.DateTimeFormat('en-CA', { timeZone, year: 'numeric', month: '2-digit', day: '2-digit' }).format(time);
 }
 
@@ -318,10 +320,9 @@ type Report = {
   revision: number;
   rows: Row[];
   refused: RefusedRow[];
-  columns: string[];
 };
 
-type Reading = Pick<Report, 'state' | 'error' | 'rows' | 'refused' | 'columns'>;
+type Reading = Pick<Report, 'state' | 'error' | 'rows' | 'refused'>;
 
 function readReport({ name, bytes, file }: Report, unit: 'major' | 'minor'): Reading {
   const not = (error: string, state: 'refused' | 'waiting' = 'refused'): Reading => ({
@@ -329,7 +330,6 @@ function readReport({ name, bytes, file }: Report, unit: 'major' | 'minor'): Rea
     error,
     rows: [],
     refused: [],
-    columns: [],
   });
   if (!name) return not('unknown_format');
   const text = decode(bytes);
@@ -356,7 +356,7 @@ function readReport({ name, bytes, file }: Report, unit: 'major' | 'minor'): Rea
     else rows.push(result.row);
   }
   if (new Set(rows.map((row) => row.customerId).filter(Boolean)).size > 1) return not('mixed_merchants');
-  return { state: 'closed', error: null, rows, refused, columns };
+  return { state: 'closed', error: null, rows, refused };
 }
 
 function readRow(
@@ -743,7 +743,8 @@ export function expectedAnswer(paths: string[], ledgerFile: string, options: Ora
     if (wrongSign && !foreignFee)
       tellRow('sign_mismatch', unit, row, { ...net, ...sides(settlement, null, currency)[0] }, stakeOf(row));
 
-    if (row.breakdown !== null && abs((row.feeAmount ?? 0n) - row.breakdown) > tolerance) {
+    const feeElsewhere = row.feeAmount === null && row.fees.some(({ currency: other }) => other !== currency);
+    if (row.breakdown !== null && !feeElsewhere && abs((row.feeAmount ?? 0n) - row.breakdown) > tolerance) {
       const [texts, stake] = sides(row.feeAmount ?? 0n, row.breakdown, currency);
       tellRow('fee_breakdown_mismatch', unit, row, { field: 'feeAmount', ...texts }, stake);
     }
@@ -855,9 +856,9 @@ export function expectedAnswer(paths: string[], ledgerFile: string, options: Ora
     const currency = unit.currency!;
     const rows = rowsOf(unit);
     const summaryRows = unit.summary.flatMap((report) => report.rows);
-    const typed = unit.summary.some((report) => report.columns.includes('summaryType'));
     const totalRows = summaryRows.filter((row) => row.type === 'TOTAL');
     const others = summaryRows.filter((row) => row.type !== 'TOTAL');
+    const typed = others.some((row) => row.type !== '');
     const stated = totalRows.length ? totalRows : others;
     tellMissing(unit);
     if (!unit.details.length) tell('missing_details', unit, {});
@@ -953,8 +954,7 @@ export function expectedAnswer(paths: string[], ledgerFile: string, options: Ora
     transactionDays: dayAnswers.toSorted(compareBy(['transactionDate', 'merchantId'])),
     discrepancies: discrepancies.toSorted(
       compareBy([
-        'settlementBatchId',
-        'transactionDate',
+        BATCH_OR_DAY,
         'file',
         'line',
         'kind',
@@ -1025,7 +1025,6 @@ function findReports(paths: string[]): Report[] {
       revision: 1,
       rows: [],
       refused: [],
-      columns: [],
     });
   };
   for (const path of paths) visit(path, '', true);
@@ -1088,7 +1087,8 @@ function gather(current: Report[], timeZone: string): Unit[] {
       const summary = closed.filter((part) => part.name!.kind === 'settlementSummary');
       const details = closed.filter((part) => part.name!.kind !== 'settlementSummary');
       const directory = [...details, ...summary].find(({ date }) => date)?.date ?? null;
-      const date = name!.batchId === null ? dayOfReport(group[0]!) : (directory ?? earliest(closed, timeZone));
+      const date =
+        name!.batchId === null ? dayOfReport(group[0]!) : (directory ?? earliest(details, summary, timeZone));
       const missing = [...gaps(parts, 'settlementSummary', summary), ...gaps(parts, null, details)];
       const { batchId, currency } = name!;
       return {
@@ -1108,10 +1108,16 @@ function gather(current: Report[], timeZone: string): Unit[] {
 const dayOfReport = (report: Report) =>
   report.date ?? basename(report.path).replace(/^transactionItems_(\d{4})(\d\d)(\d\d)_.*$/, '$1-$2-$3');
 
-function earliest(reports: Report[], timeZone: string): string | null {
-  const times = reports.flatMap(({ rows }) => rows.map((row) => row.settlementTime ?? row.paymentTime));
-  const known = times.filter((time) => time !== null);
-  return known.length ? dayOf(Math.min(...known), timeZone) : null;
+/** The day of the earliest settlementTime, of the details before the summary's; else of the earliest paymentTime. */
+function earliest(details: Report[], summary: Report[], timeZone: string): string | null {
+  const times = (reports: Report[], column: 'settlementTime' | 'paymentTime') =>
+    reports.flatMap(({ rows }) => rows.map((row) => row[column])).filter((time) => time !== null);
+  const known = [
+    times(details, 'settlementTime'),
+    times(summary, 'settlementTime'),
+    times(details, 'paymentTime'),
+  ].find((list) => list.length > 0);
+  return known ? dayOf(Math.min(...known), timeZone) : null;
 }
 
 /** Every number from 000 to the highest seen that has no closed part, for each psp in a name; none where no part is there. */

@@ -1,0 +1,223 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { resolve } from 'node:path';
+import { after, describe, test } from 'node:test';
+import { type JobQueue, openQueue } from '../../src/adapters/queue.ts';
+import { Unreachable } from '../../src/domain/errors.ts';
+import { freshDatabase } from '../support/postgres.ts';
+import { note } from '../support/queue-worker.ts';
+import { startRedis } from '../support/redis.ts';
+
+type Where = Parameters<typeof openQueue>[0];
+const WORKER = resolve(import.meta.dirname, '../support/queue-worker.ts');
+
+/** A queue and what its worker saw. */
+function watch(queue: JobQueue) {
+  const seen: number[] = [];
+  const errors: string[] = [];
+  let look = () => {};
+  return {
+    seen,
+    errors,
+    work: (run: (no: number) => Promise<void> | void = () => {}, concurrency = 1) =>
+      queue.work(
+        note,
+        concurrency,
+        async ({ no }) => {
+          seen.push(no);
+          look();
+          await run(no);
+        },
+        (error) => errors.push(error.message),
+      ),
+    /** Waits until so many jobs were started. */
+    until: (count: number, withinMs = 10_000) =>
+      new Promise<void>((resolve, reject) => {
+        const late = setTimeout(
+          () => reject(new Error(`${seen.length} of ${count} jobs in ${withinMs} ms: ${seen}; ${errors}`)),
+          withinMs,
+        );
+        look = () => {
+          if (seen.length < count) return;
+          clearTimeout(late);
+          resolve();
+        };
+        look();
+      }),
+  };
+}
+
+const backends: Record<string, () => Promise<Where>> = {
+  redis: async () => {
+    const redis = await startRedis();
+    after(() => redis.stop());
+    return { redisUrl: redis.url, databaseUrl: 'postgresql://nobody@127.0.0.1:1/none' };
+  },
+  postgres: async () => ({ databaseUrl: await freshDatabase() }),
+};
+
+for (const [backend, make] of Object.entries(backends)) {
+  describe(`the queue on ${backend}`, async () => {
+    let where: Where | undefined;
+    /** Each test has a queue of its own; what it left behind is not there for the next. */
+    const withQueue = async (use: (queue: JobQueue, where: Where) => Promise<void>) => {
+      where = await make();
+      const queue = await openQueue(where);
+      try {
+        assert.equal(queue.backend, backend);
+        await use(queue, where);
+      } finally {
+        await queue.close(1_000);
+      }
+    };
+
+    test('a job runs', () =>
+      withQueue(async (queue) => {
+        const watched = watch(queue);
+        watched.work();
+        await queue.enqueue(note, { no: 1, attempt: 0 });
+        await watched.until(1);
+        assert.deepEqual(watched.seen, [1]);
+      }));
+
+    test('a job that waits is asked for twice and runs once; when it is done it can be asked for again', () =>
+      withQueue(async (queue) => {
+        const watched = watch(queue);
+        for (const no of [1, 1, 2, 1]) await queue.enqueue(note, { no, attempt: 0 });
+        watched.work();
+        await watched.until(2);
+        assert.deepEqual(watched.seen, [1, 2]);
+        // Until the worker has said that it is done, the queue still holds the id.
+        await askUntilTaken(queue, watched, { no: 1, attempt: 0 }, 3);
+        assert.deepEqual(watched.seen, [1, 2, 1]);
+      }));
+
+    test('a job that fails leaves nothing behind, and the worker goes on', () =>
+      withQueue(async (queue) => {
+        const watched = watch(queue);
+        watched.work((no) => {
+          if (no === 1) throw new Error('this one fails');
+        });
+        await queue.enqueue(note, { no: 1, attempt: 0 });
+        await queue.enqueue(note, { no: 2, attempt: 0 });
+        await watched.until(2);
+        assert.deepEqual(watched.seen, [1, 2]);
+        await askUntilTaken(queue, watched, { no: 1, attempt: 0 }, 3);
+        assert.deepEqual(watched.seen, [1, 2, 1]);
+      }));
+
+    test('a payload that is none of this kind is refused before it is queued', () =>
+      withQueue(async (queue) => {
+        await assert.rejects(queue.enqueue(note, { no: 'one', attempt: 0 } as never));
+      }));
+
+    test('a delayed job waits its time', () =>
+      withQueue(async (queue) => {
+        const watched = watch(queue);
+        watched.work();
+        const asked = performance.now();
+        await queue.enqueue(note, { no: 1, attempt: 1 }, { delayMs: 700 });
+        await queue.enqueue(note, { no: 2, attempt: 0 });
+        await watched.until(2);
+        assert.deepEqual(watched.seen, [2, 1]);
+        assert.ok(performance.now() - asked >= 690, 'it came too early');
+      }));
+
+    test('as many jobs run at once as are allowed', () =>
+      withQueue(async (queue) => {
+        const watched = watch(queue);
+        let atOnce = 0;
+        let most = 0;
+        watched.work(async () => {
+          most = Math.max(most, ++atOnce);
+          await new Promise((resolve) => setTimeout(resolve, 100));
+          atOnce--;
+        }, 3);
+        for (let no = 1; no <= 9; no++) await queue.enqueue(note, { no, attempt: 0 });
+        await watched.until(9);
+        assert.equal(most, 3);
+      }));
+
+    test('closing waits for the job under way', () =>
+      withQueue(async (queue) => {
+        const watched = watch(queue);
+        let isDone = false;
+        watched.work(async () => {
+          await new Promise((resolve) => setTimeout(resolve, 500));
+          isDone = true;
+        });
+        await queue.enqueue(note, { no: 1, attempt: 0 });
+        await watched.until(1);
+        await queue.close(10_000);
+        assert.ok(isDone);
+      }));
+
+    test('closing waits no longer than it may', () =>
+      withQueue(async (queue) => {
+        const watched = watch(queue);
+        watched.work(() => new Promise(() => {}));
+        await queue.enqueue(note, { no: 1, attempt: 0 });
+        await watched.until(1);
+        const asked = performance.now();
+        await queue.close(300);
+        assert.ok(performance.now() - asked < 5_000, `it took ${performance.now() - asked} ms`);
+      }));
+
+    test('a worker is killed in the middle of a job: another takes the job over within seconds', () =>
+      withQueue(async (queue, where) => {
+        const child = spawn(process.execPath, [WORKER, JSON.stringify(where)], {
+          stdio: ['ignore', 'pipe', 'inherit'],
+        });
+        await queue.enqueue(note, { no: 7, attempt: 0 });
+        const [said] = await once(child.stdout, 'data');
+        assert.equal(String(said), 'took 7\n');
+        child.kill('SIGKILL');
+        await once(child, 'exit');
+        const watched = watch(queue);
+        watched.work();
+        await watched.until(1, 25_000);
+        assert.deepEqual(watched.seen, [7]);
+      }));
+  });
+}
+
+/** The queue ignores an id until it has let go of it, which follows the end of the job by a moment. */
+async function askUntilTaken(
+  queue: JobQueue,
+  watched: ReturnType<typeof watch>,
+  payload: { no: number; attempt: number },
+  count: number,
+): Promise<void> {
+  for (let tries = 0; tries < 50 && watched.seen.length < count; tries++) {
+    await queue.enqueue(note, payload);
+    await watched.until(count, 200).catch(() => {});
+  }
+  await watched.until(count, 1);
+}
+
+test('Redis goes away: adding fails at once, and closing returns at its deadline', async () => {
+  const redis = await startRedis();
+  const queue = await openQueue({ redisUrl: redis.url, databaseUrl: '' });
+  const watched = watch(queue);
+  watched.work();
+  await queue.enqueue(note, { no: 1, attempt: 0 });
+  await watched.until(1);
+  process.kill(redis.pid, 'SIGKILL');
+  await redis.stop();
+  const asked = performance.now();
+  await assert.rejects(queue.enqueue(note, { no: 2, attempt: 0 }));
+  assert.ok(performance.now() - asked < 2_000, `adding took ${performance.now() - asked} ms`);
+  const closing = performance.now();
+  await queue.close(500);
+  assert.ok(performance.now() - closing < 5_000, `closing took ${performance.now() - closing} ms`);
+});
+
+test('nobody answers where the queue should be', async () => {
+  await assert.rejects(openQueue({ redisUrl: 'redis://:secret@127.0.0.1:1', databaseUrl: '' }), (error: Error) => {
+    assert.ok(error instanceof Unreachable);
+    assert.match(error.message, /127\.0\.0\.1:1.*REDIS_URL/);
+    assert.doesNotMatch(error.message, /secret/);
+    return true;
+  });
+});

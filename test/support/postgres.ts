@@ -1,0 +1,60 @@
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after } from 'node:test';
+import pg from 'pg';
+import { openEmbeddedPostgres } from '../../src/adapters/embedded-postgres.ts';
+import { migrate, openDatabase } from '../../src/adapters/postgres.ts';
+
+/** Where `npm test` says which server all test files share. */
+export const SHARED_URL = 'SETTLESTREAM_TEST_POSTGRES';
+const TEMPLATE = 'settlestream_template';
+
+export type TestPostgres = { readonly url: string; close(): Promise<void> };
+
+/** Starts a throwaway Postgres with a migrated template in it. It also goes away by itself when this process ends. */
+export async function startPostgres(): Promise<TestPostgres> {
+  const own = await openEmbeddedPostgres({
+    dataDir: mkdtempSync(join(tmpdir(), 'settlestream-test-')),
+    throwaway: true,
+  });
+  await run(own.url, `create database ${TEMPLATE}`);
+  const template = await openDatabase(databaseUrl(own.url, TEMPLATE), 1);
+  await migrate(template);
+  await template.close();
+  return own;
+}
+
+let server: Promise<string> | undefined;
+
+/** The server of this test run; a file that runs alone starts its own. */
+function serverUrl(): Promise<string> {
+  const shared = process.env[SHARED_URL];
+  server ??= shared ? Promise.resolve(shared) : startPostgres().then(({ url }) => url);
+  return server;
+}
+
+/**
+ * The URL of a new, migrated database: a copy of the template, which takes some 50 ms. It is dropped at the end of the test,
+ * suite or file that calls this, with whatever connections are left.
+ */
+export async function freshDatabase(): Promise<string> {
+  const url = await serverUrl();
+  const name = `test_${randomBytes(6).toString('hex')}`;
+  await run(url, `create database ${name} template ${TEMPLATE}`);
+  after(() => run(url, `drop database if exists ${name} with (force)`));
+  return databaseUrl(url, name);
+}
+
+const databaseUrl = (url: string, database: string) => url.replace(/[^/]+$/, database);
+
+async function run(url: string, statement: string): Promise<void> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  try {
+    await client.query(statement);
+  } finally {
+    await client.end();
+  }
+}

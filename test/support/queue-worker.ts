@@ -1,0 +1,24 @@
+/** A worker in a process of its own, to be killed: it takes one job, says so, and never ends it. */
+import { z } from 'zod';
+import { openQueue } from '../../src/adapters/queue.ts';
+import type { JobKind } from '../../src/jobs.ts';
+
+/** A job for tests of the queue itself. */
+export const note: JobKind<{ no: number; attempt: number }> = {
+  name: 'note',
+  payload: z.strictObject({ no: z.int(), attempt: z.int() }),
+  idOf: (p) => `n${p.no}_a${p.attempt}`,
+};
+
+if (import.meta.main) {
+  const queue = await openQueue(JSON.parse(process.argv[2]!));
+  queue.work(
+    note,
+    1,
+    async ({ no }) => {
+      process.stdout.write(`took ${no}\n`);
+      await new Promise(() => setInterval(() => {}, 1_000));
+    },
+    () => {},
+  );
+}
