@@ -12,6 +12,7 @@ if (found < NEEDED) {
   process.exit(2);
 }
 // A checkout runs its sources as they are; what is shipped has only the built ones.
-const source = new URL('../src/cli.ts', import.meta.url);
-const { main } = await import(existsSync(source) ? source : new URL('../dist/src/cli.js', import.meta.url));
-process.exitCode = await main(process.argv.slice(2));
+const isCheckout = existsSync(new URL('../src/cli.ts', import.meta.url));
+const load = (name) => import(new URL(isCheckout ? `../${name}.ts` : `../dist/${name}.js`, import.meta.url));
+const { main } = await load('src/cli');
+process.exitCode = await main(process.argv.slice(2), { demo: () => load('demo/demo') });

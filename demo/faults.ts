@@ -5,8 +5,8 @@ import {
   compactDayOf,
   type Day,
   follow,
-  type Movement,
   type MerchantRecord,
+  type Movement,
   newBatch,
   newMovement,
   ROUTES,
@@ -38,7 +38,12 @@ export const PLANTED: readonly Planted[] = [
     why: 'An order was typed in by hand, with two digits swapped.',
     tells: { amount_mismatch: 2 },
     plant: (week) => {
-      const [row] = alone(week, TUESDAY.eur, 1, ({ movement }) => swapDigits(movement.amountMinor) !== movement.amountMinor);
+      const [row] = alone(
+        week,
+        TUESDAY.eur,
+        1,
+        ({ movement }) => swapDigits(movement.amountMinor) !== movement.amountMinor,
+      );
       const record = recordOf(week, row!);
       record.amountMinor = swapDigits(record.amountMinor);
     },
@@ -142,7 +147,7 @@ export const PLANTED: readonly Planted[] = [
     why: 'The fee of two sales is 0.30 USD more than interchange, scheme fee and markup together.',
     tells: { fee_breakdown_mismatch: 2 },
     plant: (week) => {
-      for (const row of alone(week, WEDNESDAY.usd, 2)) {
+      for (const row of alone(week, WEDNESDAY.usd, 2, isLargePayment)) {
         const [interchange, scheme, markup] = row.breakdown!;
         row.breakdown = [interchange, scheme, markup + 30n];
       }
@@ -263,6 +268,7 @@ function alone(
 
 const isPlainPayment = ({ movement, pair, instalments }: SettledRow): boolean =>
   movement.type === 'PAYMENT' && pair === '' && instalments === 1;
+const isLargePayment = (row: SettledRow): boolean => isPlainPayment(row) && row.settlementMinor > 100_00n;
 const isRefund = ({ movement, pair }: SettledRow): boolean => movement.type === 'REFUND' && pair === '';
 
 function batchOf(week: Week, { route, day }: Payout): Batch {
@@ -281,7 +287,9 @@ const take = <T>(list: T[], item: T): unknown => list.splice(list.indexOf(item),
 function splitOff(week: Week, payout: Payout, method: string, count: number): Batch {
   const from = batchOf(week, payout);
   const rows = from.rows
-    .filter((row) => row.movement.method.name === method && row.movement.type === 'PAYMENT' && !week.taken.has(row.movement))
+    .filter(
+      (row) => row.movement.method.name === method && row.movement.type === 'PAYMENT' && !week.taken.has(row.movement),
+    )
     .slice(0, count);
   const batch = newBatch(week, payout.route, from.date, method);
   batch.rows = rows;

@@ -133,7 +133,7 @@ export const ROUTES = {
     methods: [card('VISA'), card('MASTERCARD', 'DEBIT'), wallet('BANCONTACT'), wallet('IDEAL')],
     foreign: [
       { currency: 'GBP', pair: 'GBP/EUR', price: 1.1764 },
-      { currency: 'PLN', pair: 'EUR/PLN', price: 4.2915 },
+      { currency: 'CHF', pair: 'EUR/CHF', price: 0.9341 },
     ],
     feeMillionths: 14_000,
     hasBreakdown: false,
@@ -158,7 +158,7 @@ export const ROUTES = {
     share: 0.06,
     country: 'KW',
     methods: [wallet('KNET'), card('VISA')],
-    foreign: [{ currency: 'AED', pair: 'AED/KWD', price: 0.083654 }],
+    foreign: [{ currency: 'BHD', pair: 'BHD/KWD', price: 0.813654 }],
     feeMillionths: 21_000,
     hasBreakdown: false,
     taxPercent: 0,
@@ -176,11 +176,11 @@ const USUAL_PRICE: Partial<Record<Currency, number>> = {
   GBP: 49,
   SGD: 86,
   THB: 2150,
-  PLN: 240,
+  CHF: 62,
   JPY: 9200,
   KRW: 82000,
   KWD: 19.5,
-  AED: 230,
+  BHD: 23,
 };
 
 const GOODS = [
@@ -234,7 +234,12 @@ function addSomething(week: Week, atMs: number, refundable: Movement[]): void {
   const sale = newSale(week, atMs);
   if (dice < 0.09) {
     const authorization = newMovement(week, { ...sale, type: 'AUTHORIZATION' });
-    const capture = newMovement(week, { ...sale, type: 'CAPTURE', original: authorization, orderId: authorization.orderId });
+    const capture = newMovement(week, {
+      ...sale,
+      type: 'CAPTURE',
+      original: authorization,
+      orderId: authorization.orderId,
+    });
     // The provider reports what moves money; what it only promised is in the merchant's records alone.
     record(week, authorization);
     week.taken.add(authorization);

@@ -5,15 +5,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { Currency } from '../src/domain/currency.ts';
 import { formatAmount } from '../src/domain/money.ts';
-import {
-  type Batch,
-  type Day,
-  MERCHANT_ID,
-  type Movement,
-  type SettledRow,
-  stampOf,
-  type Week,
-} from './week.ts';
+import { type Batch, type Day, MERCHANT_ID, type Movement, type SettledRow, stampOf, type Week } from './week.ts';
 
 const MOVEMENT_COLUMNS =
   'customerId acquirer acquirerReferenceNo referenceMerchantId referenceStoreId transactionId originalTransactionId transactionRequestId referenceTransactionId orderDescription paymentMethodType pspName transactionType paymentTime productCode transactionAmountValue transactionCurrency originalTransactionRequestId issuingCountry cardBrand funding';
@@ -105,10 +97,21 @@ function brokenReports({ days, batches }: Week): Report[] {
   const strayed = batches[8]!;
   const id = `${strayed.id.slice(0, -3)}999`;
   const rows = strayed.rows.slice(0, 30);
-  const mixed = rows.map((row, at) => settledLine({ ...strayed, id }, row, at < 20 ? MERCHANT_ID : '218812000000777777'));
-  const last = batches.map(({ date }) => date).sort().at(-1)!;
+  const mixed = rows.map((row, at) =>
+    settledLine({ ...strayed, id }, row, at < 20 ? MERCHANT_ID : '218812000000777777'),
+  );
+  const last = batches
+    .map(({ date }) => date)
+    .sort()
+    .at(-1)!;
   return [
-    { date: last, name: `transactionItems_${compact(last)}_000.csv`, rows: some.length, lines: uploading, newline: '\n' },
+    {
+      date: last,
+      name: `transactionItems_${compact(last)}_000.csv`,
+      rows: some.length,
+      lines: uploading,
+      newline: '\n',
+    },
     {
       date: strayed.date,
       name: `settlementItems_${strayed.route.currency}_${id}_000.csv`,

@@ -260,6 +260,7 @@ create table discrepancy (
 );
 create index discrepancy_batch on discrepancy (batch_no) where closed_run is null;
 create unique index discrepancy_open on discrepancy (batch_no, identity, ordinal) where closed_run is null;
+create index discrepancy_closed on discrepancy (closed_run) where closed_run is not null;
 create index discrepancy_settled_twice on discrepancy (request_id) where closed_run is null and kind = 'settled_twice';
 create index discrepancy_over_refunded on discrepancy (request_id) where closed_run is null and kind = 'over_refunded';
 create index discrepancy_other_batch on discrepancy (other_batch_no) where closed_run is null and other_batch_no is not null;

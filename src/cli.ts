@@ -3,8 +3,13 @@ import { Command, CommanderError, Option } from 'commander';
 import { type Options, readConfig } from './config.ts';
 import { Unreachable, UsageError } from './domain/errors.ts';
 
+/** What stands beside the program: the demo uses it and is no part of it. */
+export type Beside = {
+  readonly demo: () => Promise<{ demo(request: { dataDir: string | null; json: boolean }): Promise<number> }>;
+};
+
 /** The verbs: what is asked for on the command line, and the exit code it ends with. Each verb is loaded when it is used. */
-export async function main(argv: readonly string[]): Promise<number> {
+export async function main(argv: readonly string[], beside: Beside): Promise<number> {
   let exitCode = 0;
   const run = (verb: () => Promise<number>) => async () => {
     exitCode = await verb();
@@ -65,12 +70,21 @@ export async function main(argv: readonly string[]): Promise<number> {
         });
       })(),
     );
-  verb('demo', 'the whole path on made-up reports with known faults', 'demo').action((options: Given) =>
-    run(async () => {
-      const { demo } = await import('./verbs/demo.ts');
-      return demo(readConfig(settings(options)), Boolean(options['json']));
-    })(),
-  );
+  program
+    .command('demo')
+    .description('the whole path on a made-up week of reports with known faults')
+    .option('--json', 'one JSON document on stdout, nothing else there')
+    .option(
+      '--data-dir <dir>',
+      'keep the reports and the book here, to look into them; without it they are thrown away',
+    )
+    .addHelpText('after', '\nExample:\n  $ settlestream demo --data-dir demo-book\n')
+    .action((options: Given) =>
+      run(async () => {
+        const { demo } = await beside.demo();
+        return demo({ dataDir: options['dataDir'] ?? null, json: Boolean(options['json']) });
+      })(),
+    );
   const ledger = program.command('ledger').description("the merchant's own records");
   ledger
     .command('import')

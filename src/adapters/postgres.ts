@@ -36,8 +36,10 @@ const TIMEOUTS = '-c lock_timeout=60s -c statement_timeout=30min -c idle_in_tran
  */
 export async function openDatabase(url: string, connections = 4): Promise<Database> {
   const pool = new pg.Pool({ connectionString: url, max: connections, types: TYPES, options: TIMEOUTS });
-  // An idle connection that breaks is replaced by the pool; without a listener it would end the process.
+  // An idle connection that breaks is replaced by the pool; one in use fails its next statement. Without listeners either
+  // would end the process.
   pool.on('error', () => {});
+  pool.on('connect', (client) => client.on('error', () => {}));
   const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) });
   try {
     (await pool.connect()).release();
@@ -57,12 +59,21 @@ export async function onOneConnection<T>(
 ): Promise<T> {
   const client = await pool.connect();
   let broken: Error | undefined;
+  const lost = (error: Error) => {
+    broken ??= error;
+  };
+  client.on('error', lost);
   try {
-    return await work(dbOn(client), client);
+    const result = await work(dbOn(client), client);
+    // What it is named after ends here: the next task on this connection is another one, and must not be ended for this one.
+    await client.query('reset application_name');
+    return result;
   } catch (error) {
-    broken = error as Error;
-    throw error;
+    // Why the connection was lost says more than that a statement on it failed.
+    broken ??= error as Error;
+    throw broken;
   } finally {
+    client.off('error', lost);
     // A connection on which something failed may still be inside a COPY or a transaction: end it.
     client.release(broken);
   }

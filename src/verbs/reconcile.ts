@@ -26,6 +26,9 @@ export type ReconcileRequest = {
   readonly json: boolean;
 };
 
+/** What is told at the end, and to whom; decides the exit code. */
+export type Show = (book: Book, found: FoundReports) => Promise<{ discrepancies: number; isIncomplete: boolean }>;
+
 const POLL_MS = 40;
 const SWEEP_MS = 2_000;
 
@@ -33,7 +36,11 @@ const SWEEP_MS = 2_000;
  * One shot over files and folders: the producer, the queue and the workers of the standing service, until nothing is left to do.
  * Returns the exit code.
  */
-export async function reconcilePaths(config: Config, request: ReconcileRequest): Promise<number> {
+export async function reconcilePaths(
+  config: Config,
+  request: ReconcileRequest,
+  show: Show = request.json ? printJson : printTables,
+): Promise<number> {
   const paths = await Promise.all(request.paths.map(existing));
   const log = openLog();
   let queue: JobQueue | undefined;
@@ -61,7 +68,7 @@ export async function reconcilePaths(config: Config, request: ReconcileRequest):
     work({ database, queue, parsers, processes: config.processes, log });
     await untilDone({ database, queue }, found);
 
-    const summary = request.json ? await printJson(book, found) : await printSummary(database, found, process.stdout);
+    const summary = await show(book, found);
     return found.refusedFiles > 0 || refusedRecords > 0 || summary.isIncomplete ? 3 : summary.discrepancies > 0 ? 1 : 0;
   } finally {
     await queue?.close(5_000).catch(() => {});
@@ -164,13 +171,12 @@ async function isBusy(db: Db, { deliveryNos }: FoundReports): Promise<boolean> {
   return busy.rows.length > 0;
 }
 
-async function printJson(
-  { database }: Book,
-  found: FoundReports,
-): Promise<{ discrepancies: number; isIncomplete: boolean }> {
+export const printJson: Show = async ({ database }, found) => {
   await writeAll(answer(database, found.deliveryNos, found.batchNos));
   return outcomeOf(database.db, found);
-}
+};
+
+const printTables: Show = ({ database }, found) => printSummary(database, found, process.stdout);
 
 /** What decides the exit code. */
 export async function outcomeOf(

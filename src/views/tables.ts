@@ -1,8 +1,10 @@
 import type { Writable } from 'node:stream';
 import Table from 'cli-table3';
 import type { Database } from '../adapters/postgres.ts';
+import type { Kind } from '../domain/discrepancy.ts';
 import * as query from './answer.sql.ts';
 import { batchJson, dayJson, matchedRowsOf, stateOfBatch, totalJson } from './answer.ts';
+import { MEANINGS } from './meanings.ts';
 
 /** A plain table: no colours, so that it reads the same in a terminal, a file and a mail. Numbers stand to the right. */
 export function table(head: string[], rows: (string | number | null)[][], right: readonly number[] = []): string {
@@ -15,43 +17,25 @@ export function table(head: string[], rows: (string | number | null)[][], right:
   return made.toString();
 }
 
-export const batchTable = (batches: readonly query.BatchView[]): string =>
-  table(
-    [
-      'date',
-      'batch or day',
-      'merchant',
-      'acquirer',
-      'currency',
-      'rows',
-      'matched',
-      'settled',
-      'summary says',
-      'open',
-      'state',
-    ],
+/** Whose it is, is said only where there are several merchants. */
+export function batchTable(batches: readonly query.BatchView[]): string {
+  const hasSeveral = new Set(batches.map(({ merchantId }) => merchantId)).size > 1;
+  const ofMerchant = (id: string): string[] => (hasSeveral ? [id] : []);
+  const head = ['acquirer', 'currency', 'rows', 'matched', 'settled', 'summary says', 'open', 'state'];
+  return table(
+    [...ofMerchant('merchant'), 'date', 'batch or day', ...head],
     batches.map((batch) => {
       if (batch.batchId === null) {
         const day = dayJson(batch);
-        return [
-          day.transactionDate,
-          'transactions',
-          day.merchantId,
-          batch.acquirer,
-          '',
-          day.rows,
-          day.matchedRows,
-          '',
-          '',
-          batch.open,
-          day.state,
-        ];
+        // A day's report has rows of every acquirer, and settles nothing.
+        const cells = ['', '', day.rows, day.matchedRows, '', '', batch.open, day.state];
+        return [...ofMerchant(day.merchantId), day.transactionDate, 'transactions', ...cells];
       }
       const shown = batchJson(batch);
       return [
+        ...ofMerchant(shown.merchantId),
         shown.settlementDate,
         shown.settlementBatchId,
-        shown.merchantId,
         shown.acquirer,
         shown.settlementCurrency,
         shown.rows,
@@ -62,15 +46,28 @@ export const batchTable = (batches: readonly query.BatchView[]): string =>
         shown.state,
       ];
     }),
-    [5, 6, 7, 8, 9],
+    [4, 5, 6, 7, 8].map((column) => column + ofMerchant('').length),
   );
+}
 
+/** One line a kind, with a line in it for each currency, so that what it means is said once. */
 export const totalsTable = (totals: readonly query.KindTotal[]): string =>
   table(
-    ['what does not add up', 'count', 'at stake', 'currency'],
-    totals.map(totalJson).map((total) => [total.kind, total.count, total.amountAtStake, total.currency]),
+    ['what does not add up', 'count', 'at stake', 'what it means'],
+    [...Map.groupBy(totals.map(totalJson), (total) => total.kind)].map(([kind, ofKind]) => [
+      kind,
+      ofKind.reduce((sum, { count }) => sum + count, 0),
+      ofKind
+        .flatMap(({ amountAtStake, currency }) => (amountAtStake === null ? [] : [`${amountAtStake} ${currency}`]))
+        .join('\n'),
+      wrap(MEANINGS[kind as Kind] ?? '', 60),
+    ]),
     [1, 2],
   );
+
+/** Lines of at most so many characters, broken between words. */
+const wrap = (text: string, width: number): string =>
+  text.replaceAll(new RegExp(`(?=.{${width + 1}})(.{1,${width}})\\s+`, 'g'), '$1\n');
 
 export const discrepancyTable = (rows: readonly query.DiscrepancyView[]): string =>
   table(
@@ -102,7 +99,7 @@ export async function printSummary(
     out.write(
       `${table(
         ['report', 'state', 'why'],
-        unusable.map((report) => [report.file, report.state, report.errorMessage]),
+        unusable.map((report) => [report.file, report.state, wrap(report.errorMessage ?? '', 60)]),
       )}\n\n`,
     );
   }

@@ -50,9 +50,12 @@ export const answerWithoutRun = (db: Db, batchNo: number, answers: number) =>
 const SAME = sql`t.identity = x.identity and t.ordinal = x.ordinal
   and (t.reported, t.recorded, t.difference, t.currency, t.message, t.stake_minor, t.stake_currency, t.other_batch_no)
       is not distinct from (x.reported, x.recorded, x.difference, x.currency, x.message, x.stake_minor, x.stake_currency, x.other_batch_no)`;
-const COLUMNS =
-  sql.raw(`batch_no, identity, ordinal, of_matchable, kind, load_no, line, type, request_id, transaction_id, field,
-  reported, recorded, difference, currency, message, stake_minor, stake_currency, other_batch_no`);
+const NAMES =
+  'batch_no identity ordinal of_matchable kind load_no line type request_id transaction_id field reported recorded difference currency message stake_minor stake_currency other_batch_no'.split(
+    ' ',
+  );
+const COLUMNS = sql.raw(NAMES.join(', '));
+const COLUMNS_OF_T = sql.raw(NAMES.map((name) => `t.${name}`).join(', '));
 
 /** Closes what the run no longer tells of its batch, keeps what it still tells, opens what is new. */
 export async function publishTold(db: Db, batchNo: number, runNo: number): Promise<void> {
@@ -82,11 +85,13 @@ async function keepAndOpen(db: Db, table: 'told' | 'told_by_key', runNo: number)
     from ${sql.ref(table)} t
    where x.closed_run is null and x.batch_no = t.batch_no and x.identity = t.identity and x.ordinal = t.ordinal
      and (x.load_no, x.line) is distinct from (t.load_no, t.line)`.execute(db);
+  // What this very run closed, because its amounts changed, is the same discrepancy still: it keeps its first-seen time.
   await sql`insert into discrepancy (${COLUMNS}, first_seen_at, opened_run, opened_at)
-    select ${COLUMNS},
-           coalesce((select o.first_seen_at from discrepancy o where o.closed_run = ${runNo} and o.batch_no = t.batch_no
-                        and o.identity = t.identity and o.ordinal = t.ordinal limit 1), now()), ${runNo}, now()
+    select ${COLUMNS_OF_T}, coalesce(o.first_seen_at, now()), ${runNo}::int, now()
       from ${sql.ref(table)} t
+      left join (select batch_no, identity, ordinal, min(first_seen_at) as first_seen_at from discrepancy
+                  where closed_run = ${runNo} group by 1, 2, 3) o
+        on o.batch_no = t.batch_no and o.identity = t.identity and o.ordinal = t.ordinal
      where not exists (select from discrepancy x where x.closed_run is null and x.batch_no = t.batch_no and x.identity = t.identity
                           and x.ordinal = t.ordinal)`.execute(db);
 }
@@ -193,7 +198,10 @@ export async function replaceOpenReferences(
     select ${runNo}::int, ${merchantNo}::int, null, transaction_id from reference where request_id is null
     union all
     select ${runNo}::int, ${merchantNo}::int, c.request_id, c.transaction_id from candidate c
-     where c.r_status = 'CANCELLED' and not exists (select from cancelled x where x.request_id = c.request_id)`.execute(
+     where c.r_status = 'CANCELLED' and not exists (select from cancelled x where x.request_id = c.request_id)
+    union all
+    select ${runNo}::int, ${merchantNo}::int, case when n.transaction_id is null then n.request_id end, n.transaction_id
+      from named_refund n where n.payment is null`.execute(
     db,
   );
   return Number(inserted.numAffectedRows ?? 0n);
@@ -217,7 +225,11 @@ export async function askForOpenReferences(
       union
       select b.no from run_open_reference o join batch b on b.current_run = o.run_no and b.no <> ${batchNo}
         join ${rowsOf(loads)} d on d.original_request_id = o.request_id or (d.original_request_id is null and d.original_transaction_id = o.transaction_id)
-       where o.merchant_no = ${merchantNo} and o.request_id is not null and d.type in ('CANCEL', 'VOID'))
+       where o.merchant_no = ${merchantNo} and o.request_id is not null and d.type in ('CANCEL', 'VOID')
+      union
+      select b.no from run_open_reference o join batch b on b.current_run = o.run_no and b.no <> ${batchNo}
+        join ${rowsOf(loads)} d on d.request_id = o.request_id and d.type = 'REFUND'
+       where o.merchant_no = ${merchantNo} and o.transaction_id is null)
     returning no`.execute(db);
   return asked.rows.map((row) => row.no);
 }

@@ -27,12 +27,16 @@ export async function makeWorkTables(db: Db): Promise<void> {
     'told',
     'told_by_key',
     'refund',
+    'named_refund',
     'settled_key',
   ]) {
     await sql`drop table if exists pg_temp.${sql.ref(table)}`.execute(db);
   }
   await sql`create temp table duplicate (load_no int, line int, primary key (load_no, line))`.execute(db);
   await sql`create temp table reference (transaction_id text collate "C", request_id text collate "C")`.execute(db);
+  await sql`create temp table named_refund (request_id text collate "C", payment text collate "C", transaction_id text collate "C")`.execute(
+    db,
+  );
   await sql`create temp table settled_key (type text collate "C", request_id text collate "C")`.execute(db);
   await sql`create temp table told (
     batch_no int, identity text collate "C", ordinal int, of_matchable boolean, kind text collate "C", load_no int, line int,
@@ -334,11 +338,6 @@ export async function findRefunds(
   merchantNo: number,
 ): Promise<void> {
   const original = sql`coalesce(d.original_request_id, f.request_id)`;
-  const ofRefund = (rows: readonly ReadLoad[]) => sql`
-    (select distinct on (x.request_id) x.request_id, coalesce(x.original_request_id, g.request_id) as payment
-       from ${rowsOf(rows)} x left join reference g on x.original_request_id is null and g.transaction_id = x.original_transaction_id
-      where x.type = 'REFUND' and x.request_id is not null
-      order by x.request_id, coalesce(x.original_request_id, g.request_id))`;
   await sql`create temp table refund as
     select d.load_no, d.line, d.type, ${original} as payment_request_id, abs(d.amount_minor) * case d.type when 'REFUND' then 1 else -1 end as amount_minor,
            d.currency
@@ -349,12 +348,32 @@ export async function findRefunds(
   await sql`update refund f set payment_request_id = x.original_request_id from record x
      where f.type = 'REFUND_REVERSAL' and x.merchant_no = ${merchantNo} and x.key_hash = hashtextextended(f.payment_request_id, 0)
        and x.request_id = f.payment_request_id and x.type = 'REFUND' and x.original_request_id is not null`.execute(db);
-  const reversals = await sql`select from refund where type = 'REFUND_REVERSAL' limit 1`.execute(db);
-  if (reversals.rows.length === 0) return;
-  for (const rows of [others, loads]) {
-    await sql`update refund f set payment_request_id = x.payment from ${ofRefund(rows)} x
-       where f.type = 'REFUND_REVERSAL' and x.request_id = f.payment_request_id and x.payment is not null`.execute(db);
-  }
+  await followRefunds(db, [...loads, ...others], merchantNo);
+}
+
+/**
+ * Leads reversals that still name a refund, in whichever report it stands, to that refund's payment. What is not found is left
+ * in a table, to be asked again when it comes.
+ */
+async function followRefunds(db: Db, all: readonly ReadLoad[], merchantNo: number): Promise<void> {
+  const named = await sql<{ id: string }>`
+    select distinct f.payment_request_id as id from refund f
+     where f.type = 'REFUND_REVERSAL' and not exists (
+       select from record x where x.merchant_no = ${merchantNo} and x.key_hash = hashtextextended(f.payment_request_id, 0)
+          and x.request_id = f.payment_request_id and x.type in ('PAYMENT', 'CAPTURE', 'AUTHORIZATION'))`.execute(db);
+  if (named.rows.length === 0) return;
+  await sql`insert into named_refund
+    select distinct on (f.id) f.id, x.original_request_id, x.original_transaction_id
+      from unnest(${named.rows.map(({ id }) => id)}::text[]) f(id)
+      left join ${rowsOf(all)} x on x.key_hash = hashtextextended(f.id, 0) and x.request_id = f.id and x.type = 'REFUND'
+     order by f.id, x.original_request_id, x.original_transaction_id`.execute(db);
+  await sql`update named_refund n set payment = x.request_id
+    from (select distinct on (d.transaction_id) d.transaction_id, d.request_id from ${rowsOf(all)} d
+           where d.transaction_id in (select transaction_id from named_refund where payment is null) and d.request_id is not null
+           order by d.transaction_id, d.type <> 'PAYMENT', d.type, d.request_id) x
+   where n.payment is null and n.transaction_id = x.transaction_id`.execute(db);
+  await sql`update refund f set payment_request_id = n.payment from named_refund n
+     where f.type = 'REFUND_REVERSAL' and n.request_id = f.payment_request_id and n.payment is not null`.execute(db);
 }
 
 /** Gives each told discrepancy its identity, and numbers those that share one. */

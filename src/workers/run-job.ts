@@ -4,7 +4,7 @@ import { closeLoad } from './close-load.ts';
 import { ingestReport } from './ingest-report.ts';
 import { loadChunk } from './load-chunk.ts';
 import { reconcile } from './reconcile.ts';
-import { Fenced } from './take.ts';
+import { wasTakenOver } from './take.ts';
 
 export type JobContext = {
   readonly database: Database;
@@ -22,6 +22,6 @@ export async function runJob(context: JobContext, name: string, payload: unknown
     else if (name === jobs.reconcile.name) await reconcile(context, jobs.reconcile.payload.parse(payload));
     else throw new Error(`there is no job ${name}`);
   } catch (error) {
-    if (!(error instanceof Fenced)) throw error;
+    if (!wasTakenOver(error)) throw error;
   }
 }

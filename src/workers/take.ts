@@ -15,6 +15,10 @@ export async function takeOver(db: Db, task: string): Promise<void> {
     where application_name = ${name} and pid <> pg_backend_pid() and datname = current_database()`.execute(db);
 }
 
+/** Ended by `takeOver` somewhere else. When the server stops it looks the same: the sweep then asks again. */
+export const wasTakenOver = (error: unknown): boolean =>
+  error instanceof Fenced || (error as { code?: unknown }).code === '57P01';
+
 /** The step is no longer ours: another worker took over. What it did is rolled back, and nothing is wrong. */
 export class Fenced extends Error {
   override readonly name = 'Fenced';

@@ -8,7 +8,6 @@ import {
   type Answer,
   BATCH_OR_DAY,
   type BatchAnswer,
-  BATCH_OR_DAY,
   compareBy,
   compareValues,
   type DayAnswer,
@@ -953,17 +952,7 @@ export function expectedAnswer(paths: string[], ledgerFile: string, options: Ora
     ),
     transactionDays: dayAnswers.toSorted(compareBy(['transactionDate', 'merchantId'])),
     discrepancies: discrepancies.toSorted(
-      compareBy([
-        BATCH_OR_DAY,
-        'file',
-        'line',
-        'kind',
-        'field',
-        'type',
-        'requestId',
-        'transactionId',
-        'merchantId',
-      ]),
+      compareBy([BATCH_OR_DAY, 'file', 'line', 'kind', 'field', 'type', 'requestId', 'transactionId', 'merchantId']),
     ),
     discrepancyTotals: discrepancyTotals(told),
     counts: {

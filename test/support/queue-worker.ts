@@ -1,4 +1,4 @@
-/** A worker in a process of its own, to be killed: it takes one job, says so, and never ends it. */
+/** A worker in a process of its own, to be stopped or killed: it takes one job, says so, and never ends it. */
 import { z } from 'zod';
 import { openQueue } from '../../src/adapters/queue.ts';
 import type { JobKind } from '../../src/jobs.ts';
@@ -12,12 +12,13 @@ export const note: JobKind<{ no: number; attempt: number }> = {
 
 if (import.meta.main) {
   const queue = await openQueue(JSON.parse(process.argv[2]!));
+  process.on('SIGTERM', () => void queue.close(300));
   queue.work(
     note,
     1,
-    async ({ no }) => {
+    ({ no }) => {
       process.stdout.write(`took ${no}\n`);
-      await new Promise(() => setInterval(() => {}, 1_000));
+      return new Promise(() => {});
     },
     () => {},
   );

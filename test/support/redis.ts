@@ -44,6 +44,7 @@ function start(program: string, libraries: string, port: number): Promise<TestRe
     rmSync(folder, { recursive: true, force: true }),
   );
   const stop = () => {
+    child.ref();
     child.stdin.destroy();
     return ended;
   };
