@@ -3,9 +3,11 @@
  * without it, and no row stands in it twice.
  */
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { setTimeout as delay } from 'node:timers/promises';
+import { spawnSync } from 'node:child_process';
 import { after, before, suite, test } from 'node:test';
+import { readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import pg from 'pg';
 import { openEmbeddedPostgres } from '../src/adapters/embedded-postgres.ts';
@@ -23,6 +25,12 @@ const LANES = 6;
 const SERVERS = 3;
 
 const made = makeFaults(temporaryFolder(), 13, 1_200);
+// Three of its days are enough: some twenty files, among them several of two chunks.
+for (const path of readdirSync(made.paths[0]!, { recursive: true, encoding: 'utf8' })) {
+  if (/\/\d{8}$/.test(path) && !/(20240525|20240823|20240824)$/.test(path)) {
+    rmSync(join(made.paths[0]!, path), { recursive: true });
+  }
+}
 const RECONCILE = ['reconcile', ...made.paths, '--ledger', made.ledger, ...optionsOf(made), '--json'];
 const WORK = { SETTLESTREAM_CHUNK_BYTES: '65536', SETTLESTREAM_PROCESSES: '2', SETTLESTREAM_POLL_SECONDS: '1' };
 
@@ -59,7 +67,12 @@ async function onRedis(url: string, act: (client: Redis) => Promise<unknown>): P
 const STEPS = `select (select count(*)::int from delivery where state not in ('found', 'reading')) + (select count(*)::int from batch where done > 0) as steps`;
 
 /** Waits until something is so in the book, looking often; false where the program ended before. */
-async function until(url: string, statement: string, isSo: (row: never) => boolean, program?: Started): Promise<boolean> {
+async function until(
+  url: string,
+  statement: string,
+  isSo: (row: never) => boolean,
+  program?: Started,
+): Promise<boolean> {
   let hasEnded = false;
   program?.ended.then(() => {
     hasEnded = true;
@@ -72,6 +85,7 @@ async function until(url: string, statement: string, isSo: (row: never) => boole
       const { rows } = await client.query(statement);
       if (rows.length > 0 && isSo(rows[0] as never)) return true;
     }
+    if (!hasEnded && process.env['DBG']) console.log((await client.query(`select no, wanted, done, attempts, parked_reason, epoch from batch where done<wanted`)).rows, (await client.query(`select d.no,d.state,attempts,parked_reason,epoch, l.state as load, l.chunks from delivery d left join load l on l.delivery_no=d.no where d.state in ('found','reading')`)).rows, (await client.query(`select application_name,state,query,xact_start,wait_event from pg_stat_activity where datname=current_database() and pid<>pg_backend_pid()`)).rows.map(x=>JSON.stringify(x).slice(0,200)).join('\n'));
     assert.ok(hasEnded, `this did not come about within a minute: ${statement}`);
     return false;
   } finally {
@@ -86,8 +100,9 @@ const IS_DONE = `select not exists (select from delivery where state in ('found'
   and exists (select from batch) as done`;
 const untilDone = (url: string) => until(url, IS_DONE, (row: { done: boolean }) => row.done);
 
+/** The parser processes of a program; none where it has just begun, or has ended. */
 const parsersOf = ({ pid }: Started): number[] =>
-  execFileSync('ps', ['-o', 'pid=,args=', '--ppid', String(pid)], { encoding: 'utf8' })
+  (spawnSync('ps', ['-o', 'pid=,args=', '--ppid', String(pid)], { encoding: 'utf8' }).stdout ?? '')
     .split('\n')
     .filter((line) => line.includes('parser.'))
     .map((line) => Number.parseInt(line, 10));
@@ -103,8 +118,8 @@ const kill = (pid: number, signal: NodeJS.Signals) => {
 /** The answer, the digests and the rows are those of a run in which nothing happened. */
 async function checkAgainstUndisturbed(env: Env & { DATABASE_URL: string }, answer?: Answer): Promise<void> {
   const found = answer ?? answerOf(await settlestream(RECONCILE, { env }));
-  sameDigests(await digestsOf(env.DATABASE_URL), undisturbed.digests);
   sameAnswer(found, undisturbed.answer);
+  sameDigests(await digestsOf(env.DATABASE_URL), undisturbed.digests);
   await checkBook(env.DATABASE_URL);
 }
 
@@ -113,7 +128,7 @@ before(async () => {
   const answer = answerOf(await settlestream(RECONCILE, { env }));
   const [{ steps }] = (await query<{ steps: number }>(env.DATABASE_URL, STEPS)) as [{ steps: number }];
   undisturbed = { answer, digests: await digestsOf(env.DATABASE_URL), steps };
-  assert.ok(steps > 40, `there is much to do: ${steps} steps`);
+  assert.ok(steps > 20, `there is much to do: ${steps} steps`);
 });
 
 suite('death and loss', { concurrency: LANES }, () => {
@@ -169,7 +184,7 @@ suite('death and loss', { concurrency: LANES }, () => {
       } finally {
         for (const { pid } of all) kill(pid, 'SIGCONT');
         for (const { kill } of all) kill('SIGTERM');
-        for (const { ended } of all) assert.equal((await ended).code, 0);
+        for (const { ended } of all) { const e = await ended; if (process.env['DBG']) console.log(e.code, e.stderr.slice(-1500)); assert.equal(e.code, 0);}
       }
       sameDigests(await digestsOf(env.DATABASE_URL), undisturbed.digests);
       await checkBook(env.DATABASE_URL);
@@ -183,7 +198,11 @@ suite('death and loss', { concurrency: LANES }, () => {
       const program = startSettlestream(RECONCILE, { env });
       await program.says(/book:/);
       const server = await openEmbeddedPostgres({ dataDir });
-      await until(server.url, `select to_regclass('run_open_reference') is not null as made`, (row: { made: boolean }) => row.made);
+      await until(
+        server.url,
+        `select to_regclass('run_open_reference') is not null as made`,
+        (row: { made: boolean }) => row.made,
+      );
       await untilSteps(server.url, moment * undisturbed.steps, program);
       // The second time the server loses its memory too: one backend killed makes all of it start again.
       if (no === 1) {
@@ -195,7 +214,8 @@ suite('death and loss', { concurrency: LANES }, () => {
       } else kill(program.pid, 'SIGKILL');
       await server.close();
       const ended = await program.ended;
-      const answer = answerOf(ended.code === null || ended.code === 4 ? await settlestream(RECONCILE, { env }) : ended);
+      // Without a server it cannot go on; what it says then is no answer.
+      const answer = answerOf(ended.stdout === '' ? await settlestream(RECONCILE, { env }) : ended);
       sameAnswer(answer, undisturbed.answer);
       const again = await openEmbeddedPostgres({ dataDir });
       try {

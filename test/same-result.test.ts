@@ -9,7 +9,16 @@ import { findReports } from '../src/producers/find-reports.ts';
 import { importLedger } from '../src/producers/import-ledger.ts';
 import { type JobContext, runJob } from '../src/workers/run-job.ts';
 import { type Answer, sameAnswer } from './support/answer.ts';
-import { answerOf, checkBook, digestsOf, optionsOf, query, sameDigests, temporaryFolder, writeFiles } from './support/book.ts';
+import {
+  answerOf,
+  checkBook,
+  digestsOf,
+  optionsOf,
+  query,
+  sameDigests,
+  temporaryFolder,
+  writeFiles,
+} from './support/book.ts';
 import { makeFaults } from './support/faults.ts';
 import { expectedAnswer } from './support/oracle.ts';
 import { freshDatabase } from './support/postgres.ts';

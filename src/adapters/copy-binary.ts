@@ -57,7 +57,10 @@ export class CopyWriter {
   }
 
   int8(value: bigint | null): void {
-    if (value === null) return this.null();
+    if (value === null) {
+      this.null();
+      return;
+    }
     this.reserve(12);
     this.bytes.writeInt32BE(8, this.length);
     this.length = this.bytes.writeBigInt64BE(value, this.length + 4);
@@ -72,13 +75,36 @@ export class CopyWriter {
     this.length = bytes.writeUInt32BE(low, this.length + 8);
   }
 
+  /** An int8 given as a number that is exact. */
+  safeInt8(value: number): void {
+    const high = Math.floor(value / 0x1_0000_0000);
+    this.int8Halves(high >>> 0, (value - high * 0x1_0000_0000) >>> 0);
+  }
+
+  /** Text that stands in `source` as ASCII. A loop: for texts this short it is quicker than a call that copies. */
+  asciiBytes(source: Uint8Array, start: number, end: number): void {
+    const length = end - start;
+    this.reserve(4 + length);
+    const { bytes } = this;
+    let at = this.length;
+    bytes[at++] = length >>> 24;
+    bytes[at++] = length >>> 16;
+    bytes[at++] = length >>> 8;
+    bytes[at++] = length;
+    for (let i = start; i < end; i++) bytes[at++] = source[i]!;
+    this.length = at;
+  }
+
   /** A timestamptz, from microseconds since 1970. */
   time(micros: bigint | null): void {
     this.int8(micros === null ? null : micros - POSTGRES_EPOCH_MICROS);
   }
 
   text(value: string | null): void {
-    if (value === null) return this.null();
+    if (value === null) {
+      this.null();
+      return;
+    }
     // No UTF-16 unit takes more than three bytes of UTF-8.
     this.reserve(4 + value.length * 3);
     const written = this.bytes.write(value, this.length + 4, 'utf8');

@@ -69,9 +69,11 @@ export async function onOneConnection<T>(
     await client.query('reset application_name');
     return result;
   } catch (error) {
-    // Why the connection was lost says more than that a statement on it failed.
-    broken ??= error as Error;
-    throw broken;
+    // Why the connection was lost says more than that a statement on it failed; a code says most.
+    const isCoded = (error as { code?: unknown }).code !== undefined;
+    const cause = isCoded || !broken ? (error as Error) : broken;
+    broken ??= cause;
+    throw cause;
   } finally {
     client.off('error', lost);
     // A connection on which something failed may still be inside a COPY or a transaction: end it.

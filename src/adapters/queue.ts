@@ -107,8 +107,11 @@ async function redisBackend(url: string): Promise<Backend> {
 async function postgresBackend(url: string): Promise<Backend> {
   const { Queue: PgQueue, Worker: PgWorker } = withBackend(createPostgresBackend);
   // One pool for all queues: each worker listens on a connection of its own, and takes and finishes jobs on the others.
-  const own = new pg.Pool({ connectionString: url, max: 10, options: '-c search_path=bullmq' });
+  // A process that is stopped in the middle of a statement must not hold the others' jobs.
+  const options = '-c search_path=bullmq -c idle_in_transaction_session_timeout=15s';
+  const own = new pg.Pool({ connectionString: url, max: 10, options });
   own.on('error', () => {});
+  own.on('connect', (client) => client.on('error', () => {}));
   // The same class, under a narrower name.
   const pool = own as unknown as PgPool;
   const client = await own.connect();

@@ -59,17 +59,30 @@ export class FactsCounter {
   ) {
     this.rows += 1;
     if (row.matchBy === 'own' || row.matchBy === 'original') this.matchableRows += 1;
-    const type = this.types.get(row.type) ?? { count: 0, settlementMinor: null, feeMinor: null };
-    this.types.set(row.type, type);
-    type.count += 1;
-    type.settlementMinor = plus(type.settlementMinor, row.settlementMinor);
-    type.feeMinor = plus(type.feeMinor, row.feeMinor);
+    this.addType(row.type, { count: 1, settlementMinor: row.settlementMinor, feeMinor: row.feeMinor });
     if (row.customerId !== null && this.customerIds.size < 2) this.customerIds.add(row.customerId);
     this.acquirer ??= row.acquirer;
     this.settledFrom = earlier(this.settledFrom, row.settledAtMicros);
     this.paidFrom = earlier(this.paidFrom, row.paidAtMicros);
     if (row.paidAtMicros !== null && (this.paidTo === null || row.paidAtMicros > this.paidTo))
       this.paidTo = row.paidAtMicros;
+  }
+
+  /** Adds sums of several rows of a type. */
+  addType(name: string, sums: { count: number; settlementMinor: bigint | null; feeMinor: bigint | null }) {
+    const type = this.types.get(name) ?? { count: 0, settlementMinor: null, feeMinor: null };
+    this.types.set(name, type);
+    type.count += sums.count;
+    type.settlementMinor = plus(type.settlementMinor, sums.settlementMinor);
+    type.feeMinor = plus(type.feeMinor, sums.feeMinor);
+  }
+
+  /** Widens the times by those of several rows, in microseconds; infinite where they say none. */
+  addTimes(settledFrom: number, paidFrom: number, paidTo: number) {
+    if (Number.isFinite(settledFrom)) this.settledFrom = earlier(this.settledFrom, BigInt(settledFrom));
+    if (!Number.isFinite(paidFrom)) return;
+    this.paidFrom = earlier(this.paidFrom, BigInt(paidFrom));
+    if (this.paidTo === null || BigInt(paidTo) > this.paidTo) this.paidTo = BigInt(paidTo);
   }
 
   /** Adds a row's hash, given as two unsigned halves. */

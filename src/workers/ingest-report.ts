@@ -59,23 +59,21 @@ async function read(context: IngestContext, delivery: query.Delivery): Promise<E
   if (!(await tailHolds(delivery.path, Number(delivery.sizeBytes), format.endMarker))) await checkEnd(delivery);
 
   const archive = await archiveFile(context.archiveDir, archiveName(delivery));
-  try {
-    const load = await readChunks(context, delivery, archive);
-    await checkUnchanged(delivery);
-    const state = {
-      loadNo: load.loadNo,
-      deliveryNo: delivery.no,
-      epoch: delivery.epoch,
-      chunks: load.chunks,
-      sha256: load.sha256,
-    };
-    if (!(await query.finishReading(context.database.db, state))) throw new Fenced();
-    await finishLoad(context, load);
-    return null;
-  } catch (error) {
-    await archive.discard().catch(() => {});
-    throw error;
-  }
+  const load = await readChunks(context, delivery, archive)
+    .then(async (load) => {
+      await checkUnchanged(delivery);
+      const { loadNo, chunks, sha256 } = load;
+      const state = { loadNo, deliveryNo: delivery.no, epoch: delivery.epoch, chunks, sha256 };
+      if (!(await query.finishReading(context.database.db, state))) throw new Fenced();
+      return load;
+    })
+    .catch(async (error) => {
+      await archive.discard().catch(() => {});
+      throw error;
+    });
+  // From here on the load lives by itself, whatever becomes of this job: its copy must stay.
+  await finishLoad(context, load);
+  return null;
 }
 
 /** Where several chunks are loaded elsewhere, whoever is last closes the load: perhaps it is us. One chunk is loaded here. */

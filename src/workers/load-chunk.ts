@@ -15,8 +15,9 @@ import { closeLoad as closeLoadJob, type Enqueue, type LoadChunkJob } from '../j
 import { closeLoad } from './close-load.ts';
 import { markLoaded } from './ingest-report.sql.ts';
 import * as query from './load-chunk.sql.ts';
+import { QuickRows, writeContent } from './quick-row.ts';
 import { Fenced, takeOver } from './take.ts';
-import { clean, flagsOf, isMatchable } from './told.ts';
+import { clean, isMatchable } from './told.ts';
 
 type Context = { readonly database: Database; readonly enqueue: Enqueue };
 
@@ -81,6 +82,8 @@ class ChunkParser {
   readonly #reader: RowReader;
   readonly #chunk: query.TakenChunk;
   readonly #facts: FactsCounter;
+  /** Null for a summary, and from the first NUL on: a NUL refuses its row wherever it stands. */
+  #quick: QuickRows | null = null;
   readonly #readCells: (cells: string[], line: number, writer: CopyWriter) => void;
 
   constructor(chunk: query.TakenChunk, facts: FactsCounter) {
@@ -105,10 +108,12 @@ class ChunkParser {
       };
     } else {
       const rowContext = { ...context, kind };
+      this.#quick = new QuickRows(rowContext);
       this.#readCells = (cells, line, writer) => {
         const read = readRow(cells, line, rowContext);
         if ('refused' in read) return this.#refuse(read.refused);
         this.#keepRow(read.row, writer);
+        this.#quick?.learn(this.#reader);
         const ofMatchable = isMatchable(read.row.matchBy);
         for (const discrepancy of read.findings) this.findings.push({ discrepancy, ofMatchable });
       };
@@ -124,6 +129,7 @@ class ChunkParser {
         this.#readRow(writer);
         if (writer.length >= BLOCK_BYTES - 8192) yield writer.take();
         if (this.findings.length >= MANY_FINDINGS) {
+          this.#quick?.moveTo(this.#facts);
           yield writer.finish();
           return;
         }
@@ -137,8 +143,12 @@ class ChunkParser {
           break;
         }
         this.#readRow(writer);
-      } else reader.push(block.value);
+      } else {
+        if (block.value.includes(0)) this.#leaveQuick();
+        reader.push(block.value);
+      }
     }
+    this.#quick?.moveTo(this.#facts);
     yield writer.finish();
   }
 
@@ -150,8 +160,43 @@ class ChunkParser {
       this.#refuse(refuseLine(reader.line, code, rowText(reader, encoding, 200)));
       return;
     }
+    if (this.#quick !== null && this.#readQuickly(this.#quick, writer)) return;
     const cells = Array.from({ length: reader.cells }, (_, cell) => cellText(reader, cell, encoding));
     this.#readCells(cells, reader.line, writer);
+  }
+
+  #readQuickly(quick: QuickRows, writer: CopyWriter): boolean {
+    const before = writer.length;
+    const content = this.#writePlace(writer);
+    if (!quick.write(this.#reader, writer)) {
+      writer.length = before;
+      return false;
+    }
+    this.#addHash(writer, content);
+    if (quick.isFull) quick.moveTo(this.#facts);
+    return true;
+  }
+
+  #leaveQuick(): void {
+    this.#quick?.moveTo(this.#facts);
+    this.#quick = null;
+  }
+
+  /** Where the row stands. Returns where in the writer its content will begin. */
+  #writePlace(writer: CopyWriter): number {
+    const reader = this.#reader;
+    writer.beginRow(query.ROW_COLUMNS.length);
+    writer.int4(this.#chunk.loadNo);
+    writer.int4(reader.line);
+    writer.safeInt8(reader.offset);
+    writer.int4(reader.byteLength);
+    return writer.length;
+  }
+
+  /** The hash of a row is that of its content as it is kept: the same wherever and however it was read. */
+  #addHash(writer: CopyWriter, content: number): void {
+    hashBytes(writer.bytes, content, writer.length);
+    this.#facts.addHash(hash.high, hash.low);
   }
 
   #refuse(discrepancy: Discrepancy): void {
@@ -171,47 +216,10 @@ class ChunkParser {
   }
 
   #keepRow(row: Row, writer: CopyWriter): void {
-    const reader = this.#reader;
     this.#facts.addRow(row);
-    const identity = Buffer.from(
-      [
-        row.type,
-        row.requestId,
-        row.transactionId,
-        row.originalRequestId,
-        row.originalTransactionId,
-        row.amountMinor,
-        row.currency,
-        row.settlementMinor,
-        row.feeMinor,
-        row.paidAtMicros,
-      ].join('\u001f'),
-    );
-    hashBytes(identity, 0, identity.length);
-    this.#facts.addHash(hash.high, hash.low);
-    writer.beginRow(query.ROW_COLUMNS.length);
-    writer.int4(this.#chunk.loadNo);
-    writer.int4(row.line);
-    writer.int8(BigInt(reader.offset));
-    writer.int4(reader.byteLength);
-    writer.int2(flagsOf(row));
-    writer.text(row.type);
-    writer.text(row.requestId);
-    const key = row.requestId ?? row.transactionId;
-    if (key === null) writer.null();
-    else {
-      const bytes = Buffer.from(key);
-      hashBytes(bytes, 0, bytes.length, row.requestId === null ? 1 : 0);
-      writer.int8Halves(hash.high, hash.low);
-    }
-    writer.text(row.transactionId);
-    writer.text(row.originalRequestId);
-    writer.text(row.originalTransactionId);
-    writer.int8(row.amountMinor);
-    writer.text(row.currency);
-    writer.int8(row.settlementMinor);
-    writer.int8(row.feeMinor);
-    writer.time(row.paidAtMicros);
+    const content = this.#writePlace(writer);
+    writeContent(writer, row);
+    this.#addHash(writer, content);
   }
 }
 

@@ -201,9 +201,7 @@ export async function replaceOpenReferences(
      where c.r_status = 'CANCELLED' and not exists (select from cancelled x where x.request_id = c.request_id)
     union all
     select ${runNo}::int, ${merchantNo}::int, case when n.transaction_id is null then n.request_id end, n.transaction_id
-      from named_refund n where n.payment is null`.execute(
-    db,
-  );
+      from named_refund n where n.payment is null`.execute(db);
   return Number(inserted.numAffectedRows ?? 0n);
 }
 

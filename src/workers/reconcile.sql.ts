@@ -19,8 +19,11 @@ const partOf = (loads: readonly ReadLoad[], column: string): RawBuilder<number> 
 
 /** Temporary tables of one reconciliation; the connection may have served another one before. */
 export async function makeWorkTables(db: Db): Promise<void> {
+  // Sorts and hashes of a million rows fit into this; those of more go to disk.
+  await sql`set work_mem = '48MB'`.execute(db);
   for (const table of [
     'candidate',
+    'twin_key',
     'reference',
     'cancelled',
     'duplicate',
@@ -127,11 +130,23 @@ export async function summaryRowsOf(db: Db, loads: readonly ReadLoad[]) {
   return found.rows.map(({ place, ...row }) => ({ ...row, loadNo: place[1]!, line: place[2]! }));
 }
 
-/** Rows that share a key with another row of the batch, key by key, each key's in the order of the parts. */
+/** Leaves the keys that stand in several rows of the batch in a table of their own. Returns how many there are. */
+export async function findTwinKeys(db: Db, loads: readonly ReadLoad[]): Promise<number> {
+  // Sorting whole numbers takes half the time of hashing them.
+  await sql`set local enable_hashagg = off`.execute(db);
+  await sql`create temp table twin_key as
+    select key_hash from ${rowsOf(loads)} d where key_hash is not null group by key_hash having count(*) > 1`.execute(
+    db,
+  );
+  await sql`set local enable_hashagg = on`.execute(db);
+  const found = await sql<{ count: number }>`select count(*)::int as count from twin_key`.execute(db);
+  return found.rows[0]!.count;
+}
+
+/** Rows of those keys, key by key, each key's in the order of the parts. */
 export const twinRows = (loads: readonly ReadLoad[]): RawBuilder<unknown> => sql`
   select d.*, (extract(epoch from d.paid_at) * 1000000)::bigint as paid_at_micros
-    from ${rowsOf(loads)} d
-   where d.key_hash in (select key_hash from ${rowsOf(loads)} k where key_hash is not null group by key_hash having count(*) > 1)
+    from ${rowsOf(loads)} d where d.key_hash in (select key_hash from twin_key)
    order by d.key_hash, ${partOf(loads, 'd.load_no')}, d.line`;
 
 /**
@@ -170,6 +185,9 @@ const RECORD = (alias: string) =>
 
 const AGREES = sql`r.amount_minor = abs(d.amount_minor) and r.currency = d.currency and r.status = 'SUCCESS'`;
 
+/** From so many rows on the merchant's records are read as a whole rather than one by one. */
+const LARGE_ROWS = 20_000;
+
 /**
  * All rows which are not plainly right, with what the domain needs to judge them. The merchant's records of the batch's own
  * days are joined as a whole; what is not found among them is looked up one by one.
@@ -177,7 +195,12 @@ const AGREES = sql`r.amount_minor = abs(d.amount_minor) and r.currency = d.curre
 export async function findCandidates(
   db: Db,
   loads: readonly ReadLoad[],
-  { merchantNo, paidFrom, paidTo }: { merchantNo: number; paidFrom: string | null; paidTo: string | null },
+  {
+    merchantNo,
+    paidFrom,
+    paidTo,
+    matchableRows,
+  }: { merchantNo: number; paidFrom: string | null; paidTo: string | null; matchableRows: number },
 ): Promise<void> {
   const near =
     paidFrom === null
@@ -187,6 +210,9 @@ export async function findCandidates(
   const noRecord =
     sql.raw(`null::text as o_type, null::text as o_request_id, null::bigint as o_amount_minor, null::text as o_currency,
     null::text as o_status, null::text as o_original_request_id, null::bigint as o_occurred_at_micros`);
+  // A fresh table has no statistics, and looking up a million records one by one takes five times as long as one hash join.
+  const isLarge = matchableRows > LARGE_ROWS;
+  if (isLarge) await sql`set local enable_nestloop = off`.execute(db);
   await sql`create temp table candidate as
     select d.*, null::text collate "C" as original, ${RECORD('r')}, ${noRecord}, null::text as reported_root, null::text as recorded_root
       from ${rowsOf(loads)} d
@@ -194,6 +220,7 @@ export async function findCandidates(
                         and r.request_id = d.request_id ${near}
      where (d.flags & 3) = 1 and d.original_request_id is null and d.original_transaction_id is null
        and not coalesce(${AGREES}, false)`.execute(db);
+  if (isLarge) await sql`set local enable_nestloop = on`.execute(db);
   if (paidFrom !== null) await lookUpLeftovers(db, merchantNo);
   await sql`insert into candidate
     select d.*, coalesce(d.original_request_id, f.request_id), ${RECORD('r')}, ${RECORD('o')},
@@ -325,8 +352,12 @@ export async function currentLoadsOf(
   return found.rows;
 }
 
-export async function lastRunOf(db: Db): Promise<number> {
-  const found = await sql<{ no: number | null }>`select max(no) as no from run`.execute(db);
+/** Of this merchant alone: its runs are numbered in the order of their commits, those of several merchants are not. */
+export async function lastRunOf(db: Db, merchantNo: number): Promise<number> {
+  const found = await sql<{ no: number | null }>`
+    select max(r.no) as no from run r join batch b on b.no = r.batch_no where b.merchant_no = ${merchantNo}`.execute(
+    db,
+  );
   return found.rows[0]!.no ?? 0;
 }
 

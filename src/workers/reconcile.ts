@@ -76,7 +76,7 @@ type Decided = {
 /** Everything that can be said of the batch by itself, in one snapshot. What is told stands in a temporary table. */
 async function decide(db: Db, batchNo: number): Promise<Decided> {
   const batch = await query.batchOf(db, batchNo);
-  const lastRun = await query.lastRunOf(db);
+  const lastRun = await query.lastRunOf(db, batch.merchantNo);
   const reports = await query.reportsOf(db, batchNo);
   const isDay = batch.batchId === null;
   const details = readKind(reports, isDay ? 'transactionDetails' : 'settlementDetails');
@@ -205,6 +205,7 @@ async function tellOfRows(
     merchantNo: batch.merchantNo,
     paidFrom: facts.paidFrom,
     paidTo: facts.paidTo,
+    matchableRows: facts.matchableRows,
   });
   await query.findCancelled(db, loads, others, batch.merchantNo);
 
@@ -275,6 +276,7 @@ async function tellDuplicates(db: Db, details: ReturnType<typeof readKind>, repo
     settledKeys.length = 0;
   };
   const groups: TwinRow[][] = [];
+  if ((await query.findTwinKeys(db, details.loads)) === 0) return;
   for await (const group of byKey(inPortions<TwinRow>(db, query.twinRows(details.loads)), sameKey)) {
     const firsts = new Map<string, TwinRow>();
     for (const stored of group) {

@@ -67,10 +67,14 @@ export async function digestsOf(url: string): Promise<Record<string, string>> {
 }
 
 /** Fails with those batches alone that differ. */
-export function sameDigests(actual: Readonly<Record<string, string>>, expected: Readonly<Record<string, string>>): void {
+export function sameDigests(
+  actual: Readonly<Record<string, string>>,
+  expected: Readonly<Record<string, string>>,
+): void {
   const batches = [...new Set([...Object.keys(expected), ...Object.keys(actual)])];
   const differing = batches.filter((batch) => actual[batch] !== expected[batch]);
-  const show = (digests: Readonly<Record<string, string>>) => differing.map((batch) => [batch, digests[batch] ?? 'none']);
+  const show = (digests: Readonly<Record<string, string>>) =>
+    differing.map((batch) => [batch, digests[batch] ?? 'none']);
   assert.deepEqual(show(actual), show(expected));
 }
 

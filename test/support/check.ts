@@ -9,7 +9,7 @@ const STEPS: readonly (readonly [name: string, mend: string, command: string])[]
   ['format and lint', 'npm run format mends most of it', 'biome ci --colors=off .'],
   ['types', 'tsc says where', 'tsc'],
   ['unused code and dependencies', 'remove what nobody uses, or say in knip.json who does', 'knip --no-progress'],
-  ['tests', 'one file alone: npm test -- test/walls.test.ts', 'npm test'],
+  ['tests', 'one file alone: npx node --test test/walls.test.ts', 'npm test'],
 ];
 
 const seconds = (since: number) => `${((performance.now() - since) / 1000).toFixed(1)} s`;

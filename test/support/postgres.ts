@@ -41,9 +41,15 @@ function serverUrl(): Promise<string> {
  */
 export async function freshDatabase(): Promise<string> {
   const url = await serverUrl();
+  const copy = await templateCopy(url);
+  after(() => run(url, `drop database if exists ${copy.slice(copy.lastIndexOf('/') + 1)} with (force)`));
+  return copy;
+}
+
+/** The URL of a new, migrated database on a server that `startPostgres` started. It goes away with the server. */
+export async function templateCopy(url: string): Promise<string> {
   const name = `test_${randomBytes(6).toString('hex')}`;
   await run(url, `create database ${name} template ${TEMPLATE}`);
-  after(() => run(url, `drop database if exists ${name} with (force)`));
   return databaseUrl(url, name);
 }
 
