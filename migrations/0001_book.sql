@@ -1,6 +1,10 @@
 -- The book. Everything the program knows stands here; the queue only says what to do next.
 -- Amounts are whole numbers in the smallest unit of their currency. Texts compare by code point (collate "C").
 
+-- Which book this is: what several books share, such as a Redis, is told apart by it.
+create table book (id uuid not null default gen_random_uuid());
+insert into book default values;
+
 create table merchant (
   no          integer generated always as identity primary key,
   id          text collate "C" not null unique,

@@ -41,8 +41,11 @@ suite('files', () => {
     NUL: [[HEADER, row('NUL', '1'), row('NUL', '2\0'), row('NUL', '3'), '<END>'], 'closed 3 1'],
     ZEROS: [Buffer.alloc(200_000), 'waiting no_end'],
     UTF16: [Buffer.from(`\ufeff${HEADER}\n${row('UTF16', '1')}\n<END>\n`, 'utf16le'), 'refused bad_encoding'],
-    // Cut in the middle of a character, and then whole again: neither UTF-8 nor GBK.
-    BYTES: [Buffer.concat([bytes(HEADER), Buffer.from([0xe4, 0xb8, 0x0a, 0xff, 0xfe, 0x0a]), bytes('<END>')]), 'refused bad_encoding'],
+    // Neither UTF-8 nor GBK: what cannot be read costs its own rows.
+    BYTES: [
+      Buffer.concat([bytes(HEADER, row('BYTES', '1')), Buffer.from([0xe4, 0x0a, 0xff, 0xfe, 0x0a]), bytes(row('BYTES', '2'), '<END>')]),
+      'closed 4 2',
+    ],
     NAMES: [['a,b,c', '1,2,3', '<END>'], 'refused no_header'],
     COLUMNS: [['settlementBatchId,transactionType', 'COLUMNS,PAYMENT', '<END>'], 'refused missing_columns'],
     TWICE: [[`${HEADER},transactionType`, `${row('TWICE', '1')},REFUND`, '<END>'], 'refused duplicate_columns'],

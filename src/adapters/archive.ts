@@ -14,7 +14,7 @@ export type ArchivedFile = {
   discard(): Promise<void>;
 };
 
-export const READ_BYTES = 1 << 20;
+const READ_BYTES = 1 << 20;
 
 /** Begins a copy under a name that no other attempt uses. */
 export async function archiveFile(folder: string, name: string): Promise<ArchivedFile> {

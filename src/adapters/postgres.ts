@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
-import { CompiledQuery, Kysely, PostgresDialect, type PostgresPool, sql } from 'kysely';
+import { CompiledQuery, Kysely, PostgresDialect, type PostgresPool, type RawBuilder, sql } from 'kysely';
 import pg from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
 import { Unreachable } from '../domain/errors.ts';
@@ -103,6 +103,17 @@ export async function inTransaction<T>(
     await db.executeQuery(CompiledQuery.raw('rollback')).catch(() => {});
     throw error;
   }
+}
+
+/** Rows of a statement a few thousand at a time, so that any number of them fits into memory. Inside a transaction only. */
+export async function* inPortions<R>(db: Db, statement: RawBuilder<unknown>, size = 5_000): AsyncGenerator<R[]> {
+  await sql`declare portion no scroll cursor for ${statement}`.execute(db);
+  for (;;) {
+    const { rows } = await db.executeQuery<R>(CompiledQuery.raw(`fetch ${size} from portion`));
+    if (rows.length > 0) yield rows;
+    if (rows.length < size) break;
+  }
+  await sql`close portion`.execute(db);
 }
 
 /** Streams blocks of COPY data into a table. `statement` is the COPY … FROM STDIN. */

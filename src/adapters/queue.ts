@@ -24,17 +24,18 @@ type OnError = (error: Error) => void;
 const WORKER_OPTIONS = { lockDuration: 10_000, stalledInterval: 5_000, maxStalledCount: 1_000, drainDelay: 5 };
 /** A finished job leaves no trace, so that its id can be asked for again. */
 const JOB_OPTIONS = { attempts: 1, removeOnComplete: true, removeOnFail: true };
-const PREFIX = '{recon}';
 
 /**
  * Opens the queue.
  * @throws Unreachable when Redis does not answer.
  */
-export async function openQueue(where: { redisUrl?: string; databaseUrl: string }): Promise<JobQueue> {
-  const backend = where.redisUrl ? await redisBackend(where.redisUrl) : await postgresBackend(where.databaseUrl);
+export async function openQueue(where: { redisUrl?: string; databaseUrl: string; bookId: string }): Promise<JobQueue> {
+  const backend = where.redisUrl
+    ? await redisBackend(where.redisUrl, where.bookId)
+    : await postgresBackend(where.databaseUrl);
   const queues = new Map<string, Queue>();
   const workers: Worker[] = [];
-  let isClosing = false;
+  let closing: Promise<void> | undefined;
 
   const queueOf = (name: string) => {
     let queue = queues.get(name);
@@ -46,6 +47,19 @@ export async function openQueue(where: { redisUrl?: string; databaseUrl: string 
     return queue;
   };
 
+  const closeAll = async (graceMs: number) => {
+    // Pausing waits for the jobs under way. Closing at once would wait for them for ever, and a second close for the first.
+    const drained = Promise.all(workers.map((worker) => worker.pause()));
+    await Promise.race([drained.catch(() => {}), delay(graceMs)]);
+    // Where Redis is away closing hangs: at the deadline what is left is left to the next worker.
+    const closed = [
+      ...workers.map((worker) => worker.close(true)),
+      ...[...queues.values()].map((queue) => queue.close()),
+    ];
+    await Promise.race([Promise.allSettled(closed), delay(2_000)]);
+    await Promise.race([backend.end(), delay(1_000)]);
+  };
+
   return {
     backend: where.redisUrl ? 'redis' : 'postgres',
     async enqueue(job, payload, options) {
@@ -55,19 +69,12 @@ export async function openQueue(where: { redisUrl?: string; databaseUrl: string 
     work(job, concurrency, run, onError) {
       const worker = backend.makeWorker(job.name, (taken) => run(job.payload.parse(taken.data)), concurrency);
       // A connection that breaks while it is being closed is no news.
-      worker.on('error', (error) => isClosing || onError(error));
+      worker.on('error', (error) => closing || onError(error));
       workers.push(worker);
     },
-    async close(graceMs = 30_000) {
-      isClosing = true;
-      const drained = Promise.all(workers.map((worker) => worker.close()));
-      // Closing hangs for ever where Redis is away: at the deadline the jobs are left to the next worker.
-      await Promise.race([drained, delay(graceMs)]);
-      await Promise.race([
-        Promise.all([...workers.map((worker) => worker.close(true)), ...[...queues.values()].map((q) => q.close())]),
-        delay(2_000),
-      ]);
-      await Promise.race([backend.end(), delay(1_000)]);
+    close(graceMs = 30_000) {
+      closing ??= closeAll(graceMs);
+      return closing;
     },
   };
 }
@@ -78,7 +85,7 @@ type Backend = {
   end(): Promise<void>;
 };
 
-async function redisBackend(url: string): Promise<Backend> {
+async function redisBackend(url: string, bookId: string): Promise<Backend> {
   // Adding must fail at once where Redis is away: the book has the job, and the sweep asks again.
   const client = new Redis(url, { maxRetriesPerRequest: null, enableOfflineQueue: false, lazyConnect: true });
   client.on('error', () => {});
@@ -90,13 +97,15 @@ async function redisBackend(url: string): Promise<Backend> {
       `cannot reach Redis at ${withoutPassword(url)}: ${(error as Error).message}. Check REDIS_URL and that the server is up.`,
     );
   }
+  // Books may share a Redis and must not take each other's jobs. The braces keep a book's keys together in a cluster.
+  const prefix = `{recon-${bookId}}`;
   // Workers wait for Redis to come back; they block, so each makes a connection of its own from this one.
   const patient = client.duplicate({ enableOfflineQueue: true, lazyConnect: false });
   patient.on('error', () => {});
   return {
-    makeQueue: (name) => new Queue(name, { connection: client, prefix: PREFIX, skipWaitingForReady: true }),
+    makeQueue: (name) => new Queue(name, { connection: client, prefix, skipWaitingForReady: true }),
     makeWorker: (name, run, concurrency) =>
-      new Worker(name, run, { connection: patient, prefix: PREFIX, concurrency, ...WORKER_OPTIONS }),
+      new Worker(name, run, { connection: patient, prefix, concurrency, ...WORKER_OPTIONS }),
     end: async () => {
       client.disconnect();
       patient.disconnect();

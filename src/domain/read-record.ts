@@ -17,7 +17,7 @@ const OPTIONAL = ['amount', 'amountMinor', 'merchantId', 'orderId', 'originalReq
 export type RecordColumn = (typeof REQUIRED)[number] | (typeof OPTIONAL)[number];
 export type RecordColumns = Readonly<Partial<Record<RecordColumn, number>>>;
 
-export const TYPES: readonly string[] = [
+const TYPES: readonly string[] = [
   'PAYMENT',
   'AUTHORIZATION',
   'CAPTURE',
@@ -25,7 +25,7 @@ export const TYPES: readonly string[] = [
   'CANCEL',
   'VOID',
 ] satisfies LedgerType[];
-export const STATUSES: readonly string[] = ['SUCCESS', 'PENDING', 'FAILED', 'CANCELLED'] satisfies LedgerStatus[];
+const STATUSES: readonly string[] = ['SUCCESS', 'PENDING', 'FAILED', 'CANCELLED'] satisfies LedgerStatus[];
 
 /** Where the columns stand, and what is wrong with the header: columns that are missing or stand twice. */
 export function readLedgerHeader(cells: readonly string[]): { columns: RecordColumns; problems: string[] } {

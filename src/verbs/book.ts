@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { sql } from 'kysely';
 import { EmbeddedPostgresFailed, openEmbeddedPostgres } from '../adapters/embedded-postgres.ts';
 import { type Database, migrate, openDatabase, withoutPassword } from '../adapters/postgres.ts';
 import { type JobQueue, openQueue } from '../adapters/queue.ts';
@@ -17,7 +18,7 @@ export type Book = {
   close(): Promise<void>;
 };
 
-export const DEFAULT_DATA_DIR = 'settlestream-data';
+const DEFAULT_DATA_DIR = 'settlestream-data';
 
 /**
  * Opens the book: the database that was named, else one of our own in the data folder, else, for verbs that may, a temporary
@@ -56,8 +57,11 @@ async function openOwn(dataDir: string, isTemporary: boolean) {
 }
 
 /** The queue of a book, ready to use. */
-export const openQueueOf = (config: Config, { database }: Book): Promise<JobQueue> =>
-  openQueue({ databaseUrl: database.url, ...(config.redisUrl ? { redisUrl: config.redisUrl } : {}) });
+export async function openQueueOf(config: Config, { database }: Book): Promise<JobQueue> {
+  const { rows } = await sql<{ id: string }>`select id from book`.execute(database.db);
+  const redis = config.redisUrl ? { redisUrl: config.redisUrl } : {};
+  return openQueue({ databaseUrl: database.url, bookId: rows[0]!.id, ...redis });
+}
 
 /** Puts a job on the queue for a parser process, which cannot reach the queue itself. */
 export const enqueueNamed = (queue: JobQueue, name: string, payload: object, delayMs: number): Promise<void> =>

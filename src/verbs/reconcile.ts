@@ -179,10 +179,7 @@ export const printJson: Show = async ({ database }, found) => {
 const printTables: Show = ({ database }, found) => printSummary(database, found, process.stdout);
 
 /** What decides the exit code. */
-export async function outcomeOf(
-  db: Db,
-  found: FoundReports,
-): Promise<{ discrepancies: number; isIncomplete: boolean }> {
+async function outcomeOf(db: Db, found: FoundReports): Promise<{ discrepancies: number; isIncomplete: boolean }> {
   const outcome = await sql<{ discrepancies: number; isIncomplete: boolean }>`
     select (select count(*)::int from discrepancy where closed_run is null and batch_no = any(${[...found.batchNos]}::int[])) as discrepancies,
            exists (select from delivery where no = any(${[...found.deliveryNos]}::int[]) and state not in ('closed', 'duplicate'))

@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import type { Db } from '../adapters/postgres.ts';
-import type { RunFacts } from '../workers/reconcile.ts';
+import type { RunFacts } from '../domain/run.ts';
 
 export type ReportView = {
   file: string;

@@ -1,8 +1,7 @@
-import { type Database, inTransaction, onOneConnection } from '../adapters/postgres.ts';
+import { type Database, inPortions, inTransaction, onOneConnection } from '../adapters/postgres.ts';
 import type { Currency } from '../domain/currency.ts';
 import { stateOf } from '../domain/discrepancy.ts';
 import { formatAmount } from '../domain/money.ts';
-import { inPortions } from '../workers/told.ts';
 import * as query from './answer.sql.ts';
 
 /** What `reconcile --json` prints, as one document; the discrepancies come a few thousand at a time. */

@@ -421,13 +421,6 @@ export async function identifyTold(db: Db, loads: readonly ReadLoad[], batchNo: 
 export const IDENTITY = sql`concat_ws('|', t.kind, t.type, coalesce('r ' || t.request_id, 't ' || t.transaction_id,
   'f ' || l.report_no || ':' || t.line), t.field, case when t.kind = 'missing_part' then t.recorded end)`;
 
-/** How many rows that need a record have something told of them. */
-export async function countToldRows(db: Db): Promise<number> {
-  const found = await sql<{ count: bigint }>`
-    select count(*) as count from (select distinct load_no, line from told where of_matchable) t`.execute(db);
-  return Number(found.rows[0]!.count);
-}
-
 /** An order-free sum over what is told: 128 bits, without files and lines. */
 export async function digestOfTold(db: Db): Promise<string> {
   const text = sql`concat_ws('|', kind, coalesce(type, '~'), coalesce(request_id, '~'), coalesce(transaction_id, '~'), coalesce(field, '~'),

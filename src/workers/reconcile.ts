@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { sql } from 'kysely';
-import { type Database, type Db, inTransaction, onOneConnection } from '../adapters/postgres.ts';
+import { type Database, type Db, inPortions, inTransaction, onOneConnection } from '../adapters/postgres.ts';
 import { type Currency, MINOR_DIGITS } from '../domain/currency.ts';
 import { addFacts, type Facts } from '../domain/facts.ts';
 import {
@@ -15,6 +15,7 @@ import {
   unreported,
 } from '../domain/match.ts';
 import { missingParts, missingReports, type Part, readParts } from '../domain/parts.ts';
+import type { RunFacts } from '../domain/run.ts';
 import { findOverRefunded, findSettledTwice } from '../domain/settled.ts';
 import { dateIn } from '../domain/time.ts';
 import { compareTotals, detailsTotals, residualOf, type SummaryRow, summaryTotals } from '../domain/totals.ts';
@@ -22,26 +23,9 @@ import { type Enqueue, type ReconcileJob, reconcile as reconcileJob } from '../j
 import * as publish from './publish.sql.ts';
 import * as query from './reconcile.sql.ts';
 import { RULES_VERSION, takeOver } from './take.ts';
-import { byKey, inPortions, isMatchable, recordFrom, rowFrom, type StoredRow, type Told, tellAll } from './told.ts';
+import { byKey, isMatchable, recordFrom, rowFrom, type StoredRow, type Told, tellAll } from './told.ts';
 
 export type ReconcileContext = { readonly database: Database; readonly enqueue: Enqueue };
-
-/** What a run says of its batch beside its discrepancies. Amounts are decimal strings of minor units. */
-export type RunFacts = {
-  readonly rows: number;
-  readonly matchableRows: number;
-  readonly wrongUnit: boolean;
-  readonly missing: boolean;
-  readonly totals: readonly { type: string; count: number; settlementMinor: string | null; feeMinor: string | null }[];
-  readonly details: ShownSums | null;
-  readonly summary: ShownSums | null;
-  readonly residualMinor: string | null;
-};
-type ShownSums = {
-  readonly count: number | null;
-  readonly settlementMinor: string | null;
-  readonly feeMinor: string | null;
-};
 
 /**
  * Reconciles a batch or day: reads one snapshot of its rows and of the merchant's records, decides, and publishes the result

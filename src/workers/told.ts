@@ -1,4 +1,4 @@
-import { CompiledQuery, type RawBuilder, sql } from 'kysely';
+import { sql } from 'kysely';
 import type { Db } from '../adapters/postgres.ts';
 import type { Currency } from '../domain/currency.ts';
 import type { Discrepancy } from '../domain/discrepancy.ts';
@@ -62,17 +62,6 @@ export function recordFrom(stored: Readonly<Record<string, unknown>>, prefix: 'r
     originalRequestId: stored[`${prefix}_original_request_id`],
     occurredAtMicros: stored[`${prefix}_occurred_at_micros`],
   } as LedgerRecord;
-}
-
-/** Rows of a statement a few thousand at a time, so that any number of them fits into memory. Inside a transaction only. */
-export async function* inPortions<R>(db: Db, statement: RawBuilder<unknown>, size = 5_000): AsyncGenerator<R[]> {
-  await sql`declare portion no scroll cursor for ${statement}`.execute(db);
-  for (;;) {
-    const { rows } = await db.executeQuery<R>(CompiledQuery.raw(`fetch ${size} from portion`));
-    if (rows.length > 0) yield rows;
-    if (rows.length < size) break;
-  }
-  await sql`close portion`.execute(db);
 }
 
 /** The rows of `portions` gathered by key: they come sorted by it, and no key is cut in two. */

@@ -52,9 +52,9 @@ const backends: Record<string, () => Promise<Where>> = {
   redis: async () => {
     const redis = await startRedis();
     after(() => redis.stop());
-    return { redisUrl: redis.url, databaseUrl: 'postgresql://nobody@127.0.0.1:1/none' };
+    return { redisUrl: redis.url, databaseUrl: 'postgresql://nobody@127.0.0.1:1/none', bookId: 'b' };
   },
-  postgres: async () => ({ databaseUrl: await freshDatabase() }),
+  postgres: async () => ({ databaseUrl: await freshDatabase(), bookId: 'b' }),
 };
 
 for (const [backend, make] of Object.entries(backends)) {
@@ -210,7 +210,7 @@ async function endOf(child: ChildProcess, withinMs: number): Promise<void> {
 
 test('Redis goes away: adding fails at once, and a worker can still be stopped', async () => {
   const redis = await startRedis();
-  const where = { redisUrl: redis.url, databaseUrl: '' };
+  const where = { redisUrl: redis.url, databaseUrl: '', bookId: 'b' };
   const queue = await openQueue(where);
   const worker = await workerWith(queue, where, 1);
   process.kill(redis.pid, 'SIGKILL');
@@ -224,10 +224,13 @@ test('Redis goes away: adding fails at once, and a worker can still be stopped',
 });
 
 test('nobody answers where the queue should be', async () => {
-  await assert.rejects(openQueue({ redisUrl: 'redis://:secret@127.0.0.1:1', databaseUrl: '' }), (error: Error) => {
-    assert.ok(error instanceof Unreachable);
-    assert.match(error.message, /127\.0\.0\.1:1.*REDIS_URL/);
-    assert.doesNotMatch(error.message, /secret/);
-    return true;
-  });
+  await assert.rejects(
+    openQueue({ redisUrl: 'redis://:secret@127.0.0.1:1', databaseUrl: '', bookId: 'b' }),
+    (error: Error) => {
+      assert.ok(error instanceof Unreachable);
+      assert.match(error.message, /127\.0\.0\.1:1.*REDIS_URL/);
+      assert.doesNotMatch(error.message, /secret/);
+      return true;
+    },
+  );
 });

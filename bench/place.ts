@@ -1,0 +1,94 @@
+import { mkdtempSync, realpathSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { type Ended, startSettlestream } from '../test/support/settlestream.ts';
+import type { MadeBatch } from './make-batch.ts';
+import { type Peak, watchMemory } from './memory-of.ts';
+
+/** Where a benchmark works; all of it is removed at the end. Ctrl-C aborts `signal`, and the rest follows from there. */
+export type Place = { readonly dir: string; readonly signal: AbortSignal };
+
+/** A benchmark goes on for long; a program that hangs must still end. */
+const TIMEOUT_MS = 60 * 60_000;
+
+/** Runs a benchmark in a folder of its own below TMPDIR. */
+export async function inPlace(work: (place: Place) => Promise<void>): Promise<void> {
+  const dir = mkdtempSync(join(tmpdir(), 'settlestream-bench-'));
+  const stopping = new AbortController();
+  for (const name of ['SIGINT', 'SIGTERM'] as const)
+    process.once(name, () => stopping.abort(new Error(`${name} came`)));
+  try {
+    await work({ dir, signal: stopping.signal });
+  } catch (error) {
+    if (!stopping.signal.aborted) throw error;
+    tell(`stopped: ${stopping.signal.reason.message}`);
+    process.exitCode = 130;
+  } finally {
+    await rm(dir, { recursive: true, force: true });
+  }
+}
+
+/** Removes a data folder. Its cluster may lie elsewhere: with root, who cannot run Postgres, `postgres` is a link. */
+export async function removeBook(dataDir: string): Promise<void> {
+  await rm(realpathSync(join(dataDir, 'postgres')), { recursive: true, force: true });
+  await rm(dataDir, { recursive: true, force: true });
+}
+
+export type Timed = { readonly seconds: number; readonly memory: Peak | null };
+
+/** Runs the program to its end as a user would. `watched`: the data folder of the Postgres that it uses. */
+export async function timeSettlestream(
+  args: readonly string[],
+  { signal, env = {}, watched }: { signal: AbortSignal; env?: Record<string, string>; watched?: string },
+): Promise<Timed & Ended> {
+  signal.throwIfAborted();
+  const startedAt = performance.now();
+  const { pid, ended } = startSettlestream(args, { env, signal, timeoutMs: TIMEOUT_MS });
+  const stopWatching = watched === undefined ? () => null : watchMemory(pid, watched);
+  try {
+    const end = await ended;
+    const seconds = (performance.now() - startedAt) / 1_000;
+    if (end.code !== 0)
+      throw new Error(`settlestream ${args.join(' ')} ended with ${end.code}:\n${end.stderr.slice(-2_000)}`);
+    return { ...end, json: args.includes('--json') ? end.json : null, seconds, memory: stopWatching() };
+  } finally {
+    stopWatching();
+  }
+}
+
+/** Reconciles the batch once. @throws unless every row matched and nothing else was found. */
+export async function timeReconcile(
+  { reportsDir, rows }: MadeBatch,
+  dataDir: string,
+  options: Parameters<typeof timeSettlestream>[1],
+): Promise<Timed> {
+  const args = ['reconcile', reportsDir, '--data-dir', dataDir, '--json'];
+  const { json, seconds, memory } = await timeSettlestream(args, options);
+  const { rows: read, matchedRows, refusedRows, discrepancies } = json.counts;
+  if (read !== rows || matchedRows !== rows || refusedRows !== 0 || discrepancies !== 0) {
+    throw new Error(`not all ${rows} rows matched: ${JSON.stringify(json.counts)}`);
+  }
+  return { seconds, memory };
+}
+
+/** Whole numbers from the command line, by name; what is not given has its default. */
+export function readNumbers<Name extends string>(
+  defaults: Record<Name, number>,
+): Record<Name, number> & { json: boolean } {
+  const options = Object.fromEntries(Object.keys(defaults).map((name) => [name, { type: 'string' as const }]));
+  const { values } = parseArgs({ options: { ...options, json: { type: 'boolean' } } });
+  const numbers = Object.entries<number>(defaults).map(([name, normal]) => {
+    const number = Number((values as Record<string, unknown>)[name] ?? normal);
+    if (!Number.isSafeInteger(number) || number < 1) throw new Error(`--${name} takes a whole number above 0`);
+    return [name, number];
+  });
+  return { ...Object.fromEntries(numbers), json: values['json'] === true };
+}
+
+/** How it goes on is told on stderr: stdout holds the result. */
+export const tell = (line: string): void => void process.stderr.write(`${line}\n`);
+
+export const megabytes = (bytes: number): string => `${Math.round(bytes / (1 << 20)).toLocaleString('en')} MiB`;
+export const count = (number: number): string => number.toLocaleString('en');
