@@ -17,7 +17,7 @@ import {
   inPlace,
   megabytes,
   type Place,
-  readNumbers,
+  readOptions,
   removeBook,
   tell,
   timeReconcile,
@@ -25,7 +25,7 @@ import {
 } from './place.ts';
 import { secondsARow } from './row-by-row.ts';
 
-const given = readNumbers({ rows: 1_000_000, runs: 5, sample: 20_000 });
+const given = readOptions({ rows: 1_000_000, runs: 5, sample: 20_000 });
 
 type Result = {
   readonly machine: {

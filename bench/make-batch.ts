@@ -94,7 +94,7 @@ function rowOf(no: number, rows: number): Row {
 }
 
 const requestId = (no: number) => `req-20260104-${String(no).padStart(10, '0')}`;
-const transactionId = (no: number) => `20260104190741010000000${String(no).padStart(9, '0')}`;
+const transactionId = (no: number) => `20260104190741010000000${String(no).padStart(8, '0')}`;
 const usd = (minor: number) => formatAmount(BigInt(minor), 'USD');
 
 function* detailsLines(rows: number): Generator<string> {

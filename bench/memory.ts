@@ -13,14 +13,14 @@ import {
   inPlace,
   megabytes,
   type Place,
-  readNumbers,
+  readOptions,
   removeBook,
   tell,
   timeReconcile,
   timeSettlestream,
 } from './place.ts';
 
-const { rows, json } = readNumbers({ rows: 5_000_000 });
+const { rows, json } = readOptions({ rows: 5_000_000 });
 
 async function measure({ dir, signal }: Place): Promise<void> {
   tell(`making ${count(rows)} rows …`);

@@ -1,9 +1,9 @@
-import { mkdtempSync, realpathSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
+import { mkdtempSync } from 'node:fs';
+import { realpath, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { type Ended, startSettlestream } from '../test/support/settlestream.ts';
+import { startSettlestream } from '../test/support/settlestream.ts';
 import type { MadeBatch } from './make-batch.ts';
 import { type Peak, watchMemory } from './memory-of.ts';
 
@@ -32,8 +32,9 @@ export async function inPlace(work: (place: Place) => Promise<void>): Promise<vo
 
 /** Removes a data folder. Its cluster may lie elsewhere: with root, who cannot run Postgres, `postgres` is a link. */
 export async function removeBook(dataDir: string): Promise<void> {
-  await rm(realpathSync(join(dataDir, 'postgres')), { recursive: true, force: true });
-  await rm(dataDir, { recursive: true, force: true });
+  const cluster = await realpath(join(dataDir, 'postgres')).catch(() => dataDir);
+  // A server whose program was stopped may still be writing its last words.
+  for (const folder of [cluster, dataDir]) await rm(folder, { recursive: true, force: true, maxRetries: 5 });
 }
 
 export type Timed = { readonly seconds: number; readonly memory: Peak | null };
@@ -42,7 +43,7 @@ export type Timed = { readonly seconds: number; readonly memory: Peak | null };
 export async function timeSettlestream(
   args: readonly string[],
   { signal, env = {}, watched }: { signal: AbortSignal; env?: Record<string, string>; watched?: string },
-): Promise<Timed & Ended> {
+): Promise<Timed & { readonly stdout: string }> {
   signal.throwIfAborted();
   const startedAt = performance.now();
   const { pid, ended } = startSettlestream(args, { env, signal, timeoutMs: TIMEOUT_MS });
@@ -52,7 +53,7 @@ export async function timeSettlestream(
     const seconds = (performance.now() - startedAt) / 1_000;
     if (end.code !== 0)
       throw new Error(`settlestream ${args.join(' ')} ended with ${end.code}:\n${end.stderr.slice(-2_000)}`);
-    return { ...end, json: args.includes('--json') ? end.json : null, seconds, memory: stopWatching() };
+    return { stdout: end.stdout, seconds, memory: stopWatching() };
   } finally {
     stopWatching();
   }
@@ -65,26 +66,30 @@ export async function timeReconcile(
   options: Parameters<typeof timeSettlestream>[1],
 ): Promise<Timed> {
   const args = ['reconcile', reportsDir, '--data-dir', dataDir, '--json'];
-  const { json, seconds, memory } = await timeSettlestream(args, options);
-  const { rows: read, matchedRows, refusedRows, discrepancies } = json.counts;
+  const { stdout, seconds, memory } = await timeSettlestream(args, options);
+  const { counts } = JSON.parse(stdout);
+  const { rows: read, matchedRows, refusedRows, discrepancies } = counts;
   if (read !== rows || matchedRows !== rows || refusedRows !== 0 || discrepancies !== 0) {
-    throw new Error(`not all ${rows} rows matched: ${JSON.stringify(json.counts)}`);
+    throw new Error(`not all ${rows} rows matched: ${JSON.stringify(counts)}`);
   }
   return { seconds, memory };
 }
 
-/** Whole numbers from the command line, by name; what is not given has its default. */
-export function readNumbers<Name extends string>(
+/** Whole numbers and --json from the command line; what is not given has its default. */
+export function readOptions<Name extends string>(
   defaults: Record<Name, number>,
 ): Record<Name, number> & { json: boolean } {
-  const options = Object.fromEntries(Object.keys(defaults).map((name) => [name, { type: 'string' as const }]));
-  const { values } = parseArgs({ options: { ...options, json: { type: 'boolean' } } });
-  const numbers = Object.entries<number>(defaults).map(([name, normal]) => {
-    const number = Number((values as Record<string, unknown>)[name] ?? normal);
-    if (!Number.isSafeInteger(number) || number < 1) throw new Error(`--${name} takes a whole number above 0`);
-    return [name, number];
-  });
-  return { ...Object.fromEntries(numbers), json: values['json'] === true };
+  const named = Object.fromEntries(Object.keys(defaults).map((name) => [name, { type: 'string' as const }]));
+  const { json = false, ...given } = parseArgs({ options: { ...named, json: { type: 'boolean' } } }).values as {
+    json?: boolean;
+  } & Partial<Record<Name, string>>;
+  const numbers = { ...defaults };
+  for (const [name, text] of Object.entries(given) as [Name, string][]) {
+    numbers[name] = Number(text);
+    if (!Number.isSafeInteger(numbers[name]) || numbers[name] < 1)
+      throw new Error(`--${name} takes a whole number above 0`);
+  }
+  return { ...numbers, json };
 }
 
 /** How it goes on is told on stderr: stdout holds the result. */

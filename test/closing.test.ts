@@ -52,7 +52,10 @@ test(`two last files at once, ${MEETINGS} times`, async () => {
         closeLoad({ database: other, enqueue }, { loadNo: pair[1]! }),
       ]);
     }
-    const closed = await query<{ wanted: number; batches: number }>(url, 'select wanted, count(*)::int as batches from batch group by 1');
+    const closed = await query<{ wanted: number; batches: number }>(
+      url,
+      'select wanted, count(*)::int as batches from batch group by 1',
+    );
     assert.deepEqual(closed, [{ wanted: 2, batches: MEETINGS }], 'each of the two asked for a run');
     assert.equal(new Set(asked.filter(({ wanted }) => wanted === 2).map(({ batchNo }) => batchNo)).size, MEETINGS);
 
@@ -75,7 +78,14 @@ test(`two last files at once, ${MEETINGS} times`, async () => {
 /** Brings all files to where only the closing is left, as if each worker had died there. Returns the loads of each batch. */
 async function untilLoaded(database: Database, folder: string, archiveDir: string): Promise<number[][]> {
   const enqueue: Enqueue = async () => {};
-  const source = { name: 'files', folder, merchantId: null, format: 'apo', toleranceMinor: 2n, timeZone: 'Asia/Shanghai' };
+  const source = {
+    name: 'files',
+    folder,
+    merchantId: null,
+    format: 'apo',
+    toleranceMinor: 2n,
+    timeZone: 'Asia/Shanghai',
+  };
   const found = await findReports({ database, enqueue }, { ...source, amountUnit: 'major' }, () => true);
   await query(
     database.url,

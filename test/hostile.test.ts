@@ -15,14 +15,17 @@ import { type Ended, settlestream } from './support/settlestream.ts';
 const HEADER =
   'settlementBatchId,transactionType,transactionId,transactionRequestId,transactionAmountValue,transactionCurrency,settlementAmountValue,settlementCurrency';
 const LEDGER_HEADER = 'requestId,type,amount,currency,status,occurredAt';
-const row = (batch: string, id: string, amount = '1.00') => `${batch},PAYMENT,t-${id},p-${id},${amount},USD,${amount},USD`;
+const row = (batch: string, id: string, amount = '1.00') =>
+  `${batch},PAYMENT,t-${id},p-${id},${amount},USD,${amount},USD`;
 const record = (id: string) => `p-${id},PAYMENT,1.00,USD,SUCCESS,2026-01-04T10:00:00+08:00`;
 const nameOf = (batch: string) => `reports/M1/20260105/settlementItems_USD_${batch}_000.csv`;
 const bytes = (...lines: string[]) => Buffer.from(lines.map((line) => `${line}\n`).join(''));
 
 const emptyBook = await freshDatabase();
 const book = await freshDatabase();
-const inBook = (url = book) => ({ env: { DATABASE_URL: url, SETTLESTREAM_DATA_DIR: temporaryFolder(), SETTLESTREAM_CHUNK_BYTES: '65536' } });
+const inBook = (url = book) => ({
+  env: { DATABASE_URL: url, SETTLESTREAM_DATA_DIR: temporaryFolder(), SETTLESTREAM_CHUNK_BYTES: '65536' },
+});
 
 suite('files', () => {
   /** What comes of a file: its state and code, or the rows that were read and refused. */
@@ -43,13 +46,20 @@ suite('files', () => {
     UTF16: [Buffer.from(`\ufeff${HEADER}\n${row('UTF16', '1')}\n<END>\n`, 'utf16le'), 'refused bad_encoding'],
     // Neither UTF-8 nor GBK: what cannot be read costs its own rows.
     BYTES: [
-      Buffer.concat([bytes(HEADER, row('BYTES', '1')), Buffer.from([0xe4, 0x0a, 0xff, 0xfe, 0x0a]), bytes(row('BYTES', '2'), '<END>')]),
+      Buffer.concat([
+        bytes(HEADER, row('BYTES', '1')),
+        Buffer.from([0xe4, 0x0a, 0xff, 0xfe, 0x0a]),
+        bytes(row('BYTES', '2'), '<END>'),
+      ]),
       'closed 4 2',
     ],
     NAMES: [['a,b,c', '1,2,3', '<END>'], 'refused no_header'],
     COLUMNS: [['settlementBatchId,transactionType', 'COLUMNS,PAYMENT', '<END>'], 'refused missing_columns'],
     TWICE: [[`${HEADER},transactionType`, `${row('TWICE', '1')},REFUND`, '<END>'], 'refused duplicate_columns'],
-    MANY: [[HEADER, row('MANY', '1'), ...Array(100_000).fill('what,is,this'), row('MANY', '2'), '<END>'], 'closed 100002 100000'],
+    MANY: [
+      [HEADER, row('MANY', '1'), ...Array(100_000).fill('what,is,this'), row('MANY', '2'), '<END>'],
+      'closed 100002 100000',
+    ],
   };
 
   test('each is told by name, and the good rows beside it are read', async () => {
@@ -68,7 +78,9 @@ suite('files', () => {
     const told = Object.fromEntries(
       json.reports.map((report: ReportAnswer) => [
         /USD_(\w+)_000/.exec(report.file)![1],
-        report.state === 'closed' ? `closed ${report.rows} ${report.refusedRows}` : `${report.state} ${report.error!.code}`,
+        report.state === 'closed'
+          ? `closed ${report.rows} ${report.refusedRows}`
+          : `${report.state} ${report.error!.code}`,
       ]),
     );
     assert.deepEqual(told, Object.fromEntries(Object.entries(FILES).map(([name, [, outcome]]) => [name, outcome])));
@@ -99,10 +111,20 @@ suite('files', () => {
       const asked: number[] = [];
       const enqueue = async (_: unknown, payload: unknown) =>
         void asked.push((payload as { deliveryNo?: number }).deliveryNo ?? 0);
-      const source = { name: 'files', folder, merchantId: null, format: 'apo', toleranceMinor: 2n, timeZone: 'Asia/Shanghai' };
+      const source = {
+        name: 'files',
+        folder,
+        merchantId: null,
+        format: 'apo',
+        toleranceMinor: 2n,
+        timeZone: 'Asia/Shanghai',
+      };
       const list = () => findReports({ database, enqueue }, { ...source, amountUnit: 'major' }, () => true);
       const ingest = (deliveryNo: number) =>
-        ingestReport({ database, enqueue, archiveDir: temporaryFolder(), chunkBytes: 65_536 }, { deliveryNo, attempt: 0 });
+        ingestReport(
+          { database, enqueue, archiveDir: temporaryFolder(), chunkBytes: 65_536 },
+          { deliveryNo, attempt: 0 },
+        );
       const first = await list();
       assert.equal(first.deliveryNos.length, 2);
       rmSync(join(folder, nameOf('GONE')));
@@ -114,7 +136,11 @@ suite('files', () => {
       const { rows } = await database.pool.query('select state, error_code from delivery order by path desc, no');
       assert.deepEqual(
         rows.map(({ state, error_code }) => [state, error_code]),
-        [['refused', 'unreadable'], ['refused', 'unreadable'], ['closed', null]],
+        [
+          ['refused', 'unreadable'],
+          ['refused', 'unreadable'],
+          ['closed', null],
+        ],
       );
     } finally {
       await database.close();
@@ -134,7 +160,10 @@ suite('files', () => {
     );
     assert.deepEqual(
       json.reports.map((report: ReportAnswer) => [report.state, report.error?.code]),
-      [['closed', undefined], ['refused', 'unreadable']],
+      [
+        ['closed', undefined],
+        ['refused', 'unreadable'],
+      ],
     );
     assert.equal(code, 3);
   });
@@ -183,15 +212,30 @@ suite('wrong usage and absent servers', { concurrency: 2 }, () => {
     });
   const DEAD = '127.0.0.1:9';
   const CASES: Record<string, [run: () => Promise<Ended>, code: number, says: RegExp[]]> = {
-    'records without columns': [() => reconcile('columns.csv'), 2, [/columns\.csv, line 1/, /currency/, /status/, /occurredAt/]],
+    'records without columns': [
+      () => reconcile('columns.csv'),
+      2,
+      [/columns\.csv, line 1/, /currency/, /status/, /occurredAt/],
+    ],
     'an empty file of records': [() => reconcile('empty.csv'), 2, [/empty\.csv is empty/]],
     'a file of no records': [() => reconcile('header.csv'), 2, [/no records/, /ledger import/]],
     'no file of records': [() => reconcile('nowhere.csv'), 2, [/nowhere\.csv/]],
     'no path': [() => reconcile('records.csv', {}, 'nowhere'), 2, [/nowhere is not there/]],
-    'no database': [() => reconcile('records.csv', { DATABASE_URL: `postgres://me:secret@${DEAD}/book` }), 4, [/me:\*\*\*@127/, /DATABASE_URL/]],
+    'no database': [
+      () => reconcile('records.csv', { DATABASE_URL: `postgres://me:secret@${DEAD}/book` }),
+      4,
+      [/me:\*\*\*@127/, /DATABASE_URL/],
+    ],
     'no Redis': [() => reconcile('records.csv', { REDIS_URL: `redis://:secret@${DEAD}` }), 4, [/REDIS_URL/]],
     'several bad settings': [
-      () => reconcile('records.csv', { SETTLESTREAM_PROCESSES: 'many', SETTLESTREAM_TIME_ZONE: 'Mars' }, 'reports', '--amount-unit', 'cents'),
+      () =>
+        reconcile(
+          'records.csv',
+          { SETTLESTREAM_PROCESSES: 'many', SETTLESTREAM_TIME_ZONE: 'Mars' },
+          'reports',
+          '--amount-unit',
+          'cents',
+        ),
       2,
       [/SETTLESTREAM_PROCESSES=many/, /SETTLESTREAM_TIME_ZONE=Mars/, /--amount-unit=cents/],
     ],

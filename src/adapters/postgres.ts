@@ -28,14 +28,15 @@ const TYPES: pg.CustomTypesConfig = {
 };
 
 /** A stopped process must not hold a lock for ever, and nobody waits for one for ever. */
-const TIMEOUTS = '-c lock_timeout=60s -c statement_timeout=30min -c idle_in_transaction_session_timeout=60s';
+const TIMEOUTS = '-c lock_timeout=60s -c statement_timeout=30min -c idle_in_transaction_session_timeout=';
 
 /**
  * Connects to the database.
  * @throws Unreachable when no connection can be made.
  */
-export async function openDatabase(url: string, connections = 4): Promise<Database> {
-  const pool = new pg.Pool({ connectionString: url, max: connections, types: TYPES, options: TIMEOUTS });
+export async function openDatabase(url: string, connections = 4, idleInTransaction = '60s'): Promise<Database> {
+  const options = TIMEOUTS + idleInTransaction;
+  const pool = new pg.Pool({ connectionString: url, max: connections, types: TYPES, options });
   // An idle connection that breaks is replaced by the pool; one in use fails its next statement. Without listeners either
   // would end the process.
   pool.on('error', () => {});

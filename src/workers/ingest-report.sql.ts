@@ -93,9 +93,10 @@ export async function createRowTable(db: Db, slot: number): Promise<void> {
   if (slot < 0) await sql`select pg_advisory_xact_lock(7355610)`.execute(db);
   const known = await sql<{ name: string | null }>`select to_regclass(${table})::text as name`.execute(db);
   if (known.rows[0]!.name !== null) return;
-  await sql`create table ${sql.ref(table)} (like report_row including defaults, check (slot = ${sql.raw(String(slot))}))`.execute(
-    db,
-  );
+  // A load is written once and analysed when it is closed. Autovacuum would come in between, and attaching would wait for it.
+  const storage = slot > 0 ? sql`with (autovacuum_enabled = false)` : sql``;
+  await sql`create table ${sql.ref(table)} (like report_row including defaults, check (slot = ${sql.raw(String(slot))}))
+    ${storage}`.execute(db);
   await sql`alter table ${sql.ref(table)} alter column slot set default ${sql.raw(String(slot))}`.execute(db);
   if (slot > 0) return;
   await indexRowTable(db, slot);

@@ -18,7 +18,8 @@ const send = (message: FromParser) => process.send?.(message);
 let context: Promise<JobContext> | undefined;
 
 async function open(settings: Extract<ToParser, { say: 'open' }>): Promise<JobContext> {
-  const database = await openDatabase(settings.databaseUrl, 3);
+  // As long as a lock of the queue: all publishers of a merchant wait for one that is stopped in the middle.
+  const database = await openDatabase(settings.databaseUrl, 3, '10s');
   return {
     database,
     archiveDir: settings.archiveDir,

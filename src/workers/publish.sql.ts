@@ -155,8 +155,16 @@ export async function replaceRefunds(
 
 /** Refund rows of the payments of which more is refunded than paid, payment by payment. */
 export const overRefundedRows = (merchantNo: number) => sql`
-  with payment as (
-    select k.payment_request_id, r.* from refund_key k
+  with summed as (
+    select f.payment_request_id, f.currency, sum(f.amount_minor) as sum_minor
+      from refund_key k join run_refund f on f.merchant_no = ${merchantNo} and f.payment_request_id = k.payment_request_id
+     group by 1, 2),
+  suspect as (
+    select distinct s.payment_request_id from summed s
+      join record x on x.merchant_no = ${merchantNo} and x.key_hash = hashtextextended(s.payment_request_id, 0)
+       and x.request_id = s.payment_request_id and x.currency = s.currency and x.amount_minor < s.sum_minor),
+  payment as (
+    select k.payment_request_id, r.* from suspect k
       join lateral (select * from record x where x.merchant_no = ${merchantNo} and x.key_hash = hashtextextended(k.payment_request_id, 0)
                        and x.request_id = k.payment_request_id and x.type in ('PAYMENT', 'CAPTURE', 'AUTHORIZATION')
                      order by array_position(array['PAYMENT', 'CAPTURE', 'AUTHORIZATION'], x.type) limit 1) r on true),

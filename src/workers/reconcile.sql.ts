@@ -24,6 +24,7 @@ export async function makeWorkTables(db: Db): Promise<void> {
   for (const table of [
     'candidate',
     'twin_key',
+    'related',
     'reference',
     'cancelled',
     'duplicate',
@@ -151,16 +152,17 @@ export const twinRows = (loads: readonly ReadLoad[]): RawBuilder<unknown> => sql
 
 /**
  * Finds the merchant's own ids where rows name their original by the provider's id only: the request id of the reported row
- * with that transaction id, of this batch or of any other; a payment's before any other.
+ * with that transaction id, of this batch or of any other; a payment's before any other. Returns whether there are any such rows.
  */
 export async function resolveReferences(
   db: Db,
   loads: readonly ReadLoad[],
   others: readonly ReadLoad[],
-): Promise<void> {
+): Promise<boolean> {
   await sql`insert into reference
     select distinct original_transaction_id, null from ${rowsOf(loads)} d
      where original_request_id is null and original_transaction_id is not null`.execute(db);
+  const some = await sql`select from reference limit 1`.execute(db);
   for (const rows of [loads, others]) {
     const open = await sql`select from reference where request_id is null limit 1`.execute(db);
     if (open.rows.length === 0 || rows.length === 0) continue;
@@ -171,6 +173,7 @@ export async function resolveReferences(
              order by d.transaction_id, d.type <> 'PAYMENT', d.type, d.request_id) x
      where f.request_id is null and f.transaction_id = x.transaction_id`.execute(db);
   }
+  return some.rows.length > 0;
 }
 
 /** Ranks that say which record of an id is the payment: the payment itself, else its capture, else its authorization. */
@@ -200,7 +203,8 @@ export async function findCandidates(
     paidFrom,
     paidTo,
     matchableRows,
-  }: { merchantNo: number; paidFrom: string | null; paidTo: string | null; matchableRows: number },
+    hasReferences,
+  }: { merchantNo: number; paidFrom: string | null; paidTo: string | null; matchableRows: number; hasReferences: boolean },
 ): Promise<void> {
   const near =
     paidFrom === null
@@ -222,30 +226,37 @@ export async function findCandidates(
        and not coalesce(${AGREES}, false)`.execute(db);
   if (isLarge) await sql`set local enable_nestloop = on`.execute(db);
   if (paidFrom !== null) await lookUpLeftovers(db, merchantNo);
-  await sql`insert into candidate
-    select d.*, coalesce(d.original_request_id, f.request_id), ${RECORD('r')}, ${RECORD('o')},
-           case when o.type = 'CAPTURE' then o.original_request_id end,
+  // A table made by a query is filled by all cores, one that is added to is not.
+  // Without references to resolve the temporary table stays out, which one process alone may read.
+  const original = hasReferences ? sql`coalesce(d.original_request_id, f.request_id)` : sql`d.original_request_id`;
+  const resolved = hasReferences
+    ? sql`left join reference f on d.original_request_id is null and f.transaction_id = d.original_transaction_id`
+    : sql``;
+  await sql`create temp table related as
+    select d.*, ${original} as original, ${RECORD('r')}, ${RECORD('o')},
+           case when o.type = 'CAPTURE' then o.original_request_id end as reported_root,
            (select x.original_request_id from record x
              where x.merchant_no = ${merchantNo} and x.key_hash = hashtextextended(r.original_request_id, 0)
                and x.request_id = r.original_request_id and x.type = 'CAPTURE'
                and not exists (select from record p where p.merchant_no = ${merchantNo} and p.key_hash = x.key_hash
-                                  and p.request_id = x.request_id and p.type = 'PAYMENT'))
+                                  and p.request_id = x.request_id and p.type = 'PAYMENT')) as recorded_root
       from ${rowsOf(loads)} d
-      left join reference f on d.original_request_id is null and f.transaction_id = d.original_transaction_id
+      ${resolved}
       left join record r on (d.flags & 3) = 1 and r.merchant_no = ${merchantNo} and r.key_hash = d.key_hash and r.type = d.type
                         and r.request_id = d.request_id
       left join lateral (
         select * from record x
-         where x.merchant_no = ${merchantNo} and x.key_hash = hashtextextended(coalesce(d.original_request_id, f.request_id), 0)
-           and x.request_id = coalesce(d.original_request_id, f.request_id)
+         where x.merchant_no = ${merchantNo} and x.key_hash = hashtextextended(${original}, 0)
+           and x.request_id = ${original}
            and (x.type in ('PAYMENT', 'CAPTURE', 'AUTHORIZATION') or (d.type = 'REFUND_REVERSAL' and x.type = 'REFUND'))
          order by ${ORIGINAL_RANK} limit 1) o on true
      where (d.flags & 3) in (1, 2) and (d.original_request_id is not null or d.original_transaction_id is not null)
        and not coalesce(
          case when (d.flags & 3) = 1
               then ${AGREES} and o.type is not null
-                   and (r.original_request_id is null or r.original_request_id = coalesce(d.original_request_id, f.request_id))
+                   and (r.original_request_id is null or r.original_request_id = ${original})
               else o.currency = d.currency and abs(d.amount_minor) <= o.amount_minor end, false)`.execute(db);
+  await sql`insert into candidate select * from related`.execute(db);
   await sql`delete from candidate c using duplicate u where u.load_no = c.load_no and u.line = c.line`.execute(db);
 }
 

@@ -184,12 +184,13 @@ async function tellOfRows(
   const others = await query.currentLoadsOf(db, batch.merchantNo, batch.no);
   const report: Report = { settlementCurrency: batch.currency, wrongUnit: false };
   await tellDuplicates(db, details, report);
-  await query.resolveReferences(db, loads, others);
+  const hasReferences = await query.resolveReferences(db, loads, others);
   await query.findCandidates(db, loads, {
     merchantNo: batch.merchantNo,
     paidFrom: facts.paidFrom,
     paidTo: facts.paidTo,
     matchableRows: facts.matchableRows,
+    hasReferences,
   });
   await query.findCancelled(db, loads, others, batch.merchantNo);
 
