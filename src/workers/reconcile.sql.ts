@@ -204,7 +204,13 @@ export async function findCandidates(
     paidTo,
     matchableRows,
     hasReferences,
-  }: { merchantNo: number; paidFrom: string | null; paidTo: string | null; matchableRows: number; hasReferences: boolean },
+  }: {
+    merchantNo: number;
+    paidFrom: string | null;
+    paidTo: string | null;
+    matchableRows: number;
+    hasReferences: boolean;
+  },
 ): Promise<void> {
   const near =
     paidFrom === null

@@ -102,13 +102,13 @@ export function compareValues(a: unknown, b: unknown): number {
   return Buffer.compare(Buffer.from(String(a)), Buffer.from(String(b)));
 }
 
-const valueOf = (item: Item, key: string): unknown =>
+const cellOf = (item: Item, key: string): unknown =>
   key === BATCH_OR_DAY ? (item['settlementBatchId'] ?? item['transactionDate']) : item[key];
 
 export function compareBy<T extends object>(keys: readonly string[]): (a: T, b: T) => number {
   return (a, b) => {
     for (const key of keys) {
-      const order = compareValues(valueOf(a as Item, key), valueOf(b as Item, key));
+      const order = compareValues(cellOf(a as Item, key), cellOf(b as Item, key));
       if (order !== 0) return order;
     }
     return 0;
