@@ -122,16 +122,22 @@ export async function copyIn(client: Client, statement: string, blocks: AsyncIte
   await pipeline(blocks, client.query(copyFrom(statement)));
 }
 
-const MIGRATIONS = new URL('../../migrations/', import.meta.url);
+/** Beside the sources; built code lies one folder deeper. */
+const MIGRATIONS = new URL(
+  import.meta.url.endsWith('.ts') ? '../../migrations/' : '../../../migrations/',
+  import.meta.url,
+);
 
 /** The numbers and texts of all migrations that ship with the program, in order. */
 function shippedMigrations(): { version: number; name: string; text: string }[] {
-  // Built code lies one folder deeper than its source.
-  const folder = import.meta.url.includes('/dist/src/') ? new URL('../', MIGRATIONS) : MIGRATIONS;
-  return readdirSync(folder)
+  return readdirSync(MIGRATIONS)
     .filter((name) => /^\d{4}_.*\.sql$/.test(name))
     .sort()
-    .map((name) => ({ version: Number(name.slice(0, 4)), name, text: readFileSync(new URL(name, folder), 'utf8') }));
+    .map((name) => ({
+      version: Number(name.slice(0, 4)),
+      name,
+      text: readFileSync(new URL(name, MIGRATIONS), 'utf8'),
+    }));
 }
 
 /** Brings the database up to date, one migration a transaction; several at once wait for each other. Returns what was applied. */
