@@ -1,16 +1,18 @@
 import { sql } from 'kysely';
-import type { Database } from '../adapters/postgres.ts';
+import { type Database, inTransaction, onOneConnection } from '../adapters/postgres.ts';
 import { closeLoad, type Enqueue, ingestReport, loadChunk, reconcile } from '../jobs.ts';
 
 /**
  * Asks again for everything that is recorded and not done. The queue ignores what it still holds, so only what it lost, or what
  * failed and is due for another try, starts again.
  */
-export async function sweep({ database: { db }, enqueue }: { database: Database; enqueue: Enqueue }): Promise<void> {
+export async function sweep({ database, enqueue }: { database: Database; enqueue: Enqueue }): Promise<void> {
+  const { db } = database;
   const deliveries = await sql<{ deliveryNo: number; attempt: number }>`
     select d.no as "deliveryNo", d.attempts as attempt from delivery d
      where d.state in ('found', 'reading') and d.parked_reason is null and coalesce(d.next_attempt_at, now()) <= now()
-       and not exists (select from delivery e where e.report_no = d.report_no and e.no < d.no and e.state in ('found', 'reading'))
+       and not exists (select from delivery e where e.report_no = d.report_no and e.no < d.no and e.state in ('found', 'reading')
+                          and e.parked_reason is null)
        and not exists (select from load l where l.delivery_no = d.no and l.state in ('reading', 'loaded') and l.chunks is not null)
      order by d.no limit 10000`.execute(db);
   for (const delivery of deliveries.rows) await enqueue(ingestReport, delivery);
@@ -38,19 +40,35 @@ export async function sweep({ database: { db }, enqueue }: { database: Database;
      order by b.no limit 10000`.execute(db);
   for (const batch of batches.rows) await enqueue(reconcile, batch);
 
-  await dropAbandoned(db);
+  await dropAbandoned(database);
 }
 
 /** Tables of loads that another attempt replaced. */
-async function dropAbandoned(db: Database['db']): Promise<void> {
+async function dropAbandoned(database: Database): Promise<void> {
   const abandoned = await sql<{ no: number; slot: number }>`
-    select no, slot from load where state = 'abandoned' order by no limit 100`.execute(db);
+    select no, slot from load where state = 'abandoned' order by no limit 100`.execute(database.db);
   for (const { no, slot } of abandoned.rows) {
-    if (slot > 0) await sql`drop table if exists ${sql.ref(`report_row_${slot}`)}`.execute(db);
-    else await sql`delete from report_row where slot = ${slot} and load_no = ${no}`.execute(db);
-    await sql`delete from row_finding where load_no = ${no}`.execute(db);
-    await sql`delete from summary_row where load_no = ${no}`.execute(db);
-    await sql`delete from chunk where load_no = ${no}`.execute(db);
-    await sql`update load set state = 'dropped' where no = ${no}`.execute(db);
+    try {
+      await dropLoad(database, no, slot);
+    } catch (error) {
+      // Somebody stopped still holds it, or another sweep drops it: the next sweep tries again.
+      const { code } = error as { code?: string };
+      if (code !== '55P03' && code !== '40P01') throw error;
+    }
   }
 }
+
+const dropLoad = (database: Database, no: number, slot: number) =>
+  onOneConnection(database, (db) =>
+    inTransaction(db, async () => {
+      await sql`set local lock_timeout = '1s'`.execute(db);
+      const mine = await sql`select from load where no = ${no} and state = 'abandoned' for update`.execute(db);
+      if (mine.rows.length === 0) return;
+      if (slot > 0) await sql`drop table if exists ${sql.ref(`report_row_${slot}`)}`.execute(db);
+      else await sql`delete from report_row where slot = ${slot} and load_no = ${no}`.execute(db);
+      await sql`delete from row_finding where load_no = ${no}`.execute(db);
+      await sql`delete from summary_row where load_no = ${no}`.execute(db);
+      await sql`delete from chunk where load_no = ${no}`.execute(db);
+      await sql`update load set state = 'dropped' where no = ${no}`.execute(db);
+    }),
+  );

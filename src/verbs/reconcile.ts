@@ -69,7 +69,11 @@ export async function reconcilePaths(
     await untilDone({ database, queue }, found);
 
     const summary = await show(book, found);
-    return found.refusedFiles > 0 || refusedRecords > 0 || summary.isIncomplete ? 3 : summary.discrepancies > 0 ? 1 : 0;
+    return found.notReports.length > 0 || refusedRecords > 0 || summary.isIncomplete
+      ? 3
+      : summary.discrepancies > 0
+        ? 1
+        : 0;
   } finally {
     await queue?.close(5_000).catch(() => {});
     parsers.close();
@@ -89,17 +93,17 @@ export type FoundReports = {
   readonly deliveryNos: readonly number[];
   readonly batchNos: readonly number[];
   /** Files that were named themselves and are no reports. */
-  readonly refusedFiles: number;
+  readonly notReports: readonly string[];
 };
 
 async function findAll(config: Config, book: Book, paths: readonly string[], enqueue: Enqueue): Promise<FoundReports> {
   const deliveryNos: number[] = [];
-  let refusedFiles = 0;
+  const notReports: string[] = [];
   for (const path of paths) {
     const found = await findReports({ database: book.database, enqueue }, sourceOf(config, path), () => true);
     deliveryNos.push(...found.deliveryNos);
     for (const file of found.notReports) {
-      if (file.isNamed) refusedFiles += 1;
+      if (file.isNamed) notReports.push(file.file);
       process.stderr.write(
         `${file.isNamed ? 'refused' : 'skipped'}: ${file.file}: ${REPORT_REFUSALS.unknown_format}\n`,
       );
@@ -109,7 +113,7 @@ async function findAll(config: Config, book: Book, paths: readonly string[], enq
     select distinct r.batch_no as no from delivery d join report r on r.no = d.report_no where d.no = any(${deliveryNos}::int[])`.execute(
     book.database.db,
   );
-  return { deliveryNos, batchNos: batches.rows.map((row) => row.no), refusedFiles };
+  return { deliveryNos, batchNos: batches.rows.map((row) => row.no), notReports };
 }
 
 /** Returns how many records were refused. Where records changed, all that this call looks at is reconciled anew. */
@@ -172,7 +176,7 @@ async function isBusy(db: Db, { deliveryNos }: FoundReports): Promise<boolean> {
 }
 
 export const printJson: Show = async ({ database }, found) => {
-  await writeAll(answer(database, found.deliveryNos, found.batchNos));
+  await writeAll(answer(database, found));
   return outcomeOf(database.db, found);
 };
 

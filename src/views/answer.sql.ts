@@ -2,9 +2,18 @@ import { sql } from 'kysely';
 import type { Db } from '../adapters/postgres.ts';
 import type { RunFacts } from '../domain/run.ts';
 
+/** What a call of `reconcile` was about. */
+export type Asked = {
+  readonly deliveryNos: readonly number[];
+  readonly batchNos: readonly number[];
+  /** Files that were named themselves and are no reports. */
+  readonly notReports: readonly string[];
+};
+
 export type ReportView = {
   file: string;
-  kind: string;
+  /** Null for a file that was named and is no report. */
+  kind: string | null;
   state: 'closed' | 'waiting' | 'refused' | 'duplicate';
   revision: number;
   rows: number;
@@ -18,7 +27,7 @@ export async function reportsOf(db: Db, deliveryNos: readonly number[]): Promise
   const found = await sql<ReportView>`
     select d.file, r.kind,
            case when d.state in ('closed', 'waiting', 'duplicate') then d.state else 'refused' end as state,
-           coalesce(d.revision, r.revision + 1) as revision,
+           coalesce(d.revision, 1 + (select coalesce(max(e.revision), 0) from delivery e where e.report_no = r.no)) as revision,
            case when d.state = 'closed' then coalesce((l.facts->>'rows')::int, 0) else 0 end as rows,
            case when d.state = 'closed' then coalesce((l.facts->>'refusedRows')::int, 0) else 0 end as "refusedRows",
            coalesce(d.error_code, case when d.parked_reason is not null then 'unreadable' end) as "errorCode",

@@ -1,17 +1,19 @@
 import { type Database, inPortions, inTransaction, onOneConnection } from '../adapters/postgres.ts';
 import type { Currency } from '../domain/currency.ts';
-import { stateOf } from '../domain/discrepancy.ts';
+import { compareText, stateOf } from '../domain/discrepancy.ts';
+import { REPORT_REFUSALS } from '../domain/errors.ts';
 import { formatAmount } from '../domain/money.ts';
 import * as query from './answer.sql.ts';
 
 /** What `reconcile --json` prints, as one document; the discrepancies come a few thousand at a time. */
 export async function* answer(
   database: Database,
-  deliveryNos: readonly number[],
-  batchNos: readonly number[],
+  { deliveryNos, batchNos, notReports }: query.Asked,
 ): AsyncGenerator<string> {
   const filter = { batchNos };
-  const reports = await query.reportsOf(database.db, deliveryNos);
+  const reports = [...(await query.reportsOf(database.db, deliveryNos)), ...notReports.map(notReport)].sort(
+    (a, b) => compareText(a.file, b.file) || a.revision - b.revision,
+  );
   const views = await query.batchesOf(database.db, filter);
   const totals = await query.totalsOf(database.db, filter);
   const batches = views.filter((view) => view.batchId !== null).map(batchJson);
@@ -77,6 +79,18 @@ export async function* discrepancyPortions(
   }
   if (failure) throw failure;
 }
+
+/** A file that was named, and whose name is no report's. */
+const notReport = (file: string): query.ReportView => ({
+  file,
+  kind: null,
+  state: 'refused',
+  revision: 1,
+  rows: 0,
+  refusedRows: 0,
+  errorCode: 'unknown_format',
+  errorMessage: REPORT_REFUSALS.unknown_format,
+});
 
 const reportJson = (report: query.ReportView) => ({
   file: report.file,

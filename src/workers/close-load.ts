@@ -17,25 +17,24 @@ export async function closeLoad(context: Context, { loadNo }: CloseLoadJob): Pro
     // Whoever loaded the last chunk may have died before saying so.
     await inTransaction(db, () => query.markLoaded(db, loadNo));
     const load = await query.loadToClose(db, loadNo);
+    const hasOwnTable = load.slot > 0 && load.kind !== 'settlementSummary';
     if (load.state === 'loaded') {
       const facts = addFacts(load.chunks.map((chunk) => chunk.facts));
       await inTransaction(db, async () => {
-        if (load.slot > 0 && load.kind !== 'settlementSummary') await query.attachRowTable(db, load.slot);
         await query.lockBatch(db, load.batchNo);
         if (facts.customerIds.length > 1) {
           const refusal = new ReportRefused('mixed_merchants', `customerId ${facts.customerIds.join(' and ')}`);
-          await query.endDelivery(
-            db,
-            { no: load.deliveryNo, batchNo: load.batchNo, epoch: load.epoch },
-            { state: 'refused', code: refusal.code, message: refusal.message, revision: null },
-          );
+          const delivery = { no: load.deliveryNo, batchNo: load.batchNo, epoch: load.epoch };
+          const end = { state: 'refused' as const, code: refusal.code, message: refusal.message, revision: null };
+          await query.endDelivery(db, delivery, end);
         } else {
+          if (hasOwnTable) await query.attachRowTable(db, load.slot);
           await query.closeLoad(db, load, facts);
         }
       });
       await askNext(context, load.batchNo);
     }
-    if (load.slot > 0 && load.kind !== 'settlementSummary') await query.indexRowTable(db, load.slot);
+    if (hasOwnTable && (await query.isClosed(db, loadNo))) await query.indexRowTable(db, load.slot);
   });
 }
 

@@ -1,4 +1,4 @@
-import { sql } from 'kysely';
+import { type RawBuilder, sql } from 'kysely';
 import type { Db } from '../adapters/postgres.ts';
 import type { Facts } from '../domain/facts.ts';
 import type { ReportKind } from '../domain/formats/format.ts';
@@ -33,7 +33,8 @@ export async function takeDelivery(db: Db, deliveryNo: number): Promise<Delivery
     update delivery d set epoch = epoch + 1, state = 'reading'
       from report r
      where d.no = ${deliveryNo} and r.no = d.report_no and d.state in ('found', 'reading') and d.parked_reason is null
-       and not exists (select from delivery e where e.report_no = d.report_no and e.no < d.no and e.state in ('found', 'reading'))
+       and not exists (select from delivery e where e.report_no = d.report_no and e.no < d.no and e.state in ('found', 'reading')
+                          and e.parked_reason is null)
        and not exists (select from load l where l.delivery_no = d.no and l.state in ('reading', 'loaded') and l.chunks is not null)
     returning d.no, d.epoch, d.report_no as "reportNo", r.batch_no as "batchNo", r.kind, r.name, d.path, d.size_bytes as "sizeBytes",
               (extract(epoch from d.modified_at) * 1000000)::bigint as "modifiedAtMicros", d.rules`.execute(db);
@@ -191,9 +192,18 @@ export async function loadToClose(db: Db, loadNo: number): Promise<ClosingLoad> 
   return found.rows[0]!;
 }
 
+export async function isClosed(db: Db, loadNo: number): Promise<boolean> {
+  const found = await sql`select from load where no = ${loadNo} and state = 'closed'`.execute(db);
+  return found.rows.length === 1;
+}
+
 /** Locks the batch: whoever closes the last two reports at the same moment, the second sees the first. */
 export const lockBatch = (db: Db, batchNo: number) =>
   sql`select from batch where no = ${batchNo} for update`.execute(db);
+
+/** Every content of a report has a number of its own, also one that was refused. */
+const nextRevision = (reportNo: RawBuilder<unknown>) =>
+  sql`(select coalesce(max(e.revision), 0) + 1 from delivery e where e.report_no = ${reportNo})`;
 
 /** The load becomes the newest content of its report, and its batch wants a run. False: it was closed, or taken over. */
 export async function closeLoad(db: Db, load: ClosingLoad, facts: Facts): Promise<boolean> {
@@ -201,7 +211,7 @@ export async function closeLoad(db: Db, load: ClosingLoad, facts: Facts): Promis
     with closed as (
       update load set state = 'closed', facts = ${JSON.stringify(facts)}::jsonb, closed_at = now()
        where no = ${load.no} and state = 'loaded' returning no)
-    update report r set revision = revision + 1, load_no = ${load.no} where r.no = ${load.reportNo} and exists (select from closed)
+    update report r set revision = ${nextRevision(sql`r.no`)}, load_no = ${load.no} where r.no = ${load.reportNo} and exists (select from closed)
     returning revision`.execute(db);
   const revision = closed.rows[0]?.revision;
   if (revision === undefined) return false;
@@ -224,7 +234,8 @@ export async function endDelivery(
   },
 ): Promise<boolean> {
   const ended = await sql`
-    update delivery set state = ${end.state}, error_code = ${end.code}, error_message = ${end.message}, revision = ${end.revision},
+    update delivery d set state = ${end.state}, error_code = ${end.code}, error_message = ${end.message},
+           revision = ${end.state === 'refused' ? nextRevision(sql`d.report_no`) : end.revision},
            next_attempt_at = null
      where no = ${delivery.no} and epoch = ${delivery.epoch} and state = 'reading'`.execute(db);
   if (ended.numAffectedRows === 0n) return false;

@@ -19,11 +19,12 @@ const partOf = (loads: readonly ReadLoad[], column: string): RawBuilder<number> 
 
 /** Temporary tables of one reconciliation; the connection may have served another one before. */
 export async function makeWorkTables(db: Db): Promise<void> {
-  // Sorts and hashes of a million rows fit into this; those of more go to disk.
-  await sql`set work_mem = '48MB'`.execute(db);
+  // For each of several processes: enough for a million rows, and what is more goes to disk rather than into memory.
+  await sql`set work_mem = '16MB'`.execute(db);
   for (const table of [
     'candidate',
     'twin_key',
+    'suspect',
     'related',
     'reference',
     'cancelled',
@@ -217,21 +218,18 @@ export async function findCandidates(
       ? sql``
       : sql`and r.occurred_at between to_timestamp(${paidFrom}::numeric / 1000000) - interval '2 days'
                                   and to_timestamp(${paidTo}::numeric / 1000000) + interval '2 days'`;
-  const noRecord =
-    sql.raw(`null::text as o_type, null::text as o_request_id, null::bigint as o_amount_minor, null::text as o_currency,
-    null::text as o_status, null::text as o_original_request_id, null::bigint as o_occurred_at_micros`);
   // A fresh table has no statistics, and looking up a million records one by one takes five times as long as one hash join.
   const isLarge = matchableRows > LARGE_ROWS;
   if (isLarge) await sql`set local enable_nestloop = off`.execute(db);
-  await sql`create temp table candidate as
-    select d.*, null::text collate "C" as original, ${RECORD('r')}, ${noRecord}, null::text as reported_root, null::text as recorded_root
-      from ${rowsOf(loads)} d
+  // Only what is compared passes through the join, so that it stays in memory: nearly all rows end here.
+  await sql`create temp table suspect as
+    select d.load_no, d.line from ${rowsOf(loads)} d
       left join record r on r.merchant_no = ${sql.raw(String(merchantNo))} and r.key_hash = d.key_hash and r.type = d.type
                         and r.request_id = d.request_id ${near}
      where (d.flags & 3) = 1 and d.original_request_id is null and d.original_transaction_id is null
        and not coalesce(${AGREES}, false)`.execute(db);
   if (isLarge) await sql`set local enable_nestloop = on`.execute(db);
-  if (paidFrom !== null) await lookUpLeftovers(db, merchantNo);
+  await makeCandidates(db, loads, merchantNo);
   // A table made by a query is filled by all cores, one that is added to is not.
   // Without references to resolve the temporary table stays out, which one process alone may read.
   const original = hasReferences ? sql`coalesce(d.original_request_id, f.request_id)` : sql`d.original_request_id`;
@@ -266,15 +264,24 @@ export async function findCandidates(
   await sql`delete from candidate c using duplicate u where u.load_no = c.load_no and u.line = c.line`.execute(db);
 }
 
-/** The records of candidates that the batch's own days did not show, however old they are; what is right now is no candidate. */
-async function lookUpLeftovers(db: Db, merchantNo: number): Promise<void> {
-  await sql`create index on candidate (key_hash) where r_type is null`.execute(db);
+/** Suspects with their records, however old these are; what is right then is no candidate. */
+async function makeCandidates(db: Db, loads: readonly ReadLoad[], merchantNo: number): Promise<void> {
+  const none = (alias: string) =>
+    sql.raw(`null::text as ${alias}_type, null::text as ${alias}_request_id, null::bigint as ${alias}_amount_minor, null::text as ${alias}_currency,
+      null::text as ${alias}_status, null::text as ${alias}_original_request_id, null::bigint as ${alias}_occurred_at_micros`);
+  const some = await sql`select from suspect limit 1`.execute(db);
+  await sql`create temp table candidate as
+    select d.*, null::text collate "C" as original, ${none('r')}, ${none('o')}, null::text as reported_root, null::text as recorded_root
+      from ${some.rows.length > 0 ? rowsOf(loads) : rowsOf([])} d join suspect s on s.load_no = d.load_no and s.line = d.line`.execute(
+    db,
+  );
+  if (some.rows.length === 0) return;
   await sql`analyze candidate`.execute(db);
   await sql`update candidate c set r_type = r.type, r_request_id = r.request_id, r_amount_minor = r.amount_minor, r_currency = r.currency,
       r_status = r.status, r_original_request_id = r.original_request_id,
       r_occurred_at_micros = (extract(epoch from r.occurred_at) * 1000000)::bigint
     from record r
-   where c.r_type is null and r.merchant_no = ${merchantNo} and r.key_hash = c.key_hash and r.type = c.type and r.request_id = c.request_id`.execute(
+   where r.merchant_no = ${merchantNo} and r.key_hash = c.key_hash and r.type = c.type and r.request_id = c.request_id`.execute(
     db,
   );
   await sql`delete from candidate where r_type is not null and r_amount_minor = abs(amount_minor) and r_currency = currency

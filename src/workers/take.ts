@@ -10,9 +10,12 @@ export const RULES_VERSION = 1;
  */
 export async function takeOver(db: Db, task: string): Promise<void> {
   const name = `settlestream ${task}`;
+  // One after the other, so that two that come together do not end each other.
+  await sql`select pg_advisory_lock(7355613, hashtext(${name}))`.execute(db);
   await sql`select set_config('application_name', ${name}, false)`.execute(db);
   await sql`select pg_terminate_backend(pid) from pg_stat_activity
     where application_name = ${name} and pid <> pg_backend_pid() and datname = current_database()`.execute(db);
+  await sql`select pg_advisory_unlock(7355613, hashtext(${name}))`.execute(db);
 }
 
 /** Ended by `takeOver` somewhere else. When the server stops it looks the same: the sweep then asks again. */

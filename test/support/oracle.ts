@@ -133,7 +133,7 @@ function present(cell: string | undefined): string | null {
 }
 
 /** Raw text of a refused cell. An empty one is null, and a NUL is shown as U+FFFD. */
-const shown = (cell: string | undefined) => cell?.trim().replaceAll('\0', '\ufffd') || null;
+const shown = (cell: string | undefined) => cell?.trim().replaceAll('\0', '\ufffd') ?? null;
 
 // --------------------------------------------------------------------------------------------------------------- money
 
