@@ -2,12 +2,12 @@ import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import type { Database } from '../src/adapters/postgres.ts';
 import { readConfig } from '../src/config.ts';
 import { KINDS } from '../src/domain/discrepancy.ts';
 import { UsageError } from '../src/domain/errors.ts';
-import { printJson, reconcilePaths, type Show } from '../src/verbs/reconcile.ts';
+import { printJson, printTables, reconcilePaths, type Show } from '../src/verbs/reconcile.ts';
 import * as query from '../src/views/answer.sql.ts';
-import { printSummary } from '../src/views/tables.ts';
 import { PLANTED, plantFaults } from './faults.ts';
 import { makeWeek } from './week.ts';
 import { writeWeek } from './write.ts';
@@ -36,7 +36,7 @@ export async function demo({ dataDir, json }: { dataDir: string | null; json: bo
     const config = readConfig(dataDir === null ? {} : { dataDir }, {});
     let batchToShow = '';
     const showAll: Show = async (book, found) => {
-      const outcome = await printSummary(book.database, found, process.stdout);
+      const outcome = await printTables(book, found);
       batchToShow = await mostToldBatch(book.database, found.batchNos);
       return outcome;
     };
@@ -71,10 +71,7 @@ function removeWhenStopped(dir: string): () => void {
   };
 }
 
-async function mostToldBatch(
-  database: Parameters<typeof printSummary>[0],
-  batchNos: readonly number[],
-): Promise<string> {
+async function mostToldBatch(database: Database, batchNos: readonly number[]): Promise<string> {
   const batches = (await query.batchesOf(database.db, { batchNos })).filter(({ batchId }) => batchId !== null);
   return batches.sort((a, b) => b.open - a.open)[0]!.batchId!;
 }

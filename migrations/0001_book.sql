@@ -47,7 +47,7 @@ create table report (
   unique (batch_no, kind, name)
 );
 
--- One file as it was seen: another size or time is another delivery of the same report.
+-- One file as it was seen: another size, time or set of rules is another delivery of the same report.
 create table delivery (
   no              integer generated always as identity primary key,
   report_no       integer not null references report,
@@ -62,7 +62,7 @@ create table delivery (
   size_bytes      bigint not null,
   modified_at     timestamptz not null,
   found_at        timestamptz not null default now(),
-  -- found → reading → closed | refused | duplicate | failed; waiting: not complete yet.
+  -- found → reading → closed | refused | duplicate; waiting: not complete yet.
   state           text collate "C" not null default 'found',
   revision        integer,
   error_code      text,
@@ -71,9 +71,9 @@ create table delivery (
   epoch           integer not null default 0,
   attempts        integer not null default 0,
   next_attempt_at timestamptz,
-  parked_reason   text,
-  unique (source, path, size_bytes, modified_at)
+  parked_reason   text
 );
+create index delivery_path on delivery (source, path, no);
 create index delivery_report on delivery (report_no);
 create index delivery_open on delivery (no) where state in ('found', 'reading');
 
@@ -165,7 +165,7 @@ create table row_finding (
   difference      text,
   currency        text collate "C",
   message         text not null,
-  stake_minor     bigint,
+  stake_minor     numeric,
   stake_currency  text collate "C"
 );
 create index row_finding_load on row_finding (load_no);
@@ -197,7 +197,9 @@ create table run (
   rules          text not null,
   -- RunFacts: rows, totals by type, details, summary, what is missing.
   facts          jsonb not null,
-  digest         text not null
+  digest         text not null,
+  -- It reads other loads than the batch's run before, or there was none: only such a run brings other batches anything new.
+  changed        boolean not null
 );
 create index run_batch on run (batch_no);
 
@@ -214,6 +216,8 @@ create table run_refund (
   run_no              integer not null,
   load_no             integer not null,
   line                integer not null,
+  -- The row's, as in report_row.
+  flags               smallint not null,
   merchant_no         integer not null,
   payment_request_id  text collate "C" not null,
   amount_minor        bigint not null,
@@ -222,7 +226,7 @@ create table run_refund (
 create index run_refund_payment on run_refund (merchant_no, payment_request_id);
 create index run_refund_run on run_refund (run_no);
 
--- What a current run looked for in other reports and did not find: asked again when such a row comes.
+-- What a current run looked for in other reports: asked again when such a row comes, or when the one that it found is replaced.
 create table run_open_reference (
   run_no         integer not null,
   merchant_no    integer not null,
@@ -252,7 +256,7 @@ create table discrepancy (
   difference     text,
   currency       text collate "C",
   message        text not null,
-  stake_minor    bigint,
+  stake_minor    numeric,
   stake_currency text collate "C",
   -- settled_twice: the batch that the key was settled in before.
   other_batch_no integer,

@@ -51,7 +51,9 @@ export async function main(argv: readonly string[], beside: Beside): Promise<num
       .option('--merchant <id>', 'only of this merchant')
       .option('--from <date>', 'from this day on, YYYY-MM-DD')
       .option('--to <date>', 'up to this day')
-      .option('--output <format>', 'table, json or csv', 'table');
+      .option('--kind <kind>', 'only with discrepancies of this kind')
+      .option('--state <state>', 'only of batches in this state: reconciled, discrepant, incomplete, waiting')
+      .option('--format <format>', 'table, json or csv', 'table');
 
   working(
     reading(
@@ -120,20 +122,20 @@ export async function main(argv: readonly string[], beside: Beside): Promise<num
       (await import('./verbs/migrate.ts')).migrateBook(readConfig(settings(options)), Boolean(options['json'])),
     )(),
   );
-  filters(verb('batches', 'lists batches and days', 'batches --from 2026-01-01 --output csv'))
-    .option('--state <state>', 'only in this state: reconciled, discrepant, incomplete, waiting')
-    .action((options: Given) =>
+  filters(verb('batches', 'lists batches and days', 'batches --from 2026-01-01 --format csv')).action(
+    (options: Given) =>
       run(async () => (await import('./verbs/look.ts')).listBatches(readConfig(bookOf(options)), options))(),
-    );
-  filters(verb('discrepancies', 'lists what does not add up', 'discrepancies --kind unknown_transaction --json'))
-    .option('--kind <kind>', 'only of this kind')
-    .action((options: Given) =>
-      run(async () => (await import('./verbs/look.ts')).listDiscrepancies(readConfig(bookOf(options)), options))(),
-    );
+  );
+  filters(
+    verb('discrepancies', 'lists what does not add up', 'discrepancies --kind unknown_transaction --json'),
+  ).action((options: Given) =>
+    run(async () => (await import('./verbs/look.ts')).listDiscrepancies(readConfig(bookOf(options)), options))(),
+  );
   verb('show', 'shows a batch or day: its reports, run, digest and discrepancies', 'show 2026010112345 --json')
     .argument('<batch>', 'a settlement batch id, or a transaction date')
     .option('--merchant <id>', 'of this merchant')
     .option('--currency <code>', 'in this settlement currency')
+    .option('--format <format>', 'table or json', 'table')
     .action((batch: string, options: Given) =>
       run(async () => (await import('./verbs/look.ts')).showBatch(readConfig(bookOf(options)), batch, options))(),
     );

@@ -38,12 +38,6 @@ export class CopyWriter {
     this.length = this.bytes.writeInt32BE(-1, this.length);
   }
 
-  bool(value: boolean): void {
-    this.reserve(5);
-    this.bytes.writeInt32BE(1, this.length);
-    this.length = this.bytes.writeUInt8(value ? 1 : 0, this.length + 4);
-  }
-
   int2(value: number): void {
     this.reserve(6);
     this.bytes.writeInt32BE(2, this.length);

@@ -1,10 +1,12 @@
 /** Why a row cannot be read, and what to do: one sentence a code. */
 export const ROW_REFUSALS = {
-  too_few_cells: 'The row ends before this column: ask the provider for the report again.',
+  too_few_cells: 'The row ends before this column: ask whoever made the file for it again.',
   surplus_cell: 'The row has text beyond the last column of the header: look for an unquoted comma in a cell.',
-  bad_quoting: 'A quote is never closed, or text follows its end: ask the provider for the report again.',
+  bad_quoting: 'A quote is never closed, or text follows its end: ask whoever made the file for it again.',
   row_too_long: 'The row is longer than 1 MiB: look for a quote or a line end that is missing.',
-  nul_in_cell: 'The cell holds a NUL character, which no text has: ask the provider for the report again.',
+  nul_in_cell: 'The cell holds a NUL character, which no text has: ask whoever made the file for it again.',
+  id_too_long:
+    'The text is longer than 1,000 bytes, so no index holds it: ask whoever made the file for a shorter one.',
   missing_type: 'The row does not say what it is: ask the provider for its type.',
   other_batch: 'The row names another settlement batch than the report: ask the provider which of the two is right.',
   other_currency:
@@ -14,14 +16,15 @@ export const ROW_REFUSALS = {
   missing_currency: 'An amount stands without its currency: ask the provider for it.',
   missing_amount: 'This amount is needed in such a row: ask the provider for it.',
   bad_amount:
-    'This is no amount: an optional minus, digits, and an optional point with digits is one. If the report was edited, take it from the provider again.',
+    'This is no amount: an optional minus, digits, and an optional point with digits is one. If the file was edited, take it anew from where it came.',
   too_many_decimals:
-    'The amount has more decimals than its currency: check whether the source prints major or minor units (amountUnit).',
-  out_of_range: 'The amount is beyond 9,000,000,000,000,000,000 of the smallest unit: ask the provider to correct it.',
+    'The amount has more decimals than its currency: check whether it stands in major or minor units (amountUnit of a source, amount or amountMinor of a record).',
+  out_of_range:
+    'The amount is beyond 9,000,000,000,000,000,000 of the smallest unit: ask whoever made the file to correct it.',
   sum_out_of_range:
     'What this row adds up to is beyond 9,000,000,000,000,000,000 of the smallest unit: ask the provider to correct it.',
   bad_time:
-    'This is no time from 2000 to 2100 in ISO 8601 with an offset, like 2026-01-31T10:00:00+08:00: if the report was edited, take it from the provider again.',
+    'This is no time from 2000 to 2100 in ISO 8601 with an offset, like 2026-01-31T10:00:00+08:00: if the file was edited, take it anew from where it came.',
   missing_value: 'This column is needed in every record: fill it in.',
   not_allowed: 'This value is not known here: use one of those that are allowed.',
   negative_amount: 'Amounts of records carry no sign, the type says which way the money moves: drop the minus.',
@@ -31,7 +34,7 @@ export const ROW_REFUSALS = {
     'The same merchant, type and request id stand in this file before, with other content: keep the right one of the two.',
   unclear_merchant:
     'There are several merchants, and nothing says whose this record is: fill merchantId, or name it with --merchant.',
-  bad_count: 'This is no count: only digits are. Ask the provider for the report again.',
+  bad_count: 'This is no count: only digits are, at most 15 of them. Ask the provider for the report again.',
 } as const;
 
 export type RowRefusalCode = keyof typeof ROW_REFUSALS;

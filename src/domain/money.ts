@@ -39,9 +39,9 @@ export function parseAmount(text: string, digits: number, unit: AmountUnit, colu
   return minus === '' ? amount : -amount;
 }
 
-/** Trimmed text as a count: digits and nothing else. Throws RowRefused, naming `column`. */
+/** Trimmed text as a count: at most 15 digits, which a number holds exactly, and nothing else. Throws RowRefused, naming `column`. */
 export function parseCount(text: string, column: string | null): bigint {
-  if (!/^\d{1,18}$/.test(text)) throw new RowRefused('bad_count', column, text);
+  if (!/^\d{1,15}$/.test(text)) throw new RowRefused('bad_count', column, text);
   return BigInt(text);
 }
 

@@ -49,12 +49,11 @@ function readDelivery<P extends Part>(reports: readonly P[]): Reading<P> {
   const duplicates: P[] = [];
   const missing: MissingPart[] = [];
   const live = reports.filter((report) => report.state !== 'duplicate');
-  const psps = new Set(live.map((report) => report.psp));
-  for (const psp of [...psps].sort((a, b) => compareText(a ?? '', b ?? ''))) {
-    const numbered = Map.groupBy(
-      live.filter((report) => report.psp === psp),
-      (report) => report.seq,
-    );
+  // Parts are numbered for each name: for each psp, and for each date where one folder holds the reports of several.
+  const names = [...Map.groupBy(live, stemOf)].map(([stem, parts]) => ({ stem, psp: parts[0]!.psp, parts }));
+  names.sort((a, b) => compareText(a.psp ?? '', b.psp ?? '') || compareText(a.stem, b.stem));
+  for (const { psp, parts } of names) {
+    const numbered = Map.groupBy(parts, (report) => report.seq);
     const last = Math.max(...numbered.keys());
     for (let seq = 0; seq <= last; seq++) {
       const [best, ...rest] = (numbered.get(seq) ?? []).sort(compareChoices);
@@ -68,6 +67,9 @@ function readDelivery<P extends Part>(reports: readonly P[]): Reading<P> {
   }
   return { read, duplicates, missing };
 }
+
+/** A name without its number and extension. */
+const stemOf = ({ name }: Part): string => name.replace(/\.\w+$/, '').replace(/_\d{3}$/, '');
 
 /** What can be read comes first, then what may still be read; of two, the CSV. */
 const compareChoices = (a: Part, b: Part): number =>

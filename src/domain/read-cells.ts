@@ -37,6 +37,20 @@ export function textOf(cells: readonly string[], columns: Columns, column: strin
   return isAbsent(text) ? null : text;
 }
 
+/** The longest id or type, in UTF-8: an entry of an index holds some 2,700 bytes, and may be made of two of them. */
+export const MAX_ID_BYTES = 1_000;
+
+/** Whether an index may not hold it. No UTF-16 unit takes more than three bytes. */
+export const isTooLong = (id: string): boolean =>
+  id.length > MAX_ID_BYTES || (id.length * 3 > MAX_ID_BYTES && Buffer.byteLength(id) > MAX_ID_BYTES);
+
+/** As `textOf`, for what is looked up by. Throws RowRefused when it is too long for that. */
+export function idOf(cells: readonly string[], columns: Columns, column: string): string | null {
+  const id = textOf(cells, columns, column);
+  if (id !== null && isTooLong(id)) throw refusal('id_too_long', cells, columns, column);
+  return id;
+}
+
 /** What the cell holds, word for word but trimmed, for a refusal that names it. */
 export function refusal(code: RowRefusalCode, cells: readonly string[], columns: Columns, column: string): RowRefused {
   const index = columns.at[column];

@@ -2,6 +2,7 @@ import { type Currency, digitsOf, isCurrency } from './currency.ts';
 import { RowRefused } from './errors.ts';
 import type { LedgerRecord, LedgerStatus, LedgerType } from './match.ts';
 import { isAbsent, parseAmount } from './money.ts';
+import { isTooLong } from './read-cells.ts';
 import { parseTime } from './time.ts';
 
 /** A record of the merchant, as a line of its ledger file says it. */
@@ -14,6 +15,8 @@ export type ReadRecord = LedgerRecord & {
 
 const REQUIRED = ['requestId', 'type', 'currency', 'status', 'occurredAt'] as const;
 const OPTIONAL = ['amount', 'amountMinor', 'merchantId', 'orderId', 'originalRequestId', 'source'] as const;
+/** What records are looked up by. */
+const IDS: readonly string[] = ['requestId', 'originalRequestId', 'merchantId'];
 export type RecordColumn = (typeof REQUIRED)[number] | (typeof OPTIONAL)[number];
 export type RecordColumns = Readonly<Partial<Record<RecordColumn, number>>>;
 
@@ -56,6 +59,7 @@ export function readRecord(cells: readonly string[], columns: RecordColumns): Re
     if (cell === undefined) throw new RowRefused('too_few_cells', column, null);
     if (cell.includes('\0')) throw new RowRefused('nul_in_cell', column, cell);
     const trimmed = cell.trim();
+    if (IDS.includes(column) && isTooLong(trimmed)) throw new RowRefused('id_too_long', column, trimmed);
     return isAbsent(trimmed) ? null : trimmed;
   };
   const needed = (column: RecordColumn, allowed?: readonly string[]): string => {

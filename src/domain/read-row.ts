@@ -3,7 +3,7 @@ import type { Discrepancy } from './discrepancy.ts';
 import { type RowRefusalCode, RowRefused } from './errors.ts';
 import type { TypeRule } from './formats/format.ts';
 import { amountsOf, checkAgainstName, settledOf, withRole } from './read-amounts.ts';
-import { type CellsContext, checkShape, refusal, refusedRow, ruleOf, textOf, timeOf } from './read-cells.ts';
+import { type CellsContext, checkShape, idOf, refusal, refusedRow, ruleOf, textOf, timeOf } from './read-cells.ts';
 import type { MatchBy, Row } from './row.ts';
 
 export type RowContext = CellsContext & {
@@ -20,7 +20,8 @@ export function readRow(cells: readonly string[], line: number, ctx: RowContext)
   try {
     checkShape(cells, ctx.columns);
     const text = (column: string) => textOf(cells, ctx.columns, column);
-    return read(cells, line, ctx, text);
+    const id = (column: string) => idOf(cells, ctx.columns, column);
+    return read(cells, line, ctx, text, id);
   } catch (error) {
     if (error instanceof RowRefused) return { refused: refusedRow(line, error) };
     throw error;
@@ -37,20 +38,21 @@ function read(
   line: number,
   ctx: RowContext,
   text: (column: string) => string | null,
+  id: (column: string) => string | null,
 ): ReadRow {
   const acquirer = text('acquirer');
   const amounts = amountsOf(cells, ctx, acquirer);
   checkAgainstName(cells, ctx);
 
   // Without a type a row belongs to no total, so it is refused rather than kept under no name.
-  const type = text('transactionType');
+  const type = id('transactionType');
   if (type === null) throw refusal('missing_type', cells, ctx.columns, 'transactionType');
   const rule = ruleOf(ctx.format, type);
   const ids = {
-    requestId: text('transactionRequestId'),
-    transactionId: text('transactionId'),
-    originalRequestId: text('originalTransactionRequestId'),
-    originalTransactionId: text('originalTransactionId'),
+    requestId: id('transactionRequestId'),
+    transactionId: id('transactionId'),
+    originalRequestId: id('originalTransactionRequestId'),
+    originalTransactionId: id('originalTransactionId'),
   };
   const transaction = withRole(amounts, 'transaction')[0]?.printed ?? null;
   const isNamed = ids.requestId !== null || ids.originalRequestId !== null || ids.originalTransactionId !== null;

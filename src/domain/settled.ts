@@ -4,7 +4,7 @@ import { magnitude } from './money.ts';
 
 /** Where a settled row stands among all batches of a merchant. */
 export type SettledPlace = {
-  /** The batch's, `YYYY-MM-DD`. */
+  /** The batch's, `YYYY-MM-DD`; empty where it is not known. */
   readonly settlementDate: string;
   readonly batchId: string;
   /** The settlement currency: with the id it makes the batch. */
@@ -23,23 +23,23 @@ export type SettledRow = SettledPlace & {
 };
 
 /**
- * The rows of one key which settle what was settled before, each with the batch that did so last.
+ * The rows of one key which settle what was settled before, each with the row that did so last.
  * An instalment, a row without a settlement amount and a duplicate neither settle twice nor are what was settled first.
  */
 export function findSettledTwice<R extends SettledRow>(
   rowsOfKey: readonly R[],
   lookbackDays = 120,
-): { row: R; otherBatchId: string }[] {
+): { row: R; other: R }[] {
   const rows = rowsOfKey
     .filter((row) => row.hasSettlement && !row.inInstalments && !row.isDuplicate)
     .sort(compareSettledPlaces);
-  const found: { row: R; otherBatchId: string }[] = [];
+  const found: { row: R; other: R }[] = [];
   for (const [at, row] of rows.entries()) {
     let before = at - 1;
     while (before >= 0 && isSameTransaction(rows[before]!, row)) before--;
     const other = rows[before];
     if (other && daysBetween(other.settlementDate, row.settlementDate) <= lookbackDays) {
-      found.push({ row, otherBatchId: other.batchId });
+      found.push({ row, other });
     }
   }
   return found;
@@ -100,5 +100,6 @@ const isSameTransaction = (a: SettledRow, b: SettledRow): boolean =>
   a.currency === b.currency &&
   a.transactionId === b.transactionId;
 
-/** Calendar days; both dates are read as UTC midnights, so no clock change can shorten a day. */
-const daysBetween = (from: string, to: string): number => (Date.parse(to) - Date.parse(from)) / 86_400_000;
+/** Calendar days; both dates are read as UTC midnights, so no clock change can shorten a day. An unknown date is near any other. */
+const daysBetween = (from: string, to: string): number =>
+  from === '' || to === '' ? 0 : (Date.parse(to) - Date.parse(from)) / 86_400_000;

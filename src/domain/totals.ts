@@ -95,13 +95,14 @@ function compareWithSummary<R extends SummaryRow>(
   // A summary that only states its TOTAL says nothing of types.
   if (typed.length === 0) return found;
   const stated = addUp(typed);
-  const names = new Set([...details.types.map((sum) => sum.type), ...typed.map((row) => row.type!)]);
+  const theirs = Map.groupBy(typed, (row) => row.type!);
+  const ours = new Map(details.types.map((sum) => [sum.type, sum]));
+  const names = new Set([...ours.keys(), ...theirs.keys()]);
   names.delete(TOTAL);
   for (const type of [...names].sort(compareText)) {
-    const rowsOfType = typed.filter((row) => row.type === type);
-    const ours = details.types.find((sum) => sum.type === type) ?? NOTHING;
+    const rowsOfType = theirs.get(type) ?? [];
     // A blank cell is zero in a column that other rows fill, and no statement in one that none does.
-    compare(type, ours, filledWhere(stated, addUp(rowsOfType)), rowsOfType[0] ?? null);
+    compare(type, ours.get(type) ?? NOTHING, filledWhere(stated, addUp(rowsOfType)), rowsOfType[0] ?? null);
   }
   return found;
 }

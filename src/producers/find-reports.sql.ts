@@ -4,19 +4,37 @@ import type { Db } from '../adapters/postgres.ts';
 import { UsageError } from '../domain/errors.ts';
 import type { ReportKind } from '../domain/formats/format.ts';
 
-/** Which of these files are known just as they are, by path. */
+/** How a source's reports are read. */
+export type Rules = {
+  readonly format: string;
+  readonly amountUnit: string;
+  readonly tolerance: string;
+  readonly timeZone: string;
+};
+
+/** Which of these files are known just as they are, read under these rules, by path: the newest delivery of a path counts. */
 export async function knownDeliveries(
   db: Db,
   source: string,
+  rules: Rules,
   files: readonly ListedFile[],
 ): Promise<Map<string, number>> {
   const found = await sql<{ path: string; no: number }>`
-    select d.path, d.no from delivery d
-      join unnest(${files.map((file) => file.path)}::text[], ${files.map((file) => file.sizeBytes)}::bigint[],
-                  ${files.map((file) => file.modifiedAtMicros)}::bigint[]) as f(path, size_bytes, modified_at_micros)
-        on d.path = f.path and d.size_bytes = f.size_bytes
-       and d.modified_at = timestamptz 'epoch' + f.modified_at_micros * interval '1 microsecond'
-     where d.source = ${source}`.execute(db);
+    with listed as (
+      select * from unnest(${files.map((file) => file.path)}::text[], ${files.map((file) => file.file)}::text[],
+                           ${files.map((file) => file.sizeBytes)}::bigint[], ${files.map((file) => file.modifiedAtMicros)}::bigint[])
+        as f(path, file, size_bytes, modified_at_micros)),
+    newest as (
+      select distinct on (d.path) d.path, d.no, d.size_bytes, d.modified_at, d.rules
+        from delivery d join listed f on f.path = d.path where d.source = ${source} order by d.path, d.no desc),
+    known as (
+      select n.path, n.no, f.file from newest n join listed f on f.path = n.path
+       where n.size_bytes = f.size_bytes and n.rules = ${JSON.stringify(rules)}::jsonb
+         and n.modified_at = timestamptz 'epoch' + f.modified_at_micros * interval '1 microsecond'),
+    shown as (
+      -- A file is shown by its path below the folder that was given last.
+      update delivery d set file = k.file from known k where d.no = k.no and d.file <> k.file)
+    select path, no from known`.execute(db);
   return new Map(found.rows.map((row) => [row.path, row.no]));
 }
 
@@ -72,22 +90,25 @@ export async function reportNamed(
   return made.rows[0]!.no;
 }
 
+/** Records a file as it was seen, once: whoever comes second finds it recorded. The merchants' lock is held by both. */
 export async function recordDelivery(
   db: Db,
-  delivery: {
-    reportNo: number;
-    source: string;
-    file: ListedFile;
-    directoryDate: string | null;
-    rules: { format: string; amountUnit: string; tolerance: string; timeZone: string };
-  },
+  delivery: { reportNo: number; source: string; file: ListedFile; directoryDate: string | null; rules: Rules },
 ): Promise<number> {
   const { file } = delivery;
   const made = await sql<{ no: number }>`
-    insert into delivery (report_no, source, rules, path, file, directory_date, size_bytes, modified_at)
-    values (${delivery.reportNo}, ${delivery.source}, ${JSON.stringify(delivery.rules)}::jsonb, ${file.path}, ${file.file},
-            ${delivery.directoryDate}, ${file.sizeBytes},
-            timestamptz 'epoch' + ${file.modifiedAtMicros}::bigint * interval '1 microsecond')
-    on conflict (source, path, size_bytes, modified_at) do update set file = excluded.file returning no`.execute(db);
+    with seen as (
+      select ${file.sizeBytes}::bigint as size_bytes, ${JSON.stringify(delivery.rules)}::jsonb as rules,
+             timestamptz 'epoch' + ${file.modifiedAtMicros}::bigint * interval '1 microsecond' as modified_at),
+    newest as (
+      select no, size_bytes, modified_at, rules from delivery
+       where source = ${delivery.source} and path = ${file.path} order by no desc limit 1),
+    same as (select n.no from newest n join seen s using (size_bytes, modified_at, rules)),
+    made as (
+      insert into delivery (report_no, source, path, file, directory_date, rules, size_bytes, modified_at)
+      select ${delivery.reportNo}::int, ${delivery.source}::text, ${file.path}::text, ${file.file}::text, ${delivery.directoryDate}::date,
+             rules, size_bytes, modified_at
+        from seen where not exists (select from same) returning no)
+    select no from made union all select no from same`.execute(db);
   return made.rows[0]!.no;
 }

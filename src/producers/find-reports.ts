@@ -44,13 +44,15 @@ export async function findReports(
   const known = await query.knownDeliveries(
     database.db,
     source.name,
+    rulesOf(source),
     listed.map(({ file }) => file),
   );
   const growing: ListedFile[] = [];
   const fresh: { file: ListedFile; name: ReportName }[] = [];
   for (const { file, name } of listed) {
     if (!name || known.has(file.path)) continue;
-    const isWhole = await tailHolds(file.path, file.sizeBytes, format.endMarker);
+    // One that cannot be read is left to its ingest, which says why; it must not keep the others from being found.
+    const isWhole = await tailHolds(file.path, file.sizeBytes, format.endMarker).catch(() => true);
     if (isSettled(file, isWhole)) fresh.push({ file, name });
     else growing.push(file);
   }
@@ -68,6 +70,13 @@ export async function findReports(
     growing,
   };
 }
+
+const rulesOf = (source: Source): query.Rules => ({
+  format: source.format,
+  amountUnit: source.amountUnit,
+  tolerance: source.toleranceMinor.toString(),
+  timeZone: source.timeZone,
+});
 
 async function record(
   db: Parameters<typeof query.merchantNamed>[0],
@@ -97,11 +106,6 @@ async function record(
     source: source.name,
     file,
     directoryDate: directory.date,
-    rules: {
-      format: source.format,
-      amountUnit: source.amountUnit,
-      tolerance: source.toleranceMinor.toString(),
-      timeZone: source.timeZone,
-    },
+    rules: rulesOf(source),
   });
 }

@@ -54,7 +54,10 @@ export async function dropContradictions(db: Db): Promise<number[]> {
 /** Brings the book up to date with what is staged. In key order, so that the index grows at one end of each page. */
 export async function mergeStaged(db: Db): Promise<{ inserted: number; changed: number }> {
   const content = sql.raw('amount_minor, currency, status, occurred_at, original_request_id, order_id, source');
-  const merged = await sql<{ inserted: number; changed: number }>`
+  await sql`drop table if exists pg_temp.changed_record`.execute(db);
+  await sql`create temp table changed_record (merchant_no int, request_id text collate "C", original_request_id text collate "C",
+    key_hash bigint, occurred_at timestamptz, is_new boolean)`.execute(db);
+  await sql`
     with merged as (
       insert into record as r (${KEY}, ${content}, key_hash)
       select ${KEY}, ${content}, key_hash from staged order by key_hash
@@ -64,12 +67,47 @@ export async function mergeStaged(db: Db): Promise<{ inserted: number; changed: 
       where (r.amount_minor, r.currency, r.status, r.occurred_at, r.original_request_id, r.order_id, r.source)
             is distinct from (excluded.amount_minor, excluded.currency, excluded.status, excluded.occurred_at, excluded.original_request_id,
                               excluded.order_id, excluded.source)
-      returning r.xmax = 0 as is_new)
-    select count(*) filter (where is_new)::int as inserted, count(*) filter (where not is_new)::int as changed from merged`.execute(
+      returning r.merchant_no, r.request_id, r.original_request_id, r.key_hash, r.occurred_at, r.xmax = 0 as is_new)
+    insert into changed_record select * from merged`.execute(db);
+  await sql`drop table staged`.execute(db);
+  const counted = await sql<{ inserted: number; changed: number }>`
+    select count(*) filter (where is_new)::int as inserted, count(*) filter (where not is_new)::int as changed from changed_record`.execute(
     db,
   );
-  await sql`drop table staged`.execute(db);
-  return merged.rows[0]!;
+  return counted.rows[0]!;
+}
+
+/** Wants a new run of every batch and day whose answer the changed records can change. The sweep asks for them. */
+export async function wantRunsOfChanged(db: Db): Promise<void> {
+  await sql`analyze changed_record`.execute(db);
+  await sql`
+    update batch set wanted = wanted + 1, attempts = 0, next_attempt_at = null, parked_reason = null
+     where current_run is not null and no in (
+       -- What is told of such a record, or of its absence.
+       select d.batch_no from discrepancy d join batch b on b.no = d.batch_no
+         join changed_record c on c.merchant_no = b.merchant_no and c.request_id = d.request_id where d.closed_run is null
+       union
+       select d.batch_no from discrepancy d join batch b on b.no = d.batch_no
+         join changed_record c on c.merchant_no = b.merchant_no and c.request_id = d.reported
+        where d.closed_run is null and d.kind in ('orphan_row', 'original_mismatch')
+       union
+       select d.batch_no from discrepancy d join batch b on b.no = d.batch_no
+         join changed_record c on c.merchant_no = b.merchant_no and c.original_request_id = d.request_id where d.closed_run is null
+       union
+       -- The days on which such a record may fall, whatever the time zone.
+       select b.no from batch b
+         join (select distinct merchant_no, occurred_at::date as day from changed_record) c
+           on c.merchant_no = b.merchant_no and b.day between c.day - 1 and c.day + 1
+        where b.batch_id is null
+       union
+       -- Rows that were compared with what it said before, and refunds of it.
+       select b.no from changed_record c join report_row d on d.key_hash = c.key_hash
+         join run_load l on l.load_no = d.load_no join batch b on b.current_run = l.run_no and b.merchant_no = c.merchant_no
+        where not c.is_new
+       union
+       select b.no from changed_record c
+         join run_refund f on f.merchant_no = c.merchant_no and f.payment_request_id = c.request_id
+         join batch b on b.current_run = f.run_no)`.execute(db);
 }
 
 /** Whether there is any record at all to compare with. */

@@ -39,6 +39,7 @@ export async function importLedger(
         file.refuse(line, new RowRefused('contradicting_record', 'requestId', null));
       }
       const merged = await query.mergeStaged(db);
+      if (merged.inserted + merged.changed > 0) await query.wantRunsOfChanged(db);
       return { records: file.read, ...merged, refused: file.refused };
     }),
   );

@@ -18,11 +18,8 @@ const STATES = ['waiting', 'incomplete', 'discrepant', 'reconciled'];
 export async function listBatches(config: Config, options: Given): Promise<number> {
   const output = outputOf(options);
   const filter = filterOf(options);
-  const { state } = options;
-  if (state !== undefined && !STATES.includes(state)) throw notAllowed('--state', state, STATES);
   return looking(config, async ({ db }) => {
-    const all = await query.batchesOf(db, filter);
-    const batches = state === undefined ? all : all.filter((batch) => stateOfBatch(batch) === state);
+    const batches = await batchesIn(db, filter, options);
     if (output === 'table') return writeAll([`${batchTable(batches)}\n`]);
     const shown = batches.map((batch) => (batch.batchId === null ? dayJson(batch) : batchJson(batch)));
     if (output === 'json') return writeAll([`${JSON.stringify({ batches: shown })}\n`]);
@@ -68,10 +65,10 @@ export async function listBatches(config: Config, options: Given): Promise<numbe
 /** Lists what does not add up. Any number of them passes in flat memory. */
 export async function listDiscrepancies(config: Config, options: Given): Promise<number> {
   const output = outputOf(options);
-  const { kind } = options;
-  if (kind !== undefined && !(KINDS as readonly string[]).includes(kind)) throw notAllowed('--kind', kind, KINDS);
-  const filter = { ...filterOf(options), kind };
+  const found = { ...filterOf(options), kind: options['kind'] };
   return looking(config, async (database) => {
+    const batches = options['state'] === undefined ? null : await batchesIn(database.db, found, options);
+    const filter = batches === null ? found : { ...found, batchNos: batches.map(({ no }) => no) };
     if (output === 'json') {
       await writeAll(['{"discrepancies":']);
       await writeAll(discrepancies(database, filter));
@@ -102,7 +99,7 @@ export async function showBatch(config: Config, id: string, options: Given): Pro
     const reports = await reportsOfRun(database.db, batch.run);
     const crossDigest = await crossDigestOf(database.db, batch.no);
     const filter = { batchNos: [batch.no] };
-    if (options['json'] || options['output'] === 'json') {
+    if (options['json'] || options['format'] === 'json') {
       const shown = batch.batchId === null ? dayJson(batch) : batchJson(batch);
       const head = JSON.stringify({
         ...shown,
@@ -129,6 +126,12 @@ export async function showBatch(config: Config, id: string, options: Given): Pro
     for await (const rows of discrepancyPortions(database, filter)) await writeAll([`${discrepancyTable(rows)}\n`]);
     return undefined;
   });
+}
+
+/** The batches and days that are asked for. */
+async function batchesIn(db: Db, filter: query.BatchFilter, { state, kind }: Given): Promise<query.BatchView[]> {
+  const all = await query.batchesOf(db, { ...filter, kind });
+  return state === undefined ? all : all.filter((batch) => stateOfBatch(batch) === state);
 }
 
 async function looking(config: Config, look: (database: Database) => Promise<void>): Promise<number> {
@@ -180,13 +183,16 @@ async function crossDigestOf(db: Db, batchNo: number): Promise<string> {
 }
 
 function outputOf(options: Given): 'table' | 'json' | 'csv' {
-  const output = options['json'] ? 'json' : (options['output'] ?? 'table');
+  const output = options['json'] ? 'json' : (options['format'] ?? 'table');
   if (output !== 'table' && output !== 'json' && output !== 'csv')
-    throw notAllowed('--output', output, ['table', 'json', 'csv']);
+    throw notAllowed('--format', output, ['table', 'json', 'csv']);
   return output;
 }
 
 function filterOf(options: Given): query.BatchFilter {
+  const { kind, state } = options;
+  if (kind !== undefined && !(KINDS as readonly string[]).includes(kind)) throw notAllowed('--kind', kind, KINDS);
+  if (state !== undefined && !STATES.includes(state)) throw notAllowed('--state', state, STATES);
   for (const name of ['from', 'to'] as const) {
     const day = options[name];
     const isDay = day === undefined || (/^\d{4}-\d{2}-\d{2}$/.test(day) && !Number.isNaN(Date.parse(day)));

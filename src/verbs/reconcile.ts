@@ -62,7 +62,7 @@ export async function reconcilePaths(
     const asked: Parameters<Enqueue>[] = [];
     const later: Enqueue = async (...job) => void asked.push(job as Parameters<Enqueue>);
     const found = await findAll(config, book, paths, later);
-    const refusedRecords = await importRecords(config, book, request.ledger, found.batchNos);
+    const refusedRecords = await importRecords(config, book, request.ledger);
     for (const job of asked) await queue.enqueue(...job);
     await sweep({ database, enqueue: queue.enqueue });
     work({ database, queue, parsers, processes: config.processes, log });
@@ -82,10 +82,16 @@ export async function reconcilePaths(
 }
 
 async function existing(path: string): Promise<string> {
-  await lstat(path).catch((error: NodeJS.ErrnoException) => {
+  const found = await lstat(path).catch((error: NodeJS.ErrnoException) => {
     const why = error.code === 'ENOENT' ? 'is not there' : `cannot be read (${error.message})`;
     throw new UsageError(`${path} ${why}: give a folder with reports, or report files.`);
   });
+  if (!found.isDirectory() && !found.isFile()) {
+    const what = found.isSymbolicLink()
+      ? 'is a symbolic link, which is not followed'
+      : 'is neither a folder nor a file';
+    throw new UsageError(`${path} ${what}: give a folder with reports, or report files.`);
+  }
   return resolve(path);
 }
 
@@ -117,23 +123,13 @@ async function findAll(config: Config, book: Book, paths: readonly string[], enq
 }
 
 /** Returns how many records were refused. Where records changed, all that this call looks at is reconciled anew. */
-async function importRecords(
-  config: Config,
-  { database }: Book,
-  ledger: string | null,
-  batchNos: readonly number[],
-): Promise<number> {
+async function importRecords(config: Config, { database }: Book, ledger: string | null): Promise<number> {
   let refused = 0;
   if (ledger !== null) {
     const imported = await importLedger(database, ledger, config.merchant ?? null, (line, reason) => {
       process.stderr.write(`refused: ${basename(ledger)}, line ${line}, ${reason}\n`);
     });
     refused = imported.refused;
-    if (imported.inserted + imported.changed > 0) {
-      await sql`update batch set wanted = wanted + 1 where no = any(${[...batchNos]}::int[]) and current_run is not null`.execute(
-        database.db,
-      );
-    }
   }
   if (!(await hasRecords(database.db))) {
     throw new UsageError(
@@ -180,7 +176,10 @@ export const printJson: Show = async ({ database }, found) => {
   return outcomeOf(database.db, found);
 };
 
-const printTables: Show = ({ database }, found) => printSummary(database, found, process.stdout);
+export const printTables: Show = async ({ database }, found) => {
+  await printSummary(database, found, process.stdout);
+  return outcomeOf(database.db, found);
+};
 
 /** What decides the exit code. */
 async function outcomeOf(db: Db, found: FoundReports): Promise<{ discrepancies: number; isIncomplete: boolean }> {

@@ -64,16 +64,17 @@ async function produce(
   stop: AbortSignal,
 ): Promise<void> {
   const settled = settledTwice();
+  const attempt = async (what: string, step: () => Promise<void>) =>
+    step().catch((error: Error) => log.error({ error: error.message }, `${what} failed, the next round tries again`));
   while (!stop.aborted) {
-    try {
-      if (config.folder) {
-        const found = await findReports({ database, enqueue: queue.enqueue }, sourceOf(config, config.folder), settled);
+    const { folder } = config;
+    if (folder) {
+      await attempt('looking for reports', async () => {
+        const found = await findReports({ database, enqueue: queue.enqueue }, sourceOf(config, folder), settled);
         for (const file of found.growing) log.debug({ file: file.file }, 'still growing');
-      }
-      await sweep({ database, enqueue: queue.enqueue });
-    } catch (error) {
-      log.error({ error: (error as Error).message }, 'this round failed, the next one tries again');
+      });
     }
+    await attempt('the sweep', () => sweep({ database, enqueue: queue.enqueue }));
     await pause(config.pollSeconds * 1_000, stop);
   }
 }

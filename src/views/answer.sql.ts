@@ -57,11 +57,23 @@ export type BatchView = {
   publishedAt: Date;
 };
 
+/** Batches and days whose reconciliation failed too often, and why. */
+export async function failedBatchesOf(
+  db: Db,
+  batchNos: readonly number[],
+): Promise<{ name: string; reason: string }[]> {
+  const found = await sql<{ name: string; reason: string }>`
+    select coalesce(batch_id, day::text, '') as name, parked_reason as reason from batch
+     where no = any(${[...batchNos]}::int[]) and parked_reason is not null order by 1`.execute(db);
+  return found.rows;
+}
+
 export type BatchFilter = {
   readonly batchNos?: readonly number[];
   readonly merchant?: string | undefined;
   readonly from?: string | undefined;
   readonly to?: string | undefined;
+  readonly kind?: string | undefined;
 };
 
 /** Batches and days that have a current run, by date and id. */
@@ -77,6 +89,7 @@ export async function batchesOf(db: Db, filter: BatchFilter): Promise<BatchView[
        and ${filter.merchant === undefined ? sql`true` : sql`m.id = ${filter.merchant}`}
        and ${filter.from === undefined ? sql`true` : sql`coalesce(b.settlement_date, b.day) >= ${filter.from}::date`}
        and ${filter.to === undefined ? sql`true` : sql`coalesce(b.settlement_date, b.day) <= ${filter.to}::date`}
+       and ${filter.kind === undefined ? sql`true` : sql`exists (select from discrepancy d where d.batch_no = b.no and d.closed_run is null and d.kind = ${filter.kind})`}
      order by coalesce(b.settlement_date, b.day) nulls first, b.batch_id nulls first, m.id, b.currency`.execute(db);
   return found.rows;
 }
@@ -99,9 +112,7 @@ export type DiscrepancyView = {
   message: string;
 };
 
-export type DiscrepancyFilter = BatchFilter & { readonly kind?: string | undefined };
-
-const whereOpen = (filter: DiscrepancyFilter) => sql`
+const whereOpen = (filter: BatchFilter) => sql`
   d.closed_run is null
   and ${filter.batchNos ? sql`d.batch_no = any(${[...filter.batchNos]}::int[])` : sql`true`}
   and ${filter.merchant === undefined ? sql`true` : sql`m.id = ${filter.merchant}`}
@@ -110,7 +121,7 @@ const whereOpen = (filter: DiscrepancyFilter) => sql`
   and ${filter.to === undefined ? sql`true` : sql`coalesce(b.settlement_date, b.day) <= ${filter.to}::date`}`;
 
 /** Open discrepancies in the promised order: by code point, nulls first. */
-export const openDiscrepancies = (filter: DiscrepancyFilter) => sql`
+export const openDiscrepancies = (filter: BatchFilter) => sql`
   select d.kind, m.id as "merchantId", b.batch_id as "settlementBatchId", case when b.batch_id is null then b.day::text end as "transactionDate",
          y.file, d.line, d.type, d.request_id as "requestId", d.transaction_id as "transactionId", d.field, d.reported, d.recorded,
          d.difference, d.currency, d.message
@@ -129,7 +140,7 @@ export type KindTotal = {
 };
 
 /** How many of each kind and currency, and how much money they are about. */
-export async function totalsOf(db: Db, filter: DiscrepancyFilter): Promise<KindTotal[]> {
+export async function totalsOf(db: Db, filter: BatchFilter): Promise<KindTotal[]> {
   const found = await sql<KindTotal>`
     select d.kind, coalesce(d.stake_currency, d.currency) as currency, count(*)::int as count,
            sum(d.stake_minor)::text as "stakeMinor"

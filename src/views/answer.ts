@@ -34,7 +34,7 @@ export async function* answer(
 }
 
 /** Open discrepancies as a JSON array, in flat memory. */
-export async function* discrepancies(database: Database, filter: query.DiscrepancyFilter): AsyncGenerator<string> {
+export async function* discrepancies(database: Database, filter: query.BatchFilter): AsyncGenerator<string> {
   let separator = '[\n';
   for await (const rows of discrepancyPortions(database, filter)) {
     yield rows.map((row, index) => `${index === 0 ? separator : ',\n'}${JSON.stringify(row)}`).join('');
@@ -46,7 +46,7 @@ export async function* discrepancies(database: Database, filter: query.Discrepan
 /** Open discrepancies, a few thousand at a time. */
 export async function* discrepancyPortions(
   database: Database,
-  filter: query.DiscrepancyFilter,
+  filter: query.BatchFilter,
 ): AsyncGenerator<query.DiscrepancyView[]> {
   // A cursor lives in a transaction; its connection is held until the last row is out.
   const portions: query.DiscrepancyView[][] = [];

@@ -90,7 +90,7 @@ export async function printSummary(
   { db }: Database,
   { deliveryNos, batchNos }: { deliveryNos: readonly number[]; batchNos: readonly number[] },
   out: Writable,
-): Promise<{ discrepancies: number; isIncomplete: boolean }> {
+): Promise<void> {
   const reports = await query.reportsOf(db, deliveryNos);
   const batches = await query.batchesOf(db, { batchNos });
   const totals = await query.totalsOf(db, { batchNos });
@@ -103,6 +103,11 @@ export async function printSummary(
       )}\n\n`,
     );
   }
+  const failed = await query.failedBatchesOf(db, batchNos);
+  if (failed.length > 0) {
+    const why = failed.map((batch) => [batch.name, wrap(batch.reason, 80)]);
+    out.write(`${table(['batch or day that could not be reconciled', 'why'], why)}\n\n`);
+  }
   out.write(`${batchTable(batches)}\n\n`);
   if (totals.length > 0) out.write(`${totalsTable(totals)}\n\n`);
   const discrepancies = totals.reduce((sum, total) => sum + total.count, 0);
@@ -113,5 +118,4 @@ export async function printSummary(
     `${reports.length} reports, ${rows.toLocaleString('en')} rows, ${matched.toLocaleString('en')} matched; ` +
       `${reconciled} of ${batches.length} batches and days reconciled, ${discrepancies.toLocaleString('en')} discrepancies.\n`,
   );
-  return { discrepancies, isIncomplete: unusable.length > 0 };
 }

@@ -44,10 +44,11 @@ export async function takeDelivery(db: Db, deliveryNo: number): Promise<Delivery
   return delivery;
 }
 
-/** The newest content of a report that was read to its end. */
-export async function newestRevision(db: Db, reportNo: number) {
-  const found = await sql<{ revision: number; sha256: string; sizeBytes: bigint }>`
-    select r.revision, l.sha256, l.size_bytes as "sizeBytes" from report r join load l on l.no = r.load_no where r.no = ${reportNo}`.execute(
+/** The newest content of a report that was read to its end, and whether it was read under this delivery's rules. */
+export async function newestRevision(db: Db, reportNo: number, deliveryNo: number) {
+  const found = await sql<{ revision: number; sha256: string; sizeBytes: bigint; isSameRules: boolean }>`
+    select r.revision, l.sha256, l.size_bytes as "sizeBytes", l.rules = d.rules as "isSameRules"
+      from report r join load l on l.no = r.load_no, delivery d where r.no = ${reportNo} and d.no = ${deliveryNo}`.execute(
     db,
   );
   return found.rows[0] ?? null;
@@ -201,6 +202,12 @@ export async function isClosed(db: Db, loadNo: number): Promise<boolean> {
 export const lockBatch = (db: Db, batchNo: number) =>
   sql`select from batch where no = ${batchNo} for update`.execute(db);
 
+/** Something new is known of the batch: it wants a run, and whatever failed before may go well now. */
+const wantRun = (db: Db, batchNo: number) =>
+  sql`update batch set wanted = wanted + 1, attempts = 0, next_attempt_at = null, parked_reason = null where no = ${batchNo}`.execute(
+    db,
+  );
+
 /** Every content of a report has a number of its own, also one that was refused. */
 const nextRevision = (reportNo: RawBuilder<unknown>) =>
   sql`(select coalesce(max(e.revision), 0) + 1 from delivery e where e.report_no = ${reportNo})`;
@@ -211,14 +218,17 @@ export async function closeLoad(db: Db, load: ClosingLoad, facts: Facts): Promis
     with closed as (
       update load set state = 'closed', facts = ${JSON.stringify(facts)}::jsonb, closed_at = now()
        where no = ${load.no} and state = 'loaded' returning no)
-    update report r set revision = ${nextRevision(sql`r.no`)}, load_no = ${load.no} where r.no = ${load.reportNo} and exists (select from closed)
+    update report r set load_no = ${load.no}, revision = case
+             when (select b.sha256 from load b where b.no = r.load_no) = (select b.sha256 from load b where b.no = ${load.no})
+             then r.revision else ${nextRevision(sql`r.no`)} end
+     where r.no = ${load.reportNo} and exists (select from closed)
     returning revision`.execute(db);
   const revision = closed.rows[0]?.revision;
   if (revision === undefined) return false;
   await sql`update delivery set state = 'closed', revision = ${revision}, next_attempt_at = null where no = ${load.deliveryNo}`.execute(
     db,
   );
-  await sql`update batch set wanted = wanted + 1 where no = ${load.batchNo}`.execute(db);
+  await wantRun(db, load.batchNo);
   return true;
 }
 

@@ -183,8 +183,8 @@ async function createLoad(
 
 /** The same bytes as the newest content of this report: nothing new. Only a file of the same size is hashed for it. */
 async function findDuplicate({ database }: IngestContext, delivery: query.Delivery): Promise<End | null> {
-  const newest = await query.newestRevision(database.db, delivery.reportNo);
-  if (newest?.sizeBytes !== delivery.sizeBytes) return null;
+  const newest = await query.newestRevision(database.db, delivery.reportNo, delivery.no);
+  if (newest?.sizeBytes !== delivery.sizeBytes || !newest.isSameRules) return null;
   const hash = createHash('sha256');
   for await (const block of readFileBlocks(delivery.path)) hash.update(block);
   if (hash.digest('hex') !== newest.sha256) return null;
@@ -216,5 +216,5 @@ async function checkUnchanged(delivery: query.Delivery): Promise<void> {
   }
 }
 
-const archiveName = ({ no, epoch, name }: query.Delivery): string =>
-  `${Math.floor(no / 1000)}/${no}_${epoch}_${name}.csv`;
+/** By number: a report's own name may be as long as a file system allows. */
+const archiveName = ({ no, epoch }: query.Delivery): string => `${Math.floor(no / 1000)}/${no}_${epoch}.csv`;

@@ -1,8 +1,10 @@
 import { sql } from 'kysely';
 import type { Db } from '../adapters/postgres.ts';
+import type { Discrepancy } from '../domain/discrepancy.ts';
 import type { Facts } from '../domain/facts.ts';
 import type { ReportKind } from '../domain/formats/format.ts';
 import { type Rules, tableOf } from './ingest-report.sql.ts';
+import { clean } from './told.ts';
 
 export type TakenChunk = {
   epoch: number;
@@ -61,9 +63,25 @@ export const copyRows = (slot: number): string =>
 export const COPY_SUMMARY_ROWS =
   'copy summary_row (load_no, line, type, row_count, settlement_minor, fee_minor) from stdin (format binary)';
 
-const FINDING_COLUMNS = `load_no, line, of_matchable, kind, type, request_id, transaction_id, field, reported, recorded, difference, currency,
-  message, stake_minor, stake_currency`;
-export const COPY_FINDINGS = `copy row_finding (${FINDING_COLUMNS}) from stdin (format binary)`;
+export type Finding = { readonly discrepancy: Discrepancy; readonly ofMatchable: boolean };
+
+/** Writes down what rows show by themselves. A stake may be the difference of two amounts, which no bigint has to hold. */
+export async function insertFindings(db: Db, loadNo: number, findings: readonly Finding[]): Promise<void> {
+  if (findings.length === 0) return;
+  const texts = (of: (d: Discrepancy) => string | null) =>
+    sql`${findings.map((f) => clean(of(f.discrepancy)))}::text[]`;
+  await sql`insert into row_finding (load_no, line, of_matchable, kind, type, request_id, transaction_id, field, reported,
+      recorded, difference, currency, message, stake_minor, stake_currency)
+    select ${loadNo}::int, line, of_matchable, kind, type, request_id, transaction_id, field, reported, recorded, difference,
+           currency, message, stake_minor::numeric, stake_currency
+      from unnest(${findings.map((f) => f.discrepancy.line)}::int[], ${findings.map((f) => f.ofMatchable)}::boolean[],
+        ${texts((d) => d.kind)}, ${texts((d) => d.type)}, ${texts((d) => d.requestId)}, ${texts((d) => d.transactionId)},
+        ${texts((d) => d.field)}, ${texts((d) => d.reported)}, ${texts((d) => d.recorded)}, ${texts((d) => d.difference)},
+        ${texts((d) => d.currency)}, ${texts((d) => d.message)}, ${texts((d) => d.stake?.amountMinor.toString() ?? null)},
+        ${texts((d) => d.stake?.currency ?? null)})
+        as f (line, of_matchable, kind, type, request_id, transaction_id, field, reported, recorded, difference, currency,
+              message, stake_minor, stake_currency)`.execute(db);
+}
 
 /** Last of all: the chunk is loaded, if it is still ours. False: another worker took it, and what we wrote must go. */
 export async function markChunkLoaded(

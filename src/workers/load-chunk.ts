@@ -1,7 +1,7 @@
 import { readArchived } from '../adapters/archive.ts';
 import { CopyWriter } from '../adapters/copy-binary.ts';
 import { cellText, RowReader, rowText } from '../adapters/csv.ts';
-import { type Client, copyIn, type Database, inTransaction, onOneConnection } from '../adapters/postgres.ts';
+import { type Client, copyIn, type Database, type Db, inTransaction, onOneConnection } from '../adapters/postgres.ts';
 import type { Currency } from '../domain/currency.ts';
 import type { Discrepancy } from '../domain/discrepancy.ts';
 import { FactsCounter } from '../domain/facts.ts';
@@ -17,7 +17,7 @@ import { markLoaded } from './ingest-report.sql.ts';
 import * as query from './load-chunk.sql.ts';
 import { QuickRows, writeContent } from './quick-row.ts';
 import { Fenced, takeOver } from './take.ts';
-import { clean, isMatchable } from './told.ts';
+import { isMatchable } from './told.ts';
 
 type Context = { readonly database: Database; readonly enqueue: Enqueue };
 
@@ -31,7 +31,7 @@ export async function loadChunk(context: Context, { loadNo, chunk: chunkNo }: Lo
     const chunk = await query.takeChunk(db, loadNo, chunkNo);
     if (!chunk) return false;
     return inTransaction(db, async () => {
-      const facts = await copyRows(client, chunk);
+      const facts = await copyRows(db, client, chunk);
       const isLast = await markLoadedWith(db, chunk, facts);
       return isLast;
     });
@@ -55,29 +55,31 @@ const BLOCK_BYTES = 1 << 18;
 const MANY_FINDINGS = 2_000;
 
 /** Reads the chunk's rows and sends them on as they come; memory holds a block and some findings, however large the chunk. */
-async function copyRows(client: Client, chunk: query.TakenChunk): Promise<FactsCounter> {
+async function copyRows(db: Db, client: Client, chunk: query.TakenChunk): Promise<FactsCounter> {
   const facts = new FactsCounter();
   const parser = new ChunkParser(chunk, facts);
   const blocks = readArchived(chunk.archivePath, Number(chunk.offset), Number(chunk.lengthBytes), Number(chunk.crc32));
   const isSummary = chunk.kind === 'settlementSummary';
-  for (let more = true; more; ) {
-    parser.findings.length = 0;
-    await copyIn(
-      client,
-      isSummary ? query.COPY_SUMMARY_ROWS : query.copyRows(chunk.slot),
-      parser.rowsUntilManyFindings(blocks),
-    );
-    if (parser.findings.length > 0)
-      await copyIn(client, query.COPY_FINDINGS, [encodeFindings(parser.findings, chunk.loadNo)]);
-    more = !parser.isDone;
+  try {
+    for (let more = true; more; ) {
+      parser.findings.length = 0;
+      await copyIn(
+        client,
+        isSummary ? query.COPY_SUMMARY_ROWS : query.copyRows(chunk.slot),
+        parser.rowsUntilManyFindings(blocks),
+      );
+      await query.insertFindings(db, chunk.loadNo, parser.findings);
+      more = !parser.isDone;
+    }
+  } finally {
+    // Whatever fails between two blocks, the archived file is closed.
+    await blocks.return(undefined);
   }
   return facts;
 }
 
-type Finding = { readonly discrepancy: Discrepancy; readonly ofMatchable: boolean };
-
 class ChunkParser {
-  readonly findings: Finding[] = [];
+  readonly findings: query.Finding[] = [];
   isDone = false;
   readonly #reader: RowReader;
   readonly #chunk: query.TakenChunk;
@@ -221,31 +223,4 @@ class ChunkParser {
     writeContent(writer, row);
     this.#addHash(writer, content);
   }
-}
-
-function encodeFindings(findings: readonly Finding[], loadNo: number): Buffer {
-  const writer = new CopyWriter();
-  for (const { discrepancy: d, ofMatchable } of findings) {
-    writer.beginRow(15);
-    writer.int4(loadNo);
-    writer.int4(d.line!);
-    writer.bool(ofMatchable);
-    for (const text of [
-      d.kind,
-      d.type,
-      d.requestId,
-      d.transactionId,
-      d.field,
-      d.reported,
-      d.recorded,
-      d.difference,
-      d.currency,
-      d.message,
-    ]) {
-      writer.text(clean(text));
-    }
-    writer.int8(d.stake?.amountMinor ?? null);
-    writer.text(d.stake?.currency ?? null);
-  }
-  return writer.finish();
 }

@@ -15,12 +15,12 @@ export async function lockBatch(db: Db, batchNo: number, epoch: number, answers:
 
 export async function insertRun(
   db: Db,
-  run: { batchNo: number; answers: number; rules: string; facts: unknown; digest: string },
+  run: { batchNo: number; answers: number; rules: string; facts: unknown; digest: string; changed: boolean },
   parts: readonly { loadNo: number; part: number }[],
 ): Promise<number> {
   const inserted = await sql<{ no: number }>`
-    insert into run (batch_no, answers, rules, facts, digest)
-    values (${run.batchNo}, ${run.answers}, ${run.rules}, ${JSON.stringify(run.facts)}::jsonb, ${run.digest}) returning no`.execute(
+    insert into run (batch_no, answers, rules, facts, digest, changed)
+    values (${run.batchNo}, ${run.answers}, ${run.rules}, ${JSON.stringify(run.facts)}::jsonb, ${run.digest}, ${run.changed}) returning no`.execute(
     db,
   );
   const runNo = inserted.rows[0]!.no;
@@ -81,10 +81,12 @@ export async function publishToldByKey(db: Db, kind: 'settled_twice' | 'over_ref
 }
 
 async function keepAndOpen(db: Db, table: 'told' | 'told_by_key', runNo: number): Promise<void> {
-  await sql`update discrepancy x set load_no = t.load_no, line = t.line
+  await sql`update discrepancy x set load_no = t.load_no, line = t.line, transaction_id = t.transaction_id, type = t.type, field = t.field,
+      of_matchable = t.of_matchable
     from ${sql.ref(table)} t
    where x.closed_run is null and x.batch_no = t.batch_no and x.identity = t.identity and x.ordinal = t.ordinal
-     and (x.load_no, x.line) is distinct from (t.load_no, t.line)`.execute(db);
+     and (x.load_no, x.line, x.transaction_id, x.type, x.field, x.of_matchable)
+         is distinct from (t.load_no, t.line, t.transaction_id, t.type, t.field, t.of_matchable)`.execute(db);
   // What this very run closed, because its amounts changed, is the same discrepancy still: it keeps its first-seen time.
   await sql`insert into discrepancy (${COLUMNS}, first_seen_at, opened_run, opened_at)
     select ${COLUMNS_OF_T}, coalesce(o.first_seen_at, now()), ${runNo}::int, now()
@@ -141,13 +143,14 @@ export async function replaceRefunds(
 ): Promise<number> {
   await sql`drop table if exists pg_temp.refund_key`.execute(db);
   await sql`create temp table refund_key as
-    select payment_request_id from refund union select payment_request_id from run_refund where run_no = ${before}
-    union select request_id from discrepancy where closed_run is null and kind = 'over_refunded' and opened_run = ${before}`.execute(
+    select payment_request_id from refund union select payment_request_id from run_refund where run_no = ${before}`.execute(
     db,
   );
   await sql`delete from run_refund where run_no = ${before}`.execute(db);
-  await sql`insert into run_refund (run_no, load_no, line, merchant_no, payment_request_id, amount_minor, currency)
-    select ${runNo}, load_no, line, ${merchantNo}, payment_request_id, amount_minor, currency from refund`.execute(db);
+  await sql`insert into run_refund (run_no, load_no, line, flags, merchant_no, payment_request_id, amount_minor, currency)
+    select ${runNo}, load_no, line, flags, ${merchantNo}, payment_request_id, amount_minor, currency from refund`.execute(
+    db,
+  );
   const found = await sql<{ count: bigint }>`select count(*) as count from refund_key`.execute(db);
   await sql`analyze refund_key`.execute(db);
   return Number(found.rows[0]!.count);
@@ -176,7 +179,7 @@ export const overRefundedRows = (merchantNo: number) => sql`
     having sum(f.amount_minor) > p.amount_minor)
   select o.type as r_type, o.request_id as r_request_id, o.amount_minor as r_amount_minor, o.currency as r_currency, o.status as r_status,
          o.original_request_id as r_original_request_id, (extract(epoch from o.occurred_at) * 1000000)::bigint as r_occurred_at_micros,
-         f.load_no, f.line, f.amount_minor, f.currency, b.no as batch_no, b.batch_id, b.currency as batch_currency,
+         f.load_no, f.line, f.flags, f.amount_minor, f.currency, b.no as batch_no, b.batch_id, b.currency as batch_currency,
          coalesce(b.settlement_date::text, '') as settlement_date, rl.part
     from over o
     join run_refund f on f.merchant_no = ${merchantNo} and f.payment_request_id = o.payment_request_id
@@ -194,12 +197,15 @@ export const identifyToldByKey = (db: Db) =>
             cross join lateral (select ${IDENTITY} as identity) i) n
    where t.ctid = n.place`.execute(db);
 
-/** Keeps what the run looked for and did not find, in place of what the run before looked for. */
+/**
+ * Keeps what the run looked for and did not find, in place of what the run before looked for; and what it found in another batch,
+ * for a revision of that one may no longer say it. Returns how many were not found, or were found where nobody reads any more.
+ */
 export async function replaceOpenReferences(
   db: Db,
   runNo: number,
   before: number | null,
-  merchantNo: number,
+  { merchantNo, others }: { merchantNo: number; others: readonly ReadLoad[] },
 ): Promise<number> {
   await sql`delete from run_open_reference where run_no = ${before}`.execute(db);
   const inserted = await sql`insert into run_open_reference (run_no, merchant_no, request_id, transaction_id)
@@ -210,10 +216,21 @@ export async function replaceOpenReferences(
     union all
     select ${runNo}::int, ${merchantNo}::int, case when n.transaction_id is null then n.request_id end, n.transaction_id
       from named_refund n where n.payment is null`.execute(db);
-  return Number(inserted.numAffectedRows ?? 0n);
+  const found = await sql`insert into run_open_reference (run_no, merchant_no, request_id, transaction_id)
+    select ${runNo}::int, ${merchantNo}::int, null, transaction_id from reference where other_load is not null`.execute(
+    db,
+  );
+  const gone =
+    (found.numAffectedRows ?? 0n) === 0n
+      ? { rows: [] }
+      : await sql`select from reference
+          where other_load is not null and other_load <> all(${others.map((load) => load.loadNo)}::int[]) limit 1`.execute(
+          db,
+        );
+  return Number(inserted.numAffectedRows ?? 0n) + gone.rows.length;
 }
 
-/** Asks for the batches again that looked for rows which stand in these loads. Returns those asked for. */
+/** Asks for the batches again that looked for rows which stand in these loads, old or new. Returns those asked for. */
 export async function askForOpenReferences(
   db: Db,
   loads: readonly ReadLoad[],
@@ -257,11 +274,11 @@ export async function askForNeighbours(
   return asked.rows.map((row) => row.no);
 }
 
-/** Runs of the merchant's other batches that were published after this one looked. */
+/** Runs of the merchant's other batches that were published after this one looked, and read what nobody had read before. */
 export async function publishedSince(db: Db, merchantNo: number, batchNo: number, lastRun: number) {
   const found = await sql<{ batchNo: number; day: string | null; isSettlement: boolean }>`
     select b.no as "batchNo", b.day::text, b.batch_id is not null as "isSettlement" from run r join batch b on b.no = r.batch_no
-     where r.no > ${lastRun} and b.merchant_no = ${merchantNo} and b.no <> ${batchNo}`.execute(db);
+     where r.no > ${lastRun} and r.changed and b.merchant_no = ${merchantNo} and b.no <> ${batchNo}`.execute(db);
   return found.rows;
 }
 

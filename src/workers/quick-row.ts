@@ -3,6 +3,7 @@ import type { RowReader } from '../adapters/csv.ts';
 import { digitsOf, isCurrency, MINOR_DIGITS } from '../domain/currency.ts';
 import type { FactsCounter } from '../domain/facts.ts';
 import { hash, hashBytes } from '../domain/key.ts';
+import { MAX_ID_BYTES } from '../domain/read-cells.ts';
 import type { RowContext } from '../domain/read-row.ts';
 import type { MatchBy, Row } from '../domain/row.ts';
 import { flagsOf } from './told.ts';
@@ -383,10 +384,11 @@ function isAsciiText(buf: Uint8Array, start: number, end: number): boolean {
   return start === end || (buf[start]! > 0x20 && buf[end - 1]! > 0x20);
 }
 
-/** An id that stands as it is, or none; `null` and `none`, which mean absent, are left to a closer look. */
+/** An id that stands as it is, or none; `null` and `none`, which mean absent, and too long ones are left to a closer look. */
 function isPlainId(buf: Uint8Array, starts: Int32Array, ends: Int32Array, cell: number): boolean {
   if (cell < 0) return true;
   const [start, end] = [starts[cell]!, ends[cell]!];
+  if (end - start > MAX_ID_BYTES) return false;
   if (end - start === 4 && (buf[start]! | 0x20) === 0x6e) return false;
   return isAsciiText(buf, start, end);
 }

@@ -38,7 +38,9 @@ export async function makeWorkTables(db: Db): Promise<void> {
     await sql`drop table if exists pg_temp.${sql.ref(table)}`.execute(db);
   }
   await sql`create temp table duplicate (load_no int, line int, primary key (load_no, line))`.execute(db);
-  await sql`create temp table reference (transaction_id text collate "C", request_id text collate "C")`.execute(db);
+  await sql`create temp table reference (transaction_id text collate "C", request_id text collate "C", other_load int)`.execute(
+    db,
+  );
   await sql`create temp table named_refund (request_id text collate "C", payment text collate "C", transaction_id text collate "C")`.execute(
     db,
   );
@@ -46,7 +48,7 @@ export async function makeWorkTables(db: Db): Promise<void> {
   await sql`create temp table told (
     batch_no int, identity text collate "C", ordinal int, of_matchable boolean, kind text collate "C", load_no int, line int,
     type text collate "C", request_id text collate "C", transaction_id text collate "C", field text collate "C",
-    reported text, recorded text, difference text, currency text, message text, stake_minor bigint, stake_currency text,
+    reported text, recorded text, difference text, currency text, message text, stake_minor numeric, stake_currency text,
     other_batch_no int)`.execute(db);
   await sql`create temp table told_by_key (like told)`.execute(db);
 }
@@ -120,12 +122,12 @@ export async function summaryRowsOf(db: Db, loads: readonly ReadLoad[]) {
   // Rows of one type are added and the first is named: grouping here bounds what a strange file can bring.
   const found = await sql<{
     type: string | null;
-    count: bigint | null;
+    count: string | null;
     settlementMinor: string | null;
     feeMinor: string | null;
     place: number[];
   }>`
-    select type, sum(row_count)::bigint as count, sum(settlement_minor)::text as "settlementMinor", sum(fee_minor)::text as "feeMinor",
+    select type, sum(row_count)::text as count, sum(settlement_minor)::text as "settlementMinor", sum(fee_minor)::text as "feeMinor",
            min(array[${partOf(loads, 'load_no')}, load_no, line]) as place
       from summary_row where load_no = any(${loads.map((load) => load.loadNo)}::int[])
      group by type order by place`.execute(db);
@@ -161,14 +163,14 @@ export async function resolveReferences(
   others: readonly ReadLoad[],
 ): Promise<boolean> {
   await sql`insert into reference
-    select distinct original_transaction_id, null from ${rowsOf(loads)} d
+    select distinct original_transaction_id, null, null::int from ${rowsOf(loads)} d
      where original_request_id is null and original_transaction_id is not null`.execute(db);
   const some = await sql`select from reference limit 1`.execute(db);
   for (const rows of [loads, others]) {
     const open = await sql`select from reference where request_id is null limit 1`.execute(db);
     if (open.rows.length === 0 || rows.length === 0) continue;
-    await sql`update reference f set request_id = x.request_id
-      from (select distinct on (d.transaction_id) d.transaction_id, d.request_id
+    await sql`update reference f set request_id = x.request_id, other_load = case when ${rows === others} then x.load_no end
+      from (select distinct on (d.transaction_id) d.transaction_id, d.request_id, d.load_no
               from ${rowsOf(rows)} d join reference o on o.transaction_id = d.transaction_id and o.request_id is null
              where d.request_id is not null
              order by d.transaction_id, d.type <> 'PAYMENT', d.type, d.request_id) x
@@ -394,7 +396,7 @@ export async function findRefunds(
 ): Promise<void> {
   const original = sql`coalesce(d.original_request_id, f.request_id)`;
   await sql`create temp table refund as
-    select d.load_no, d.line, d.type, ${original} as payment_request_id, abs(d.amount_minor) * case d.type when 'REFUND' then 1 else -1 end as amount_minor,
+    select d.load_no, d.line, d.flags, d.type, ${original} as payment_request_id, abs(d.amount_minor) * case d.type when 'REFUND' then 1 else -1 end as amount_minor,
            d.currency
       from ${rowsOf(loads)} d
       left join reference f on d.original_request_id is null and f.transaction_id = d.original_transaction_id

@@ -23,7 +23,7 @@ import { type Enqueue, type ReconcileJob, reconcile as reconcileJob } from '../j
 import * as publish from './publish.sql.ts';
 import * as query from './reconcile.sql.ts';
 import { RULES_VERSION, takeOver } from './take.ts';
-import { byKey, isMatchable, recordFrom, rowFrom, type StoredRow, type Told, tellAll } from './told.ts';
+import { byKey, isMatchable, matchByOf, recordFrom, rowFrom, type StoredRow, type Told, tellAll } from './told.ts';
 
 export type ReconcileContext = { readonly database: Database; readonly enqueue: Enqueue };
 
@@ -246,7 +246,6 @@ function tellOfRow(stored: CandidateRow, report: Report): Told[] {
 
 async function tellDuplicates(db: Db, details: ReturnType<typeof readKind>, report: Report): Promise<void> {
   const fileOf = new Map(details.read.map((part) => [part.loadNo, part.file]));
-  const sameKey = (a: TwinRow, b: TwinRow) => a.key_hash === b.key_hash;
   let told: Told[] = [];
   const settledKeys: { type: string; request_id: string }[] = [];
   const flush = async () => {
@@ -260,27 +259,34 @@ async function tellDuplicates(db: Db, details: ReturnType<typeof readKind>, repo
     told = [];
     settledKeys.length = 0;
   };
-  const groups: TwinRow[][] = [];
   if ((await query.findTwinKeys(db, details.loads)) === 0) return;
-  for await (const group of byKey(inPortions<TwinRow>(db, query.twinRows(details.loads)), sameKey)) {
-    const firsts = new Map<string, TwinRow>();
-    for (const stored of group) {
+  // A key may stand in all rows of a report: only the first place of each of its identities is kept.
+  let key: bigint | null = null;
+  const firsts = new Map<string, { loadNo: number; line: number }>();
+  const identities = new Map<string, number>();
+  for await (const rows of inPortions<TwinRow>(db, query.twinRows(details.loads))) {
+    for (const stored of rows) {
+      if (stored.key_hash !== key) {
+        key = stored.key_hash;
+        firsts.clear();
+        identities.clear();
+      }
       const identity = rowIdentity(stored);
       const first = firsts.get(identity);
-      if (!first) {
-        firsts.set(identity, stored);
+      if (first) {
+        const row = rowFrom(stored);
+        const file = first.loadNo === stored.load_no ? null : (fileOf.get(first.loadNo) ?? null);
+        const discrepancy = duplicateOf(row, { line: first.line, file }, report);
+        told.push({ discrepancy, loadNo: stored.load_no, ofMatchable: isMatchable(row.matchBy) });
         continue;
       }
-      const row = rowFrom(stored);
-      const file = first.load_no === stored.load_no ? null : (fileOf.get(first.load_no) ?? null);
-      const discrepancy = duplicateOf(row, { line: first.line, file }, report);
-      told.push({ discrepancy, loadNo: stored.load_no, ofMatchable: isMatchable(row.matchBy) });
+      firsts.set(identity, { loadNo: stored.load_no, line: stored.line });
+      if (stored.request_id === null) continue;
+      const settled = `${stored.type} ${stored.request_id}`;
+      const count = (identities.get(settled) ?? 0) + 1;
+      identities.set(settled, count);
+      if (count === 2) settledKeys.push({ type: stored.type, request_id: stored.request_id });
     }
-    const settled = [...firsts.values()].filter((row) => row.request_id !== null);
-    for (const [key, rows] of Map.groupBy(settled, (row) => `${row.type} ${row.request_id}`)) {
-      if (rows.length > 1 && key) settledKeys.push({ type: rows[0]!.type, request_id: rows[0]!.request_id! });
-    }
-    groups.length = 0;
     if (told.length + settledKeys.length > 5_000) await flush();
   }
   await flush();
@@ -354,9 +360,10 @@ async function publishRun(db: Db, { batch, details, lastRun, run }: Decided, epo
     return [batch.no];
   }
   const before = await runBefore(db, batch);
+  const changed = !before || before.map((load) => load.loadNo).join() !== run.parts.map((part) => part.loadNo).join();
   const runNo = await publish.insertRun(
     db,
-    { batchNo: batch.no, answers: batch.wanted, rules: run.rules, facts: run.facts, digest: run.digest },
+    { batchNo: batch.no, answers: batch.wanted, rules: run.rules, facts: run.facts, digest: run.digest, changed },
     run.parts,
   );
   await publish.switchTo(db, batch.no, runNo, {
@@ -372,14 +379,16 @@ async function publishRun(db: Db, { batch, details, lastRun, run }: Decided, epo
     await publishSettledTwice(db, batch, runNo, details, settled);
     await publishOverRefunded(db, batch, runNo);
   }
-  const openReferences = await publish.replaceOpenReferences(db, runNo, batch.currentRun, batch.merchantNo);
+  const openReferences = await publish.replaceOpenReferences(db, runNo, batch.currentRun, {
+    merchantNo: batch.merchantNo,
+    others,
+  });
 
   const asked = [batch.no];
-  const changed = !before || before.loads.join() !== run.parts.map((part) => part.loadNo).join();
   if (changed) {
-    asked.push(
-      ...(await publish.askForOpenReferences(db, details, { merchantNo: batch.merchantNo, batchNo: batch.no })),
-    );
+    // What another batch found in the loads of before may stand there no longer.
+    const loads = [...details, ...(before ?? [])];
+    asked.push(...(await publish.askForOpenReferences(db, loads, { merchantNo: batch.merchantNo, batchNo: batch.no })));
     if (batch.batchId === null) {
       asked.push(
         ...(await publish.askForNeighbours(db, {
@@ -399,12 +408,12 @@ async function publishRun(db: Db, { batch, details, lastRun, run }: Decided, epo
   return asked;
 }
 
-async function runBefore(db: Db, batch: query.BatchRow): Promise<{ loads: number[] } | null> {
+async function runBefore(db: Db, batch: query.BatchRow): Promise<query.ReadLoad[] | null> {
   if (batch.currentRun === null) return null;
-  const found = await sql<{
-    loadNo: number;
-  }>`select load_no as "loadNo" from run_load where run_no = ${batch.currentRun} order by part`.execute(db);
-  return { loads: found.rows.map((row) => row.loadNo) };
+  const found = await sql<query.ReadLoad>`
+    select l.no as "loadNo", l.slot from run_load rl join load l on l.no = rl.load_no
+     where rl.run_no = ${batch.currentRun} order by rl.part`.execute(db);
+  return found.rows;
 }
 
 type KeyRow = StoredRow & {
@@ -440,11 +449,12 @@ async function publishSettledTwice(
       isDuplicate: row.is_duplicate,
       row,
     }));
-    for (const { row: place, otherBatchId } of findSettledTwice(places)) {
-      const { row } = place;
-      const other = places.findLast((p) => p.batchId === otherBatchId && p.row !== row)!.row;
+    for (const {
+      row: { row },
+      other: { row: other },
+    } of findSettledTwice(places)) {
       told.push({
-        discrepancy: settledTwice(rowFrom(row), row.batch_id, otherBatchId, {
+        discrepancy: settledTwice(rowFrom(row), row.batch_id, other.batch_id, {
           settlementCurrency: row.batch_currency,
           wrongUnit: false,
         }),
@@ -468,6 +478,7 @@ async function publishSettledTwice(
 type RefundedRow = {
   load_no: number;
   line: number;
+  flags: number;
   amount_minor: bigint;
   currency: string;
   batch_no: number;
@@ -505,7 +516,7 @@ async function publishOverRefunded(db: Db, batch: query.BatchRow, runNo: number)
     told.push({
       discrepancy: overRefunded(payment, over.sumMinor, row.line),
       loadNo: row.load_no,
-      ofMatchable: true,
+      ofMatchable: isMatchable(matchByOf(row.flags)),
       batchNo: row.batch_no,
     });
   }

@@ -29,12 +29,14 @@ const IN_INSTALMENTS = 4;
 export const flagsOf = (row: Pick<Row, 'matchBy' | 'inInstalments'>): number =>
   MATCH_BY.indexOf(row.matchBy) | (row.inInstalments ? IN_INSTALMENTS : 0);
 
+export const matchByOf = (flags: number): MatchBy => MATCH_BY[flags & 3]!;
+
 export const isMatchable = (matchBy: MatchBy): boolean => matchBy === 'own' || matchBy === 'original';
 
 export const rowFrom = (stored: StoredRow): Row => ({
   line: stored.line,
   type: stored.type,
-  matchBy: MATCH_BY[stored.flags & 3]!,
+  matchBy: matchByOf(stored.flags),
   requestId: stored.request_id,
   transactionId: stored.transaction_id,
   originalRequestId: stored.original_request_id,
@@ -96,7 +98,7 @@ export async function tellAll(db: Db, told: readonly Told[], table: 'told' | 'to
       transaction_id, field, reported, recorded, difference, currency, message, stake_currency)
     select * from unnest(${told.map((t) => t.batchNo ?? null)}::int[], ${told.map((t) => t.otherBatchNo ?? null)}::int[],
       ${told.map((t) => t.ofMatchable)}::boolean[], ${told.map((t) => t.loadNo)}::int[], ${told.map((t) => t.discrepancy.line)}::int[],
-      ${told.map((t) => t.discrepancy.stake?.amountMinor ?? null)}::bigint[], ${texts((d) => d.kind)}, ${texts((d) => d.type)},
+      ${told.map((t) => t.discrepancy.stake?.amountMinor.toString() ?? null)}::numeric[], ${texts((d) => d.kind)}, ${texts((d) => d.type)},
       ${texts((d) => d.requestId)}, ${texts((d) => d.transactionId)}, ${texts((d) => d.field)}, ${texts((d) => d.reported)},
       ${texts((d) => d.recorded)}, ${texts((d) => d.difference)}, ${texts((d) => d.currency)}, ${texts((d) => d.message)},
       ${texts((d) => d.stake?.currency ?? null)})`.execute(db);

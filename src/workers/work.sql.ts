@@ -3,7 +3,14 @@ import type { Db } from '../adapters/postgres.ts';
 
 export type AnyPayload = { deliveryNo?: number; loadNo?: number; chunk?: number; batchNo?: number };
 
-export type Failure = { attempts: number; isParked: boolean; delayMs: number; batchNo: number | null };
+export type Failure = {
+  readonly attempts: number;
+  /** Nothing is left of what the job was about: another attempt replaced it. */
+  readonly isGone: boolean;
+  readonly isParked: boolean;
+  readonly delayMs: number;
+  readonly batchNo: number | null;
+};
 
 /** Counts a failed try of whatever the job was about, says when it is due again, and parks it after too many. */
 export async function recordFailure(
@@ -19,23 +26,28 @@ export async function recordFailure(
     job === 'reconcile'
       ? sql`update batch set attempts = attempts + 1 where no = ${payload.batchNo} returning attempts, no as "batchNo"`
       : job === 'load-chunk'
-        ? sql`update chunk set attempts = attempts + 1 where load_no = ${payload.loadNo} and no = ${payload.chunk}
-              returning attempts, null::int as "batchNo"`
+        ? sql`update chunk c set attempts = attempts + 1 from load l
+               where l.no = c.load_no and l.state = 'reading' and c.load_no = ${payload.loadNo} and c.no = ${payload.chunk}
+              returning c.attempts, null::int as "batchNo"`
         : sql`update delivery d set attempts = attempts + 1 from report r
                where r.no = d.report_no and d.no = coalesce(${payload.deliveryNo ?? null}::int, (select delivery_no from load where no = ${payload.loadNo ?? null}::int))
               returning d.attempts, r.batch_no as "batchNo"`;
   const found = await sql<{ attempts: number; batchNo: number | null }>`${counted}`.execute(db);
-  const attempts = found.rows[0]?.attempts ?? maxAttempts;
+  const attempts = found.rows[0]?.attempts;
+  if (attempts === undefined) return { attempts: 0, isGone: true, isParked: false, delayMs: 0, batchNo: null };
   const isParked = attempts >= maxAttempts;
   const delayMs = delayMsOf(attempts);
-  const due = sql`next_attempt_at = now() + ${delayMs} * interval '1 millisecond', parked_reason = ${isParked ? text : null}`;
+  const due = sql`next_attempt_at = now() + ${delayMs} * interval '1 millisecond', parked_reason = coalesce(${isParked ? text : null}, parked_reason)`;
   if (job === 'reconcile') {
     await sql`update batch set ${due} where no = ${payload.batchNo}`.execute(db);
-    return { attempts, isParked, delayMs, batchNo: null };
+    return { attempts, isGone: false, isParked, delayMs, batchNo: null };
   }
-  const parked = await sql<{ batchNo: number }>`
+  const failed = await sql<{ batchNo: number }>`
     update delivery d set ${due} from report r
      where r.no = d.report_no and d.no = coalesce(${payload.deliveryNo ?? null}::int, (select delivery_no from load where no = ${payload.loadNo ?? null}::int))
     returning r.batch_no as "batchNo"`.execute(db);
-  return { attempts, isParked, delayMs, batchNo: parked.rows[0]?.batchNo ?? null };
+  const batchNo = failed.rows[0]?.batchNo ?? null;
+  // A report that cannot be used counts as not there, which is news for its batch.
+  if (isParked) await sql`update batch set wanted = wanted + 1 where no = ${batchNo}`.execute(db);
+  return { attempts, isGone: false, isParked, delayMs, batchNo };
 }

@@ -37,6 +37,7 @@ export function work({
         MAX_ATTEMPTS,
         retryDelayMs,
       );
+      if (failed.isGone) return;
       log[failed.isParked ? 'error' : 'warn'](
         { job: job.name, ...payload, attempts: failed.attempts, error: message },
         failed.isParked ? 'gave up after many tries: parked' : 'failed, will be tried again',

@@ -117,7 +117,8 @@ test('blank, null and none are absent, zero is not', () => {
 
 test('a count is digits', () => {
   assert.equal(parseCount('007', null), 7n);
-  for (const text of ['-1', '1.0', '1e3', '', '9'.repeat(19)]) {
+  assert.equal(parseCount('9'.repeat(15), null), 999_999_999_999_999n);
+  for (const text of ['-1', '1.0', '1e3', '', '9'.repeat(16), '9'.repeat(19)]) {
     assert.equal(
       outcome(() => parseCount(text, 'count')),
       'bad_count',

@@ -5,9 +5,12 @@ import { missingParts, missingReports, type Part, readParts } from '../../src/do
 /** '000', 'WALLET 001 waiting', '000 xlsx', 'portal refused'. */
 function part(text: string): Part {
   const seq = text.match(/\b\d{3}\b/)?.[0];
+  const psp = text.match(/[A-Z]+/)?.[0] ?? null;
+  const date = text.match(/\b\d{8}\b/)?.[0] ?? '20260105';
+  const extension = text.includes('xlsx') || text.includes('portal') ? 'xlsx' : 'csv';
   return {
-    name: text.includes('xlsx') || text.includes('portal') ? `${text}.xlsx` : `${text}.csv`,
-    psp: text.match(/[A-Z]+/)?.[0] ?? null,
+    name: `items_${psp === null ? '' : `${psp}_`}${date}_${seq ?? '000'}.${extension}`,
+    psp,
     seq: Number(seq ?? 0),
     isPortal: text.includes('portal'),
     state: (text.match(/waiting|refused|duplicate/)?.[0] as Part['state']) ?? 'closed',
@@ -33,6 +36,10 @@ test('parts are read in order, each name by itself, the plain one first', () => 
   check(['000'], { read: ['000'] });
   check(['000', '001', '002'], { read: ['000', '001', '002'] });
   check(['000', 'ALIPAY 000', 'ALIPAY 001', 'WALLET 000'], { read: ['000', 'ALIPAY 000', 'ALIPAY 001', 'WALLET 000'] });
+});
+
+test('two reports of other dates in one folder are both read', () => {
+  check(['20260104 000', '20260105 000'], { read: ['20260104 000', '20260105 000'] });
 });
 
 test('a gap, a waiting and a refused part are missing, one each', () => {

@@ -126,6 +126,23 @@ test('the amounts a row cannot do without', () =>
   DEFAULT fee=-1:USD                             -> none
   - req=r amount=1:USD settle=1:USD              -> refused transactionType`));
 
+test('an id that no index holds is refused, and is measured in bytes', () => {
+  const [most, tooLong] = ['x'.repeat(1_000), 'x'.repeat(1_001)];
+  const shown = 'x'.repeat(200);
+  check(`
+  PAYMENT req=${most} tx=${most} orig=${most} origTx=${most} amount=1:USD settle=1:USD -> own
+  PAYMENT req=_${most}_ amount=1:USD settle=1:USD        -> own
+  PAYMENT req=${'é'.repeat(500)} amount=1:USD settle=1:USD -> own
+  PAYMENT req=${'é'.repeat(501)} amount=1:USD settle=1:USD -> refused transactionRequestId ${'é'.repeat(200)}
+  PAYMENT req=${'中'.repeat(334)} amount=1:USD settle=1:USD -> refused transactionRequestId ${'中'.repeat(200)}
+  PAYMENT req=${tooLong} amount=1:USD settle=1:USD       -> refused transactionRequestId ${shown}
+  PAYMENT req=r tx=${tooLong} amount=1:USD settle=1:USD  -> refused transactionId ${shown}
+  REFUND req=r orig=${tooLong} amount=-1:USD settle=-1:USD -> refused originalTransactionRequestId ${shown}
+  REFUND req=r origTx=${tooLong} amount=-1:USD settle=-1:USD -> refused originalTransactionId ${shown}
+  ${most} req=r amount=1:USD settle=1:USD                -> own
+  ${tooLong} req=r amount=1:USD settle=1:USD             -> refused transactionType ${shown}`);
+});
+
 test('the name decides: batch and currency of a row may be blank, not different', () => {
   check(
     `
@@ -202,7 +219,7 @@ test('a refused row says what stands there and what to do, and is named by its l
   assert.ok('refused' in read);
   const { type, requestId, transactionId, message } = read.refused;
   assert.deepEqual([type, requestId, transactionId], [null, null, null]);
-  assert.match(message, /^column transactionAmountValue, "x": This is no amount: .*provider/);
+  assert.match(message, /^column transactionAmountValue, "x": This is no amount: .*from where it came/);
 });
 
 test('at most 200 characters of a long cell are told, and no half of one', () => {

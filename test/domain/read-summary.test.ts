@@ -92,6 +92,8 @@ test('a summary row is refused for what a details row is refused for', () => {
     ['B,PAYMENT,x,1,USD,,,', 'count', 'x'],
     ['B,PAYMENT,-1,1,USD,,,', 'count', '-1'],
     ['B,PAYMENT,1.5,1,USD,,,', 'count', '1.5'],
+    ['B,PAYMENT,1000000000000000,1,USD,,,', 'count', '1000000000000000'],
+    [`B,${'x'.repeat(1_001)},1,1,USD,,,`, 'summaryType', 'x'.repeat(200)],
     ['C,PAYMENT,1,1,USD,,,', 'settlementBatchId', 'C'],
     ['B,PAYMENT,1,1,EUR,,,', 'settlementCurrency', 'EUR'],
     ['B,PAYMENT,1,,USD,-1,USD,', 'settlementAmountValue', ''],

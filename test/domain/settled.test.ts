@@ -11,10 +11,10 @@ function checkSettled(story: string, lookbackDays?: number) {
     .split('\n')
     .map((line) => line.trim());
   const rows = lines.map((line, at): SettledRow => {
-    const [settlementDate, batch, transactionId] = line.split(/\s+/);
+    const [date, batch, transactionId] = line.split(/\s+/);
     const [batchId, currency = 'USD'] = batch!.split('/');
     return {
-      settlementDate: settlementDate!,
+      settlementDate: date === 'unknown' ? '' : date!,
       batchId: batchId!,
       currency,
       fileOrder: 0,
@@ -27,12 +27,12 @@ function checkSettled(story: string, lookbackDays?: number) {
   });
   const expected = lines.flatMap((line, at) => {
     const other = line.split('-> ')[1];
-    return other === undefined ? [] : [`line ${at + 2}: ${other}`];
+    return other === undefined ? [] : [`line ${at + 2}: ${other.includes('/') ? other : `${other}/USD`}`];
   });
   // The order in which the database hands them over must not matter.
   for (const given of [rows, rows.toReversed()]) {
     const found = findSettledTwice(given, lookbackDays).map(
-      ({ row, otherBatchId }) => `line ${row.line}: ${otherBatchId}`,
+      ({ row, other }) => `line ${row.line}: ${other.batchId}/${other.currency}`,
     );
     assert.deepEqual(found, expected);
   }
@@ -50,7 +50,7 @@ test('batches of one day follow each other by id, and by currency where they sha
   checkSettled(`
     2026-01-05 B1     t1
     2026-01-05 B2/EUR t1 -> B1
-    2026-01-05 B2/USD t1 -> B2`));
+    2026-01-05 B2/USD t1 -> B2/EUR`));
 
 test('in one batch only another transaction id is a second settlement', () =>
   checkSettled(`
@@ -88,6 +88,17 @@ test('it looks back 120 days, across leap days and years', () => {
     2026-01-04 B3 t1 -> B2`,
     1,
   );
+});
+
+test('a batch whose settlement date is not known is near any other, and itself', () => {
+  checkSettled(`
+    unknown B1 t1
+    unknown B1 t2 -> B1
+    unknown B2 t1 -> B1`);
+  checkSettled(`
+    unknown    B1 t1
+    2026-01-05 B2 t1 -> B1
+    2027-01-05 B3 t1`);
 });
 
 const payment: LedgerRecord = {

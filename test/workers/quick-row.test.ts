@@ -94,6 +94,8 @@ const SURPRISES = [
   '2100-06-01T00:00:00Z',
   '2000-02-29T12:00:00-08:30',
   '2026-06-30T23:59:60Z',
+  'x'.repeat(1_000),
+  'x'.repeat(1_001),
 ];
 
 const line = (cells: Record<string, string>, extra: readonly string[]) =>
