@@ -111,9 +111,14 @@ export const stateOfBatch = ({ facts, open }: query.BatchView) =>
 
 export function batchJson(batch: query.BatchView) {
   const currency = batch.currency as Currency;
-  const amount = (minor: string | null) => (minor === null ? null : formatAmount(BigInt(minor), currency));
+  const amount = (minor: string) => formatAmount(BigInt(minor), currency);
+  // What no row states is shown as nothing: here every sum is a number.
   const sums = (shown: { count: number | null; settlementMinor: string | null; feeMinor: string | null } | null) =>
-    shown && { count: shown.count, settlementAmount: amount(shown.settlementMinor), feeAmount: amount(shown.feeMinor) };
+    shown && {
+      count: shown.count ?? 0,
+      settlementAmount: amount(shown.settlementMinor ?? '0'),
+      feeAmount: amount(shown.feeMinor ?? '0'),
+    };
   const { facts } = batch;
   return {
     merchantId: batch.merchantId,
@@ -127,7 +132,7 @@ export function batchJson(batch: query.BatchView) {
     totals: facts.totals.map(({ type, ...shown }) => ({ type, ...sums(shown) })),
     details: sums(facts.details),
     summary: sums(facts.summary),
-    residual: amount(facts.residualMinor),
+    residual: facts.residualMinor === null ? null : amount(facts.residualMinor),
   };
 }
 
