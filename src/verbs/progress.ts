@@ -9,7 +9,7 @@ export function startProgress() {
   if (!process.stderr.isTTY) return { show: async () => {}, stop: () => {} };
   const bar = new SingleBar({
     stream: process.stderr,
-    format: '{bar} {percentage}% · {read} of {size} MB · {rows} rows · {rate} rows/s · {eta_formatted} left',
+    format: '{bar} {percentage}% · {read} of {size} MB · {rows} rows · {rate} rows/s · {left}',
     hideCursor: true,
     clearOnComplete: true,
   });
@@ -25,6 +25,7 @@ export function startProgress() {
         size: megabytes(size),
         rows: rows.toLocaleString('en'),
         rate: Math.round(rows / seconds).toLocaleString('en'),
+        left: read >= size ? 'comparing' : read > 0 ? `${Math.ceil((seconds * (size - read)) / read)} s left` : '',
       };
       if (shownAt === 0) bar.start(size, read, shown);
       else bar.update(read, shown);
