@@ -7,7 +7,7 @@ import type { Row } from './row.ts';
 export type LedgerRecord = {
   readonly type: LedgerType;
   readonly requestId: string;
-  /** In the smallest unit of `currency`. Compared by magnitude: the merchant's own table may carry signs. */
+  /** In the smallest unit of `currency`. A magnitude: the type says which way the money moves. */
   readonly amountMinor: bigint;
   readonly currency: Currency;
   readonly status: LedgerStatus;

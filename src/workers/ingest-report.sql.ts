@@ -114,7 +114,7 @@ export async function attachRowTable(db: Db, slot: number): Promise<void> {
   );
 }
 
-/** By key; by the original that refunds name. Built after loading: kept up during it they would cost four times as much. */
+/** By key. Built after loading: kept up during it they would cost four times as much. */
 export async function indexRowTable(db: Db, slot: number): Promise<void> {
   const table = tableOf(slot);
   await sql`create index if not exists ${sql.ref(`${table}_key`)} on ${sql.ref(table)} (key_hash)`.execute(db);

@@ -1,29 +1,27 @@
 import { createHash } from 'node:crypto';
 import { sql } from 'kysely';
 import { type Database, type Db, inPortions, inTransaction, onOneConnection } from '../adapters/postgres.ts';
-import { type Currency, MINOR_DIGITS } from '../domain/currency.ts';
+import { MINOR_DIGITS } from '../domain/currency.ts';
 import { addFacts, type Facts } from '../domain/facts.ts';
 import {
   compareOriginal,
   compareOwn,
   decideUnit,
   duplicateOf,
-  overRefunded,
   type Report,
-  settledTwice,
   unitMismatch,
   unreported,
 } from '../domain/match.ts';
 import { missingParts, missingReports, type Part, readParts } from '../domain/parts.ts';
 import type { RunFacts } from '../domain/run.ts';
-import { findOverRefunded, findSettledTwice } from '../domain/settled.ts';
 import { dateIn } from '../domain/time.ts';
 import { compareTotals, detailsTotals, residualOf, type SummaryRow, summaryTotals } from '../domain/totals.ts';
 import { type Enqueue, type ReconcileJob, reconcile as reconcileJob } from '../jobs.ts';
+import { publishOverRefunded, publishSettledTwice } from './by-key.ts';
 import * as publish from './publish.sql.ts';
 import * as query from './reconcile.sql.ts';
 import { RULES_VERSION, takeOver } from './take.ts';
-import { byKey, isMatchable, matchByOf, recordFrom, rowFrom, type StoredRow, type Told, tellAll } from './told.ts';
+import { isMatchable, recordFrom, rowFrom, type StoredRow, type Told, tellAll } from './told.ts';
 
 export type ReconcileContext = { readonly database: Database; readonly enqueue: Enqueue };
 
@@ -414,115 +412,6 @@ async function runBefore(db: Db, batch: query.BatchRow): Promise<query.ReadLoad[
     select l.no as "loadNo", l.slot from run_load rl join load l on l.no = rl.load_no
      where rl.run_no = ${batch.currentRun} order by rl.part`.execute(db);
   return found.rows;
-}
-
-type KeyRow = StoredRow & {
-  batch_no: number;
-  batch_id: string;
-  batch_currency: Currency;
-  settlement_date: string;
-  part: number;
-  is_duplicate: boolean;
-};
-
-async function publishSettledTwice(
-  db: Db,
-  batch: query.BatchRow,
-  runNo: number,
-  loads: readonly query.ReadLoad[],
-  others: readonly query.ReadLoad[],
-): Promise<void> {
-  await publish.findSettledKeys(db, batch.no, loads, others);
-  const rows = inPortions<KeyRow>(db, publish.settledRows([...loads, ...others], batch.merchantNo));
-  const sameKey = (a: KeyRow, b: KeyRow) => a.type === b.type && a.request_id === b.request_id;
-  let told: Told[] = [];
-  for await (const group of byKey(rows, sameKey)) {
-    const places = group.map((row) => ({
-      settlementDate: row.settlement_date,
-      batchId: row.batch_id,
-      currency: row.batch_currency,
-      fileOrder: row.part,
-      line: row.line,
-      transactionId: row.transaction_id,
-      inInstalments: rowFrom(row).inInstalments,
-      hasSettlement: row.settlement_minor !== null,
-      isDuplicate: row.is_duplicate,
-      row,
-    }));
-    for (const {
-      row: { row },
-      other: { row: other },
-    } of findSettledTwice(places)) {
-      told.push({
-        discrepancy: settledTwice(rowFrom(row), row.batch_id, other.batch_id, {
-          settlementCurrency: row.batch_currency,
-          wrongUnit: false,
-        }),
-        loadNo: row.load_no,
-        ofMatchable: isMatchable(rowFrom(row).matchBy),
-        batchNo: row.batch_no,
-        otherBatchNo: other.batch_no,
-      });
-    }
-    if (told.length > 5_000) {
-      await tellAll(db, told, 'told_by_key');
-      told = [];
-    }
-  }
-  await tellAll(db, told, 'told_by_key');
-  await publish.identifyToldByKey(db);
-  await publish.publishToldByKey(db, 'settled_twice', runNo);
-  await sql`truncate told_by_key`.execute(db);
-}
-
-type RefundedRow = {
-  load_no: number;
-  line: number;
-  flags: number;
-  amount_minor: bigint;
-  currency: string;
-  batch_no: number;
-  batch_id: string;
-  batch_currency: string;
-  settlement_date: string;
-  part: number;
-  r_request_id: string;
-};
-
-async function publishOverRefunded(db: Db, batch: query.BatchRow, runNo: number): Promise<void> {
-  if ((await publish.replaceRefunds(db, runNo, batch.currentRun, batch.merchantNo)) === 0) return;
-  const told: Told[] = [];
-  const rows = inPortions<RefundedRow>(db, publish.overRefundedRows(batch.merchantNo));
-  for await (const group of byKey(rows, (a, b) => a.r_request_id === b.r_request_id)) {
-    const payment = recordFrom(group[0]!, 'r')!;
-    const places = group.map((row) => ({
-      settlementDate: row.settlement_date,
-      batchId: row.batch_id,
-      currency: row.batch_currency,
-      fileOrder: row.part,
-      line: row.line,
-      type: row.amount_minor < 0n ? ('REFUND_REVERSAL' as const) : ('REFUND' as const),
-      requestId: null,
-      amountMinor: row.amount_minor,
-      transactionCurrency: row.currency,
-      hasSettlement: true,
-      isDuplicate: false,
-      wrongUnit: false,
-      row,
-    }));
-    const over = findOverRefunded(payment, places);
-    if (!over) continue;
-    const { row } = over.row;
-    told.push({
-      discrepancy: overRefunded(payment, over.sumMinor, row.line),
-      loadNo: row.load_no,
-      ofMatchable: isMatchable(matchByOf(row.flags)),
-      batchNo: row.batch_no,
-    });
-  }
-  await tellAll(db, told, 'told_by_key');
-  await publish.identifyToldByKey(db);
-  await publish.publishToldByKey(db, 'over_refunded', runNo);
 }
 
 const typeSums = (facts: Facts) =>
