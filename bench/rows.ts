@@ -32,6 +32,7 @@ function measure(reading: 'cells only' | 'QuickRows' | 'readRow'): string {
     settlementCurrency: name!.settlementCurrency,
     amountUnit: 'major',
     toleranceMinor: 2n,
+    isSheet: false,
   };
   const quick = new QuickRows(context);
   const facts = new FactsCounter();

@@ -1,106 +1,138 @@
-import { existsSync, readdirSync, rmSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { randomBytes } from 'node:crypto';
+import { existsSync, readdirSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
 import type { Database } from '../src/adapters/postgres.ts';
-import { readConfig } from '../src/config.ts';
-import { KINDS } from '../src/domain/discrepancy.ts';
+import { type Config, readConfig } from '../src/config.ts';
 import { UsageError } from '../src/domain/errors.ts';
-import { printJson, printTables, reconcilePaths, type Show } from '../src/verbs/reconcile.ts';
+import type { Source } from '../src/producers/source.ts';
+import { openBook } from '../src/verbs/book.ts';
+import { printJson, printTables, type ReconcileRequest, reconcileSources, type Show } from '../src/verbs/reconcile.ts';
+import { filesAt } from '../src/verbs/sources.ts';
 import * as query from '../src/views/answer.sql.ts';
-import { PLANTED, plantFaults } from './faults.ts';
-import { makeWeek } from './week.ts';
-import { writeWeek } from './write.ts';
+import { plantFaults } from './faults.ts';
+import { freePort, goOn } from './keep.ts';
+import { type SftpServer, startSftpServer } from './sftp-server.ts';
+import { MERCHANT_ID, makeWeek } from './week.ts';
+import { SUGGESTED_DIR, tell, whatNext, whileItGoesOn } from './words.ts';
+import { type WrittenWeek, writeWeek } from './write.ts';
 
 const WEEK = 'demo-week';
-const SUGGESTED_DIR = 'demo-book';
+const USERNAME = 'apo-reader';
+/** The week is made of days that were long ago, or are still to come, when somebody looks at it. */
+const LOOKBACK_DAYS = 36_500;
+
+export type DemoRequest = {
+  readonly dataDir: string | null;
+  readonly json: boolean;
+  /** Goes on after the table, with a new batch every so often; null ends with the table. */
+  readonly everySeconds: number | null;
+};
 
 /**
- * The whole path on made-up input: writes a week of reports with known faults, and reconciles it as `reconcile` does.
- * Without `dataDir` nothing is left behind. Returns the exit code.
+ * The whole path on made-up input: a provider's SFTP server with a week of reports and known faults, which is reconciled as
+ * `reconcile` does and, where it is to go on, watched as `run` does. Without `dataDir` nothing is left behind: book and reports
+ * lie in one temporary folder, which goes away with its Postgres however this process ends. Returns the exit code.
  */
-export async function demo({ dataDir, json }: { dataDir: string | null; json: boolean }): Promise<number> {
-  if (dataDir !== null) refuseOthersFolder(resolve(dataDir));
-  const weekDir = dataDir === null ? await mkdtemp(join(tmpdir(), 'settlestream-demo-')) : join(resolve(dataDir), WEEK);
-  const stop = dataDir === null ? removeWhenStopped(weekDir) : () => {};
+export async function demo({ dataDir, json, everySeconds }: DemoRequest): Promise<number> {
+  if (json && everySeconds !== null) {
+    throw new UsageError('--json prints one document at the end, and --keep goes on without an end: give one of them.');
+  }
+  if (everySeconds !== null && !(Number.isInteger(everySeconds) && everySeconds > 0)) {
+    throw new UsageError('--every takes a whole number of seconds, 1 or more.');
+  }
+  if (dataDir !== null) await takeFolder(resolve(dataDir));
+  // The settings of this machine are for the user's own book: the made-up week must not get into it.
+  const configOf = (dataDir: string | null) => readConfig(dataDir === null ? {} : { dataDir }, {}, null);
+  const book = await openBook(configOf(dataDir), { mayBeTemporary: true });
+  let server: SftpServer | undefined;
   try {
-    const startedAt = Date.now();
-    process.stderr.write('demo: writing a week of made-up reports\n');
-    const week = makeWeek();
-    plantFaults(week);
-    const { reportsDir, recordsFile, files, rows } = await writeWeek(week, weekDir);
-    process.stderr.write(
-      `demo: ${files} reports with ${rows.toLocaleString('en')} rows and ${week.records.size.toLocaleString('en')} records of the merchant, in ${secondsSince(startedAt)} s; reconciling them\n`,
-    );
-    // The settings of this machine are for the user's own book: the made-up week must not get into it.
-    const config = readConfig(dataDir === null ? {} : { dataDir }, {});
-    let batchToShow = '';
-    const showAll: Show = async (book, found) => {
-      const outcome = await printTables(book, found);
-      batchToShow = await mostToldBatch(book.database, found.batchNos);
-      return outcome;
-    };
-    const reconcilingAt = Date.now();
-    await reconcilePaths(config, { paths: [reportsDir], ledger: recordsFile, json }, json ? printJson : showAll);
-    process.stderr.write(`demo: reconciled in ${secondsSince(reconcilingAt)} s\n`);
-    if (!json) process.stdout.write(whatNext(dataDir, batchToShow));
+    const bookDir = dirname(book.archiveDir);
+    const config = configOf(bookDir);
+    const weekDir = join(bookDir, WEEK);
+    const { reportsDir, recordsFile } = await writeMadeUpWeek(weekDir);
+    const password = randomBytes(18).toString('base64');
+    server = await startSftpServer({ folder: reportsDir, username: USERNAME, password });
+    tell(`the provider's SFTP server is at ${server.host}:${server.port}, with the host key ${server.hostKeySha256}`);
+    const source = sourceAt(filesAt(config, reportsDir), server, password);
+    const batchToShow = await reconcile(config, source, { ledger: recordsFile, json });
+    if (everySeconds !== null) {
+      const port = await freePort(config.http.port);
+      const kept = { dataDir: dataDir ?? bookDir, isTemporary: dataDir === null };
+      process.stdout.write(whileItGoesOn(everySeconds, port, kept));
+      const standing = { ...config, http: { ...config.http, port } };
+      await goOn({ config: standing, source, database: book.database, weekDir }, everySeconds * 1_000);
+    } else if (!json) process.stdout.write(whatNext(dataDir, batchToShow));
     return 0;
   } finally {
-    stop();
-    if (dataDir === null) await rm(weekDir, { recursive: true, force: true });
+    await server?.close();
+    await book.close();
   }
 }
 
-/** Made-up records must not get among real ones. */
-function refuseOthersFolder(dataDir: string): void {
-  if (!existsSync(dataDir) || existsSync(join(dataDir, WEEK)) || readdirSync(dataDir).length === 0) return;
-  throw new UsageError(
-    `${dataDir} is not empty and holds no demo: give the demo a folder of its own (--data-dir ${SUGGESTED_DIR}).`,
+async function writeMadeUpWeek(weekDir: string): Promise<WrittenWeek> {
+  const startedAt = Date.now();
+  tell('writing a week of made-up reports');
+  const week = makeWeek();
+  plantFaults(week);
+  const written = await writeWeek(week, weekDir);
+  const [rows, records] = [written.rows, week.records.size].map((count) => count.toLocaleString('en'));
+  tell(
+    `${written.files} reports with ${rows} rows and ${records} records of the merchant, in ${secondsSince(startedAt)} s`,
   );
+  return written;
 }
 
-/** A demo that is stopped leaves nothing behind either. */
-function removeWhenStopped(dir: string): () => void {
-  const stopped = (signal: NodeJS.Signals) => {
-    rmSync(dir, { recursive: true, force: true });
-    process.exit(signal === 'SIGINT' ? 130 : 143);
+/** Reconciles what lies on the server, and returns the batch of which most is told. */
+async function reconcile(config: Config, source: Source, request: ReconcileRequest): Promise<string> {
+  let batchToShow = '';
+  const showAll: Show = async (book, found) => {
+    const outcome = await printTables(book, found);
+    batchToShow = await mostToldBatch(book.database, found.batchNos);
+    return outcome;
   };
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, stopped);
-  return () => {
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, stopped);
-  };
+  const startedAt = Date.now();
+  tell(`fetching and reconciling them as ${USERNAME}`);
+  await reconcileSources(config, [source], request, request.json ? printJson : showAll);
+  tell(`reconciled in ${secondsSince(startedAt)} s`);
+  return batchToShow;
 }
+
+/** Made-up records must not get among real ones. */
+async function takeFolder(dataDir: string): Promise<void> {
+  const week = join(dataDir, WEEK);
+  if (existsSync(dataDir) && !existsSync(week) && readdirSync(dataDir).length > 0) {
+    throw new UsageError(
+      `${dataDir} is not empty and holds no demo: give the demo a folder of its own (--data-dir ${SUGGESTED_DIR}).`,
+    );
+  }
+  await mkdir(week, { recursive: true });
+}
+
+/** The reports of a folder, fetched from the server that shows it. */
+const sourceAt = (files: Source, { host, port, hostKeySha256 }: SftpServer, password: string): Source => ({
+  ...files,
+  name: 'demo',
+  at: {
+    sftp: {
+      host,
+      fallbackHost: null,
+      port,
+      username: USERNAME,
+      password,
+      privateKey: null,
+      passphrase: null,
+      hostKeySha256: [hostKeySha256],
+    },
+  },
+  merchantId: MERCHANT_ID,
+  lookbackDays: LOOKBACK_DAYS,
+  pollSeconds: 1,
+});
 
 async function mostToldBatch(database: Database, batchNos: readonly number[]): Promise<string> {
   const batches = (await query.batchesOf(database.db, { batchNos })).filter(({ batchId }) => batchId !== null);
   return batches.sort((a, b) => b.open - a.open)[0]!.batchId!;
 }
 
-function whatNext(dataDir: string | null, batch: string): string {
-  // Where a database is set, looking goes there and not into the demo's book.
-  const settlestream = `${process.env['DATABASE_URL'] ? 'DATABASE_URL= ' : ''}npx settlestream`;
-  const at = `--data-dir ${dataDir === null ? SUGGESTED_DIR : shellWord(dataDir)}`;
-  const look = [
-    `  ${settlestream} discrepancies --kind unknown_transaction ${at}`,
-    `  ${settlestream} show ${batch} ${at}`,
-  ];
-  const next =
-    dataDir === null
-      ? [
-          'This book was a temporary one and is gone. To keep it, and look into it:',
-          `  npx settlestream demo ${at}`,
-          ...look,
-        ]
-      : ['The book and the reports are kept. To look into them:', `  ${settlestream} batches ${at}`, ...look];
-  return [
-    '',
-    `All of this is made up, and every fault was planted: all ${KINDS.length} kinds that can be told, by ${PLANTED.length} mishaps (demo/faults.ts says what happened).`,
-    '',
-    ...next,
-    '',
-  ].join('\n');
-}
-
-const shellWord = (text: string): string => (/^[\w./~-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
-
-const secondsSince = (startMs: number): string => ((Date.now() - startMs) / 1000).toFixed(1);
+const secondsSince = (startMs: number): string => ((Date.now() - startMs) / 1_000).toFixed(1);

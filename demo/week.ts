@@ -9,6 +9,8 @@ import { makeRandom, type Random } from './random.ts';
  */
 export type Week = {
   readonly merchantId: string;
+  /** Counted from the first day of all. */
+  readonly firstDay: number;
   readonly days: readonly Day[];
   readonly batches: Batch[];
   /** The merchant's own records, by the movement they are about; null for what the merchant alone knows of. */
@@ -16,10 +18,17 @@ export type Week = {
   readonly random: Random;
   /** Movements that something else names as its original, and those that already carry a fault: left alone by faults. */
   readonly taken: Set<Movement>;
+  readonly ids: { last: number };
 };
 
 /** What the transaction report of one day lists. */
-export type Day = { readonly date: string; readonly movements: Movement[]; cutOff: Movement | null };
+export type Day = {
+  readonly date: string;
+  readonly movements: Movement[];
+  cutOff: Movement | null;
+  /** How its report came: as the file itself, or as the portal gives it out. */
+  form: 'csv' | 'zip';
+};
 
 /** One movement of money, as the provider reports it. The amount is signed as it is printed. */
 export type Movement = {
@@ -53,12 +62,16 @@ export type SettledRow = {
 export type Batch = {
   readonly id: string;
   readonly route: Route;
+  /** The days whose sales it settles, counted from the first day of all. */
+  readonly days: readonly number[];
   /** The date of settlement, `YYYY-MM-DD`. */
   readonly date: string;
   rows: SettledRow[];
   /** The payment method in the names of its files, where it has a payout of its own. */
   readonly method: string;
   parts: number;
+  /** How its details came. */
+  form: 'csv' | 'xlsx';
   /** What the acquirer states beyond what the rows add up to. */
   summaryOffMinor: { type: bigint; total: bigint };
   unit: 'major' | 'minor';
@@ -197,17 +210,34 @@ const GOODS = [
 export const isoDay = (day: number): string =>
   new Date(Date.parse(FIRST_DAY) + day * DAY_MS).toISOString().slice(0, 10);
 
-/** What the days of the week hold before anything is wrong with them. */
-export function makeWeek(seed = 20261102): Week {
-  const random = makeRandom(seed);
-  const days = Array.from({ length: DAYS }, (_, day): Day => ({ date: isoDay(day), movements: [], cutOff: null }));
-  const week: Week = { merchantId: MERCHANT_ID, days, batches: [], records: new Map(), random, taken: new Set() };
+/** So many ids a day are set aside for the days that `makeWeek` is given, so that those of two calls never meet. */
+const IDS_A_DAY = 10_000;
+
+/** What the days of the week hold before anything is wrong with them; or other days, counted from the first one of all. */
+export function makeWeek(firstDay = 0, movementsADay: readonly number[] = MOVEMENTS_A_DAY): Week {
+  const random = makeRandom(20261102 + firstDay);
+  const days = movementsADay.map(
+    (_, day): Day => ({ date: isoDay(firstDay + day), movements: [], cutOff: null, form: 'csv' }),
+  );
+  const week: Week = {
+    merchantId: MERCHANT_ID,
+    firstDay,
+    days,
+    batches: [],
+    records: new Map(),
+    random,
+    taken: new Set(),
+    ids: { last: firstDay * IDS_A_DAY },
+  };
   for (const route of Object.values(ROUTES) as Route[]) {
-    for (const days of route.payouts) week.batches.push(newBatch(week, route, isoDay(days.at(-1)! + 1)));
+    for (const payout of route.payouts) {
+      const days = payout.filter((day) => day < movementsADay.length).map((day) => firstDay + day);
+      if (days.length > 0) week.batches.push(newBatch(week, route, isoDay(days.at(-1)! + 1), { days }));
+    }
   }
   const refundable: Movement[] = [];
-  for (let day = 0; day < DAYS; day++) {
-    const times = Array.from({ length: MOVEMENTS_A_DAY[day]! }, () => timeOfDay(random, day)).sort((a, b) => a - b);
+  for (const [day, count] of movementsADay.entries()) {
+    const times = Array.from({ length: count }, () => timeOfDay(random, firstDay + day)).sort((a, b) => a - b);
     for (const atMs of times) addSomething(week, atMs, refundable);
   }
   for (const batch of week.batches) addAcquirersOwn(week, batch);
@@ -337,12 +367,10 @@ const WORDS: Record<string, string> = {
   REFUND_REVERSAL: 'rrv',
 };
 
-const counters = new WeakMap<Week, number>();
-
 /** A movement with ids of its own; disputes and the acquirer's own entries have no request id. */
 export function newMovement(week: Week, made: Omit<Movement, 'requestId' | 'transactionId'>): Movement {
-  const number = (counters.get(week) ?? 0) + 1;
-  counters.set(week, number);
+  week.ids.last += 1;
+  const number = week.ids.last;
   const date = compactDayOf(made.atMs);
   const word = WORDS[made.type];
   return {
@@ -379,7 +407,7 @@ export function record(week: Week, movement: Movement): MerchantRecord {
 }
 
 function report(week: Week, movement: Movement): void {
-  week.days[dayIndexOf(movement.atMs)]?.movements.push(movement);
+  week.days[dayIndexOf(movement.atMs) - week.firstDay]?.movements.push(movement);
 }
 
 function reportAndRecord(week: Week, movement: Movement): void {
@@ -389,16 +417,21 @@ function reportAndRecord(week: Week, movement: Movement): void {
 
 export const dayIndexOf = (atMs: number): number => Math.floor((atMs + OFFSET_MS - Date.parse(FIRST_DAY)) / DAY_MS);
 
-export const compactDayOf = (atMs: number): string =>
-  new Date(atMs + OFFSET_MS).toISOString().slice(0, 10).replaceAll('-', '');
+export const compactDayOf = (atMs: number): string => compact(new Date(atMs + OFFSET_MS).toISOString().slice(0, 10));
+
+/** A date as the provider writes it into names. */
+export const compact = (date: string): string => date.replaceAll('-', '');
 
 /** `2026-11-02T09:30:00+08:00` */
 export const stampOf = (atMs: number): string => `${new Date(atMs + OFFSET_MS).toISOString().slice(0, 19)}+08:00`;
 
+/** The batch that settles what this route sells on a day. */
+export const payoutOf = (week: Week, route: Route, day: number): Batch | undefined =>
+  week.batches.find((batch) => batch.route === route && batch.days.includes(day));
+
 /** The row of a movement in the next batch of its route; none for what happens after the week. */
 export function settle(week: Week, movement: Movement): SettledRow | null {
-  const at = movement.route.payouts.findIndex((days) => days.includes(dayIndexOf(movement.atMs)));
-  const batch = week.batches.filter(({ route }) => route === movement.route)[at];
+  const batch = payoutOf(week, movement.route, dayIndexOf(movement.atMs));
   if (batch === undefined) return null;
   const row = settledRowOf(movement);
   batch.rows.push(row);
@@ -450,14 +483,22 @@ function converted({ route, currency, amountMinor, atMs, original }: Movement) {
   return { pair: foreign.pair, price, minor };
 }
 
-export function newBatch(week: Week, route: Route, date: string, method = ''): Batch {
+/** With `days`, it settles what is sold on them; with `method`, some sales that get a payout of their own. */
+export function newBatch(
+  week: Week,
+  route: Route,
+  date: string,
+  { days = [], method = '' }: { days?: readonly number[]; method?: string },
+): Batch {
   return {
-    id: `${date.replaceAll('-', '')}1102${route.acquirer === 'Hundsun' ? '77' : '10'}${String(week.batches.length + 1).padStart(5, '0')}`,
+    id: `${compact(date)}1102${route.acquirer === 'Hundsun' ? '77' : '10'}${String(week.batches.length + 1).padStart(5, '0')}`,
     route,
+    days,
     date,
     rows: [],
     method,
     parts: 1,
+    form: 'csv',
     summaryOffMinor: { type: 0n, total: 0n },
     unit: 'major',
     lacks: null,

@@ -5,12 +5,19 @@ import { Unreachable, UsageError } from './domain/errors.ts';
 
 /** What stands beside the program: the demo uses it and is no part of it. */
 export type Beside = {
-  readonly demo: () => Promise<{ demo(request: { dataDir: string | null; json: boolean }): Promise<number> }>;
+  readonly demo: () => Promise<{
+    demo(request: { dataDir: string | null; json: boolean; everySeconds: number | null }): Promise<number>;
+  }>;
 };
 
 /** The verbs: what is asked for on the command line, and the exit code it ends with. Each verb is loaded when it is used. */
 export async function main(argv: readonly string[], beside: Beside): Promise<number> {
   let exitCode = 0;
+  // Who reads only the beginning (`| head`) has had enough: nothing is wrong, and nothing more has to be said.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(0);
+    throw error;
+  });
   const run = (verb: () => Promise<number>) => async () => {
     exitCode = await verb();
   };
@@ -32,6 +39,7 @@ export async function main(argv: readonly string[], beside: Beside): Promise<num
       .command(name)
       .description(description)
       .option('--json', 'one JSON document on stdout, nothing else there')
+      .option('--config <file>', 'the file with the settings (settlestream.yaml, if it is there)')
       .option('--data-dir <dir>', 'where the book is kept (SETTLESTREAM_DATA_DIR)')
       .addHelpText('after', `\nExample:\n  $ settlestream ${example}\n`);
 
@@ -53,7 +61,7 @@ export async function main(argv: readonly string[], beside: Beside): Promise<num
       .option('--to <date>', 'up to this day')
       .option('--kind <kind>', 'only with discrepancies of this kind')
       .option('--state <state>', 'only of batches in this state: reconciled, discrepant, incomplete, waiting')
-      .option('--format <format>', 'table, json or csv', 'table');
+      .option('--format <format>', 'table, json, csv or xlsx (a workbook, for a file)', 'table');
 
   working(
     reading(
@@ -65,11 +73,8 @@ export async function main(argv: readonly string[], beside: Beside): Promise<num
     .action((paths: string[], options: Given) =>
       run(async () => {
         const { reconcilePaths } = await import('./verbs/reconcile.ts');
-        return reconcilePaths(readConfig(settings(options)), {
-          paths,
-          ledger: options['ledger'] ?? null,
-          json: Boolean(options['json']),
-        });
+        const { ledger = null, json } = options;
+        return reconcilePaths(readConfig(settings(options)), paths, { ledger, json: Boolean(json) });
       })(),
     );
   program
@@ -80,11 +85,14 @@ export async function main(argv: readonly string[], beside: Beside): Promise<num
       '--data-dir <dir>',
       'keep the reports and the book here, to look into them; without it they are thrown away',
     )
+    .option('--keep', 'go on as the standing service, with new reports now and then, until Ctrl-C')
+    .option('--every <seconds>', 'with --keep: how often a new batch comes', '20')
     .addHelpText('after', '\nExample:\n  $ settlestream demo --data-dir demo-book\n')
     .action((options: Given) =>
       run(async () => {
         const { demo } = await beside.demo();
-        return demo({ dataDir: options['dataDir'] ?? null, json: Boolean(options['json']) });
+        const { dataDir = null, json, keep, every } = options;
+        return demo({ dataDir, json: Boolean(json), everySeconds: keep ? Number(every) : null });
       })(),
     );
   const ledger = program.command('ledger').description("the merchant's own records");
@@ -94,6 +102,7 @@ export async function main(argv: readonly string[], beside: Beside): Promise<num
     .argument('<file>')
     .option('--merchant <id>', 'whose records these are, where the file does not say it')
     .option('--json', 'one JSON document on stdout, nothing else there')
+    .option('--config <file>', 'the file with the settings (settlestream.yaml, if it is there)')
     .option('--data-dir <dir>', 'where the book is kept (SETTLESTREAM_DATA_DIR)')
     .addHelpText('after', '\nExample:\n  $ settlestream ledger import records.csv --data-dir book\n')
     .action((file: string, options: Given) =>
@@ -110,6 +119,7 @@ export async function main(argv: readonly string[], beside: Beside): Promise<num
     working(reading(verb(name, description, `${name} --data-dir book`)))
       .option('--folder <dir>', 'the folder in which reports arrive (SETTLESTREAM_FOLDER)')
       .option('--poll-seconds <n>', 'how often it is looked at (30)')
+      .option('--http-port <n>', 'where metrics and health are told; 0 is any free port (9464)')
       .action((options: Given) =>
         run(async () => {
           const { serve } = await import('./verbs/serve.ts');
@@ -150,10 +160,10 @@ export async function main(argv: readonly string[], beside: Beside): Promise<num
 
 type Given = Readonly<Record<string, string | undefined>>;
 
-const settings = (options: Given): Options => options as Options;
+const settings = (options: Given): Options => options;
 
 /** Looking needs only to know where the book is: --merchant and the like are filters there. */
-const bookOf = (options: Given): Options => (options['dataDir'] === undefined ? {} : { dataDir: options['dataDir'] });
+const bookOf = ({ config, dataDir }: Given): Options => ({ config, dataDir });
 
 function exitCodeOf(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;

@@ -1,82 +1,226 @@
+import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { z } from 'zod';
+import { dirname, resolve } from 'node:path';
+import type { z } from 'zod';
+import { readTextFile } from './config/files.ts';
+import { dotted, type Given, type Layer, valueAt, withoutBlanks } from './config/given.ts';
+import { linesOf, nearest } from './config/mistakes.ts';
+import { ADDRESSES, type Settings, type SourceSettings, settingsShape } from './config/shape.ts';
+import { readYaml } from './config/yaml.ts';
 import { UsageError } from './domain/errors.ts';
-import { FORMATS } from './domain/formats/all.ts';
 
-/** Settings, from the environment and over it from the command line; both as text. */
-export type Config = z.infer<typeof Shape>;
+export { secretsOf } from './config/secrets.ts';
+export type { SftpConfig } from './config/shape.ts';
 
-const timeZone = z.string().refine(isTimeZone, { error: 'is no time zone (for example Asia/Shanghai)' });
-const count = (min: number, max: number) => z.coerce.number().int().min(min).max(max);
+/** How reports are read, and how often is looked for them. */
+type Reading = 'format' | 'amountUnit' | 'timeZone' | 'tolerance' | 'pollSeconds';
 
-const Shape = z.object({
-  databaseUrl: z.string().optional(),
-  redisUrl: z.string().optional(),
-  dataDir: z.string().optional(),
-  /** A folder that is watched by `run` and `produce`. */
-  folder: z.string().optional(),
-  merchant: z.string().min(1).optional(),
-  format: z.enum(Object.keys(FORMATS) as [string, ...string[]]).default('apo'),
-  amountUnit: z.enum(['major', 'minor']).default('major'),
-  timeZone: timeZone.default('Asia/Shanghai'),
-  /** In minor units of the compared currency. */
-  tolerance: z
-    .string()
-    .regex(/^\d{1,9}$/, { error: 'is no whole number of minor units' })
-    .default('2')
-    .transform(BigInt),
-  processes: count(1, 64).default(availableParallelism()),
-  /** A report is cut into chunks of this size; 64 KiB at least. */
-  chunkBytes: count(65_536, 1 << 30).default(8 << 20),
-  pollSeconds: count(1, 86_400).default(30),
-});
+/** Where reports come from: a folder or a server. */
+export type SourceConfig = Complete<SourceSettings, Reading>;
 
-const NAMES: Readonly<Record<keyof Config, string>> = {
-  databaseUrl: 'DATABASE_URL',
-  redisUrl: 'REDIS_URL',
-  dataDir: 'SETTLESTREAM_DATA_DIR',
-  folder: 'SETTLESTREAM_FOLDER',
-  merchant: 'SETTLESTREAM_MERCHANT',
-  format: 'SETTLESTREAM_FORMAT',
-  amountUnit: 'SETTLESTREAM_AMOUNT_UNIT',
-  timeZone: 'SETTLESTREAM_TIME_ZONE',
-  tolerance: 'SETTLESTREAM_TOLERANCE',
-  processes: 'SETTLESTREAM_PROCESSES',
-  chunkBytes: 'SETTLESTREAM_CHUNK_BYTES',
-  pollSeconds: 'SETTLESTREAM_POLL_SECONDS',
+/** All settings, with what nobody said filled in. Their meaning stands in config/shape.ts. */
+export type Config = Complete<Omit<Settings, 'http' | 'archive' | 'sources'>, Reading | 'processes' | 'chunkBytes'> & {
+  readonly databaseUrl?: string | undefined;
+  readonly redisUrl?: string | undefined;
+  readonly http: { readonly host: string; readonly port: number };
+  readonly archive: { readonly folder?: string | undefined };
+  readonly sources: readonly SourceConfig[];
 };
 
-export type Options = Readonly<Partial<Record<keyof Config, string>>>;
+type Complete<Said, Filled extends keyof Said> = Omit<Said, Filled> & {
+  readonly [Key in Filled]-?: NonNullable<Said[Key]>;
+};
+
+/** Settings of the command line, by their names there in camel case. */
+export type Options = Readonly<Record<string, string | undefined>>;
+
+/** Where a setting that is one value can be made, beside the file. */
+const SETTINGS: readonly { readonly path: string; readonly variable: string; readonly option?: string }[] = [
+  { path: 'dataDir', variable: 'SETTLESTREAM_DATA_DIR', option: 'dataDir' },
+  { path: 'folder', variable: 'SETTLESTREAM_FOLDER', option: 'folder' },
+  { path: 'merchant', variable: 'SETTLESTREAM_MERCHANT', option: 'merchant' },
+  { path: 'format', variable: 'SETTLESTREAM_FORMAT', option: 'format' },
+  { path: 'amountUnit', variable: 'SETTLESTREAM_AMOUNT_UNIT', option: 'amountUnit' },
+  { path: 'timeZone', variable: 'SETTLESTREAM_TIME_ZONE', option: 'timeZone' },
+  { path: 'tolerance', variable: 'SETTLESTREAM_TOLERANCE', option: 'tolerance' },
+  { path: 'processes', variable: 'SETTLESTREAM_PROCESSES', option: 'processes' },
+  { path: 'chunkBytes', variable: 'SETTLESTREAM_CHUNK_BYTES', option: 'chunkBytes' },
+  { path: 'pollSeconds', variable: 'SETTLESTREAM_POLL_SECONDS', option: 'pollSeconds' },
+  { path: 'http.host', variable: 'SETTLESTREAM_HTTP_HOST' },
+  { path: 'http.port', variable: 'SETTLESTREAM_HTTP_PORT', option: 'httpPort' },
+  { path: 'archive.folder', variable: 'SETTLESTREAM_ARCHIVE_FOLDER' },
+];
+/** These hold passwords, so they are no settings of the file. */
+const ADDRESS_VARIABLES = [
+  { path: 'databaseUrl', variable: 'DATABASE_URL' },
+  { path: 'redisUrl', variable: 'REDIS_URL' },
+];
+const FILE_VARIABLE = 'SETTLESTREAM_CONFIG';
+const SOURCES_VARIABLE = 'SETTLESTREAM_SOURCES';
+const PREFIX = 'SETTLESTREAM_';
+const VARIABLES = [
+  ...SETTINGS.map(({ variable }) => variable),
+  FILE_VARIABLE,
+  SOURCES_VARIABLE,
+  'SETTLESTREAM_LOG_LEVEL',
+];
 
 /**
- * Reads all settings at once.
- * @throws UsageError that names every mistake, where it was made and what is allowed.
+ * Reads all settings at once: from the command line, over the environment, over the file. Where neither `--config` nor its
+ * variable names a file it is the default one, if that is there.
+ * @throws UsageError with a line for every mistake: where it was made, what is wrong and what is allowed.
  */
-export function readConfig(options: Options, environment: NodeJS.ProcessEnv = process.env): Config {
-  const given: Record<string, string> = {};
-  const from: Record<string, string> = {};
-  for (const [key, variable] of Object.entries(NAMES)) {
-    const option = options[key as keyof Config];
-    // A variable that is set to nothing is not set, as in most programs.
-    const value = option ?? (environment[variable] || undefined);
-    if (value === undefined) continue;
-    given[key] = value;
-    from[key] = option === undefined ? variable : `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
-  }
-  const read = Shape.safeParse(given);
-  if (read.success) return read.data;
-  const mistakes = read.error.issues.map((issue) => {
-    const key = String(issue.path[0]);
-    return `${from[key] ?? key}=${given[key]}: ${issue.message}`;
-  });
-  throw new UsageError(mistakes.join('\n'));
+export function readConfig(
+  options: Options,
+  environment: NodeJS.ProcessEnv = process.env,
+  defaultFile: string | null = 'settlestream.yaml',
+): Config {
+  const layers = [fileLayer(options, environment, defaultFile), environmentLayer(environment), optionLayer(options)];
+  const mistakes = layers.flatMap((layer) => layer.mistakes);
+  const read = <T>(shape: z.ZodType<T>, layer: Layer): T | undefined => {
+    const result = shape.safeParse(layer.given ?? {});
+    if (!result.success) mistakes.push(...linesOf(result.error.issues, layer));
+    return result.data && withoutBlanks(result.data);
+  };
+  const hasMerchant = layers.some(({ given }) => valueAt(given, ['merchant']) !== undefined);
+  const said = layers.map((layer) => read(settingsShape({ folder: layer.folder, hasMerchant }), layer) ?? {});
+  const addresses = read(ADDRESSES, variablesLayer(ADDRESS_VARIABLES, environment));
+  mistakes.push(...unknownVariables(environment, layers));
+  if (mistakes.length > 0) throw new UsageError(mistakes.map(onOneLine).join('\n'));
+  return { ...complete(said.reduce(over)), ...addresses };
 }
 
-function isTimeZone(name: string): boolean {
+function fileLayer(options: Options, environment: NodeJS.ProcessEnv, defaultFile: string | null): Layer {
+  const named = options['config'] ?? (environment[FILE_VARIABLE] || undefined);
+  const file = named ?? defaultFile;
+  if (file === null || (named === undefined && !existsSync(file))) return flatLayer([]);
+  const origin = options['config'] === undefined ? FILE_VARIABLE : '--config';
+  const name = named === undefined ? file : `${origin}=${file}:`;
   try {
-    new Intl.DateTimeFormat('en', { timeZone: name });
-    return true;
-  } catch {
-    return false;
+    return readYaml(readTextFile(file, name), file, dirname(resolve(file)));
+  } catch (error) {
+    if (error instanceof UsageError) return { ...flatLayer([]), mistakes: [error.message] };
+    throw error;
   }
 }
+
+function environmentLayer(environment: NodeJS.ProcessEnv): Layer {
+  const flat = variablesLayer(SETTINGS, environment);
+  const text = environment[SOURCES_VARIABLE];
+  if (!text) return flat;
+  const sources = readYaml(text, SOURCES_VARIABLE, flat.folder, ['sources']);
+  return {
+    ...flat,
+    given: { ...(flat.given as object), sources: sources.given },
+    mistakes: sources.mistakes,
+    begin: (path, shown) => (path[0] === 'sources' ? sources : flat).begin(path, shown),
+  };
+}
+
+/** A variable that is set to nothing is not set, as in most programs. */
+const variablesLayer = (
+  settings: readonly { readonly path: string; readonly variable: string }[],
+  environment: NodeJS.ProcessEnv,
+): Layer =>
+  flatLayer(
+    settings.map(({ path, variable }) => ({ path, name: variable, value: environment[variable] || undefined })),
+  );
+
+const optionLayer = (options: Options): Layer =>
+  flatLayer(
+    SETTINGS.filter(({ option }) => option !== undefined).map(({ path, option }) => ({
+      path,
+      name: `--${option!.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`,
+      value: options[option!],
+    })),
+  );
+
+/** Settings that were made one by one. */
+function flatLayer(
+  settings: readonly { readonly path: string; readonly name: string; readonly value: string | undefined }[],
+): Layer {
+  const given: Record<string, Given> = {};
+  for (const { path, value } of settings) {
+    if (value === undefined) continue;
+    const [key = '', below] = path.split('.');
+    given[key] = below === undefined ? value : { ...(given[key] as object), [below]: value };
+  }
+  return {
+    given,
+    mistakes: [],
+    folder: process.cwd(),
+    begin(path, shown) {
+      const { name } = settings.find((setting) => setting.path === dotted(path))!;
+      return `${name}${shown === null ? '' : `=${shown}`}: `;
+    },
+  };
+}
+
+/** A misspelt variable would be ignored in silence. */
+function unknownVariables(environment: NodeJS.ProcessEnv, layers: readonly Layer[]): string[] {
+  // Sources name variables of their own; where a layer cannot be read it is open which.
+  if (layers.some(({ mistakes }) => mistakes.length > 0)) return [];
+  const named = layers.flatMap(({ given }) => secretVariables(valueAt(given, ['sources'])));
+  const known = VARIABLES.map((name) => name.slice(PREFIX.length));
+  return Object.entries(environment)
+    .filter(([name]) => name.startsWith(PREFIX) && !VARIABLES.includes(name) && !named.includes(name))
+    .filter(([name, value = '']) => !name.startsWith(`${PREFIX}TEST_`) && !isServiceLink(name, value))
+    .map(([name]) => {
+      const meant = nearest(name.slice(PREFIX.length), known);
+      const hint = meant === undefined ? `known are ${VARIABLES.join(', ')}` : `did you mean ${PREFIX}${meant}?`;
+      return `${name}: is not known; ${hint}`;
+    });
+}
+
+const secretVariables = (sources: Given): Given[] =>
+  Array.isArray(sources)
+    ? sources.flatMap((source) => ['passwordEnv', 'passphraseEnv'].map((key) => valueAt(source, ['sftp', key])))
+    : [];
+
+/** Kubernetes tells every container of a service that is called settlestream by such variables. */
+const isServiceLink = (name: string, value: string): boolean =>
+  /_SERVICE_(HOST|PORT)|_PORT_\d+_(TCP|UDP)/.test(name) || /^(tcp|udp):\/\//.test(value);
+
+/** What is said in the stronger place, over what is said in the weaker; a list of sources as a whole. */
+const over = (weak: Settings, strong: Settings): Settings => ({
+  ...weak,
+  ...strong,
+  http: { ...weak.http, ...strong.http },
+  archive: { ...weak.archive, ...strong.archive },
+});
+
+function complete(settings: Settings): Config {
+  const reading = {
+    format: settings.format ?? 'apo',
+    amountUnit: settings.amountUnit ?? 'major',
+    timeZone: settings.timeZone ?? 'Asia/Shanghai',
+    tolerance: settings.tolerance ?? 2n,
+    pollSeconds: settings.pollSeconds ?? 30,
+  };
+  return {
+    ...settings,
+    ...reading,
+    processes: settings.processes ?? availableParallelism(),
+    chunkBytes: settings.chunkBytes ?? 8 << 20,
+    http: { host: settings.http?.host ?? '127.0.0.1', port: settings.http?.port ?? 9464 },
+    archive: settings.archive ?? {},
+    sources: (settings.sources ?? []).map((source) => ({
+      ...source,
+      // Where its directories tell whose reports they are, the merchant of all others would hide some.
+      merchantId: source.merchantId ?? (isNamedByDirectories(source) ? undefined : settings.merchant),
+      format: source.format ?? reading.format,
+      amountUnit: source.amountUnit ?? reading.amountUnit,
+      timeZone: source.timeZone ?? reading.timeZone,
+      tolerance: source.tolerance ?? reading.tolerance,
+      pollSeconds: source.pollSeconds ?? reading.pollSeconds,
+    })),
+  };
+}
+
+function isNamedByDirectories({ folder, directories }: SourceSettings): boolean {
+  const patterns = Object.values(directories ?? {}).filter((pattern) => pattern !== undefined);
+  return folder !== undefined && patterns.length > 0 && patterns.every((pattern) => pattern.includes('{merchantId}'));
+}
+
+/** A line end in a key must not make two mistakes of one. */
+const onOneLine = (line: string): string => line.replaceAll(/\p{Cc}/gu, '\uFFFD');

@@ -4,12 +4,12 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { type Database, openDatabase } from '../src/adapters/postgres.ts';
 import { type Enqueue, type JobKind, reconcile } from '../src/jobs.ts';
-import { findReports } from '../src/producers/find-reports.ts';
 import { importLedger } from '../src/producers/import-ledger.ts';
 import { closeLoad } from '../src/workers/close-load.ts';
 import { ingestReport } from '../src/workers/ingest-report.ts';
 import { runJob } from '../src/workers/run-job.ts';
 import { checkBook, query, temporaryFolder, writeFiles } from './support/book.ts';
+import { contextOf, listFolder } from './support/context.ts';
 import { freshDatabase } from './support/postgres.ts';
 
 /** How often the two meet. Nothing is left to chance: both stand behind a barrier with everything but the closing done. */
@@ -48,8 +48,8 @@ test(`two last files at once, ${MEETINGS} times`, async () => {
     };
     for (const pair of loads) {
       await Promise.all([
-        closeLoad({ database: one, enqueue }, { loadNo: pair[0]! }),
-        closeLoad({ database: other, enqueue }, { loadNo: pair[1]! }),
+        closeLoad(contextOf(one, enqueue, archiveDir), { loadNo: pair[0]! }),
+        closeLoad(contextOf(other, enqueue, archiveDir), { loadNo: pair[1]! }),
       ]);
     }
     const closed = await query<{ wanted: number; batches: number }>(
@@ -59,7 +59,7 @@ test(`two last files at once, ${MEETINGS} times`, async () => {
     assert.deepEqual(closed, [{ wanted: 2, batches: MEETINGS }], 'each of the two asked for a run');
     assert.equal(new Set(asked.filter(({ wanted }) => wanted === 2).map(({ batchNo }) => batchNo)).size, MEETINGS);
 
-    const context = { database: one, enqueue, archiveDir, chunkBytes: 65_536 };
+    const context = contextOf(one, enqueue, archiveDir);
     for (const payload of asked) await runJob(context, reconcile.name, payload);
     const runs = await query<{ loads: number; batches: number }>(
       url,
@@ -78,22 +78,14 @@ test(`two last files at once, ${MEETINGS} times`, async () => {
 /** Brings all files to where only the closing is left, as if each worker had died there. Returns the loads of each batch. */
 async function untilLoaded(database: Database, folder: string, archiveDir: string): Promise<number[][]> {
   const enqueue: Enqueue = async () => {};
-  const source = {
-    name: 'files',
-    folder,
-    merchantId: null,
-    format: 'apo',
-    toleranceMinor: 2n,
-    timeZone: 'Asia/Shanghai',
-  };
-  const found = await findReports({ database, enqueue }, { ...source, amountUnit: 'major' }, () => true);
+  const found = await listFolder(database, enqueue, folder);
   await query(
     database.url,
     `create function die() returns trigger language plpgsql as 'begin raise exception ''died before closing''; end';
      create trigger die before update on load for each row when (new.state = 'closed') execute function die()`,
   );
   for (const deliveryNo of found.deliveryNos) {
-    const ingested = ingestReport({ database, enqueue, archiveDir, chunkBytes: 65_536 }, { deliveryNo, attempt: 0 });
+    const ingested = ingestReport(contextOf(database, enqueue, archiveDir), { deliveryNo, attempt: 0 });
     await assert.rejects(ingested, /died before closing/);
   }
   await query(database.url, 'drop trigger die on load');

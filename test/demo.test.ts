@@ -1,15 +1,30 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, readdirSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import Excel from 'exceljs';
+import Client from 'ssh2-sftp-client';
+import { FIRST_DROP_DAY, makeDropDay } from '../demo/drops.ts';
 import { PLANTED, PLANTED_REPORTS, plantFaults } from '../demo/faults.ts';
-import { makeWeek } from '../demo/week.ts';
+import { startSftpServer } from '../demo/sftp-server.ts';
+import { makeWeek, type Week } from '../demo/week.ts';
 import { writeWeek } from '../demo/write.ts';
 import { KINDS } from '../src/domain/discrepancy.ts';
 import { type Answer, sameAnswer } from './support/answer.ts';
 import { expectedAnswer } from './support/oracle.ts';
-import { settlestream } from './support/settlestream.ts';
+import { settlestream, startSettlestream } from './support/settlestream.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'settlestream-demo-test-'));
 after(() => {
@@ -28,9 +43,27 @@ const plantedCounts = (): Record<string, number> => {
 const countsBy = <T>(list: readonly T[], of: (item: T) => string): Record<string, number> =>
   Object.fromEntries([...Map.groupBy(list, of)].map(([key, items]) => [key, items.length]));
 
+async function until(isSo: () => boolean): Promise<void> {
+  const deadline = Date.now() + 20_000;
+  while (!isSo()) {
+    assert.ok(Date.now() < deadline, `not so in 20 s: ${isSo}`);
+    await new Promise((wake) => setTimeout(wake, 50));
+  }
+}
+
 test('the demo plants every kind of discrepancy', () => {
   assert.deepEqual(Object.keys(plantedCounts()).sort(), [...KINDS].sort());
 });
+
+/** What it would be if all reports had come as CSV into a folder. */
+const asCsv = (answer: Answer): Answer => {
+  const fileOf = (file: string) => file.replace(/^\//, '').replace(/\.(xlsx|zip)$/, '.csv');
+  return {
+    ...answer,
+    reports: answer.reports.map((report) => ({ ...report, file: fileOf(report.file) })),
+    discrepancies: answer.discrepancies.map((told) => ({ ...told, file: told.file && fileOf(told.file) })),
+  };
+};
 
 test('the demo tells what was planted and nothing else, as the oracle does, and leaves nothing behind', async () => {
   const temporary = mkdtempSync(join(folder, 'tmp-'));
@@ -55,9 +88,30 @@ test('the demo tells what was planted and nothing else, as the oracle does, and 
 
   const week = makeWeek();
   plantFaults(week);
-  const { reportsDir, recordsFile } = await writeWeek(week, join(folder, 'written'));
-  sameAnswer(answer, expectedAnswer([reportsDir], recordsFile));
+  const { reportsDir: forms } = await writeWeek(week, join(folder, 'as it came'));
+  await rowsOfSheetAreTold(answer, forms);
+  for (const one of [...week.batches, ...week.days]) one.form = 'csv';
+  const { reportsDir, recordsFile } = await writeWeek(week, join(folder, 'as csv'));
+  sameAnswer(asCsv(answer), expectedAnswer([reportsDir], recordsFile));
 });
+
+/** Whoever opens the sheet finds in that row what is told of it. */
+async function rowsOfSheetAreTold({ reports, discrepancies }: Answer, reportsDir: string): Promise<void> {
+  const [report, ...others] = reports.filter(({ file }) => file.endsWith('.xlsx'));
+  assert.deepEqual(others, []);
+  assert.equal(report?.state, 'closed');
+  const book = new Excel.Workbook();
+  await book.xlsx.readFile(join(reportsDir, report.file));
+  const sheet = book.worksheets[0]!;
+  const header = sheet.getRow(1).values as string[];
+  const told = discrepancies.filter(({ file, line }) => file === report.file && line !== null);
+  assert.ok(told.length > 5);
+  for (const { line, transactionId } of told) {
+    assert.equal(sheet.getRow(line!).getCell(header.indexOf('transactionId')).value, transactionId);
+  }
+  const inZip = discrepancies.filter(({ file }) => file?.endsWith('.zip'));
+  assert.ok(inZip.length > 0, 'the rows of a report that came in a zip are told, too');
+}
 
 test('the commands that the demo ends with work as they are printed, and a second demo changes nothing', async () => {
   // A user's own settings must not lead the made-up week into a real book.
@@ -84,6 +138,54 @@ test('the commands that the demo ends with work as they are printed, and a secon
   );
 });
 
+test('a demo that is stopped in the middle leaves nothing behind', async () => {
+  const temporary = mkdtempSync(join(folder, 'stopped-'));
+  const demo = startSettlestream(['demo'], { env: { TMPDIR: temporary } });
+  await demo.says(/fetching and reconciling/);
+  demo.kill('SIGINT');
+  await demo.ended;
+  await until(() => readdirSync(temporary).length === 0);
+});
+
+test('a demo that is kept reconciles what comes after the week, shows its metrics, and ends clean', async () => {
+  const temporary = mkdtempSync(join(folder, 'kept-'));
+  const port = createServer().listen(9464, '127.0.0.1').unref();
+  const demo = startSettlestream(['demo', '--keep', '--every', '1'], { env: { TMPDIR: temporary } });
+  await demo.says(/is reconciled as planned, \d+ rows/);
+  await demo.says(/its details come in two parts/);
+  await demo.says(/batch 2026111011027700002 is reconciled as planned/);
+  const pages = JSON.parse(await demo.says(/"pages: /)).url;
+  assert.doesNotMatch(pages, /:9464/, 'another program has the usual port');
+  const metrics = await (await fetch(`${pages}/metrics`)).text();
+  const matched = /^recon_rows_total\{source="demo",kind="settlementDetails",outcome="matched"\} (\d+)/m.exec(metrics);
+  assert.ok(Number(matched?.[1]) > 500, metrics);
+
+  const dataDir = /Postgres in (\S+)/.exec(await demo.says(/Postgres in/))![1];
+  const command = `batches --from 2026-11-10 --data-dir ${dataDir}`;
+  const looked = await settlestream(command.split(' '), { env: { TMPDIR: temporary } });
+  assert.match(looked.stdout, /2026111011021000001 .* reconciled/, looked.stderr);
+
+  const stoppedAt = Date.now();
+  demo.kill('SIGTERM');
+  const { code, stdout, stderr } = await demo.ended;
+  assert.equal(code, 0, stderr);
+  for (const told of [`  npx settlestream ${command}\n`, `  curl -s ${pages}/metrics |`]) {
+    assert.ok(stdout.includes(told), `${told} is among the commands`);
+  }
+  assert.ok(Date.now() - stoppedAt < 10_000);
+  assert.deepEqual(readdirSync(temporary), []);
+  port.close();
+});
+
+test('a demo that goes on prints no document, and takes whole seconds only', async () => {
+  const both = await settlestream(['demo', '--keep', '--json']);
+  assert.equal(both.code, 2);
+  assert.match(both.stderr, /--json prints one document at the end, and --keep goes on/);
+  const none = await settlestream(['demo', '--keep', '--every', 'often']);
+  assert.equal(none.code, 2);
+  assert.match(none.stderr, /--every takes a whole number/);
+});
+
 test('the demo stays out of a folder that holds something else', async () => {
   const other = mkdtempSync(join(folder, 'other-'));
   writeFileSync(join(other, 'ours.txt'), '');
@@ -91,3 +193,77 @@ test('the demo stays out of a folder that holds something else', async () => {
   assert.equal(code, 2);
   assert.match(stderr, /is not empty and holds no demo/);
 });
+
+/** It says on stderr what it is not told to ignore. */
+const newClient = () => new Client('', { error() {}, end() {}, close() {} });
+const user = { username: 'apo-reader', password: 'not a secret' };
+
+test("the made-up provider's server shows its folder, and lets nobody change it or leave it", async () => {
+  const shown = mkdtempSync(join(folder, 'shown-'));
+  const content = Buffer.alloc(700_000, 'settled,');
+  writeFileSync(join(shown, 'large.csv'), content);
+  mkdirSync(join(shown, 'many'));
+  for (let at = 0; at < 250; at++) writeFileSync(join(shown, 'many', `${at}.csv`), '');
+  symlinkSync('/etc', join(shown, 'etc'));
+  const server = await startSftpServer({ folder: shown, ...user });
+  const client = newClient();
+  try {
+    await client.connect({ host: server.host, port: server.port, ...user });
+    assert.deepEqual(
+      (await client.list('/')).map(({ name, type, size }) => [name, type, type === '-' ? size : 0]).sort(),
+      [
+        ['large.csv', '-', content.length],
+        ['many', 'd', 0],
+      ],
+    );
+    assert.equal((await client.list('/many')).length, 250);
+    assert.deepEqual(await client.get('/large.csv'), content);
+
+    await assert.rejects(client.get('/etc/passwd'), /No such file/);
+    await assert.rejects(client.get('/../../../../etc/passwd'), /No such file/);
+    const refused = /Permission denied/i;
+    await assert.rejects(client.put(Buffer.from('x'), '/new.csv'), refused);
+    await assert.rejects(client.append(Buffer.from('x'), '/large.csv'), refused);
+    await assert.rejects(client.delete('/large.csv'), refused);
+    await assert.rejects(client.rename('/large.csv', '/other.csv'), refused);
+    await assert.rejects(client.mkdir('/folder'), refused);
+    await assert.rejects(client.rmdir('/many'), refused);
+    await assert.rejects(client.chmod('/large.csv', 0o600), refused);
+    assert.deepEqual(readdirSync(shown).sort(), ['etc', 'large.csv', 'many']);
+    assert.deepEqual(readFileSync(join(shown, 'large.csv')), content);
+  } finally {
+    await server.close();
+  }
+});
+
+test("the made-up provider's server lets nobody in without the password", async () => {
+  const server = await startSftpServer({ folder, ...user });
+  try {
+    for (const wrong of [{ password: 'a secret' }, { username: 'root' }]) {
+      const client = newClient();
+      await assert.rejects(
+        client.connect({ host: server.host, port: server.port, ...user, ...wrong }),
+        /authentication/,
+      );
+    }
+  } finally {
+    await server.close();
+  }
+});
+
+test('the batches that come after the week have ids of their own', () => {
+  const week = makeWeek();
+  plantFaults(week);
+  const weeks = [week, ...[0, 1, 2].map((day) => makeDropDay(FIRST_DROP_DAY + day).week)];
+  const ids = weeks.flatMap((one) => [...new Set(idsOf(one))]);
+  assert.equal(new Set(ids).size, ids.length);
+});
+
+const idsOf = ({ batches, records }: Week): string[] =>
+  [
+    ...batches.map(({ id }) => id),
+    ...batches.flatMap(({ rows }) =>
+      rows.flatMap(({ movement: { requestId, transactionId } }) => [requestId, transactionId]),
+    ),
+    ...[...records.values()].map(({ requestId }) => requestId),
+  ].filter((id) => id !== '');

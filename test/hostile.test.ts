@@ -5,10 +5,10 @@ import { appendFileSync, chmodSync, mkdirSync, rmSync, symlinkSync } from 'node:
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import { openDatabase } from '../src/adapters/postgres.ts';
-import { findReports } from '../src/producers/find-reports.ts';
 import { ingestReport } from '../src/workers/ingest-report.ts';
 import type { ReportAnswer } from './support/answer.ts';
 import { temporaryFolder, writeFiles } from './support/book.ts';
+import { contextOf, listFolder } from './support/context.ts';
 import { freshDatabase } from './support/postgres.ts';
 import { type Ended, settlestream } from './support/settlestream.ts';
 
@@ -111,20 +111,9 @@ suite('files', () => {
       const asked: number[] = [];
       const enqueue = async (_: unknown, payload: unknown) =>
         void asked.push((payload as { deliveryNo?: number }).deliveryNo ?? 0);
-      const source = {
-        name: 'files',
-        folder,
-        merchantId: null,
-        format: 'apo',
-        toleranceMinor: 2n,
-        timeZone: 'Asia/Shanghai',
-      };
-      const list = () => findReports({ database, enqueue }, { ...source, amountUnit: 'major' }, () => true);
-      const ingest = (deliveryNo: number) =>
-        ingestReport(
-          { database, enqueue, archiveDir: temporaryFolder(), chunkBytes: 65_536 },
-          { deliveryNo, attempt: 0 },
-        );
+      const list = () => listFolder(database, enqueue, folder);
+      const context = contextOf(database, enqueue, temporaryFolder());
+      const ingest = (deliveryNo: number) => ingestReport(context, { deliveryNo, attempt: 0 });
       const first = await list();
       assert.equal(first.deliveryNos.length, 2);
       rmSync(join(folder, nameOf('GONE')));

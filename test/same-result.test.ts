@@ -5,10 +5,10 @@ import { join } from 'node:path';
 import { after, suite, test } from 'node:test';
 import { openDatabase } from '../src/adapters/postgres.ts';
 import type { Enqueue, JobKind } from '../src/jobs.ts';
-import { findReports } from '../src/producers/find-reports.ts';
 import { importLedger } from '../src/producers/import-ledger.ts';
+import type { ListedFile } from '../src/producers/list-files.ts';
 import { sweep } from '../src/producers/sweep.ts';
-import { type JobContext, runJob } from '../src/workers/run-job.ts';
+import { runJob } from '../src/workers/run-job.ts';
 import { type Answer, sameAnswer } from './support/answer.ts';
 import {
   answerOf,
@@ -20,6 +20,7 @@ import {
   temporaryFolder,
   writeFiles,
 } from './support/book.ts';
+import { contextOf, listFolder } from './support/context.ts';
 import { makeFaults } from './support/faults.ts';
 import { expectedAnswer } from './support/oracle.ts';
 import { freshDatabase } from './support/postgres.ts';
@@ -256,7 +257,7 @@ async function inAnyOrder(
     await importLedger(database, ledger, options.merchantId, () => {});
     const jobs: { name: string; payload: unknown }[] = [];
     const enqueue: Enqueue = async <P>(job: JobKind<P>, payload: P) => void jobs.push({ name: job.name, payload });
-    const context: JobContext = { database, enqueue, archiveDir: temporaryFolder(), chunkBytes: 65_536 };
+    const context = contextOf(database, enqueue, temporaryFolder());
     const runOne = async () => {
       const [job] = jobs.splice(random(jobs.length), 1);
       const run = () => runJob(context, job!.name, job!.payload);
@@ -271,8 +272,8 @@ async function inAnyOrder(
       .map((entry) => join(entry.parentPath, entry.name));
     while (files.length > 0) {
       const [file] = files.splice(random(files.length), 1);
-      const source = { name: 'files', folder, ...options };
-      const found = await findReports({ database, enqueue }, source, ({ path }) => path === file);
+      const isNext = ({ path }: ListedFile) => path === file;
+      const found = await listFolder(database, enqueue, folder, { ...options, isSettled: isNext });
       assert.ok(found.deliveryNos.length > 0 || found.notReports.length > 0);
       for (let some = random(4) * jobs.length; some > 0 && jobs.length > 0; some--) await runOne();
     }

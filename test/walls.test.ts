@@ -13,7 +13,8 @@ const WALLS: Readonly<Record<string, readonly string[]>> = {
   // Decides, and touches nothing: no clock, no disk, no package.
   'src/domain': [],
   'src/jobs.ts': ['zod'],
-  'src/config.ts': ['src/domain', 'node:', 'zod'],
+  'src/config.ts': ['src/config', 'src/domain', 'node:', 'types:zod'],
+  'src/config': ['src/domain', 'node:', 'zod', 'yaml'],
   // One file per neighbour. One may build on another (the queue, for one, hides passwords as the database does).
   'src/adapters': ['src/domain', 'types:src/jobs.ts', 'node:', 'packages'],
   // They meet in jobs.ts and in the book, never in each other. Of packages only the templates for SQL.

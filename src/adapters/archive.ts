@@ -1,4 +1,3 @@
-import { createReadStream } from 'node:fs';
 import { type FileHandle, mkdir, open, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { crc32 } from 'node:zlib';
@@ -79,7 +78,3 @@ export async function* readArchived(path: string, offset: number, length: number
     await file.close();
   }
 }
-
-/** A file that a source brought, block by block. */
-export const readFileBlocks = (path: string): AsyncIterable<Buffer> =>
-  createReadStream(path, { highWaterMark: READ_BYTES });

@@ -8,6 +8,7 @@
  *   `bad_quotes`, and reading goes on at the physical line after the one on which that quote opened.
  * - A row that is too long, or has too many cells, with no quote open is refused as `row_too_long`, and reading goes on at
  *   the next physical line.
+ * - Text that was made from a sheet (`rowsAreLines`) has a line for each row of it: a line end inside quotes is no new line.
  * - Lines that are empty or all ASCII white space are no rows. A UTF-8 byte order mark is skipped at the start of a file.
  *
  * None of these bytes is ever the second byte of a UTF-8 or GBK character, so nothing is decoded until a cell's text is
@@ -90,15 +91,17 @@ export class RowReader {
   #quoteLine = 0;
   /** 1 between a cell's closing quote and what follows it, else 0. */
   #closing = 0;
+  readonly #rowsAreLines: boolean;
   #mayHaveMark: boolean;
   #ended = false;
   /** Where the bytes of an unfinished row wait for the next block. */
   #own: Buffer = Buffer.alloc(0);
 
   /** `offset` and `line` tell where in the file the first block begins; a later chunk begins at a row's start. */
-  constructor({ offset = 0, line = 1 } = {}) {
+  constructor({ offset = 0, line = 1, rowsAreLines = false } = {}) {
     this.#base = offset;
     this.#line = line;
+    this.#rowsAreLines = rowsAreLines;
     this.#mayHaveMark = offset === 0;
   }
 
@@ -260,7 +263,7 @@ export class RowReader {
           this.#state = IN_CELL;
           return TURN;
         } else return this.#refuseQuote();
-      } else if (byte === CR || (byte === LF && buf[pos - 1] !== CR)) this.#line++;
+      } else if (!this.#rowsAreLines && (byte === CR || (byte === LF && buf[pos - 1] !== CR))) this.#line++;
     }
     if (pos >= limit || (this.#ended && pos === length)) return this.#refuseQuote();
     this.#pos = pos;
@@ -441,7 +444,7 @@ export class BoundaryFinder {
   /** The line of the first row behind `<END>`, if any. */
   rowsAfterEndLine: number | null = null;
 
-  readonly #reader = new RowReader();
+  readonly #reader: RowReader;
   readonly #targetBytes: number;
   #chunkStart: { readonly offset: number; readonly line: number } | null = null;
   #chunks: Chunk[] = [];
@@ -451,8 +454,9 @@ export class BoundaryFinder {
   #passedAllBefore = -1;
 
   /** A chunk ends at the first row that begins `targetBytes` or more behind the chunk's own beginning. */
-  constructor(targetBytes: number) {
+  constructor(targetBytes: number, { rowsAreLines = false } = {}) {
     this.#targetBytes = targetBytes;
+    this.#reader = new RowReader({ rowsAreLines });
   }
 
   /** Takes the next bytes of the file; returns the chunks whose end is now known. */

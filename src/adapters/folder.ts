@@ -1,52 +1,57 @@
+import { createReadStream } from 'node:fs';
 import { lstat, open, readdir } from 'node:fs/promises';
-import { basename, join, relative } from 'node:path';
+import { join } from 'node:path';
+import type { Entry, FileState, Place } from './place.ts';
 
-/** A file as a listing shows it. */
-export type ListedFile = {
-  readonly path: string;
-  /** As it is shown: below the folder that was given, or the name of the file that was. */
-  readonly file: string;
-  readonly sizeBytes: number;
-  /** In microseconds since 1970. */
-  readonly modifiedAtMicros: bigint;
-  /** It was named itself, not found below a folder. */
-  readonly isNamed: boolean;
-};
+const BLOCK_BYTES = 1 << 20;
 
-/** All files below a folder, or the one file that was named, in the order of their paths. Symbolic links are not followed. */
-export async function listFiles(root: string): Promise<ListedFile[]> {
-  const stat = await lstat(root, { bigint: true });
-  if (!stat.isDirectory()) return stat.isFile() ? [listed(root, basename(root), stat, true)] : [];
-  const entries = await readdir(root, { recursive: true, withFileTypes: true });
-  const paths = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
-  const files: ListedFile[] = [];
-  for (const path of paths.sort()) {
+/** Folders of this machine as a place of reports. Paths are the file system's own; symbolic links are not followed. */
+export const openFolders = (): Place => ({ entries, stat, read, blocks, close: async () => {} });
+
+async function entries(directory: string): Promise<Entry[] | null> {
+  const found = await readdir(directory, { withFileTypes: true }).catch(notThere);
+  if (found === null) return null;
+  const entries: Entry[] = [];
+  for (const { name } of found.filter((entry) => entry.isFile() || entry.isDirectory())) {
     // A file can go between the listing and the look at it: it is then not there.
-    const found = await lstat(path, { bigint: true }).catch(() => null);
-    if (found?.isFile()) files.push(listed(path, relative(root, path), found, false));
+    const seen = await lstat(join(directory, name), { bigint: true }).catch(notThere);
+    if (seen?.isFile() || seen?.isDirectory())
+      entries.push({ name, isDirectory: seen.isDirectory(), ...stateOf(seen) });
   }
-  return files;
+  return entries;
 }
 
-const listed = (path: string, file: string, stat: { size: bigint; mtimeNs: bigint }, isNamed: boolean): ListedFile => ({
-  path,
-  file,
-  sizeBytes: Number(stat.size),
-  modifiedAtMicros: stat.mtimeNs / 1000n,
-  isNamed,
-});
+async function stat(path: string): Promise<FileState | null> {
+  const seen = await lstat(path, { bigint: true }).catch(notThere);
+  return seen?.isFile() ? stateOf(seen) : null;
+}
 
-/** What a report that is still uploaded does not have at its end. */
-const TAIL_BYTES = 65_536;
-
-/** Whether the last bytes of a file hold this text: a file without it is not complete, or does not end where it should. */
-export async function tailHolds(path: string, sizeBytes: number, text: string): Promise<boolean> {
+async function read(path: string, offset: number, length: number): Promise<Buffer> {
   const file = await open(path, 'r');
   try {
-    const length = Math.min(TAIL_BYTES, sizeBytes);
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, sizeBytes - length);
-    return buffer.subarray(0, bytesRead).includes(text);
+    const bytes = Buffer.allocUnsafe(length);
+    let done = 0;
+    while (done < length) {
+      const { bytesRead } = await file.read(bytes, done, length - done, offset + done);
+      if (bytesRead === 0) break;
+      done += bytesRead;
+    }
+    return bytes.subarray(0, done);
   } finally {
     await file.close();
   }
+}
+
+async function* blocks(path: string, from = 0, to = Number.POSITIVE_INFINITY): AsyncGenerator<Buffer> {
+  if (from < to) yield* createReadStream(path, { start: from, end: to - 1, highWaterMark: BLOCK_BYTES });
+}
+
+const stateOf = (seen: { size: bigint; mtimeNs: bigint }): FileState => ({
+  sizeBytes: Number(seen.size),
+  modifiedAtMicros: seen.mtimeNs / 1000n,
+});
+
+function notThere(error: NodeJS.ErrnoException): null {
+  if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return null;
+  throw error;
 }

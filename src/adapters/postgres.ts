@@ -140,6 +140,13 @@ function shippedMigrations(): { version: number; name: string; text: string }[] 
     }));
 }
 
+/** The names of the migrations that this database does not have yet. */
+export async function missingMigrations(db: Db): Promise<string[]> {
+  const { rows } = await sql<{ version: number }>`select version from migration`.execute(db);
+  const applied = new Set(rows.map(({ version }) => version));
+  return shippedMigrations().flatMap(({ version, name }) => (applied.has(version) ? [] : [name]));
+}
+
 /** Brings the database up to date, one migration a transaction; several at once wait for each other. Returns what was applied. */
 export async function migrate(database: Database): Promise<string[]> {
   return onOneConnection(database, async (db, client) => {

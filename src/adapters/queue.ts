@@ -9,13 +9,33 @@ import { withoutPassword } from './postgres.ts';
 export type JobQueue = {
   readonly backend: 'redis' | 'postgres';
   readonly enqueue: Enqueue;
-  /** Takes jobs of a kind, `concurrency` at a time, until `close`. */
-  work<P>(job: JobKind<P>, concurrency: number, run: (payload: P) => Promise<unknown>, onError: OnError): void;
+  /**
+   * Takes jobs of a kind, `concurrency` at a time, until `close`. `onStalled` is told of each job that was found without its
+   * worker, and that is taken again.
+   */
+  work<P>(
+    job: JobKind<P>,
+    concurrency: number,
+    run: (payload: P, waitedMs: number | null) => Promise<unknown>,
+    onError: OnError,
+    onStalled?: () => void,
+  ): void;
+  /** How many jobs of these kinds there are, and which waits longest. Where the server hangs, so does this. */
+  state(jobs: readonly { readonly name: string }[]): Promise<QueueState[]>;
   /** Stops taking jobs, waits for those under way at most so long, then lets go of the connections. */
   close(graceMs?: number): Promise<void>;
 };
 
 type OnError = (error: Error) => void;
+
+export type QueueState = {
+  readonly queue: string;
+  readonly counts: Readonly<Record<(typeof STATES)[number], number>>;
+  /** Since when the job that is next could have been done. */
+  readonly oldestWaitingAtMs: number | null;
+};
+
+const STATES = ['waiting', 'active', 'delayed', 'failed'] as const;
 
 /**
  * Locks are short because their holder does no other work: a killed one is replaced within seconds.
@@ -66,12 +86,15 @@ export async function openQueue(where: { redisUrl?: string; databaseUrl: string;
       const id = job.idOf(job.payload.parse(payload));
       await queueOf(job.name).add(job.name, payload, { ...JOB_OPTIONS, jobId: id, delay: options?.delayMs ?? 0 });
     },
-    work(job, concurrency, run, onError) {
-      const worker = backend.makeWorker(job.name, (taken) => run(job.payload.parse(taken.data)), concurrency);
+    work(job, concurrency, run, onError, onStalled = () => {}) {
+      const runTaken = (taken: Job) => run(job.payload.parse(taken.data), waitedMs(taken));
+      const worker = backend.makeWorker(job.name, runTaken, concurrency);
+      worker.on('stalled', onStalled);
       // A connection that breaks while it is being closed is no news.
       worker.on('error', (error) => closing || onError(error));
       workers.push(worker);
     },
+    state: (jobs) => Promise.all(jobs.map((job) => stateOf(backend, queueOf(job.name)))),
     close(graceMs = 30_000) {
       closing ??= closeAll(graceMs);
       return closing;
@@ -79,9 +102,23 @@ export async function openQueue(where: { redisUrl?: string; databaseUrl: string;
   };
 }
 
+const dueAtMs = (job: Job): number => job.timestamp + (job.opts.delay ?? 0);
+
+/** From when it could have been done until it was first taken. Null when it is taken again: it did not wait all that time. */
+const waitedMs = (job: Job): number | null =>
+  job.attemptsStarted === 1 ? Math.max(0, job.processedOn! - dueAtMs(job)) : null;
+
+async function stateOf(backend: Backend, queue: Queue): Promise<QueueState> {
+  const counts = (await queue.getJobCounts(...STATES)) as QueueState['counts'];
+  const [oldest] = counts.waiting === 0 ? [] : await backend.nextWaiting(queue, counts.waiting);
+  return { queue: queue.name, counts, oldestWaitingAtMs: oldest ? dueAtMs(oldest) : null };
+}
+
 type Backend = {
   makeQueue(name: string): Queue;
   makeWorker(name: string, run: (job: Job) => Promise<unknown>, concurrency: number): Worker;
+  /** Of so many that wait the one that is next, first. */
+  nextWaiting(queue: Queue, waiting: number): Promise<Job[]>;
   end(): Promise<void>;
 };
 
@@ -106,6 +143,7 @@ async function redisBackend(url: string, bookId: string): Promise<Backend> {
     makeQueue: (name) => new Queue(name, { connection: client, prefix, skipWaitingForReady: true }),
     makeWorker: (name, run, concurrency) =>
       new Worker(name, run, { connection: patient, prefix, concurrency, ...WORKER_OPTIONS }),
+    nextWaiting: (queue) => queue.getWaiting(0, 0),
     end: async () => {
       client.disconnect();
       patient.disconnect();
@@ -133,6 +171,8 @@ async function postgresBackend(url: string): Promise<Backend> {
     makeQueue: (name) => new PgQueue(name, { connection: pool }) as unknown as Queue,
     makeWorker: (name, run, concurrency) =>
       new PgWorker(name, run, { connection: pool, concurrency, ...WORKER_OPTIONS }) as unknown as Worker,
+    // This backend counts positions from the newest. Some may be taken between counting and looking, so more than one is asked for.
+    nextWaiting: (queue, waiting) => queue.getWaiting(Math.max(0, waiting - 5), waiting - 1),
     end: () => own.end(),
   };
 }

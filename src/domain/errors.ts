@@ -7,6 +7,8 @@ export const ROW_REFUSALS = {
   nul_in_cell: 'The cell holds a NUL character, which no text has: ask whoever made the file for it again.',
   id_too_long:
     'The text is longer than 1,000 bytes, so no index holds it: ask whoever made the file for a shorter one.',
+  lost_digits:
+    'The workbook holds this id as a number, and keeps only 15 digits of one: ask whoever made the file to write ids as text, or for a CSV.',
   missing_type: 'The row does not say what it is: ask the provider for its type.',
   other_batch: 'The row names another settlement batch than the report: ask the provider which of the two is right.',
   other_currency:

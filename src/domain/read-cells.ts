@@ -14,6 +14,8 @@ export type CellsContext = {
   readonly batchId: string | null;
   readonly settlementCurrency: Currency | null;
   readonly amountUnit: AmountUnit;
+  /** The cells come from a workbook, which keeps 15 digits of a number. */
+  readonly isSheet: boolean;
 };
 
 /** Throws RowRefused unless the row has a cell for every column, nothing beyond them, and text in all of them. */
@@ -44,9 +46,13 @@ export const MAX_ID_BYTES = 1_000;
 export const isTooLong = (id: string): boolean =>
   id.length > MAX_ID_BYTES || (id.length * 3 > MAX_ID_BYTES && Buffer.byteLength(id) > MAX_ID_BYTES);
 
-/** As `textOf`, for what is looked up by. Throws RowRefused when it is too long for that. */
-export function idOf(cells: readonly string[], columns: Columns, column: string): string | null {
+/** How a workbook's number looks once it has lost digits: it was an id, and is none any more. */
+const LOST_DIGITS = /^-?\d(?:\.\d+)?E\+\d+$/;
+
+/** As `textOf`, for what is looked up by. Throws RowRefused when it is too long for that, or not what it was. */
+export function idOf(cells: readonly string[], { columns, isSheet }: CellsContext, column: string): string | null {
   const id = textOf(cells, columns, column);
+  if (isSheet && id !== null && LOST_DIGITS.test(id)) throw refusal('lost_digits', cells, columns, column);
   if (id !== null && isTooLong(id)) throw refusal('id_too_long', cells, columns, column);
   return id;
 }

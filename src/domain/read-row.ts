@@ -20,7 +20,7 @@ export function readRow(cells: readonly string[], line: number, ctx: RowContext)
   try {
     checkShape(cells, ctx.columns);
     const text = (column: string) => textOf(cells, ctx.columns, column);
-    const id = (column: string) => idOf(cells, ctx.columns, column);
+    const id = (column: string) => idOf(cells, ctx, column);
     return read(cells, line, ctx, text, id);
   } catch (error) {
     if (error instanceof RowRefused) return { refused: refusedRow(line, error) };

@@ -30,7 +30,7 @@ export function readSummaryRow(
 ): { readonly row: ReadSummaryRow } | { readonly refused: Discrepancy } {
   try {
     checkShape(cells, ctx.columns);
-    const type = idOf(cells, ctx.columns, 'summaryType');
+    const type = idOf(cells, ctx, 'summaryType');
     const acquirer = textOf(cells, ctx.columns, 'acquirer');
     const amounts = amountsOf(cells, ctx, acquirer);
     checkAgainstName(cells, ctx);

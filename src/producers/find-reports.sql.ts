@@ -1,8 +1,8 @@
 import { sql } from 'kysely';
-import type { ListedFile } from '../adapters/folder.ts';
 import type { Db } from '../adapters/postgres.ts';
 import { UsageError } from '../domain/errors.ts';
 import type { ReportKind } from '../domain/formats/format.ts';
+import type { ListedFile } from './list-files.ts';
 
 /** How a source's reports are read. */
 export type Rules = {
@@ -10,6 +10,8 @@ export type Rules = {
   readonly amountUnit: string;
   readonly tolerance: string;
   readonly timeZone: string;
+  /** Left out where a source does not say whose rows its reports may hold. */
+  readonly customerIds?: readonly string[];
 };
 
 /** Which of these files are known just as they are, read under these rules, by path: the newest delivery of a path counts. */
@@ -93,7 +95,15 @@ export async function reportNamed(
 /** Records a file as it was seen, once: whoever comes second finds it recorded. The merchants' lock is held by both. */
 export async function recordDelivery(
   db: Db,
-  delivery: { reportNo: number; source: string; file: ListedFile; directoryDate: string | null; rules: Rules },
+  delivery: {
+    reportNo: number;
+    source: string;
+    file: ListedFile;
+    entry: string | null;
+    isSheet: boolean;
+    directoryDate: string | null;
+    rules: Rules;
+  },
 ): Promise<number> {
   const { file } = delivery;
   const made = await sql<{ no: number }>`
@@ -105,8 +115,9 @@ export async function recordDelivery(
        where source = ${delivery.source} and path = ${file.path} order by no desc limit 1),
     same as (select n.no from newest n join seen s using (size_bytes, modified_at, rules)),
     made as (
-      insert into delivery (report_no, source, path, file, directory_date, rules, size_bytes, modified_at)
-      select ${delivery.reportNo}::int, ${delivery.source}::text, ${file.path}::text, ${file.file}::text, ${delivery.directoryDate}::date,
+      insert into delivery (report_no, source, path, file, entry, is_sheet, directory_date, rules, size_bytes, modified_at)
+      select ${delivery.reportNo}::int, ${delivery.source}::text, ${file.path}::text, ${file.file}::text,
+             ${delivery.entry}::text, ${delivery.isSheet}::boolean, ${delivery.directoryDate}::date,
              rules, size_bytes, modified_at
         from seen where not exists (select from same) returning no)
     select no from made union all select no from same`.execute(db);

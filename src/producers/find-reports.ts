@@ -1,23 +1,14 @@
 import { basename } from 'node:path';
-import { type ListedFile, listFiles, tailHolds } from '../adapters/folder.ts';
+import type { Place } from '../adapters/place.ts';
 import { type Database, inTransaction, onOneConnection } from '../adapters/postgres.ts';
-import { formatNamed } from '../domain/formats/all.ts';
-import { type ReportName, readDirectory, readReportName } from '../domain/report-name.ts';
+import { openZip } from '../adapters/zip.ts';
+import type { Format } from '../domain/formats/format.ts';
+import { type ReportName, readReportName } from '../domain/report-name.ts';
+import { dateIn } from '../domain/time.ts';
 import { type Enqueue, ingestReport } from '../jobs.ts';
 import * as query from './find-reports.sql.ts';
-
-/** Where reports come from, and how they are read. */
-export type Source = {
-  readonly name: string;
-  /** A folder, or a file that was named itself. */
-  readonly folder: string;
-  /** For files whose directory names none. */
-  readonly merchantId: string | null;
-  readonly format: string;
-  readonly amountUnit: 'major' | 'minor';
-  readonly toleranceMinor: bigint;
-  readonly timeZone: string;
-};
+import { type ListedFile, listFiles } from './list-files.ts';
+import { layoutOf, type Source } from './source.ts';
 
 export type Found = {
   /** The deliveries of what is listed now, known ones included. */
@@ -27,35 +18,41 @@ export type Found = {
   readonly growing: readonly ListedFile[];
 };
 
+type Named = ReportName & { /** Inside a zip: the file that is the report. */ readonly entry: string | null };
+
 /**
  * Lists a source, skips what is known or still growing, records the rest and asks for its ingest. Run twice, or twice at once,
  * a file is recorded once: the same path with the same size and time is the same delivery.
  */
 export async function findReports(
-  { database, enqueue }: { database: Database; enqueue: Enqueue },
+  { database, enqueue, now = Date.now }: { database: Database; enqueue: Enqueue; now?: () => number },
   source: Source,
+  place: Place,
   isSettled: (file: ListedFile, isWhole: boolean) => boolean,
 ): Promise<Found> {
-  const format = formatNamed(source.format);
-  const listed = (await listFiles(source.folder)).map((file) => ({
-    file,
-    name: readReportName(basename(file.path), format),
-  }));
-  const known = await query.knownDeliveries(
-    database.db,
-    source.name,
-    rulesOf(source),
-    listed.map(({ file }) => file),
-  );
+  const { format } = layoutOf(source);
+  const listed = await listFiles(source, place, dateIn(BigInt(now()) * 1000n, source.timeZone));
+  const known = await query.knownDeliveries(database.db, source.name, rulesOf(source), listed);
+  const notReports: ListedFile[] = [];
   const growing: ListedFile[] = [];
-  const fresh: { file: ListedFile; name: ReportName }[] = [];
-  for (const { file, name } of listed) {
-    if (!name || known.has(file.path)) continue;
+  const fresh: { file: ListedFile; name: Named }[] = [];
+  const look = async (file: ListedFile) => {
+    const isZip = /\.zip$/i.test(file.path);
+    const outer = readReportName(basename(file.path), format);
+    if (outer === null && !isZip) return void notReports.push(file);
     // One that cannot be read is left to its ingest, which says why; it must not keep the others from being found.
-    const isWhole = await tailHolds(file.path, file.sizeBytes, format.endMarker).catch(() => true);
-    if (isSettled(file, isWhole)) fresh.push({ file, name });
-    else growing.push(file);
-  }
+    const isWhole = await endsWhole(place, file, format).catch(() => true);
+    if (!isSettled(file, isWhole)) return void growing.push(file);
+    const name = isZip ? await nameInside(place, file, format, outer) : outer && { ...outer, entry: null };
+    if (name && (file.kinds?.includes(name.kind) ?? true)) fresh.push({ file, name });
+    else notReports.push(file);
+  };
+  await atOnce(
+    listed.filter((file) => !known.has(file.path)),
+    LOOKS_AT_ONCE,
+    look,
+  );
+  fresh.sort((a, b) => (a.file.path < b.file.path ? -1 : 1));
   const recorded = await onOneConnection(database, (db) =>
     inTransaction(db, async () => {
       const deliveryNos: number[] = [];
@@ -64,11 +61,46 @@ export async function findReports(
     }),
   );
   for (const deliveryNo of recorded) await enqueue(ingestReport, { deliveryNo, attempt: 0 });
-  return {
-    deliveryNos: [...known.values(), ...recorded],
-    notReports: listed.filter(({ name }) => !name).map(({ file }) => file),
-    growing,
+  return { deliveryNos: [...known.values(), ...recorded], notReports, growing };
+}
+
+/** A look takes a few round trips to the server: so many files are looked at side by side. */
+const LOOKS_AT_ONCE = 16;
+
+async function atOnce<T>(all: readonly T[], width: number, look: (one: T) => Promise<void>): Promise<void> {
+  const left = all.values();
+  const lane = async () => {
+    for (const one of left) await look(one);
   };
+  await Promise.all(Array.from({ length: Math.min(width, all.length) }, lane));
+}
+
+/** What a report that is still uploaded does not have at its end. */
+const TAIL_BYTES = 65_536;
+
+/** Whether a report's last bytes say that all of it is there. Only a CSV can say so; others have to stay as they are for a while. */
+async function endsWhole(place: Place, { path, sizeBytes }: ListedFile, format: Format): Promise<boolean> {
+  if (!/\.csv$/i.test(path)) return false;
+  const length = Math.min(TAIL_BYTES, sizeBytes);
+  return (await place.read(path, sizeBytes - length, length)).includes(format.endMarker);
+}
+
+/** A zip is the one report that is in it. One that cannot be opened keeps its own name, and its ingest says what is wrong. */
+async function nameInside(
+  place: Place,
+  { path, sizeBytes }: ListedFile,
+  format: Format,
+  outer: ReportName | null,
+): Promise<Named | null> {
+  const source = { sizeBytes, blocks: (from: number, to: number) => place.blocks(path, from, to) };
+  const zip = await openZip(source).catch(() => null);
+  if (!zip) return outer && { ...outer, entry: null };
+  const reports = zip.entries.flatMap((entry) => {
+    const name = /\.zip$/i.test(entry.name) ? null : readReportName(basename(entry.name), format);
+    return name ? [{ ...name, entry: entry.name }] : [];
+  });
+  await zip.close();
+  return reports.length === 1 ? reports[0]! : null;
 }
 
 const rulesOf = (source: Source): query.Rules => ({
@@ -76,23 +108,23 @@ const rulesOf = (source: Source): query.Rules => ({
   amountUnit: source.amountUnit,
   tolerance: source.toleranceMinor.toString(),
   timeZone: source.timeZone,
+  ...(source.customerIds ? { customerIds: source.customerIds } : {}),
 });
 
 async function record(
   db: Parameters<typeof query.merchantNamed>[0],
   source: Source,
   file: ListedFile,
-  name: ReportName,
+  name: Named,
 ): Promise<number> {
-  const directory = readDirectory(file.path);
-  const merchantNo = await query.merchantNamed(db, directory.merchantId ?? source.merchantId);
+  const merchantNo = await query.merchantNamed(db, file.merchantId ?? source.merchantId);
   const isSettlement = name.batchId !== null;
   const batchNo = await query.batchNamed(db, {
     merchantNo,
     batchId: name.batchId,
     currency: name.settlementCurrency,
     // An id of all zeros says nothing: such batches are told apart by their date.
-    day: isSettlement ? (/^0+$/.test(name.batchId) ? directory.date : null) : (directory.date ?? name.date),
+    day: isSettlement ? (/^0+$/.test(name.batchId) ? file.date : null) : (file.date ?? name.date),
   });
   const reportNo = await query.reportNamed(db, {
     batchNo,
@@ -105,7 +137,9 @@ async function record(
     reportNo,
     source: source.name,
     file,
-    directoryDate: directory.date,
+    entry: name.entry,
+    isSheet: /\.xlsx$/i.test(name.entry ?? file.path),
+    directoryDate: file.date,
     rules: rulesOf(source),
   });
 }

@@ -1,6 +1,6 @@
-import { readFileBlocks } from '../adapters/archive.ts';
 import { CopyWriter } from '../adapters/copy-binary.ts';
 import { cellText, RowReader } from '../adapters/csv.ts';
+import { openFolders } from '../adapters/folder.ts';
 import { copyIn, type Database, type Db, inTransaction, onOneConnection } from '../adapters/postgres.ts';
 import { RowRefused, UsageError } from '../domain/errors.ts';
 import { hash, hashBytes } from '../domain/key.ts';
@@ -83,7 +83,7 @@ class LedgerFile {
       }
     };
     try {
-      for await (const block of readFileBlocks(this.#path)) {
+      for await (const block of openFolders().blocks(this.#path)) {
         reader.push(block);
         takeRows();
         yield writer.take();

@@ -31,7 +31,7 @@ export async function openBook(config: Config, { mayBeTemporary }: { mayBeTempor
     : resolve(config.dataDir ?? DEFAULT_DATA_DIR);
   const own = config.databaseUrl ? null : await openOwn(dataDir, isTemporary);
   const url = own?.url ?? config.databaseUrl!;
-  const archiveDir = join(dataDir, 'archive');
+  const archiveDir = config.archive.folder ?? join(dataDir, 'archive');
   await mkdir(archiveDir, { recursive: true });
   const database = await openDatabase(url, 6);
   const where = own ? `its own Postgres in ${dataDir}${isTemporary ? ' (temporary)' : ''}` : withoutPassword(url);

@@ -6,8 +6,10 @@ import { KINDS } from '../domain/discrepancy.ts';
 import { UsageError } from '../domain/errors.ts';
 import * as query from '../views/answer.sql.ts';
 import { batchJson, dayJson, discrepancies, discrepancyPortions, stateOfBatch } from '../views/answer.ts';
-import { csvLines, writeAll } from '../views/output.ts';
+import { BATCH_COLUMNS, DISCREPANCY_COLUMNS } from '../views/columns.ts';
+import { csv, writeAll } from '../views/output.ts';
 import { batchTable, discrepancyTable, table, totalsTable } from '../views/tables.ts';
+import { workbook } from '../views/workbook.ts';
 import { migrate, openBook } from './book.ts';
 
 type Given = Readonly<Record<string, string | undefined>>;
@@ -16,55 +18,22 @@ const STATES = ['waiting', 'incomplete', 'discrepant', 'reconciled'];
 
 /** Lists batches and days, by date. */
 export async function listBatches(config: Config, options: Given): Promise<number> {
-  const output = outputOf(options);
+  const output = outputOf('batches', options);
   const filter = filterOf(options);
   return looking(config, async ({ db }) => {
     const batches = await batchesIn(db, filter, options);
     if (output === 'table') return writeAll([`${batchTable(batches)}\n`]);
-    const shown = batches.map((batch) => (batch.batchId === null ? dayJson(batch) : batchJson(batch)));
-    if (output === 'json') return writeAll([`${JSON.stringify({ batches: shown })}\n`]);
-    const columns = [
-      'date',
-      'merchantId',
-      'settlementBatchId',
-      'acquirer',
-      'currency',
-      'state',
-      'rows',
-      'matchedRows',
-      'details',
-      'summary',
-      'residual',
-      'open',
-    ];
-    return writeAll(
-      csvLines(
-        columns,
-        batches.map((batch) => {
-          const json = batch.batchId === null ? null : batchJson(batch);
-          return [
-            batch.settlementDate ?? batch.day,
-            batch.merchantId,
-            batch.batchId,
-            batch.acquirer,
-            batch.currency,
-            stateOfBatch(batch),
-            batch.facts.rows,
-            (json ?? dayJson(batch)).matchedRows,
-            json?.details?.settlementAmount ?? null,
-            json?.summary?.settlementAmount ?? null,
-            json?.residual ?? null,
-            batch.open,
-          ];
-        }),
-      ),
-    );
+    if (output === 'json') {
+      const shown = batches.map((batch) => (batch.batchId === null ? dayJson(batch) : batchJson(batch)));
+      return writeAll([`${JSON.stringify({ batches: shown })}\n`]);
+    }
+    return writeAll(output === 'csv' ? csv(BATCH_COLUMNS, [batches]) : workbook('batches', BATCH_COLUMNS, [batches]));
   });
 }
 
 /** Lists what does not add up. Any number of them passes in flat memory. */
 export async function listDiscrepancies(config: Config, options: Given): Promise<number> {
-  const output = outputOf(options);
+  const output = outputOf('discrepancies', options);
   const found = { ...filterOf(options), kind: options['kind'] };
   return looking(config, async (database) => {
     const batches = options['state'] === undefined ? null : await batchesIn(database.db, found, options);
@@ -74,20 +43,10 @@ export async function listDiscrepancies(config: Config, options: Given): Promise
       await writeAll(discrepancies(database, filter));
       return writeAll(['}\n']);
     }
-    let columns: string[] | undefined;
-    for await (const rows of discrepancyPortions(database, filter)) {
-      if (output === 'table') await writeAll([`${discrepancyTable(rows)}\n`]);
-      else {
-        const known: string[] | null = columns ? null : Object.keys(rows[0]!);
-        columns ??= known!;
-        await writeAll(
-          csvLines(
-            known,
-            rows.map((row) => columns!.map((column) => row[column as keyof typeof row])),
-          ),
-        );
-      }
-    }
+    const portions = discrepancyPortions(database, filter);
+    if (output === 'csv') return writeAll(csv(DISCREPANCY_COLUMNS, portions));
+    if (output === 'xlsx') return writeAll(workbook('discrepancies', DISCREPANCY_COLUMNS, portions));
+    for await (const rows of portions) await writeAll([`${discrepancyTable(rows)}\n`]);
     return undefined;
   });
 }
@@ -182,10 +141,16 @@ async function crossDigestOf(db: Db, batchNo: number): Promise<string> {
   return hash.digest('hex');
 }
 
-function outputOf(options: Given): 'table' | 'json' | 'csv' {
-  const output = options['json'] ? 'json' : (options['format'] ?? 'table');
-  if (output !== 'table' && output !== 'json' && output !== 'csv')
-    throw notAllowed('--format', output, ['table', 'json', 'csv']);
+const OUTPUTS = ['table', 'json', 'csv', 'xlsx'] as const;
+
+function outputOf(verb: string, options: Given): (typeof OUTPUTS)[number] {
+  const format = options['json'] ? 'json' : (options['format'] ?? 'table');
+  const output = OUTPUTS.find((name) => name === format);
+  if (output === undefined) throw notAllowed('--format', format, OUTPUTS);
+  if (output === 'xlsx' && process.stdout.isTTY)
+    throw new UsageError(
+      `--format xlsx: a workbook is bytes, which no terminal shows; send it to a file: settlestream ${verb} --format xlsx > ${verb}.xlsx`,
+    );
   return output;
 }
 

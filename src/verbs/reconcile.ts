@@ -2,6 +2,7 @@ import { lstat } from 'node:fs/promises';
 import { basename, resolve } from 'node:path';
 import { sql } from 'kysely';
 import { openLog } from '../adapters/log.ts';
+import { openPlace } from '../adapters/place.ts';
 import type { Db } from '../adapters/postgres.ts';
 import type { JobQueue } from '../adapters/queue.ts';
 import type { Config } from '../config.ts';
@@ -10,6 +11,7 @@ import type { Enqueue } from '../jobs.ts';
 import { findReports } from '../producers/find-reports.ts';
 import { hasRecords } from '../producers/import-ledger.sql.ts';
 import { importLedger } from '../producers/import-ledger.ts';
+import type { Source } from '../producers/source.ts';
 import { sweep } from '../producers/sweep.ts';
 import { answer } from '../views/answer.ts';
 import { writeAll } from '../views/output.ts';
@@ -18,13 +20,9 @@ import { startParsers } from '../workers/pool.ts';
 import { work } from '../workers/work.ts';
 import { type Book, enqueueNamed, migrate, openBook, openQueueOf } from './book.ts';
 import { startProgress } from './progress.ts';
-import { sourceOf } from './serve.ts';
+import { filesAt } from './sources.ts';
 
-export type ReconcileRequest = {
-  readonly paths: readonly string[];
-  readonly ledger: string | null;
-  readonly json: boolean;
-};
+export type ReconcileRequest = { readonly ledger: string | null; readonly json: boolean };
 
 /** What is told at the end, and to whom; decides the exit code. */
 export type Show = (book: Book, found: FoundReports) => Promise<{ discrepancies: number; isIncomplete: boolean }>;
@@ -32,16 +30,30 @@ export type Show = (book: Book, found: FoundReports) => Promise<{ discrepancies:
 const POLL_MS = 40;
 const SWEEP_MS = 2_000;
 
-/**
- * One shot over files and folders: the producer, the queue and the workers of the standing service, until nothing is left to do.
- * Returns the exit code.
- */
+/** One shot over files and folders. Returns the exit code. */
 export async function reconcilePaths(
   config: Config,
+  paths: readonly string[],
+  request: ReconcileRequest,
+): Promise<number> {
+  const found = await Promise.all(paths.map(existing));
+  return reconcileSources(
+    config,
+    found.map((path) => filesAt(config, path)),
+    request,
+  );
+}
+
+/**
+ * One shot over whatever lies at these sources now: the producer, the queue and the workers of the standing service, until
+ * nothing is left to do. Returns the exit code.
+ */
+export async function reconcileSources(
+  config: Config,
+  sources: readonly Source[],
   request: ReconcileRequest,
   show: Show = request.json ? printJson : printTables,
 ): Promise<number> {
-  const paths = await Promise.all(request.paths.map(existing));
   const log = openLog();
   let queue: JobQueue | undefined;
   const parsers = startParsers(config.processes, (name, payload, delayMs) => {
@@ -55,13 +67,14 @@ export async function reconcilePaths(
     const { database } = book;
     process.stderr.write(`settlestream: ${book.description}\n`);
     await migrate(database);
-    parsers.open({ databaseUrl: database.url, archiveDir: book.archiveDir, chunkBytes: config.chunkBytes });
+    const { chunkBytes } = config;
+    parsers.open({ databaseUrl: database.url, archiveDir: book.archiveDir, chunkBytes, places: sources });
     queue = await openQueueOf(config, book);
 
     // Nothing starts before the records are in: what is found is recorded first, and asked for at the end.
     const asked: Parameters<Enqueue>[] = [];
     const later: Enqueue = async (...job) => void asked.push(job as Parameters<Enqueue>);
-    const found = await findAll(config, book, paths, later);
+    const found = await findAll(sources, book, later);
     const refusedRecords = await importRecords(config, book, request.ledger);
     for (const job of asked) await queue.enqueue(...job);
     await sweep({ database, enqueue: queue.enqueue });
@@ -102,11 +115,14 @@ export type FoundReports = {
   readonly notReports: readonly string[];
 };
 
-async function findAll(config: Config, book: Book, paths: readonly string[], enqueue: Enqueue): Promise<FoundReports> {
+async function findAll(sources: readonly Source[], book: Book, enqueue: Enqueue): Promise<FoundReports> {
   const deliveryNos: number[] = [];
   const notReports: string[] = [];
-  for (const path of paths) {
-    const found = await findReports({ database: book.database, enqueue }, sourceOf(config, path), () => true);
+  for (const source of sources) {
+    const place = await openPlace(source.at);
+    const found = await findReports({ database: book.database, enqueue }, source, place, () => true).finally(() =>
+      place.close(),
+    );
     deliveryNos.push(...found.deliveryNos);
     for (const file of found.notReports) {
       if (file.isNamed) notReports.push(file.file);

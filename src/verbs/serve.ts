@@ -1,20 +1,33 @@
-import type { ListedFile } from '../adapters/folder.ts';
+import { type HttpServer, openHttp } from '../adapters/http.ts';
 import { openLog } from '../adapters/log.ts';
+import { type Metrics, openMetrics } from '../adapters/metrics.ts';
+import { openPlace } from '../adapters/place.ts';
 import type { JobQueue } from '../adapters/queue.ts';
 import type { Config } from '../config.ts';
-import { findReports, type Source } from '../producers/find-reports.ts';
+import { JOBS } from '../jobs.ts';
+import { findReports } from '../producers/find-reports.ts';
+import type { ListedFile } from '../producers/list-files.ts';
+import type { Source } from '../producers/source.ts';
 import { sweep } from '../producers/sweep.ts';
+import { startWatch, type Watch } from '../views/backlog.ts';
 import { type ParserPool, startParsers } from '../workers/pool.ts';
 import { work } from '../workers/work.ts';
 import { type Book, enqueueNamed, migrate, openBook, openQueueOf } from './book.ts';
+import { sourcesOf } from './sources.ts';
 
 type Log = ReturnType<typeof openLog>;
 
 /** How long jobs under way may take to end after SIGTERM; what is not done by then, another worker does again. */
 const GRACE_MS = 25_000;
+/** What was forgotten is asked for again at least this often. */
+const SWEEP_SECONDS = 10;
 
 /** The standing service: finds reports, works on them, or both, until SIGTERM or SIGINT, which drain. */
-export async function serve(config: Config, role: 'run' | 'produce' | 'work'): Promise<number> {
+export async function serve(
+  config: Config,
+  role: 'run' | 'produce' | 'work',
+  sources: readonly Source[] = sourcesOf(config),
+): Promise<number> {
   const log = openLog();
   const stopping = new AbortController();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
@@ -23,59 +36,110 @@ export async function serve(config: Config, role: 'run' | 'produce' | 'work'): P
       stopping.abort();
     });
   }
+  const metrics = openMetrics({ source: sources.map(({ name }) => name), job: JOBS.map(({ name }) => name) });
+  let http: HttpServer | undefined;
+  let watch: Watch | undefined;
   let queue: JobQueue | undefined;
   let book: Book | undefined;
   let parsers: ParserPool | undefined;
   try {
+    const pages = {
+      metrics: async () => ({ contentType: metrics.contentType, text: await metrics.text() }),
+      ready: async () => (stopping.signal.aborted ? ['draining'] : ((await watch?.problems()) ?? ['starting'])),
+    };
+    http = await openHttp({ ...config.http, log }, pages);
+    log.info({ url: http.url }, 'pages: /metrics /healthz /readyz');
     if (role !== 'produce') {
-      parsers = startParsers(config.processes, (name, payload, delayMs) => {
-        enqueueNamed(queue!, name, payload as object, delayMs).catch((error: Error) =>
+      const enqueue = (name: string, payload: unknown, delayMs: number) =>
+        void enqueueNamed(queue!, name, payload as object, delayMs).catch((error: Error) =>
           log.warn({ job: name, error: error.message }, 'could not enqueue'),
         );
-      });
+      parsers = startParsers(config.processes, enqueue, metrics.measured);
     }
     book = await openBook(config, { mayBeTemporary: false });
     log.info({}, book.description);
     await migrate(book.database);
-    queue = await openQueueOf(config, book);
+    const { database, archiveDir } = book;
+    const jobs = await openQueueOf(config, book);
+    queue = jobs;
+    watch = startWatch({
+      databaseUrl: database.url,
+      queueState: () => jobs.state(JOBS),
+      sources: sources.map(({ name }) => name),
+      metrics,
+      log,
+    });
     if (parsers) {
-      parsers.open({ databaseUrl: book.database.url, archiveDir: book.archiveDir, chunkBytes: config.chunkBytes });
-      work({ database: book.database, queue, parsers, processes: config.processes, log });
+      const { processes, chunkBytes } = config;
+      parsers.open({ databaseUrl: database.url, archiveDir, chunkBytes, places: sources });
+      work({ database, queue, parsers, processes, log, measured: metrics.measured });
     }
     if (role === 'work')
       await new Promise((resolve) => stopping.signal.addEventListener('abort', resolve, { once: true }));
-    else await produce(config, book, queue, log, stopping.signal);
+    else await produce(sources, book, queue, { log, metrics }, stopping.signal);
     await queue.close(GRACE_MS);
     log.info({}, 'stopped');
     return 0;
   } finally {
+    watch?.stop();
     await queue?.close(0).catch(() => {});
     parsers?.close();
     await book?.close();
+    await http?.close();
   }
 }
 
-/** Looks for reports and asks again for what was forgotten, until told to stop. One bad round does not end the service. */
+/**
+ * Looks for reports and asks again for what was forgotten, until told to stop. Each source has a round of its own, so that a
+ * server that hangs keeps only its own reports waiting. One bad round does not end the service.
+ */
 async function produce(
-  config: Config,
+  sources: readonly Source[],
   { database }: Book,
   queue: JobQueue,
-  log: Log,
+  { log, metrics }: { log: Log; metrics: Metrics },
   stop: AbortSignal,
 ): Promise<void> {
-  const settled = settledTwice();
-  const attempt = async (what: string, step: () => Promise<void>) =>
-    step().catch((error: Error) => log.error({ error: error.message }, `${what} failed, the next round tries again`));
+  const context = { database, enqueue: queue.enqueue };
+  const rounds = sources.map(async (source) => {
+    const place = await openPlace(source.at);
+    const settled = settledTwice();
+    const { name } = source;
+    // A server that hangs must not hold up the end.
+    stop.addEventListener('abort', () => void place.close(), { once: true });
+    await everySoOften(source.pollSeconds * 1_000, stop, async () => {
+      try {
+        const found = await findReports(context, source, place, settled);
+        metrics.measured({
+          name: 'recon_last_poll_success_timestamp_seconds',
+          labels: { source: name },
+          value: Date.now() / 1_000,
+        });
+        for (const { file } of found.growing) log.debug({ source: name, file }, 'still growing');
+      } catch (error) {
+        log.error(
+          { source: name, error: (error as Error).message },
+          'looking for reports failed, the next round tries again',
+        );
+      }
+    });
+  });
+  const sweeping = everySoOften(
+    1_000 * Math.min(SWEEP_SECONDS, ...sources.map(({ pollSeconds }) => pollSeconds)),
+    stop,
+    () =>
+      sweep(context).catch((error: Error) =>
+        log.error({ error: error.message }, 'the sweep failed, the next round tries again'),
+      ),
+  );
+  await Promise.all([...rounds, sweeping]);
+}
+
+/** Runs a step, pauses, and so on until told to stop; a step under way is waited for. */
+async function everySoOften(pauseMs: number, stop: AbortSignal, step: () => Promise<void>): Promise<void> {
   while (!stop.aborted) {
-    const { folder } = config;
-    if (folder) {
-      await attempt('looking for reports', async () => {
-        const found = await findReports({ database, enqueue: queue.enqueue }, sourceOf(config, folder), settled);
-        for (const file of found.growing) log.debug({ file: file.file }, 'still growing');
-      });
-    }
-    await attempt('the sweep', () => sweep({ database, enqueue: queue.enqueue }));
-    await pause(config.pollSeconds * 1_000, stop);
+    await step();
+    if (!stop.aborted) await pause(pauseMs, stop);
   }
 }
 
@@ -90,17 +154,6 @@ function settledTwice() {
     return isWhole || isSame;
   };
 }
-
-/** A folder, and how its reports are read. */
-export const sourceOf = (config: Config, folder: string): Source => ({
-  name: 'files',
-  folder,
-  merchantId: config.merchant ?? null,
-  format: config.format,
-  amountUnit: config.amountUnit,
-  toleranceMinor: config.tolerance,
-  timeZone: config.timeZone,
-});
 
 const pause = (ms: number, stop: AbortSignal): Promise<void> =>
   new Promise((resolve) => {

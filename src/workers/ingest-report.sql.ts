@@ -9,6 +9,8 @@ export type Rules = {
   readonly amountUnit: 'major' | 'minor';
   readonly tolerance: string;
   readonly timeZone: string;
+  /** Left out where a source does not say whose rows its reports may hold. */
+  readonly customerIds?: readonly string[];
 };
 
 export type Delivery = {
@@ -18,7 +20,13 @@ export type Delivery = {
   batchNo: number;
   kind: ReportKind;
   name: string;
+  source: string;
   path: string;
+  /** Inside a zip: the file that is the report. */
+  entry: string | null;
+  isSheet: boolean;
+  /** The same report is read from a CSV, which goes before a workbook. */
+  hasCsv: boolean;
   sizeBytes: bigint;
   modifiedAtMicros: bigint;
   rules: Rules;
@@ -36,7 +44,8 @@ export async function takeDelivery(db: Db, deliveryNo: number): Promise<Delivery
        and not exists (select from delivery e where e.report_no = d.report_no and e.no < d.no and e.state in ('found', 'reading')
                           and e.parked_reason is null)
        and not exists (select from load l where l.delivery_no = d.no and l.state in ('reading', 'loaded') and l.chunks is not null)
-    returning d.no, d.epoch, d.report_no as "reportNo", r.batch_no as "batchNo", r.kind, r.name, d.path, d.size_bytes as "sizeBytes",
+    returning d.no, d.epoch, d.report_no as "reportNo", r.batch_no as "batchNo", r.kind, r.name, d.source, d.path, d.entry, d.is_sheet as "isSheet", d.size_bytes as "sizeBytes",
+              exists (select from load l join delivery e on e.no = l.delivery_no where l.no = r.load_no and not e.is_sheet) as "hasCsv",
               (extract(epoch from d.modified_at) * 1000000)::bigint as "modifiedAtMicros", d.rules`.execute(db);
   const delivery = taken.rows[0];
   if (!delivery) return null;
@@ -44,9 +53,11 @@ export async function takeDelivery(db: Db, deliveryNo: number): Promise<Delivery
   return delivery;
 }
 
+export type Revision = { revision: number; sha256: string; sizeBytes: bigint; isSameRules: boolean };
+
 /** The newest content of a report that was read to its end, and whether it was read under this delivery's rules. */
-export async function newestRevision(db: Db, reportNo: number, deliveryNo: number) {
-  const found = await sql<{ revision: number; sha256: string; sizeBytes: bigint; isSameRules: boolean }>`
+export async function newestRevision(db: Db, reportNo: number, deliveryNo: number): Promise<Revision | null> {
+  const found = await sql<Revision>`
     select r.revision, l.sha256, l.size_bytes as "sizeBytes", l.rules = d.rules as "isSameRules"
       from report r join load l on l.no = r.load_no, delivery d where r.no = ${reportNo} and d.no = ${deliveryNo}`.execute(
     db,
@@ -64,7 +75,8 @@ export async function createLoad(
     rules: Rules;
     header: readonly string[];
     archivePath: string;
-    sizeBytes: bigint;
+    originalPath: string | null;
+    sizeBytes: number;
   },
 ): Promise<{ loadNo: number; slot: number } | null> {
   const next = await sql<{ no: number; month: number }>`
@@ -74,9 +86,9 @@ export async function createLoad(
   const { no, month } = next.rows[0]!;
   const slot = load.isLarge ? no : -month;
   const inserted = await sql`
-    insert into load (no, delivery_no, report_no, slot, rules, header, archive_path, size_bytes) overriding system value
+    insert into load (no, delivery_no, report_no, slot, rules, header, archive_path, original_path, size_bytes) overriding system value
     select ${no}, ${load.deliveryNo}, ${load.reportNo}, ${slot}, ${JSON.stringify(load.rules)}::jsonb, ${[...load.header]}::text[],
-           ${load.archivePath}, ${load.sizeBytes}
+           ${load.archivePath}, ${load.originalPath}, ${load.sizeBytes}
       from delivery where no = ${load.deliveryNo} and epoch = ${load.epoch} and state = 'reading' for share`.execute(
     db,
   );
@@ -180,12 +192,16 @@ export type ClosingLoad = {
   batchNo: number;
   deliveryNo: number;
   epoch: number;
+  rules: Rules;
+  source: string;
+  modifiedAt: Date;
   chunks: { no: number; facts: Facts }[];
 };
 
 export async function loadToClose(db: Db, loadNo: number): Promise<ClosingLoad> {
   const found = await sql<ClosingLoad>`
     select l.no, l.state, l.slot, r.kind, l.report_no as "reportNo", r.batch_no as "batchNo", l.delivery_no as "deliveryNo", d.epoch,
+           l.rules, d.source, d.modified_at as "modifiedAt",
            coalesce((select jsonb_agg(jsonb_build_object('no', c.no, 'facts', c.facts) order by c.no) from chunk c where c.load_no = l.no), '[]') as chunks
       from load l join report r on r.no = l.report_no join delivery d on d.no = l.delivery_no where l.no = ${loadNo}`.execute(
     db,
@@ -226,6 +242,12 @@ export async function closeLoad(db: Db, load: ClosingLoad, facts: Facts): Promis
   const revision = closed.rows[0]?.revision;
   if (revision === undefined) return false;
   await sql`update delivery set state = 'closed', revision = ${revision}, next_attempt_at = null where no = ${load.deliveryNo}`.execute(
+    db,
+  );
+  // A workbook that came before the CSV of the same report is not read any more.
+  await sql`
+    update delivery d set state = 'duplicate' from delivery mine
+     where mine.no = ${load.deliveryNo} and not mine.is_sheet and d.report_no = mine.report_no and d.is_sheet and d.state = 'closed'`.execute(
     db,
   );
   await wantRun(db, load.batchNo);

@@ -1,16 +1,17 @@
 import { isAscii } from 'node:buffer';
 import { createHash } from 'node:crypto';
-import { stat } from 'node:fs/promises';
-import { type ArchivedFile, archiveFile, readFileBlocks } from '../adapters/archive.ts';
+import { type ArchivedFile, archiveFile } from '../adapters/archive.ts';
 import { BoundaryFinder, type Chunk, cellsOf } from '../adapters/csv.ts';
 import { EncodingDetector } from '../adapters/encoding.ts';
-import { tailHolds } from '../adapters/folder.ts';
+import type { Measured } from '../adapters/metrics.ts';
+import type { Place } from '../adapters/place.ts';
 import { type Database, inTransaction, onOneConnection } from '../adapters/postgres.ts';
 import { ReportRefused } from '../domain/errors.ts';
 import { formatNamed } from '../domain/formats/all.ts';
 import { readHeader } from '../domain/header.ts';
 import { closeLoad as closeLoadJob, type Enqueue, type IngestReportJob, loadChunk as loadChunkJob } from '../jobs.ts';
 import { askNext, closeLoad } from './close-load.ts';
+import { type Incoming, openIncoming } from './incoming.ts';
 import * as query from './ingest-report.sql.ts';
 import { loadChunk } from './load-chunk.ts';
 import { Fenced } from './take.ts';
@@ -18,8 +19,11 @@ import { Fenced } from './take.ts';
 export type IngestContext = {
   readonly database: Database;
   readonly enqueue: Enqueue;
+  readonly measured: Measured;
   readonly archiveDir: string;
   readonly chunkBytes: number;
+  /** Where the files of a source lie. */
+  placeOf(source: string): Promise<Place>;
 };
 
 /**
@@ -39,12 +43,15 @@ export async function ingestReport(context: IngestContext, { deliveryNo }: Inges
     throw error;
   });
   if (!end) return;
-  await onOneConnection(context.database, (db) =>
+  const isMine = await onOneConnection(context.database, (db) =>
     inTransaction(db, async () => {
       await query.lockBatch(db, delivery.batchNo);
-      await query.endDelivery(db, delivery, end);
+      return query.endDelivery(db, delivery, end);
     }),
   );
+  const { source, kind } = delivery;
+  if (isMine && end.state !== 'waiting')
+    context.measured({ name: 'recon_reports_total', labels: { source, kind, outcome: end.state }, value: 1 });
   await askNext(context, delivery.batchNo);
 }
 
@@ -52,29 +59,63 @@ type End = Parameters<typeof query.endDelivery>[2];
 
 /** Reads the file into a load. Returns how it ends where it brings nothing new; null where the load goes on by itself. */
 async function read(context: IngestContext, delivery: query.Delivery): Promise<End | null> {
-  await checkUnchanged(delivery);
-  const duplicate = await findDuplicate(context, delivery);
-  if (duplicate) return duplicate;
-  const format = formatNamed(delivery.rules.format);
-  if (!(await tailHolds(delivery.path, Number(delivery.sizeBytes), format.endMarker))) await checkEnd(delivery);
-
-  const archive = await archiveFile(context.archiveDir, archiveName(delivery));
-  const load = await readChunks(context, delivery, archive)
-    .then(async (load) => {
-      await checkUnchanged(delivery);
-      const { loadNo, chunks, sha256 } = load;
-      const state = { loadNo, deliveryNo: delivery.no, epoch: delivery.epoch, chunks, sha256 };
-      if (!(await query.finishReading(context.database.db, state))) throw new Fenced();
-      return load;
-    })
-    .catch(async (error) => {
-      await archive.discard().catch(() => {});
-      throw error;
-    });
+  const place = await context.placeOf(delivery.source);
+  await checkUnchanged(place, delivery);
+  const newest = await query.newestRevision(context.database.db, delivery.reportNo, delivery.no);
+  const duplicate: End = { state: 'duplicate', code: null, message: null, revision: newest?.revision ?? null };
+  // A workbook beside its CSV brings nothing, whatever is in it.
+  if (delivery.isSheet && delivery.hasCsv) return duplicate;
+  const load = await fetch(context, delivery, place, newest).catch(async (error) => {
+    // What was exchanged while it was read may end or look anyhow: that it was exchanged is what there is to say.
+    if (!(error instanceof Fenced)) await checkUnchanged(place, delivery);
+    throw error;
+  });
+  if (!load) return duplicate;
   // From here on the load lives by itself, whatever becomes of this job: its copy must stay.
   await finishLoad(context, load);
   return null;
 }
+
+/** Reads the file from its place, once, into the archive and into chunks. Null: it is the same as the newest content. */
+async function fetch(
+  context: IngestContext,
+  delivery: query.Delivery,
+  place: Place,
+  newest: query.Revision | null,
+): Promise<ReadLoad | null> {
+  const startedAt = performance.now();
+  const archiveName = archiveNameOf(delivery);
+  const incoming = await openIncoming(place, delivery, context.archiveDir, archiveName);
+  let archive: ArchivedFile | undefined;
+  try {
+    if (newest && (await isSame(incoming, newest))) {
+      await incoming.discard();
+      return null;
+    }
+    const { endMarker } = formatNamed(delivery.rules.format);
+    if (incoming.tail && !(await incoming.tail()).includes(endMarker)) await checkEnd(incoming);
+    archive = await archiveFile(context.archiveDir, `${archiveName}.csv`);
+    const load = await readChunks(context, delivery, incoming, archive);
+    await checkUnchanged(place, delivery);
+    const { loadNo, chunks, sha256 } = load;
+    const state = { loadNo, deliveryNo: delivery.no, epoch: delivery.epoch, chunks, sha256 };
+    if (!(await query.finishReading(context.database.db, state))) throw new Fenced();
+    await incoming.close();
+    const { source } = delivery;
+    const seconds = (performance.now() - startedAt) / 1_000;
+    context.measured({ name: 'recon_bytes_total', labels: { source }, value: incoming.sizeBytes });
+    context.measured({ name: 'recon_stage_duration_seconds', labels: { stage: 'fetch' }, value: seconds });
+    return load;
+  } catch (error) {
+    await archive?.discard().catch(() => {});
+    await incoming.discard().catch(() => {});
+    throw error;
+  }
+}
+
+/** Only a file of the same size can hold the same bytes, and is hashed for it. */
+const isSame = async (incoming: Incoming, newest: query.Revision): Promise<boolean> =>
+  newest.isSameRules && Number(newest.sizeBytes) === incoming.sizeBytes && (await incoming.sha256()) === newest.sha256;
 
 /** Where several chunks are loaded elsewhere, whoever is last closes the load: perhaps it is us. One chunk is loaded here. */
 async function finishLoad(context: IngestContext, { loadNo, chunks, isLarge }: ReadLoad): Promise<void> {
@@ -95,12 +136,17 @@ type ReadLoad = {
   readonly isLarge: boolean;
 };
 
-async function readChunks(context: IngestContext, delivery: query.Delivery, archive: ArchivedFile): Promise<ReadLoad> {
+async function readChunks(
+  context: IngestContext,
+  delivery: query.Delivery,
+  incoming: Incoming,
+  archive: ArchivedFile,
+): Promise<ReadLoad> {
   const { db } = context.database;
   const hash = createHash('sha256');
   const encoding = new EncodingDetector();
-  const boundaries = new BoundaryFinder(context.chunkBytes);
-  const isLarge = Number(delivery.sizeBytes) > context.chunkBytes;
+  const boundaries = new BoundaryFinder(context.chunkBytes, { rowsAreLines: incoming.original !== null });
+  const isLarge = incoming.textBytes > context.chunkBytes;
   let onlyAscii = true;
   let load: { loadNo: number } | null = null;
   let chunks = 0;
@@ -113,7 +159,7 @@ async function readChunks(context: IngestContext, delivery: query.Delivery, arch
     const known = encoding.result();
     if (known === 'bad_encoding') throw new ReportRefused('bad_encoding');
     for (const chunk of held.splice(0)) {
-      load ??= await createLoad(context, delivery, archive, boundaries, isLarge);
+      load ??= await createLoad(context, delivery, incoming, archive, boundaries, isLarge);
       const crc32 = await archive.crcOf(chunk.offset, chunk.lengthBytes);
       const no = chunks++;
       const recorded = await query.insertChunk(db, delivery.no, delivery.epoch, {
@@ -128,7 +174,7 @@ async function readChunks(context: IngestContext, delivery: query.Delivery, arch
     }
   };
 
-  for await (const block of readFileBlocks(delivery.path)) {
+  for await (const block of incoming.text()) {
     hash.update(block);
     encoding.push(block);
     onlyAscii &&= isAscii(block);
@@ -143,15 +189,17 @@ async function readChunks(context: IngestContext, delivery: query.Delivery, arch
   if (boundaries.rowsAfterEndLine !== null)
     throw new ReportRefused('rows_after_end', `line ${boundaries.rowsAfterEndLine}`);
   await record(last, true);
-  load ??= await createLoad(context, delivery, archive, boundaries, isLarge);
+  load ??= await createLoad(context, delivery, incoming, archive, boundaries, isLarge);
   await archive.finish();
-  return { loadNo: load.loadNo, chunks, sha256: hash.digest('hex'), isLarge };
+  const sha256 = incoming.original?.sha256 ?? hash.digest('hex');
+  return { loadNo: load.loadNo, chunks, sha256, isLarge };
 }
 
 /** Reads the header, which tells whether the report can be read at all, and makes the load. */
 async function createLoad(
   context: IngestContext,
   delivery: query.Delivery,
+  incoming: Incoming,
   archive: ArchivedFile,
   { header }: BoundaryFinder,
   isLarge: boolean,
@@ -171,7 +219,8 @@ async function createLoad(
         rules: delivery.rules,
         header: cells.map((cell) => cell.replaceAll('\0', '\u2400')),
         archivePath: archive.path,
-        sizeBytes: delivery.sizeBytes,
+        originalPath: incoming.original?.path ?? null,
+        sizeBytes: incoming.sizeBytes,
       });
       if (made && delivery.kind !== 'settlementSummary') await query.createRowTable(db, made.slot);
       return made;
@@ -181,21 +230,11 @@ async function createLoad(
   return load;
 }
 
-/** The same bytes as the newest content of this report: nothing new. Only a file of the same size is hashed for it. */
-async function findDuplicate({ database }: IngestContext, delivery: query.Delivery): Promise<End | null> {
-  const newest = await query.newestRevision(database.db, delivery.reportNo, delivery.no);
-  if (newest?.sizeBytes !== delivery.sizeBytes || !newest.isSameRules) return null;
-  const hash = createHash('sha256');
-  for await (const block of readFileBlocks(delivery.path)) hash.update(block);
-  if (hash.digest('hex') !== newest.sha256) return null;
-  return { state: 'duplicate', code: null, message: null, revision: newest.revision };
-}
-
 /** The last bytes hold no end mark: the whole file tells whether it is cut off, or goes on behind its end. */
-async function checkEnd(delivery: query.Delivery): Promise<void> {
+async function checkEnd(incoming: Incoming): Promise<void> {
   const encoding = new EncodingDetector();
   const boundaries = new BoundaryFinder(Number.MAX_SAFE_INTEGER);
-  for await (const block of readFileBlocks(delivery.path)) {
+  for await (const block of incoming.text()) {
     encoding.push(block);
     boundaries.push(block);
   }
@@ -207,14 +246,17 @@ async function checkEnd(delivery: query.Delivery): Promise<void> {
 }
 
 /** A file that is not the one that was found is another delivery, which the next listing finds. */
-async function checkUnchanged(delivery: query.Delivery): Promise<void> {
-  const now = await stat(delivery.path, { bigint: true }).catch((error: Error) => {
+async function checkUnchanged(place: Place, delivery: query.Delivery): Promise<void> {
+  const now = await place.stat(delivery.path).catch((error: NodeJS.ErrnoException) => {
+    // A server or a disk that does not answer says nothing of the file.
+    if (error.code !== 'EACCES' && error.code !== 'EPERM') throw error;
     throw new ReportRefused('unreadable', `${delivery.path} (${error.message})`);
   });
-  if (now.size !== delivery.sizeBytes || now.mtimeNs / 1000n !== delivery.modifiedAtMicros) {
+  if (!now) throw new ReportRefused('unreadable', `${delivery.path} is not there any more`);
+  if (now.sizeBytes !== Number(delivery.sizeBytes) || now.modifiedAtMicros !== delivery.modifiedAtMicros) {
     throw new ReportRefused('unreadable', `${delivery.path} changed while it was read`);
   }
 }
 
 /** By number: a report's own name may be as long as a file system allows. */
-const archiveName = ({ no, epoch }: query.Delivery): string => `${Math.floor(no / 1000)}/${no}_${epoch}.csv`;
+const archiveNameOf = ({ no, epoch }: query.Delivery): string => `${Math.floor(no / 1000)}/${no}_${epoch}`;

@@ -22,6 +22,9 @@ export type TakenChunk = {
   crc32: bigint;
   encoding: 'utf8' | 'gbk';
   header: string[];
+  /** The text was made from a workbook. */
+  isSheet: boolean;
+  source: string;
   rules: Rules;
 };
 
@@ -29,13 +32,12 @@ export type TakenChunk = {
 export async function takeChunk(db: Db, loadNo: number, chunk: number): Promise<TakenChunk | null> {
   const taken = await sql<TakenChunk>`
     update chunk c set epoch = c.epoch + 1
-      from load l join report r on r.no = l.report_no join batch b on b.no = r.batch_no
+      from load l join report r on r.no = l.report_no join batch b on b.no = r.batch_no join delivery d on d.no = l.delivery_no
      where c.load_no = ${loadNo} and c.no = ${chunk} and c.state <> 'loaded' and l.no = c.load_no and l.state = 'reading'
     returning c.epoch, c.load_no as "loadNo", c.no, l.slot, r.batch_no as "batchNo", r.kind, b.batch_id as "batchId",
               b.currency as "settlementCurrency", l.archive_path as "archivePath", c.offset_bytes as "offset",
-              c.length_bytes as "lengthBytes", c.first_line as "firstLine", c.crc32, c.encoding, l.header, l.rules`.execute(
-    db,
-  );
+              c.length_bytes as "lengthBytes", c.first_line as "firstLine", c.crc32, c.encoding, l.header, d.is_sheet as "isSheet", d.source,
+              l.rules`.execute(db);
   return taken.rows[0] ?? null;
 }
 

@@ -1,6 +1,7 @@
 import { readArchived } from '../adapters/archive.ts';
 import { CopyWriter } from '../adapters/copy-binary.ts';
 import { cellText, RowReader, rowText } from '../adapters/csv.ts';
+import type { Measured } from '../adapters/metrics.ts';
 import { type Client, copyIn, type Database, type Db, inTransaction, onOneConnection } from '../adapters/postgres.ts';
 import type { Currency } from '../domain/currency.ts';
 import type { Discrepancy } from '../domain/discrepancy.ts';
@@ -19,7 +20,7 @@ import { QuickRows, writeContent } from './quick-row.ts';
 import { Fenced, takeOver } from './take.ts';
 import { isMatchable } from './told.ts';
 
-type Context = { readonly database: Database; readonly enqueue: Enqueue };
+type Context = { readonly database: Database; readonly enqueue: Enqueue; readonly measured: Measured };
 
 /**
  * Parses a chunk row by row into the rows of its load, in one transaction whose last statement checks that the chunk is still
@@ -30,11 +31,18 @@ export async function loadChunk(context: Context, { loadNo, chunk: chunkNo }: Lo
     await takeOver(db, `load-chunk ${loadNo} ${chunkNo}`);
     const chunk = await query.takeChunk(db, loadNo, chunkNo);
     if (!chunk) return false;
-    return inTransaction(db, async () => {
+    const startedAt = performance.now();
+    let rows = 0;
+    const isLast = await inTransaction(db, async () => {
       const facts = await copyRows(db, client, chunk);
-      const isLast = await markLoadedWith(db, chunk, facts);
-      return isLast;
+      rows = facts.rows;
+      return markLoadedWith(db, chunk, facts);
     });
+    const { source, kind } = chunk;
+    const seconds = (performance.now() - startedAt) / 1_000;
+    context.measured({ name: 'recon_rows_loaded_total', labels: { source, kind }, value: rows });
+    context.measured({ name: 'recon_stage_duration_seconds', labels: { stage: 'load' }, value: seconds });
+    return isLast;
   });
   if (!isLast) return;
   if (chunkNo === 0) await closeLoad(context, { loadNo });
@@ -49,6 +57,9 @@ async function markLoadedWith(
   if (!(await query.markChunkLoaded(db, chunk, facts.toFacts()))) throw new Fenced();
   return markLoaded(db, chunk.loadNo);
 }
+
+/** In the text of a workbook: a number with more digits than it keeps. */
+const LOST_DIGITS = 'E+';
 
 /** A block is sent when it is so full, and findings are kept back until there are so many. */
 const BLOCK_BYTES = 1 << 18;
@@ -91,7 +102,11 @@ class ChunkParser {
   constructor(chunk: query.TakenChunk, facts: FactsCounter) {
     this.#chunk = chunk;
     this.#facts = facts;
-    this.#reader = new RowReader({ offset: Number(chunk.offset), line: chunk.firstLine });
+    this.#reader = new RowReader({
+      offset: Number(chunk.offset),
+      line: chunk.firstLine,
+      rowsAreLines: chunk.isSheet,
+    });
     const format = formatNamed(chunk.rules.format);
     const context = {
       columns: readHeader(chunk.header, chunk.kind, format),
@@ -100,6 +115,7 @@ class ChunkParser {
       settlementCurrency: chunk.settlementCurrency as Currency | null,
       amountUnit: chunk.rules.amountUnit,
       toleranceMinor: BigInt(chunk.rules.tolerance),
+      isSheet: chunk.isSheet,
     };
     const { kind } = chunk;
     if (kind === 'settlementSummary') {
@@ -162,9 +178,15 @@ class ChunkParser {
       this.#refuse(refuseLine(reader.line, code, rowText(reader, encoding, 200)));
       return;
     }
-    if (this.#quick !== null && this.#readQuickly(this.#quick, writer)) return;
+    if (this.#quick !== null && !this.#hasLostDigits() && this.#readQuickly(this.#quick, writer)) return;
     const cells = Array.from({ length: reader.cells }, (_, cell) => cellText(reader, cell, encoding));
     this.#readCells(cells, reader.line, writer);
+  }
+
+  /** Which cells may hold such a number is for the full reader to say. */
+  #hasLostDigits(): boolean {
+    const { buf, start, byteLength } = this.#reader;
+    return this.#chunk.isSheet && buf.subarray(start, start + byteLength).includes(LOST_DIGITS);
   }
 
   #readQuickly(quick: QuickRows, writer: CopyWriter): boolean {

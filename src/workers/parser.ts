@@ -2,6 +2,7 @@
  * A parser process: does the work of jobs, one at a time, for the parent that holds their locks in the queue. It speaks to the
  * database by itself and to the queue through its parent.
  */
+import { openPlace, type Place } from '../adapters/place.ts';
 import { openDatabase } from '../adapters/postgres.ts';
 import { JOBS } from '../jobs.ts';
 import type { FromParser, ToParser } from './pool.ts';
@@ -17,16 +18,35 @@ function describe(error: unknown): string {
 const send = (message: FromParser) => process.send?.(message);
 let context: Promise<JobContext> | undefined;
 
-async function open(settings: Extract<ToParser, { say: 'open' }>): Promise<JobContext> {
+type OpenSettings = Extract<ToParser, { say: 'open' }>;
+
+async function open(settings: OpenSettings): Promise<JobContext> {
   // As long as a lock of the queue: all publishers of a merchant wait for one that is stopped in the middle.
   const database = await openDatabase(settings.databaseUrl, 3, '10s');
   return {
     database,
     archiveDir: settings.archiveDir,
     chunkBytes: settings.chunkBytes,
+    placeOf: placesOf(settings.places),
+    measured: (measure) => void send({ say: 'measured', measure }),
     enqueue: async (job, payload, options) => {
       send({ say: 'enqueue', name: job.name, payload, delayMs: options?.delayMs ?? 0 });
     },
+  };
+}
+
+/** Each place is opened when it is first needed, and is one for all jobs. */
+function placesOf(named: OpenSettings['places']): (source: string) => Promise<Place> {
+  const places = new Map<string, Promise<Place>>();
+  const openNamed = (source: string): Promise<Place> => {
+    const place = named.find(({ name }) => name === source);
+    if (place) return openPlace(place.at);
+    throw new Error(`the configuration of this worker has no source ${source}: start it with the one that names it`);
+  };
+  return (source) => {
+    const place = places.get(source) ?? openNamed(source);
+    places.set(source, place);
+    return place;
   };
 }
 

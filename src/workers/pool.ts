@@ -1,12 +1,22 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import type { Measure, Measured } from '../adapters/metrics.ts';
+import type { At } from '../adapters/place.ts';
 
 export type ToParser =
-  | { readonly say: 'open'; readonly databaseUrl: string; readonly archiveDir: string; readonly chunkBytes: number }
+  | {
+      readonly say: 'open';
+      readonly databaseUrl: string;
+      readonly archiveDir: string;
+      readonly chunkBytes: number;
+      /** Where the files of each source lie, with what opens it. */
+      readonly places: readonly { readonly name: string; readonly at: At }[];
+    }
   | { readonly say: 'run'; readonly no: number; readonly name: string; readonly payload: unknown };
 export type FromParser =
   | { readonly say: 'alive' }
   | { readonly say: 'enqueue'; readonly name: string; readonly payload: unknown; readonly delayMs: number }
+  | { readonly say: 'measured'; readonly measure: Measure }
   | { readonly say: 'done'; readonly no: number; readonly error: string | null };
 
 /** Processes that parse: one a core, so that the parent has its hands free for locks and signals. */
@@ -31,6 +41,7 @@ type Parser = {
 export function startParsers(
   processes: number,
   onEnqueue: (name: string, payload: unknown, delayMs: number) => void,
+  measured: Measured = () => {},
 ): ParserPool {
   const path = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? 'parser.ts' : 'parser.js', import.meta.url));
   const parsers = new Set<Parser>();
@@ -54,6 +65,7 @@ export function startParsers(
     child.on('message', (message: FromParser) => {
       parser.heardAt = Date.now();
       if (message.say === 'enqueue') onEnqueue(message.name, message.payload, message.delayMs);
+      else if (message.say === 'measured') measured(message.measure);
       else if (message.say === 'done' && parser.job?.no === message.no) {
         const { job } = parser;
         free(parser);
@@ -88,7 +100,8 @@ export function startParsers(
 
   return {
     open(given) {
-      settings = { say: 'open', ...given };
+      // Only what opens a place is sent: a source holds what cannot be.
+      settings = { say: 'open', ...given, places: given.places.map(({ name, at }) => ({ name, at })) };
       for (const { child } of parsers) child.send(settings);
     },
     async run(name, payload) {

@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import type { Db } from '../adapters/postgres.ts';
+import type { ReportKind } from '../domain/formats/format.ts';
 import { IDENTITY, type ReadLoad, rowsOf } from './reconcile.sql.ts';
 
 /** One publisher a merchant at a time: what belongs to a key is decided over all its batches. */
@@ -290,5 +291,31 @@ export async function wantedOf(db: Db, batchNos: readonly number[]) {
     select no as "batchNo", wanted, attempts as attempt from batch where no = any(${[...batchNos]}::int[]) and done < wanted`.execute(
     db,
   );
+  return found.rows;
+}
+
+/** The rows of a batch's current run by what became of them. In a report of the wrong unit none is matched. */
+export async function rowOutcomes(db: Db, batchNo: number) {
+  const found = await sql<{
+    source: string;
+    kind: ReportKind;
+    matched: bigint;
+    discrepant: bigint;
+    refused: bigint;
+    unmatchable: bigint;
+  }>`
+    select source, kind, sum(matchable - told)::int8 as matched, sum(told)::int8 as discrepant, sum(refused)::int8 as refused,
+           sum(rows - refused - matchable)::int8 as unmatchable
+      from (
+        select y.source, r.kind, (l.facts->>'rows')::int8 as rows, (l.facts->>'refusedRows')::int8 as refused,
+               (l.facts->>'matchableRows')::int8 as matchable,
+               case when (n.facts->>'wrongUnit')::boolean then (l.facts->>'matchableRows')::int8 else t.told end as told
+          from batch b join run n on n.no = b.current_run join run_load rl on rl.run_no = n.no
+          join load l on l.no = rl.load_no join delivery y on y.no = l.delivery_no join report r on r.no = l.report_no
+          left join (select load_no, count(distinct line) as told from discrepancy
+                      where batch_no = ${batchNo} and closed_run is null and of_matchable group by 1) t0 on t0.load_no = l.no
+          cross join lateral (select coalesce(t0.told, 0) as told) t
+         where b.no = ${batchNo}) counted
+     group by 1, 2`.execute(db);
   return found.rows;
 }

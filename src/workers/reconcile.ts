@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { sql } from 'kysely';
+import type { Measured } from '../adapters/metrics.ts';
 import { type Database, type Db, inPortions, inTransaction, onOneConnection } from '../adapters/postgres.ts';
 import { MINOR_DIGITS } from '../domain/currency.ts';
 import { addFacts, type Facts } from '../domain/facts.ts';
@@ -23,22 +24,48 @@ import * as query from './reconcile.sql.ts';
 import { RULES_VERSION, takeOver } from './take.ts';
 import { isMatchable, recordFrom, rowFrom, type StoredRow, type Told, tellAll } from './told.ts';
 
-export type ReconcileContext = { readonly database: Database; readonly enqueue: Enqueue };
+export type ReconcileContext = { readonly database: Database; readonly enqueue: Enqueue; readonly measured: Measured };
 
 /**
  * Reconciles a batch or day: reads one snapshot of its rows and of the merchant's records, decides, and publishes the result
  * as a run in one transaction. Run twice, or twice at once, it publishes once: the epoch decides.
  */
-export async function reconcile({ database, enqueue }: ReconcileContext, { batchNo }: ReconcileJob): Promise<void> {
+export async function reconcile(
+  { database, enqueue, measured }: ReconcileContext,
+  { batchNo }: ReconcileJob,
+): Promise<void> {
+  const timed = stopwatch(measured);
   const asked = await onOneConnection(database, async (db) => {
     await takeOver(db, `reconcile ${batchNo}`);
     const taken = await query.takeBatch(db, batchNo);
     if (!taken) return [batchNo];
     await query.makeWorkTables(db);
-    const decided = await inTransaction(db, () => decide(db, batchNo), 'repeatable read');
-    return inTransaction(db, () => publishRun(db, decided, taken.epoch));
+    const decided = await inTransaction(db, () => decide(db, batchNo, timed), 'repeatable read');
+    const published = await timed('publish', () => inTransaction(db, () => publishRun(db, decided, taken.epoch)));
+    if (published.changed) await tellRows(db, batchNo, measured);
+    return published.asked;
   });
   for (const wanted of await publish.wantedOf(database.db, asked)) await enqueue(reconcileJob, wanted);
+}
+
+type Timed = <T>(stage: 'match' | 'total' | 'publish', step: () => Promise<T>) => Promise<T>;
+
+const stopwatch =
+  (measured: Measured): Timed =>
+  async (stage, step) => {
+    const startedAt = performance.now();
+    const result = await step();
+    const seconds = (performance.now() - startedAt) / 1_000;
+    measured({ name: 'recon_stage_duration_seconds', labels: { stage }, value: seconds });
+    return result;
+  };
+
+/** What became of the rows of a run that brought new ones. */
+async function tellRows(db: Db, batchNo: number, measured: Measured): Promise<void> {
+  for (const { source, kind, ...outcomes } of await publish.rowOutcomes(db, batchNo)) {
+    for (const [outcome, rows] of Object.entries(outcomes) as [keyof typeof outcomes, bigint][])
+      measured({ name: 'recon_rows_total', labels: { source, kind, outcome }, value: Number(rows) });
+  }
 }
 
 type Decided = {
@@ -56,7 +83,7 @@ type Decided = {
 };
 
 /** Everything that can be said of the batch by itself, in one snapshot. What is told stands in a temporary table. */
-async function decide(db: Db, batchNo: number): Promise<Decided> {
+async function decide(db: Db, batchNo: number, timed: Timed): Promise<Decided> {
   const batch = await query.batchOf(db, batchNo);
   const lastRun = await query.lastRunOf(db, batch.merchantNo);
   const reports = await query.reportsOf(db, batchNo);
@@ -66,10 +93,13 @@ async function decide(db: Db, batchNo: number): Promise<Decided> {
   if (details.read.length + summary.read.length === 0) return { batch, lastRun, details: [], run: null };
 
   const facts = addFacts(details.read.map((part) => part.facts!));
-  await checkSums(db, details.loads, facts, batchNo);
-  const wrongUnit = await tellOfRows(db, batch, details, facts);
-  await query.tellFindings(db, summary.loads, false);
-  if (isDay) await tellOfRecords(db, batch, details, facts);
+  await timed('total', () => checkSums(db, details.loads, facts, batchNo));
+  const wrongUnit = await timed('match', async () => {
+    const wrongUnit = await tellOfRows(db, batch, details, facts);
+    await query.tellFindings(db, summary.loads, false);
+    if (isDay) await tellOfRecords(db, batch, details, facts);
+    return wrongUnit;
+  });
 
   const totals = details.read.length > 0 && !isDay ? detailsTotals(typeSums(facts)) : null;
   const summaryRows = await query.summaryRowsOf(db, summary.loads);
@@ -349,13 +379,21 @@ async function tellOfRecords(
   }
 }
 
-/** Publishes what was decided, under the merchant's lock. Returns the batches to be asked for again. */
-async function publishRun(db: Db, { batch, details, lastRun, run }: Decided, epoch: number): Promise<number[]> {
+type Published = {
+  /** The batches to be asked for again. */
+  readonly asked: number[];
+  /** It reads other loads than the batch's run before. */
+  readonly changed: boolean;
+};
+
+/** Publishes what was decided, under the merchant's lock. */
+async function publishRun(db: Db, { batch, details, lastRun, run }: Decided, epoch: number): Promise<Published> {
   await publish.lockMerchant(db, batch.merchantNo);
-  if (!(await publish.lockBatch(db, batch.no, epoch, batch.wanted))) return [batch.no];
+  const nothing = { asked: [batch.no], changed: false };
+  if (!(await publish.lockBatch(db, batch.no, epoch, batch.wanted))) return nothing;
   if (!run) {
     await publish.answerWithoutRun(db, batch.no, batch.wanted);
-    return [batch.no];
+    return nothing;
   }
   const before = await runBefore(db, batch);
   const changed = !before || before.map((load) => load.loadNo).join() !== run.parts.map((part) => part.loadNo).join();
@@ -403,7 +441,7 @@ async function publishRun(db: Db, { batch, details, lastRun, run }: Decided, epo
     day !== null && batch.batchId === null && Math.abs(Date.parse(day) - Date.parse(batch.day!)) <= 86_400_000;
   if (since.some((other) => openReferences > 0 || (!other.isSettlement && isNeighbour(other.day))))
     await publish.askAgain(db, batch.no);
-  return asked;
+  return { asked, changed };
 }
 
 async function runBefore(db: Db, batch: query.BatchRow): Promise<query.ReadLoad[] | null> {

@@ -1,3 +1,5 @@
+import type { Measured } from '../adapters/metrics.ts';
+import type { Place } from '../adapters/place.ts';
 import type { Database } from '../adapters/postgres.ts';
 import * as jobs from '../jobs.ts';
 import { closeLoad } from './close-load.ts';
@@ -9,8 +11,11 @@ import { wasTakenOver } from './take.ts';
 export type JobContext = {
   readonly database: Database;
   readonly enqueue: jobs.Enqueue;
+  readonly measured: Measured;
   readonly archiveDir: string;
   readonly chunkBytes: number;
+  /** Where the files of a source lie. */
+  placeOf(source: string): Promise<Place>;
 };
 
 /** Runs one job. That another worker took it over is no failure. */
@@ -23,5 +28,6 @@ export async function runJob(context: JobContext, name: string, payload: unknown
     else throw new Error(`there is no job ${name}`);
   } catch (error) {
     if (!wasTakenOver(error)) throw error;
+    context.measured({ name: 'recon_fenced_writes_total', labels: {}, value: 1 });
   }
 }

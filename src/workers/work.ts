@@ -1,11 +1,15 @@
+import type { Measured } from '../adapters/metrics.ts';
 import type { Database } from '../adapters/postgres.ts';
 import type { JobQueue } from '../adapters/queue.ts';
-import { JOBS, type JobKind, MAX_ATTEMPTS, retryDelayMs } from '../jobs.ts';
+import { ingestReport, JOBS, type JobKind, MAX_ATTEMPTS, retryDelayMs } from '../jobs.ts';
 import { askNext } from './close-load.ts';
 import type { ParserPool } from './pool.ts';
 import * as query from './work.sql.ts';
 
 export type Log = { warn(fields: object, message: string): void; error(fields: object, message: string): void };
+
+/** Each fetch may hold a connection to a provider's server, which does not like many. */
+const MOST_FETCHES = 4;
 
 /**
  * Takes jobs of every kind and has parsers do them, until the queue is closed. What fails is counted in the book: it is tried
@@ -17,17 +21,28 @@ export function work({
   parsers,
   processes,
   log,
+  measured = () => {},
 }: {
   database: Database;
   queue: JobQueue;
   parsers: ParserPool;
   processes: number;
   log: Log;
+  measured?: Measured;
 }): void {
-  const run = async (job: JobKind<object>, payload: object) => {
+  const run = async (job: JobKind<object>, payload: object, waitedMs: number | null) => {
+    if (waitedMs !== null)
+      measured({ name: 'recon_job_wait_seconds', labels: { job: job.name }, value: waitedMs / 1_000 });
+    const startedAt = performance.now();
+    const tellDuration = (outcome: 'done' | 'failed') => {
+      const seconds = (performance.now() - startedAt) / 1_000;
+      measured({ name: 'recon_job_duration_seconds', labels: { job: job.name, outcome }, value: seconds });
+    };
     try {
       await parsers.run(job.name, payload);
+      tellDuration('done');
     } catch (error) {
+      tellDuration('failed');
       const message = (error as Error).message;
       const failed = await query.recordFailure(
         database.db,
@@ -51,9 +66,10 @@ export function work({
   for (const job of JOBS) {
     queue.work(
       job,
-      processes,
-      (payload) => run(job, payload),
+      job === ingestReport ? Math.min(processes, MOST_FETCHES) : processes,
+      (payload, waitedMs) => run(job, payload, waitedMs),
       (error) => log.warn({ job: job.name, error: error.message }, 'queue'),
+      () => measured({ name: 'recon_jobs_stalled_total', labels: {}, value: 1 }),
     );
   }
 }

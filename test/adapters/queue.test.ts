@@ -15,21 +15,27 @@ const WORKER = resolve(import.meta.dirname, '../support/queue-worker.ts');
 /** A queue and what its worker saw. */
 function watch(queue: JobQueue) {
   const seen: number[] = [];
+  const waitsMs: (number | null)[] = [];
   const errors: string[] = [];
+  let stalled = 0;
   let look = () => {};
   return {
     seen,
+    waitsMs,
     errors,
+    stalled: () => stalled,
     work: (run: (no: number) => Promise<void> | void = () => {}, concurrency = 1) =>
       queue.work(
         note,
         concurrency,
-        async ({ no }) => {
+        async ({ no }, waitedMs) => {
           seen.push(no);
+          waitsMs.push(waitedMs);
           look();
           await run(no);
         },
         (error) => errors.push(error.message),
+        () => stalled++,
       ),
     /** Waits until so many jobs were started. */
     until: (count: number, withinMs = 10_000) =>
@@ -128,6 +134,43 @@ for (const [backend, make] of Object.entries(backends)) {
         assert.ok(performance.now() - asked >= 690, 'it came too early');
       }));
 
+    test('it is told how many jobs there are, since when the oldest could have been done, and how long each waited', () =>
+      withQueue(async (queue) => {
+        const other = { name: 'other' };
+        const before = Date.now();
+        await queue.enqueue(note, { no: 1, attempt: 0 }, { delayMs: 60_000 });
+        await queue.enqueue(note, { no: 2, attempt: 0 });
+        const between = Date.now();
+        for (let no = 3; no <= 9; no++) await queue.enqueue(note, { no, attempt: 0 });
+        const [notes, others] = await queue.state([note, other]);
+        assert.deepEqual(notes?.counts, { waiting: 8, active: 0, delayed: 1, failed: 0 });
+        const oldest = notes.oldestWaitingAtMs ?? 0;
+        assert.ok(before <= oldest && oldest <= between, `${before} ${oldest} ${between}`);
+        const counts = { waiting: 0, active: 0, delayed: 0, failed: 0 };
+        assert.deepEqual(others, { queue: 'other', counts, oldestWaitingAtMs: null });
+
+        const asked = Date.now();
+        await queue.enqueue(note, { no: 10, attempt: 0 }, { delayMs: 500 });
+        const watched = watch(queue);
+        const { promise: mayEnd, resolve: end } = Promise.withResolvers<void>();
+        watched.work((no) => (no === 10 ? mayEnd : undefined));
+        await watched.until(9);
+        const [busy] = await queue.state([note]);
+        assert.deepEqual(busy, {
+          queue: 'note',
+          counts: { ...counts, active: 1, delayed: 1 },
+          oldestWaitingAtMs: null,
+        });
+        end();
+        const waits = watched.waitsMs.map((ms) => ms ?? -1);
+        assert.ok(
+          waits.every((ms) => ms >= 0),
+          `${waits}`,
+        );
+        // Its delay is no waiting.
+        assert.ok(waits[8]! <= Date.now() - asked - 500, `${waits}`);
+      }));
+
     test('as many jobs run at once as are allowed', () =>
       withQueue(async (queue) => {
         const watched = watch(queue);
@@ -173,6 +216,8 @@ for (const [backend, make] of Object.entries(backends)) {
         watched.work();
         await watched.until(1, 25_000);
         assert.deepEqual(watched.seen, [7]);
+        assert.deepEqual(watched.waitsMs, [null], 'the time of the first try is no waiting');
+        assert.equal(watched.stalled(), 1);
       }));
   });
 }
@@ -208,7 +253,7 @@ async function endOf(child: ChildProcess, withinMs: number): Promise<void> {
   assert.ok(performance.now() - asked < withinMs, `the process was still there after ${withinMs} ms`);
 }
 
-test('Redis goes away: adding fails at once, and a worker can still be stopped', async () => {
+test('Redis goes away: adding and looking fail at once, and a worker can still be stopped', async () => {
   const redis = await startRedis();
   const where = { redisUrl: redis.url, databaseUrl: '', bookId: 'b' };
   const queue = await openQueue(where);
@@ -217,6 +262,7 @@ test('Redis goes away: adding fails at once, and a worker can still be stopped',
   await redis.stop();
   const asked = performance.now();
   await assert.rejects(queue.enqueue(note, { no: 2, attempt: 0 }));
+  await assert.rejects(queue.state([note]));
   await queue.close(500);
   assert.ok(performance.now() - asked < 5_000, `it took ${performance.now() - asked} ms`);
   worker.kill('SIGTERM');

@@ -18,7 +18,14 @@ function readSample(fileName: string) {
   const lines = readFileSync(new URL(fileName, folder), 'utf8').split('\n');
   const [header = [], ...rows] = lines.slice(0, lines.indexOf('<END>')).map((line) => line.split(','));
   const { kind, batchId, settlementCurrency } = name;
-  const common = { format: apo, batchId, settlementCurrency, amountUnit: 'minor' as const, toleranceMinor: 2n };
+  const common = {
+    format: apo,
+    batchId,
+    settlementCurrency,
+    amountUnit: 'minor' as const,
+    toleranceMinor: 2n,
+    isSheet: false,
+  };
   const columns = readHeader(header, kind, apo);
   return rows.map((cells, index) =>
     kind === 'settlementSummary'
@@ -83,6 +90,7 @@ function read(
     batchId: 'B',
     settlementCurrency: currency,
     amountUnit,
+    isSheet: false,
   } as const;
   return readSummaryRow(line.split(','), 4, ctx);
 }

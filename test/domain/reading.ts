@@ -51,6 +51,7 @@ export function contextOf(settings: Settings = {}): RowContext {
     settlementCurrency: null,
     amountUnit: 'major',
     toleranceMinor: 2n,
+    isSheet: false,
     ...settings,
   };
 }

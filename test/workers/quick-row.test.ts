@@ -22,6 +22,7 @@ const contextOf = (unit: 'major' | 'minor'): RowContext => ({
   settlementCurrency: 'USD',
   amountUnit: unit,
   toleranceMinor: 2n,
+  isSheet: false,
 });
 
 /** A plain payment or refund, to be made less plain. */

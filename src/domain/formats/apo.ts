@@ -56,7 +56,7 @@ const details = [
 /** Reports of Antom Payment Orchestration in the layout that its SFTP set-ups deliver. */
 export const apo: Format = {
   name: 'apo',
-  extensions: ['csv'],
+  extensions: ['csv', 'xlsx', 'zip'],
   directory: '/v1/settlements/{merchantId}/{date}',
   names: {
     transactionDetails: ['transactionItems_{date}_{seq}'],

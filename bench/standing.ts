@@ -1,0 +1,169 @@
+/**
+ * Whether the standing service holds out: the demo goes on with a new batch every few seconds, a real Prometheus looks at it,
+ * and at the end it is told what became of every batch, how memory went, and what Prometheus saw. Fails where a batch had no
+ * result within a minute or another one than was planned.
+ *
+ *     node bench/standing.ts [--minutes 10] [--every 3] [--json]
+ */
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { startPrometheus, type TestPrometheus } from '../test/support/prometheus.ts';
+import { type Started, startSettlestream } from '../test/support/settlestream.ts';
+import { type Peak, watchMemory } from './memory-of.ts';
+import { count, inPlace, megabytes, type Place, readOptions, removeBook, tell } from './place.ts';
+
+const { minutes, every, json } = readOptions({ minutes: 10, every: 3 });
+
+/** The first batches pay for what is loaded once. */
+const WARM_UP_MS = 20_000;
+const SAMPLE_MS = 10_000;
+const MINUTE_MS = 60_000;
+
+/** The most that all processes together had in a span of time. */
+type Sample = { readonly minute: number; readonly peak: Peak };
+
+async function measure({ dir, signal }: Place): Promise<void> {
+  const dataDir = join(dir, 'book');
+  const args = ['demo', '--keep', '--every', String(every), '--data-dir', dataDir];
+  const demo = startSettlestream(args, { signal, timeoutMs: (minutes + 10) * MINUTE_MS });
+  let prometheus: TestPrometheus | undefined;
+  try {
+    tell('starting the demo …');
+    const { host } = new URL(JSON.parse(await demo.says(/"pages: /)).url);
+    prometheus = await startPrometheus([host]);
+    await sleep(WARM_UP_MS, undefined, { signal });
+    tell(`a batch every ${every} s, for ${minutes} minutes …`);
+    const memory = await sampleMemory(demo, dataDir, signal);
+    const seen = await whatPrometheusSaw(prometheus);
+    const { seconds, stderr, code } = await stop(demo);
+    const result = {
+      minutes,
+      everySeconds: every,
+      ...outcomes(stderr),
+      memory: trend(memory),
+      seen,
+      stopSeconds: seconds,
+    };
+    process.stdout.write(json ? `${JSON.stringify(result)}\n` : `${textOf(result)}\n`);
+    const failed = [
+      ...(code === 0 ? [] : [`it ended with ${code}: ${stderr.slice(-2_000)}`]),
+      ...(result.reconciled + result.discrepant > 0 ? [] : ['no batch had a result']),
+      ...result.missing,
+      ...result.wrong,
+    ];
+    if (failed.length > 0) throw new Error(failed.join('\n'));
+  } finally {
+    demo.kill('SIGTERM');
+    await demo.ended;
+    await prometheus?.stop();
+    await removeBook(dataDir);
+  }
+}
+
+async function sampleMemory({ pid }: Started, dataDir: string, signal: AbortSignal): Promise<Sample[]> {
+  const samples: Sample[] = [];
+  const startedAt = Date.now();
+  while (Date.now() - startedAt < minutes * MINUTE_MS) {
+    const stopWatching = watchMemory(pid, dataDir);
+    try {
+      await sleep(SAMPLE_MS, undefined, { signal });
+    } finally {
+      const peak = stopWatching();
+      if (peak) samples.push({ minute: (Date.now() - startedAt) / MINUTE_MS, peak });
+    }
+  }
+  return samples;
+}
+
+/** At the beginning, in the middle and at the end, and how it grew: the slope of the straight line nearest to all samples. */
+function trend(samples: readonly Sample[]) {
+  if (samples.length < 3) return null;
+  const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
+  const middle = mean(samples.map(({ minute }) => minute));
+  const usual = mean(samples.map(({ peak }) => peak.pssBytes));
+  const spread = samples.reduce((sum, { minute }) => sum + (minute - middle) ** 2, 0);
+  const rise = samples.reduce((sum, { minute, peak }) => sum + (minute - middle) * (peak.pssBytes - usual), 0);
+  return {
+    start: samples[0]!.peak,
+    middle: samples[samples.length >> 1]!.peak,
+    end: samples.at(-1)!.peak,
+    bytesAMinute: rise / spread,
+  };
+}
+
+/** The week's reports are from long ago and were read before Prometheus looked, so that lag is that of the new batches. */
+async function whatPrometheusSaw(prometheus: TestPrometheus) {
+  const one = async (expression: string) => (await prometheus.query(expression))[0]?.value ?? null;
+  const lag = (quantile: number) =>
+    one(`histogram_quantile(${quantile}, sum by (le) (recon_report_lag_seconds_bucket))`);
+  const span = `${minutes + 1}m`;
+  return {
+    reportsClosed: await one('sum(recon_reports_total{outcome="closed"})'),
+    rows: await one('sum(recon_rows_total)'),
+    lagSeconds: { p50: await lag(0.5), p95: await lag(0.95), p99: await lag(0.99) },
+    oldestOpenSeconds: await one(
+      `max(max_over_time((timestamp(recon_oldest_open_report_timestamp_seconds) - recon_oldest_open_report_timestamp_seconds)[${span}:1s]))`,
+    ),
+    mostBacklogReports: await one(`max(max_over_time(recon_backlog_reports[${span}]))`),
+    fencedWrites: await one('sum(recon_fenced_writes_total)'),
+    stalledJobs: await one('sum(recon_jobs_stalled_total)'),
+    scrapes: await one(`sum(count_over_time(up[${span}]))`),
+    failedScrapes: await one(`sum(count_over_time((up == 0)[${span}:1s]))`),
+  };
+}
+
+async function stop(demo: Started) {
+  const stoppedAt = performance.now();
+  demo.kill('SIGTERM');
+  const { stderr, code } = await demo.ended;
+  return { seconds: (performance.now() - stoppedAt) / 1_000, stderr, code };
+}
+
+/** What the demo said of its batches. */
+function outcomes(stderr: string) {
+  const lines = stderr.split('\n');
+  const all = (pattern: RegExp) => lines.filter((line) => pattern.test(line));
+  const seconds = all(/^demo: batch .* after its last file came/).map((line) =>
+    Number(/([\d.]+) s after/.exec(line)![1]),
+  );
+  return {
+    put: all(/^demo: batch \d+ comes to the server/).length,
+    reports: all(/^demo: batch \d+ comes to the server/).reduce((sum, line) => sum + line.split('.').length - 1, 0),
+    reconciled: all(/^demo: batch \d+ is reconciled as planned/).length,
+    discrepant: all(/^demo: batch \d+ is discrepant .* as planned/).length,
+    wrong: all(/^demo: batch .* against the plan/),
+    missing: all(/has no result after/),
+    longestSeconds: Math.max(0, ...seconds),
+  };
+}
+
+type Result = ReturnType<typeof outcomes> & {
+  readonly minutes: number;
+  readonly everySeconds: number;
+  readonly memory: ReturnType<typeof trend>;
+  readonly seen: Awaited<ReturnType<typeof whatPrometheusSaw>>;
+  readonly stopSeconds: number;
+};
+
+function textOf({ memory, seen, ...result }: Result): string {
+  const seconds = (value: number | null) => (value === null ? 'nothing' : `${value.toFixed(1)} s`);
+  const { p50, p95, p99 } = seen.lagSeconds;
+  return [
+    `${result.put} batches in ${count(result.reports)} reports: ${result.reconciled} reconciled and ${result.discrepant} discrepant as planned, ` +
+      `${result.wrong.length} against the plan, ${result.missing.length} without a result`,
+    `longest from the last file of a batch to its result: ${seconds(result.longestSeconds)}`,
+    memory === null
+      ? 'memory: too few samples, or no /proc to read it from'
+      : `memory of all processes (PSS): ${peakText(memory.start)} at the start, ${peakText(memory.middle)} in the middle, ` +
+        `${peakText(memory.end)} at the end; ${megabytes(memory.bytesAMinute)} a minute`,
+    `Prometheus: lag of reports ${seconds(p50)} (median), ${seconds(p95)} (95 %), ${seconds(p99)} (99 %); ` +
+      `oldest open report ${seconds(seen.oldestOpenSeconds)}; at most ${seen.mostBacklogReports} reports waiting; ` +
+      `${seen.reportsClosed} reports closed, ${seen.rows} rows; ${seen.failedScrapes ?? 0} of ${seen.scrapes} scrapes failed`,
+    `SIGTERM took ${seconds(result.stopSeconds)}`,
+  ].join('\n');
+}
+
+const peakText = ({ pssBytes, node, postgres }: Peak) =>
+  `${megabytes(pssBytes)} (node ${megabytes(node.pssBytes)}, postgres ${megabytes(postgres.pssBytes)})`;
+
+await inPlace(measure);

@@ -1,0 +1,52 @@
+import { statSync } from 'node:fs';
+import { UsageError } from '../domain/errors.ts';
+import { readTextFile } from './files.ts';
+import type { SftpConfig } from './shape.ts';
+
+/** What a login needs beside the name of the user: a password, or a private key with its passphrase. */
+export type Secrets = {
+  readonly password: string | null;
+  /** Its text, not its path. */
+  readonly privateKey: string | null;
+  readonly passphrase: string | null;
+};
+
+/**
+ * Reads the secrets of a server where the settings say they are: only when it is connected to, so that nothing else holds them.
+ * @throws UsageError that says what is missing and never shows a secret.
+ */
+export function secretsOf(sftp: SftpConfig, environment: NodeJS.ProcessEnv = process.env): Secrets {
+  const { passwordEnv, passwordFile, privateKeyFile, passphraseEnv } = sftp;
+  const login = `${sftp.username}@${sftp.host}`;
+  const inVariable = (variable: string, key: string): string => {
+    const value = environment[variable];
+    if (value) return value;
+    throw new UsageError(`${variable} is not set: the ${key} of ${login} names it, so put the secret into it.`);
+  };
+  return {
+    password:
+      passwordEnv !== undefined
+        ? inVariable(passwordEnv, 'passwordEnv')
+        : passwordFile !== undefined
+          ? readPassword(passwordFile, login)
+          : null,
+    privateKey: privateKeyFile === undefined ? null : readKey(privateKeyFile, login),
+    passphrase: passphraseEnv === undefined ? null : inVariable(passphraseEnv, 'passphraseEnv'),
+  };
+}
+
+function readPassword(file: string, login: string): string {
+  const name = `${file}, the passwordFile of ${login},`;
+  const password = readTextFile(file, name).replace(/\r?\n$/, '');
+  if (password === '') throw new UsageError(`${name} is empty: write the password into it.`);
+  return password;
+}
+
+function readKey(file: string, login: string): string {
+  const key = readTextFile(file, `${file}, the privateKeyFile of ${login},`);
+  const { mode, uid } = statSync(file);
+  // As ssh does it: of a file that belongs to another (a mounted secret, for one) this user cannot change who may read it.
+  if (uid === process.getuid?.() && (mode & 0o077) !== 0)
+    throw new UsageError(`${file} is a private key that others on this machine may read: chmod 600 ${file}`);
+  return key;
+}

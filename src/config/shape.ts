@@ -1,0 +1,261 @@
+import { isIP } from 'node:net';
+import { homedir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { z } from 'zod';
+import { FORMATS } from '../domain/formats/all.ts';
+import { isGroup } from './given.ts';
+
+/** What one place says; each part of it may be said in another. */
+export type Settings = z.output<ReturnType<typeof settingsShape>>;
+export type SourceSettings = NonNullable<Settings['sources']>[number];
+/** An SFTP server. It says where the secrets are, and holds none. */
+export type SftpConfig = NonNullable<SourceSettings['sftp']>;
+
+/** The settings as text, and what each must be. Messages are the ends of sentences that begin with the setting. */
+export function settingsShape({ folder, hasMerchant }: { folder: string; hasMerchant: boolean }) {
+  const path = text.transform((path) =>
+    path.startsWith('~/') ? join(homedir(), path.slice(2)) : resolve(folder, path),
+  );
+  const sftp = group(
+    {
+      host,
+      /** Is tried where the other does not answer. */
+      fallbackHost: host.optional(),
+      port: wholeNumber(1, 65_535).prefault('22'),
+      username: text,
+      passwordEnv: variable.optional(),
+      passwordFile: path.optional(),
+      privateKeyFile: path.optional(),
+      passphraseEnv: variable.optional(),
+      /** Without one, connecting is refused and tells the server's own, so that it can be compared and written here. */
+      hostKeySha256: oneOrMore(fingerprint).optional(),
+    },
+    checkLogin,
+  );
+  const source = group(
+    {
+      name: text
+        .regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'is no name of a source: lower case letters, digits and - make one')
+        .refine((name) => name !== 'files', 'is what the command line names: take another name'),
+      merchantId: text.optional(),
+      ...reading,
+      /** Whose rows may stand in its reports; without them, one customer's, whoever that is. */
+      customerIds: z.array(text).min(1, 'is empty: leave it out, or name the customers').optional(),
+      folder: path.optional(),
+      sftp: sftp.optional(),
+      directories: group({
+        transactionDetails: directory.optional(),
+        settlementDetails: directory.optional(),
+        settlementSummary: directory.optional(),
+      }).optional(),
+      names: group({
+        transactionDetails: oneOrMore(reportName(DAY_NAME, [])).optional(),
+        settlementDetails: oneOrMore(reportName(BATCH_NAME, ['{currency}', '{batchId}'])).optional(),
+        settlementSummary: oneOrMore(reportName(BATCH_NAME, ['{currency}', '{batchId}'])).optional(),
+      }).optional(),
+      /** Directories of days further back are not looked into. */
+      lookbackDays: wholeNumber(1, 36_500).prefault('120'),
+      pollSeconds: seconds.optional(),
+    },
+    checkSource(hasMerchant),
+  );
+  return group(
+    {
+      dataDir: path.optional(),
+      /** A folder that is watched by `run` and `produce`. */
+      folder: path.optional(),
+      merchant: text.optional(),
+      ...reading,
+      processes: wholeNumber(1, 64).optional(),
+      /** A report is cut into chunks of this size; 64 KiB at least. */
+      chunkBytes: wholeNumber(65_536, 1 << 30).optional(),
+      pollSeconds: seconds.optional(),
+      /** Where metrics and health are told; port 0 is any that is free. */
+      http: group({ host: host.optional(), port: wholeNumber(0, 65_535).optional() }).optional(),
+      archive: group({ folder: path.optional() }).optional(),
+      sources: z.array(source).optional(),
+    },
+    checkNames,
+  );
+}
+
+/** Addresses of servers hold passwords: they come from the environment only, and are never shown. */
+export const ADDRESSES = z.object({
+  databaseUrl: z
+    .string()
+    .refine(isAddress('postgres:', 'postgresql:'), addressLike('postgres://user:password@host:5432/book'))
+    .optional(),
+  redisUrl: z.string().refine(isAddress('redis:', 'rediss:'), addressLike('redis://:password@host:6379')).optional(),
+});
+
+/** Nothing more is said of a text that is empty. */
+const text = z.string().regex(/^\P{Cc}+$/u, {
+  error: 'is empty, or holds a line end or another control character',
+  abort: true,
+});
+
+const seconds = wholeNumber(1, 86_400);
+
+/** How reports are read; a source says it for its own. */
+const reading = {
+  format: z.enum(Object.keys(FORMATS), { error: `is none of ${Object.keys(FORMATS).join(', ')}` }).optional(),
+  amountUnit: z.enum(['major', 'minor'], { error: 'is neither major (14.50) nor minor (1450)' }).optional(),
+  timeZone: text.refine(isTimeZone, 'is no time zone (Asia/Shanghai is one)').optional(),
+  /** In minor units of the compared currency. */
+  tolerance: text
+    .regex(/^\d{1,9}$/, 'is no whole number of minor units')
+    .transform(BigInt)
+    .optional(),
+};
+
+const host = text.refine(
+  (name) => isIP(name) !== 0 || /^\w([\w.-]*\w)?$/.test(name),
+  'is no name or IP address of a host: without sftp://, user and port',
+);
+
+/** Upper case, so that a password that was written here by mistake is mostly noticed. */
+const variable = text.regex(
+  /^[A-Z_][A-Z0-9_]*$/,
+  'is no name of an environment variable in upper case: write the name, not the secret itself',
+);
+
+/** As `ssh-keygen -l` prints it, or in hex; kept in the first way. */
+const fingerprint = text
+  .regex(
+    /^((SHA256:)?[A-Za-z0-9+/]{43}=?|[0-9A-Fa-f]{64})$/,
+    'is no SHA-256 fingerprint: SHA256: and 43 characters, as ssh-keygen -l prints it, or 64 hex digits',
+  )
+  .transform((given) => {
+    const base64 = given.length === 64 ? Buffer.from(given, 'hex').toString('base64') : given.replace('SHA256:', '');
+    return `SHA256:${base64.replace('=', '')}`;
+  });
+
+const directory = checked((pattern) => {
+  const folders = pattern.split('/');
+  if (/[{}]/.test(pattern.replaceAll(/\{(merchantId|date)\}/g, '')))
+    return 'may hold {merchantId} and {date}, and no other braces';
+  if (folders.includes('..')) return 'may not lead up by ..';
+  return folders.some(hasTwice) ? 'holds the same placeholder twice in one folder' : null;
+});
+
+const DAY_NAME = ['{date}', '{psp}', '{seq}'];
+const BATCH_NAME = ['{date}', '{psp}', '{currency}', '{batchId}', '{seq}'];
+
+/** The name of a report; the extension is no part of it. */
+const reportName = (allowed: readonly string[], needed: readonly string[]) =>
+  checked((pattern) => {
+    const fixed = allowed.reduce((rest, placeholder) => rest.replaceAll(placeholder, ''), pattern);
+    if (/[{}]/.test(fixed)) return `may hold ${allowed.join(' ')}, and no other braces`;
+    if (/[/\\]/.test(fixed)) return 'is a path: names stand here, directories under directories';
+    if (hasTwice(pattern)) return 'holds the same placeholder twice';
+    const missing = needed.filter((placeholder) => !pattern.includes(placeholder));
+    return missing.length > 0 ? `lacks ${missing.join(' and ')}: the name says to which batch a report belongs` : null;
+  }).transform((pattern) => pattern.replace(/\.(csv|xlsx|zip)$/i, ''));
+
+const hasTwice = (pattern: string): boolean => /(\{\w+\}).*\1/.test(pattern);
+
+function wholeNumber(min: number, max: number) {
+  return z
+    .string()
+    .refine(
+      (text) => /^\d{1,10}$/.test(text) && Number(text) >= min && Number(text) <= max,
+      `is no whole number from ${min} to ${max}`,
+    )
+    .transform(Number);
+}
+
+/** A text for which `mistakeIn` has nothing to say. */
+function checked(mistakeIn: (text: string) => string | null) {
+  return text.superRefine((text, context) => {
+    const message = mistakeIn(text);
+    if (message !== null) context.addIssue({ code: 'custom', message });
+  });
+}
+
+/** A list, or the one item that would stand in it. */
+function oneOrMore<Item extends z.ZodType>(item: Item) {
+  return z.preprocess((given) => (typeof given === 'string' ? [given] : given), z.array(item).min(1, 'is empty'));
+}
+
+type Refuse = (path: (string | number)[], message: string) => void;
+type Check = (given: Readonly<Record<string, unknown>>, refuse: Refuse) => void;
+
+/**
+ * Keys and their values. Where a key is unknown the message is the list of those that are known. The check runs even where
+ * values are wrong, so that all mistakes are told at once: it may rely on no type.
+ */
+function group<Shape extends z.ZodRawShape>(shape: Shape, check: Check = () => {}) {
+  return z
+    .strictObject(shape, {
+      error: ({ code }) => (code === 'unrecognized_keys' ? Object.keys(shape).join(', ') : undefined),
+    })
+    .superRefine(
+      (given, context) => check(given, (path, message) => context.addIssue({ code: 'custom', path, message })),
+      { when: ({ value }) => isGroup(value) },
+    );
+}
+
+function checkLogin(sftp: Readonly<Record<string, unknown>>, refuse: Refuse): void {
+  const ways = ['passwordEnv', 'passwordFile', 'privateKeyFile'];
+  if (ways.filter((way) => sftp[way] !== undefined).length !== 1) refuse([], `needs exactly one of ${ways.join(', ')}`);
+  if (sftp['passphraseEnv'] !== undefined && sftp['privateKeyFile'] === undefined)
+    refuse(['passphraseEnv'], 'is only of use beside privateKeyFile');
+}
+
+const checkSource =
+  (hasMerchant: boolean): Check =>
+  (source, refuse) => {
+    const isFolder = source['folder'] !== undefined;
+    const isServer = source['sftp'] !== undefined;
+    if (isFolder === isServer) refuse([], 'needs exactly one of folder, sftp');
+    const directories = textsIn(source['directories']);
+    for (const [kind, pattern] of directories) {
+      const isAbsolute = pattern.startsWith('/');
+      if (isServer && !isAbsolute) refuse(['directories', kind], 'must start with /: it is a directory of the server');
+      if (isFolder && isAbsolute) refuse(['directories', kind], 'must not start with /: it is below the folder');
+    }
+    const isNamed = isFolder && directories.every(([, pattern]) => pattern.includes('{merchantId}'));
+    if (!isNamed && !hasMerchant && source['merchantId'] === undefined)
+      refuse(
+        ['merchantId'],
+        'is missing, and nothing else says whose reports these are: write the id of the merchant here, or once for all sources as merchant',
+      );
+    const [, dayDirectory = ''] = directories.find(([kind]) => kind === 'transactionDetails') ?? [];
+    const dayNames = isGroup(source['names']) ? textsIn(source['names']['transactionDetails']) : [];
+    for (const [at, name] of dayNames) {
+      if (![name, dayDirectory].some((pattern) => pattern.includes('{date}')))
+        refuse(
+          ['names', 'transactionDetails', Number(at)],
+          'lacks {date}: the name says the day, or else directories.transactionDetails does',
+        );
+    }
+  };
+
+const textsIn = (group: unknown): [string, string][] =>
+  Object.entries(group ?? {}).filter((entry): entry is [string, string] => typeof entry[1] === 'string');
+
+function checkNames(settings: Readonly<Record<string, unknown>>, refuse: Refuse): void {
+  const sources: readonly unknown[] = Array.isArray(settings['sources']) ? settings['sources'] : [];
+  const names = sources.map((source) => (isGroup(source) ? source['name'] : undefined));
+  names.forEach((name, at) => {
+    if (name !== undefined && names.indexOf(name) < at)
+      refuse(['sources', at, 'name'], 'is the name of another source');
+  });
+}
+
+function isTimeZone(name: string): boolean {
+  try {
+    new Intl.DateTimeFormat('en', { timeZone: name });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function isAddress(...protocols: readonly string[]) {
+  return (url: string): boolean => protocols.includes(URL.parse(url)?.protocol ?? '');
+}
+
+function addressLike(example: string): string {
+  return `is no address like ${example}; in a password write # / ? @ as %23 %2F %3F %40`;
+}

@@ -1,0 +1,160 @@
+import { basename, posix, relative } from 'node:path';
+import type { Entry, FileState, Place } from '../adapters/place.ts';
+import type { ReportKind } from '../domain/formats/format.ts';
+import { readDirectory } from '../domain/report-name.ts';
+import { parseCompactDate } from '../domain/time.ts';
+import { layoutOf, type Source } from './source.ts';
+
+/** A file as a listing of its source shows it. */
+export type ListedFile = FileState & {
+  readonly path: string;
+  /** As it is shown: below the folder that was given, or the name of the file that was; on a server its path. */
+  readonly file: string;
+  /** It was named itself, not found below a folder. */
+  readonly isNamed: boolean;
+  /** What its directory says. */
+  readonly merchantId: string | null;
+  readonly date: string | null;
+  /** The kinds of report that its directory may hold; null: any. */
+  readonly kinds: readonly ReportKind[] | null;
+};
+
+/**
+ * All files of a source, in the order of their paths; each directory is listed once. On a server, and where the source says
+ * where its reports lie, only those directories are looked into, and of days only those that it looks back on.
+ * @throws Unreachable when the place cannot be reached; an Error when what has to be there is not.
+ */
+export async function listFiles(source: Source, place: Place, today: string): Promise<ListedFile[]> {
+  const { directories } = layoutOf(source);
+  const files =
+    directories === null
+      ? await belowFolder((source.at as { folder: string }).folder, place)
+      : await inDirectories(source, place, directories, today);
+  return files.sort((a, b) => (a.path < b.path ? -1 : 1));
+}
+
+async function belowFolder(root: string, place: Place): Promise<ListedFile[]> {
+  const named = await place.stat(root);
+  const listed = (path: string, file: string, state: FileState, isNamed: boolean): ListedFile => ({
+    path,
+    file,
+    isNamed,
+    ...sizeAndTime(state),
+    ...readDirectory(path),
+    kinds: null,
+  });
+  if (named) return [listed(root, basename(root), named, true)];
+  const files: ListedFile[] = [];
+  const folders = [root];
+  for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
+    for (const entry of await entriesOf(place, folder, folder === root)) {
+      const path = posix.join(folder, entry.name);
+      if (entry.isDirectory) folders.push(path);
+      else files.push(listed(path, relative(root, path), entry, false));
+    }
+  }
+  return files;
+}
+
+async function inDirectories(
+  source: Source,
+  place: Place,
+  directories: ReadonlyMap<string, readonly ReportKind[]>,
+  today: string,
+): Promise<ListedFile[]> {
+  const files: ListedFile[] = [];
+  const root = 'folder' in source.at ? source.at.folder : '/';
+  // Patterns may share parents: what was listed once in this round is not listed again.
+  const known = new Map<string, Promise<Entry[]>>();
+  const list = (directory: string, isNeeded: boolean): Promise<Entry[]> => {
+    const entries = known.get(directory) ?? entriesOf(place, directory, isNeeded);
+    known.set(directory, entries);
+    return entries;
+  };
+  for (const [pattern, kinds] of directories) {
+    for (const directory of await matching(pattern, root, source, today, list)) {
+      for (const entry of await list(directory.path, !directory.isFound)) {
+        if (entry.isDirectory) continue;
+        const path = posix.join(directory.path, entry.name);
+        const file = root === '/' ? path : relative(root, path);
+        const { merchantId, date } = directory;
+        files.push({ path, file, isNamed: false, ...sizeAndTime(entry), merchantId, date, kinds });
+      }
+    }
+  }
+  return files;
+}
+
+type Directory = {
+  readonly path: string;
+  readonly merchantId: string | null;
+  readonly date: string | null;
+  /** A listing showed it, so that it may be gone by now. */
+  readonly isFound: boolean;
+};
+
+/** The directories that a pattern of `{merchantId}` and `{date}` means now. */
+async function matching(
+  pattern: string,
+  root: string,
+  source: Source,
+  today: string,
+  list: (directory: string, isNeeded: boolean) => Promise<Entry[]>,
+): Promise<Directory[]> {
+  const { merchantId } = source;
+  let found: Directory[] = [{ path: root, merchantId, date: null, isFound: false }];
+  for (const segment of pattern.split('/').filter((segment) => segment !== '')) {
+    const named = merchantId === null ? segment : segment.replaceAll('{merchantId}', merchantId);
+    if (!named.includes('{')) {
+      found = found.map((at) => ({ ...at, path: posix.join(at.path, named) }));
+      continue;
+    }
+    const isWanted = segmentPattern(named);
+    const next: Directory[] = [];
+    for (const at of found) {
+      for (const entry of await list(at.path, !at.isFound)) {
+        const groups = entry.isDirectory ? isWanted.exec(entry.name)?.groups : undefined;
+        if (!groups) continue;
+        const date = groups['date'] === undefined ? at.date : parseCompactDate(groups['date']);
+        if (groups['date'] !== undefined && !isInReach(date, today, source.lookbackDays)) continue;
+        next.push({
+          path: posix.join(at.path, entry.name),
+          merchantId: groups['merchantId'] ?? at.merchantId,
+          date,
+          isFound: true,
+        });
+      }
+    }
+    found = next;
+  }
+  return found;
+}
+
+const segmentPattern = (segment: string): RegExp =>
+  new RegExp(
+    `^${segment
+      .split(/(\{(?:merchantId|date)\})/)
+      .map((part) =>
+        part === '{date}'
+          ? '(?<date>\\d{8})'
+          : part === '{merchantId}'
+            ? '(?<merchantId>[^/]+)'
+            : part.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&'),
+      )
+      .join('')}$`,
+  );
+
+/** Days to come are in reach too: the provider's day may be ahead of ours. */
+const isInReach = (date: string | null, today: string, lookbackDays: number): boolean =>
+  date !== null && Date.parse(date) >= Date.parse(today) - lookbackDays * 86_400_000;
+
+async function entriesOf(place: Place, directory: string, isNeeded: boolean): Promise<Entry[]> {
+  const entries = await place.entries(directory);
+  if (entries !== null) return entries;
+  if (!isNeeded) return [];
+  throw new Error(
+    `the directory ${directory} is not there: check merchantId and directories of the source, or wait for the first delivery`,
+  );
+}
+
+const sizeAndTime = ({ sizeBytes, modifiedAtMicros }: FileState): FileState => ({ sizeBytes, modifiedAtMicros });

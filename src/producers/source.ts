@@ -1,0 +1,60 @@
+import type { At } from '../adapters/place.ts';
+import { formatNamed } from '../domain/formats/all.ts';
+import type { Format, ReportKind } from '../domain/formats/format.ts';
+
+/** Where reports come from, and how they are read. */
+export type Source = {
+  /** Of the configuration; `files` is what the command line names. */
+  readonly name: string;
+  /** A folder, a file that was named itself, or a server. */
+  readonly at: At;
+  /** For files whose directory names none. */
+  readonly merchantId: string | null;
+  /** Whose rows may stand in its reports; null: one customer's, whoever that is. */
+  readonly customerIds: readonly string[] | null;
+  readonly format: string;
+  readonly amountUnit: 'major' | 'minor';
+  readonly toleranceMinor: bigint;
+  readonly timeZone: string;
+  /** Where a kind's reports lie and what they are called, where that is not the format's way. */
+  readonly directories: { readonly [K in ReportKind]?: string | undefined };
+  readonly names: { readonly [K in ReportKind]?: readonly string[] | undefined };
+  /** Directories of days further back are not looked into. */
+  readonly lookbackDays: number;
+  readonly pollSeconds: number;
+};
+
+/** A format with a source's own names and directories in it. */
+export type Layout = {
+  readonly format: Format;
+  /** Null: the whole folder is searched, and each file's own directories say whose it is. */
+  readonly directories: ReadonlyMap<string, readonly ReportKind[]> | null;
+};
+
+const layouts = new WeakMap<Source, Layout>();
+
+/** How a source lays its reports out. The same value each time, for what is compiled from it is kept. */
+export function layoutOf(source: Source): Layout {
+  let layout = layouts.get(source);
+  if (!layout) {
+    const format = formatNamed(source.format);
+    layout = {
+      format: { ...format, names: namesOf(source, format) },
+      directories: directoriesOf(source, format),
+    };
+    layouts.set(source, layout);
+  }
+  return layout;
+}
+
+const kindsOf = (format: Format) => Object.keys(format.names) as ReportKind[];
+
+const namesOf = (source: Source, format: Format) =>
+  Object.fromEntries(
+    kindsOf(format).map((kind) => [kind, source.names[kind] ?? format.names[kind]]),
+  ) as Format['names'];
+
+function directoriesOf(source: Source, format: Format): ReadonlyMap<string, readonly ReportKind[]> | null {
+  if ('folder' in source.at && Object.keys(source.directories).length === 0) return null;
+  return Map.groupBy(kindsOf(format), (kind) => source.directories[kind] ?? format.directory);
+}

@@ -1,0 +1,116 @@
+import { createHash } from 'node:crypto';
+import { archiveFile } from '../adapters/archive.ts';
+import type { Place } from '../adapters/place.ts';
+import { openZip, type Zip } from '../adapters/zip.ts';
+import { ReportRefused } from '../domain/errors.ts';
+import type { Delivery } from './ingest-report.sql.ts';
+
+/** A delivered report as text, whatever it is wrapped in. */
+export type Incoming = {
+  /** Of the report itself: of what is in a zip, not of the zip. */
+  readonly sizeBytes: number;
+  /** About how long its text will be. */
+  readonly textBytes: number;
+  /** The workbook in the archive that the text is made from; null where the report is text itself. */
+  readonly original: { readonly path: string; readonly sha256: string } | null;
+  /** Its last bytes, where they can be had without the rest. */
+  readonly tail: (() => Promise<Buffer>) | null;
+  /** CSV, from start to end. */
+  text(): AsyncGenerator<Buffer>;
+  sha256(): Promise<string>;
+  close(): Promise<void>;
+  /** Closes it, and removes what was put into the archive for it. */
+  discard(): Promise<void>;
+};
+
+const TAIL_BYTES = 65_536;
+/** What a workbook's packed bytes come to as text: in reports of 44 columns 4 to 8 times as much. */
+const TEXT_OF_SHEET = 6;
+/** Text packs to a fifth or a tenth; what claims to be so much more is made to fill disks. */
+const MAX_UNPACKED = 200;
+const UNSUSPICIOUS_BYTES = 256 << 20;
+
+/** Opens what was delivered. A workbook has to be whole before it can be read, so it is fetched into the archive first. */
+export async function openIncoming(
+  place: Place,
+  delivery: Delivery,
+  archiveDir: string,
+  archiveName: string,
+): Promise<Incoming> {
+  const size = Number(delivery.sizeBytes);
+  const { path } = delivery;
+  const wrapped = /\.zip$/i.test(path) ? await openEntry(place, delivery) : null;
+  const file = wrapped ?? {
+    sizeBytes: size,
+    blocks: () => place.blocks(path, 0, size),
+    close: async () => {},
+  };
+  if (delivery.isSheet) return openSheet(file, delivery, archiveDir, `${archiveName}.xlsx`);
+  const from = Math.max(0, size - TAIL_BYTES);
+  return {
+    sizeBytes: file.sizeBytes,
+    textBytes: file.sizeBytes,
+    original: null,
+    tail: wrapped ? null : () => place.read(path, from, size - from),
+    text: file.blocks,
+    async sha256() {
+      const hash = createHash('sha256');
+      for await (const block of file.blocks()) hash.update(block);
+      return hash.digest('hex');
+    },
+    close: file.close,
+    discard: file.close,
+  };
+}
+
+type File = {
+  readonly sizeBytes: number;
+  blocks(): AsyncGenerator<Buffer>;
+  close(): Promise<void>;
+};
+
+async function openEntry(place: Place, { path, sizeBytes, entry: name }: Delivery): Promise<File> {
+  const blocks = (from: number, to: number) => place.blocks(path, from, to);
+  const zip: Zip = await openZip({ sizeBytes: Number(sizeBytes), blocks }).catch((error: Error) => {
+    throw new ReportRefused('unreadable', `the zip cannot be opened (${error.message})`);
+  });
+  const entry = zip.entries.find((entry) => entry.name === name);
+  const isBomb =
+    entry && entry.sizeBytes > UNSUSPICIOUS_BYTES && entry.sizeBytes > MAX_UNPACKED * entry.compressedBytes;
+  if (!entry || isBomb) {
+    await zip.close();
+    throw isBomb
+      ? new ReportRefused('too_large', `${name} would be ${entry.sizeBytes} bytes, unpacked`)
+      : new ReportRefused('unreadable', `there is no ${name ?? 'report'} in the zip`);
+  }
+  return { sizeBytes: entry.sizeBytes, blocks: () => zip.blocks(entry), close: () => zip.close() };
+}
+
+async function openSheet(file: File, delivery: Delivery, archiveDir: string, archiveName: string): Promise<Incoming> {
+  const original = await archiveFile(archiveDir, archiveName);
+  const hash = createHash('sha256');
+  try {
+    for await (const block of file.blocks()) {
+      hash.update(block);
+      await original.write(block);
+    }
+    await original.finish();
+  } catch (error) {
+    await original.discard().catch(() => {});
+    throw error;
+  } finally {
+    await file.close();
+  }
+  const sha256 = hash.digest('hex');
+  const { sheetAsCsv } = await import('../adapters/xlsx.ts');
+  return {
+    sizeBytes: file.sizeBytes,
+    textBytes: TEXT_OF_SHEET * file.sizeBytes,
+    original: { path: original.path, sha256 },
+    tail: null,
+    text: () => sheetAsCsv(original.path, { timeZone: delivery.rules.timeZone }),
+    sha256: async () => sha256,
+    close: async () => {},
+    discard: () => original.discard(),
+  };
+}

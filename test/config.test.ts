@@ -1,0 +1,583 @@
+import assert from 'node:assert/strict';
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { homedir, tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { after, suite, test } from 'node:test';
+import type { z } from 'zod';
+import { settingsShape } from '../src/config/shape.ts';
+import { type Config, type Options, readConfig, type SftpConfig, secretsOf } from '../src/config.ts';
+import { UsageError } from '../src/domain/errors.ts';
+import { formatNamed } from '../src/domain/formats/all.ts';
+import { readReportName } from '../src/domain/report-name.ts';
+import { settlestream } from './support/settlestream.ts';
+
+const EXAMPLE = resolve(import.meta.dirname, '../settlestream.example.yaml');
+const folder = mkdtempSync(join(tmpdir(), 'settlestream-config-'));
+after(() => rmSync(folder, { recursive: true, force: true }));
+
+type Places = { readonly env?: Record<string, string>; readonly options?: Options };
+
+/** The settings that follow from the text of a file, an environment and a command line. */
+function configOf(text: string | Uint8Array, { env = {}, options = {} }: Places = {}): Config {
+  const file = join(folder, 's.yaml');
+  writeFileSync(file, text);
+  return readConfig(options, env, file);
+}
+
+/** The lines that tell what is wrong. */
+function mistakesIn(text: string | Uint8Array, places: Places = {}): string[] {
+  return usageError(() => configOf(text, places)).split('\n');
+}
+
+function usageError(run: () => unknown): string {
+  try {
+    run();
+  } catch (error) {
+    assert.ok(error instanceof UsageError, String((error as Error).stack));
+    return error.message.replaceAll(`${folder}/`, '');
+  }
+  assert.fail('no mistake was found');
+}
+
+const source = (...lines: string[]) => ['sources:', '  - name: a', '    merchantId: M', ...lines].join('\n');
+const server = (...lines: string[]) =>
+  source('    sftp:', '      host: h', '      username: u', '      passwordEnv: PW', ...lines);
+const portal = (...lines: string[]) => source('    folder: f', ...lines);
+
+suite('where settings come from', () => {
+  test('the command line wins over the environment, this over the file, and this over what holds in any case', () => {
+    const text = 'merchant: file\nformat: apo\ntolerance: 1\nprocesses: 3\nhttp:\n  host: 0.0.0.0\n  port: 1000\n';
+    const env = { SETTLESTREAM_MERCHANT: 'env', SETTLESTREAM_TOLERANCE: '5', SETTLESTREAM_HTTP_PORT: '2000' };
+    const config = configOf(text, { env, options: { merchant: 'option', processes: undefined } });
+    assert.equal(config.merchant, 'option');
+    assert.equal(config.tolerance, 5n);
+    assert.equal(config.processes, 3);
+    assert.deepEqual(config.http, { host: '0.0.0.0', port: 2000 });
+    assert.equal(configOf(text, { env, options: { httpPort: '0' } }).http.port, 0);
+    assert.equal(config.pollSeconds, 30);
+    assert.equal(config.timeZone, 'Asia/Shanghai');
+  });
+
+  test('sources of the environment stand in place of those of the file, as YAML or JSON', () => {
+    for (const text of ['[{"name": "env",\n\t"folder": "f"}]', '- name: env\n  folder: f']) {
+      const { sources } = configOf(portal(), { env: { SETTLESTREAM_SOURCES: text } });
+      assert.deepEqual(
+        sources.map(({ name, folder }) => [name, folder]),
+        [['env', resolve('f')]],
+      );
+    }
+  });
+
+  test('a variable that is set to nothing, and a key without a value, are not set', () => {
+    const { merchant, sources, http } = configOf('merchant:\nsources:\nhttp:\n  port:\n', {
+      env: { SETTLESTREAM_TOLERANCE: '', DATABASE_URL: '', SETTLESTREAM_CONFIG: '' },
+    });
+    assert.deepEqual({ merchant, sources, port: http.port }, { merchant: undefined, sources: [], port: 9464 });
+  });
+
+  test('the file is the one that is named, else the default one if it is there', () => {
+    const named = join(folder, 'named.yaml');
+    writeFileSync(named, 'merchant: named');
+    assert.equal(configOf('merchant: default', { options: { config: named } }).merchant, 'named');
+    assert.equal(configOf('merchant: default', { env: { SETTLESTREAM_CONFIG: named } }).merchant, 'named');
+    assert.equal(configOf('merchant: default').merchant, 'default');
+    assert.equal(readConfig({}, {}, join(folder, 'nowhere.yaml')).merchant, undefined);
+    assert.equal(readConfig({}, {}, null).merchant, undefined);
+  });
+
+  test('a source has the settings of all, unless it says its own', () => {
+    const all = 'merchant: M\namountUnit: minor\ntolerance: 7\npollSeconds: 60\ntimeZone: UTC\n';
+    const own =
+      'sources:\n  - {name: a, folder: f}\n  - {name: b, folder: f, tolerance: 0, amountUnit: major, merchantId: N}\n';
+    const [a, b] = configOf(all + own).sources;
+    assert.deepEqual(
+      [a!.merchantId, a!.amountUnit, a!.tolerance, a!.pollSeconds, a!.timeZone, a!.lookbackDays],
+      ['M', 'minor', 7n, 60, 'UTC', 120],
+    );
+    assert.deepEqual([b!.merchantId, b!.amountUnit, b!.tolerance, b!.timeZone], ['N', 'major', 0n, 'UTC']);
+  });
+
+  test('the merchant of all is not put over the merchants that directories name', () => {
+    const named =
+      'merchant: M\nsources:\n  - name: a\n    folder: f\n    directories:\n      settlementDetails: in/{merchantId}\n';
+    assert.equal(configOf(named).sources[0]!.merchantId, undefined);
+  });
+
+  test('paths of the file are below its folder; others below the working directory', () => {
+    const text =
+      'dataDir: book\narchive: {folder: ../archive}\nsources:\n  - {name: a, folder: ~/in}\n  - {name: b, folder: /in}\n';
+    const config = configOf(text, { env: { SETTLESTREAM_FOLDER: 'reports' } });
+    assert.equal(config.dataDir, join(folder, 'book'));
+    assert.equal(config.archive.folder, resolve(folder, '../archive'));
+    assert.equal(config.folder, resolve('reports'));
+    assert.deepEqual(
+      config.sources.map(({ folder }) => folder),
+      [join(homedir(), 'in'), '/in'],
+    );
+  });
+});
+
+suite('values are taken as they are written', () => {
+  test('ids keep all their digits, and words that YAML may take for something else are words', () => {
+    const {
+      merchant,
+      folder: reports,
+      sources,
+    } = configOf(
+      'merchant: 218812000000418827\nfolder: no\nsources:\n  - {name: 007, merchantId: 0x1F, folder: 1e3, customerIds: [1_000, 010, true]}\n',
+    );
+    assert.equal(merchant, '218812000000418827');
+    assert.equal(reports, join(folder, 'no'));
+    assert.deepEqual(
+      [sources[0]!.name, sources[0]!.merchantId, sources[0]!.folder, sources[0]!.customerIds],
+      ['007', '0x1F', join(folder, '1e3'), ['1_000', '010', 'true']],
+    );
+  });
+
+  test('numbers may stand in quotes, and lines may end as on Windows', () => {
+    assert.deepEqual(configOf('\uFEFFhttp:\r\n  port: "22"\r\n  host: localhost\r\n').http, {
+      host: 'localhost',
+      port: 22,
+    });
+  });
+
+  test('what several sources share can be written once', () => {
+    const text =
+      'sources:\n  - {name: a, folder: f, names: &n {settlementSummary: "{batchId}_{currency}"}}\n  - {name: b, folder: f, names: *n}\n';
+    const [a, b] = configOf(text).sources;
+    assert.deepEqual([a!.names, b!.names], Array(2).fill({ settlementSummary: ['{batchId}_{currency}'] }));
+  });
+
+  test('names of reports are one or several, and lose their extension', () => {
+    const [a] = configOf(
+      portal(
+        '    names:',
+        '      transactionDetails: daily_{date}.CSV',
+        '      settlementDetails:',
+        '        - a_{currency}_{batchId}.xlsx',
+        '        - b_{psp}_{currency}_{batchId}_{seq}',
+      ),
+    ).sources;
+    assert.deepEqual(a!.names, {
+      transactionDetails: ['daily_{date}'],
+      settlementDetails: ['a_{currency}_{batchId}', 'b_{psp}_{currency}_{batchId}_{seq}'],
+    });
+  });
+
+  test('every placeholder that a name may hold is one that names of files are read by', () => {
+    const [a] = configOf(
+      portal('    names:', '      settlementDetails: "{date}-{psp}-{currency}-{batchId}-{seq}"'),
+    ).sources;
+    const format = { ...formatNamed('apo'), names: { ...formatNamed('apo').names, ...a!.names } } as Parameters<
+      typeof readReportName
+    >[1];
+    const { kind, date, psp, settlementCurrency, batchId, seq } = readReportName('20260131-p-USD-77-003.csv', format)!;
+    assert.deepEqual(
+      { kind, date, psp, settlementCurrency, batchId, seq },
+      { kind: 'settlementDetails', date: '2026-01-31', psp: 'p', settlementCurrency: 'USD', batchId: '77', seq: 3 },
+    );
+  });
+
+  test('a fingerprint may be written in each way that tools print it, and several stand in a list', () => {
+    const base64 = '47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU';
+    const hex = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855';
+    for (const written of [base64, `${base64}=`, `SHA256:${base64}`, hex, hex.toUpperCase(), `[${hex}]`]) {
+      const [a] = configOf(server(`      hostKeySha256: ${written}`)).sources;
+      assert.deepEqual(a!.sftp!.hostKeySha256, [`SHA256:${base64}`], written);
+    }
+  });
+});
+
+suite('a mistake is told with its place, and with what is allowed', () => {
+  const TOP =
+    'dataDir, folder, merchant, format, amountUnit, timeZone, tolerance, processes, chunkBytes, pollSeconds, http, archive, sources';
+  const SFTP =
+    'host, fallbackHost, port, username, passwordEnv, passwordFile, privateKeyFile, passphraseEnv, hostKeySha256';
+  const ONE_LOGIN = 'needs exactly one of passwordEnv, passwordFile, privateKeyFile';
+  const NO_HOST = 'is no name or IP address of a host: without sftp://, user and port';
+  const NO_FINGERPRINT =
+    'is no SHA-256 fingerprint: SHA256: and 43 characters, as ssh-keygen -l prints it, or 64 hex digits';
+  const NO_MERCHANT =
+    'is missing, and nothing else says whose reports these are: write the id of the merchant here, or once for all sources as merchant';
+  const CASES: Record<string, [text: string, ...lines: string[]]> = {
+    'an unknown key': ['foldr: x', `1:1: foldr: is not known; allowed are ${TOP}; did you mean folder?`],
+    'one that resembles none': ['quietly: x', `1:1: quietly: is not known; allowed are ${TOP}`],
+    'one that objects of JavaScript have': ['constructor: x', `1:1: constructor: is not known; allowed are ${TOP}`],
+    'a deep one': [
+      server('      prot: 22'),
+      `8:7: sources[0].sftp.prot: is not known; allowed are ${SFTP}; did you mean port?`,
+    ],
+    'no value of the enumeration': [
+      'amountUnit: cents',
+      '1:1: amountUnit: "cents" is neither major (14.50) nor minor (1450)',
+    ],
+    'another format': ['format: apx', '1:1: format: "apx" is none of apo'],
+    'no number': ['http: {port: abc}', '1:8: http.port: "abc" is no whole number from 0 to 65535'],
+    'a number with a point': ['processes: 1.5', '1:1: processes: "1.5" is no whole number from 1 to 64'],
+    'too large a number': [
+      server('      port: 70000'),
+      '8:7: sources[0].sftp.port: "70000" is no whole number from 1 to 65535',
+    ],
+    'a tolerance below zero': ['tolerance: -1', '1:1: tolerance: "-1" is no whole number of minor units'],
+    'no time zone': ['timeZone: Mars', '1:1: timeZone: "Mars" is no time zone (Asia/Shanghai is one)'],
+    'an empty text': ['merchant: ""', '1:1: merchant: "" is empty, or holds a line end or another control character'],
+    'an empty one with a rule of its own': [
+      'timeZone: ""',
+      '1:1: timeZone: "" is empty, or holds a line end or another control character',
+    ],
+    'a list for one value': ['merchant: [a]', '1:1: merchant: is a list, and must be one value'],
+    'one value for keys': ['http: 9464', '1:1: http: is one value, and must be keys with values'],
+    'keys for a list': ['sources: {a: b}', '1:1: sources: is keys with values, and must be a list'],
+    'no keys at all': ['merchant', '1:1: is one value, and must be keys with values'],
+    'a missing name': ['sources:\n  - folder: f', '2:5: sources[0].name: is missing'],
+    'a name without a value': ['sources:\n  - folder: f\n    name:', '3:5: sources[0].name: is missing'],
+    'a missing host': [
+      source('    sftp:', '      username: u', '      passwordEnv: P'),
+      '4:5: sources[0].sftp.host: is missing',
+    ],
+    'a source from nowhere': [source(), '2:5: sources[0]: needs exactly one of folder, sftp'],
+    'a source from two places': [server('    folder: f'), '2:5: sources[0]: needs exactly one of folder, sftp'],
+    'a name that is no label': [
+      'sources: [{name: A b, folder: f}]',
+      '1:12: sources[0].name: "A b" is no name of a source: lower case letters, digits and - make one',
+    ],
+    'the name of the command line': [
+      'sources: [{name: files, folder: f}]',
+      '1:12: sources[0].name: "files" is what the command line names: take another name',
+    ],
+    'the same name twice': [
+      'sources:\n  - {name: a, folder: f}\n  - {name: b, folder: f}\n  - {name: a, folder: g}',
+      '4:6: sources[2].name: "a" is the name of another source',
+    ],
+    'a server without a merchant': [
+      'sources:\n  - name: a\n    sftp: {host: h, username: u, passwordEnv: P}',
+      `2:5: sources[0].merchantId: ${NO_MERCHANT}`,
+    ],
+    'a folder without a merchant': [
+      'sources:\n  - name: a\n    folder: f\n    directories: {settlementDetails: in}',
+      `2:5: sources[0].merchantId: ${NO_MERCHANT}`,
+    ],
+    'no way to log in': [source('    sftp: {host: h, username: u}'), `4:5: sources[0].sftp: ${ONE_LOGIN}`],
+    'two ways to log in': [server('      passwordFile: f'), `4:5: sources[0].sftp: ${ONE_LOGIN}`],
+    'a passphrase without a key': [
+      server('      passphraseEnv: P'),
+      '8:7: sources[0].sftp.passphraseEnv: is only of use beside privateKeyFile',
+    ],
+    'an address for a host': [
+      source('    sftp: {host: "sftp://h", username: u, passwordEnv: P}'),
+      `4:12: sources[0].sftp.host: ${NO_HOST}`,
+    ],
+    'a host with a port': [server('      fallbackHost: "h:22"'), `8:7: sources[0].sftp.fallbackHost: ${NO_HOST}`],
+    'another fingerprint': [
+      server('      hostKeySha256: MD5:00:11'),
+      `8:7: sources[0].sftp.hostKeySha256: "MD5:00:11" ${NO_FINGERPRINT}`,
+    ],
+    'one of several fingerprints': [
+      server('      hostKeySha256:', `        - ${'a'.repeat(64)}`, '        - x'),
+      `10:11: sources[0].sftp.hostKeySha256[1]: "x" ${NO_FINGERPRINT}`,
+    ],
+    'a directory of a server that is not absolute': [
+      server('    directories:', '      settlementDetails: out/{date}'),
+      '9:7: sources[0].directories.settlementDetails: "out/{date}" must start with /: it is a directory of the server',
+    ],
+    'a directory of a folder that is absolute': [
+      portal('    directories:', '      settlementDetails: /out/{date}'),
+      '6:7: sources[0].directories.settlementDetails: "/out/{date}" must not start with /: it is below the folder',
+    ],
+    'directories with other braces, with .. and with one thing twice': [
+      portal(
+        '    directories:',
+        '      settlementDetails: out/{day}',
+        '      settlementSummary: ../{date}',
+        '      transactionDetails: out/{date}-{date}',
+      ),
+      '8:7: sources[0].directories.transactionDetails: "out/{date}-{date}" holds the same placeholder twice in one folder',
+      '6:7: sources[0].directories.settlementDetails: "out/{day}" may hold {merchantId} and {date}, and no other braces',
+      '7:7: sources[0].directories.settlementSummary: "../{date}" may not lead up by ..',
+    ],
+    'names that do not say what they have to': [
+      portal(
+        '    names:',
+        '      transactionDetails: items',
+        '      settlementDetails: [a, "b_{currency}_{batchId}_{seq}_{seq}"]',
+        '      settlementSummary: in/{currency}_{batchId}',
+      ),
+      '7:27: sources[0].names.settlementDetails[0]: "a" lacks {currency} and {batchId}: the name says to which batch a report belongs',
+      '7:30: sources[0].names.settlementDetails[1]: "b_{currency}_{batchId}_{seq}_{seq}" holds the same placeholder twice',
+      '8:7: sources[0].names.settlementSummary: "in/{currency}_{batchId}" is a path: names stand here, directories under directories',
+      '6:7: sources[0].names.transactionDetails: "items" lacks {date}: the name says the day, or else directories.transactionDetails does',
+    ],
+    'a name of a day with a batch': [
+      portal('    names:', '      transactionDetails: "{date}_{batchId}"'),
+      '6:7: sources[0].names.transactionDetails: "{date}_{batchId}" may hold {date} {psp} {seq}, and no other braces',
+    ],
+    'no customers': [
+      portal('    customerIds: []'),
+      '5:5: sources[0].customerIds: is empty: leave it out, or name the customers',
+    ],
+    'a key with a line end': ['"a\\nb": 1', `1:1: a\uFFFDb: is not known; allowed are ${TOP}`],
+    'a long value': [
+      `amountUnit: ${'x'.repeat(100)}`,
+      `1:1: amountUnit: "${'x'.repeat(60)}…" is neither major (14.50) nor minor (1450)`,
+    ],
+    'a tab': ['http:\n\tport: 1', '2:1: a tab stands here: indent with spaces.'],
+    'a key twice, and the rest is read': [
+      'folder: a\nfolder: b\nformat: c',
+      '2:1: this key comes twice: keep one of them.',
+      '3:1: format: "c" is none of apo',
+    ],
+    'two documents': [
+      'folder: a\n---\nfolder: b',
+      '2:1: a second document begins here: all settings stand in one, so remove the line with --- or ...',
+    ],
+    'a tag': ['merchant: !env M', '1:11: a tag (a word that starts with !) stands here: remove it.'],
+    'an open quote': [
+      'merchant: "M\nfolder: x',
+      '2:10: something is missing here or before: a closing quote or bracket, a colon, the - of a list, or quotes around a value with brackets.',
+    ],
+    'wrong indentation': [
+      'http:\n  host: h\n    port: 1',
+      '2:9: a colon is too many, or the next line has the wrong indentation.',
+    ],
+    'an unknown anchor': [
+      'merchant: *M',
+      '1:11: no anchor of this name stands before: a value that starts with * needs quotes.',
+    ],
+    'anchors in anchors': ['sources: &a [*a, *a]', '1:14: anchors are repeated more than 100 times.'],
+  };
+  for (const [name, [text, ...lines]] of Object.entries(CASES)) {
+    test(name, () => {
+      const told = mistakesIn(text);
+      assert.deepEqual(
+        told,
+        lines.map((line) => `s.yaml:${line}`),
+      );
+    });
+  }
+
+  test('brackets in brackets end at some depth', () => {
+    assert.match(
+      mistakesIn(`sources: ${'['.repeat(20_000)}`).join(),
+      /^s\.yaml:1:\d+: lists or keys are nested too deeply\.$/,
+    );
+  });
+
+  test('aliases of aliases end soon', () => {
+    const lines = Array.from(
+      { length: 30 },
+      (_, at) => `a${at}: &a${at} [${at === 0 ? 'x' : Array(9).fill(`*a${at - 1}`)}]`,
+    );
+    assert.match(mistakesIn(lines.join('\n'))[0]!, /anchors are repeated more than 100 times/);
+  });
+});
+
+suite('mistakes of all places are told in one answer', () => {
+  test('of the file, the environment and the command line', () => {
+    const told = mistakesIn('http: {port: abc}\nfoldr: x', {
+      env: {
+        SETTLESTREAM_HTTP_PORT: '70000',
+        SETTLESTREAM_SOURCES: '- name: A\n  folder: f',
+        SETTLESTREAM_DATADIR: 'x',
+        DATABASE_URL: 'mysql://h/x',
+        REDIS_URL: 'localhost',
+      },
+      options: { httpPort: 'abc', pollSeconds: '0' },
+    });
+    assert.deepEqual(
+      told.map((line) => line.replace(/allowed are .*/, 'allowed are …')),
+      [
+        's.yaml:1:8: http.port: "abc" is no whole number from 0 to 65535',
+        's.yaml:2:1: foldr: is not known; allowed are …',
+        'SETTLESTREAM_HTTP_PORT=70000: is no whole number from 0 to 65535',
+        'SETTLESTREAM_SOURCES:1:3: sources[0].name: "A" is no name of a source: lower case letters, digits and - make one',
+        '--poll-seconds=0: is no whole number from 1 to 86400',
+        '--http-port=abc: is no whole number from 0 to 65535',
+        'DATABASE_URL: is no address like postgres://user:password@host:5432/book; in a password write # / ? @ as %23 %2F %3F %40',
+        'REDIS_URL: is no address like redis://:password@host:6379; in a password write # / ? @ as %23 %2F %3F %40',
+        'SETTLESTREAM_DATADIR: is not known; did you mean SETTLESTREAM_DATA_DIR?',
+      ],
+    );
+  });
+
+  test('of a file that cannot be read, too', () => {
+    mkdirSync(join(folder, 'dir'));
+    writeFileSync(join(folder, 'latin.yaml'), Buffer.from('merchant: M\xfcnchen', 'latin1'));
+    writeFileSync(join(folder, 'large.yaml'), Buffer.alloc(10 << 20, '#'));
+    const env = { SETTLESTREAM_HTTP_PORT: 'x' };
+    for (const [file, sentence] of [
+      ['nowhere.yaml', 'is not there.'],
+      ['dir', 'is a folder and no file.'],
+      ['latin.yaml', 'is no UTF-8 text.'],
+      ['large.yaml', 'is larger than 1 MiB: is it the right file?'],
+    ] as const) {
+      const port = 'SETTLESTREAM_HTTP_PORT=x: is no whole number from 0 to 65535';
+      const config = join(folder, file);
+      assert.deepEqual(mistakesIn('', { options: { config }, env }), [`--config=${file}: ${sentence}`, port]);
+      const named = { ...env, SETTLESTREAM_CONFIG: config };
+      assert.deepEqual(mistakesIn('', { env: named }), [`SETTLESTREAM_CONFIG=${file}: ${sentence}`, port]);
+    }
+  });
+
+  test('variables that are not ours to judge are no mistakes', () => {
+    const env = {
+      SETTLESTREAM_LOG_LEVEL: 'debug',
+      SETTLESTREAM_TEST_SEEDS: '1',
+      SETTLESTREAM_SFTP_PASSWORD: 'named by the source',
+      SETTLESTREAM_SERVICE_HOST: '10.0.0.1',
+      SETTLESTREAM_SERVICE_PORT_METRICS: '9464',
+      SETTLESTREAM_PORT: 'tcp://10.0.0.1:9464',
+      SETTLESTREAM_PORT_9464_TCP_ADDR: '10.0.0.1',
+    };
+    const text = source('    sftp: {host: h, username: u, passwordEnv: SETTLESTREAM_SFTP_PASSWORD}');
+    assert.equal(configOf(text, { env }).sources.length, 1);
+    assert.match(mistakesIn(portal(), { env })[0]!, /^SETTLESTREAM_SFTP_PASSWORD: is not known/);
+  });
+
+  test('every verb reads the file that --config names', async () => {
+    const file = join(folder, 'wrong.yaml');
+    writeFileSync(file, 'foldr: x');
+    for (const verb of [
+      ['reconcile', folder],
+      ['ledger', 'import', 'records.csv'],
+      ['run'],
+      ['produce'],
+      ['work'],
+      ['migrate'],
+      ['batches'],
+      ['show', '1'],
+    ]) {
+      const { code, stdout, stderr } = await settlestream([...verb, '--config', file], { cwd: folder });
+      assert.deepEqual([code, stdout], [2, ''], verb.join(' '));
+      assert.match(stderr, /^settlestream: .*wrong\.yaml:1:1: foldr: is not known/, verb.join(' '));
+    }
+  });
+});
+
+suite('a secret is never shown', () => {
+  const SECRET = 'hunter2';
+  const WAYS: Record<string, [text: string, places?: Places]> = {
+    'a password in the file': [server(`      password: ${SECRET}`)],
+    'a password for the name of a variable': [source(`    sftp: {host: h, username: u, passwordEnv: ${SECRET}}`)],
+    'a passphrase for the name of a variable': [server(`      passphraseEnv: ${SECRET}`)],
+    'a private key in the file': [server(`      privateKey: ${SECRET}`)],
+    'a password in an address': [source(`    sftp: {host: "u:${SECRET}@h", username: u, passwordEnv: P}`)],
+    'a password in place of a server': [source(`    sftp: ${SECRET}`)],
+    'the address of the database in the file': [`databaseUrl: postgres://u:${SECRET}@h/b`],
+    'a wrong address of the database': ['', { env: { DATABASE_URL: `postgres://u:${SECRET}#@h/b` } }],
+    'a wrong address of Redis': ['', { env: { REDIS_URL: `:${SECRET}@h` } }],
+    'an unknown variable': ['', { env: { SETTLESTREAM_PASSWORD: SECRET } }],
+    'a password in place of sources': ['', { env: { SETTLESTREAM_SOURCES: SECRET } }],
+    'a password that YAML cannot read': [`sources: "${SECRET}\n`],
+    'one that looks like an alias': [`merchant: *${SECRET}`],
+    'one that looks like a tag': [`merchant: !${SECRET} x`],
+    'one that starts with a wrong character': [`merchant: @${SECRET}`],
+    'one in brackets': [`merchant: {${SECRET}]`],
+  };
+  for (const [name, [text, places]] of Object.entries(WAYS)) {
+    test(name, () => assert.doesNotMatch(mistakesIn(text, places).join('\n'), new RegExp(SECRET)));
+  }
+
+  test('and it is said where it belongs', () => {
+    assert.match(
+      mistakesIn(server(`      password: ${SECRET}`))[0]!,
+      /sftp\.password: does not belong here: write passwordEnv, .* or passwordFile$/,
+    );
+    assert.match(mistakesIn('databaseUrl: x')[0]!, /databaseUrl: .* set the variable DATABASE_URL$/);
+    assert.match(mistakesIn('redisUrl: x')[0]!, /redisUrl: .* set the variable REDIS_URL$/);
+  });
+});
+
+suite('secrets are read where the settings say they are', () => {
+  const login: SftpConfig = { host: 'h', port: 22, username: 'u' };
+  const file = (name: string, text: string, mode = 0o600): string => {
+    const path = join(folder, name);
+    writeFileSync(path, text);
+    chmodSync(path, mode);
+    return path;
+  };
+
+  test('a password of a variable or a file, a key with its passphrase', () => {
+    const none = { password: null, privateKey: null, passphrase: null };
+    assert.deepEqual(secretsOf({ ...login, passwordEnv: 'PW' }, { PW: ' p\n' }), { ...none, password: ' p\n' });
+    for (const text of ['p ', 'p \n', 'p \r\n']) {
+      const passwordFile = file('password', text, 0o644);
+      assert.deepEqual(secretsOf({ ...login, passwordFile }, {}), { ...none, password: 'p ' });
+    }
+    const privateKeyFile = file('key', 'KEY\n');
+    assert.deepEqual(secretsOf({ ...login, privateKeyFile }, {}), { ...none, privateKey: 'KEY\n' });
+    assert.deepEqual(secretsOf({ ...login, privateKeyFile, passphraseEnv: 'PP' }, { PP: 'x' }), {
+      ...none,
+      privateKey: 'KEY\n',
+      passphrase: 'x',
+    });
+  });
+
+  test('what is not there, or open to all, is told', () => {
+    const of = (more: Partial<SftpConfig>, env: Record<string, string> = {}) =>
+      usageError(() => secretsOf({ ...login, ...more }, env));
+    const unset = 'PW is not set: the passwordEnv of u@h names it, so put the secret into it.';
+    assert.equal(of({ passwordEnv: 'PW' }), unset);
+    assert.equal(of({ passwordEnv: 'PW' }, { PW: '' }), unset);
+    const nowhere = join(folder, 'nowhere');
+    assert.equal(of({ passwordFile: nowhere }), 'nowhere, the passwordFile of u@h, is not there.');
+    assert.equal(of({ privateKeyFile: nowhere }), 'nowhere, the privateKeyFile of u@h, is not there.');
+    const empty = file('empty', '\n');
+    assert.equal(of({ passwordFile: empty }), 'empty, the passwordFile of u@h, is empty: write the password into it.');
+    for (const mode of [0o604, 0o640]) {
+      const privateKeyFile = file('open', 'KEY', mode);
+      assert.equal(
+        of({ privateKeyFile }),
+        'open is a private key that others on this machine may read: chmod 600 open',
+      );
+    }
+  });
+});
+
+suite('the example', () => {
+  test('can be used as it is', () => {
+    const { sources } = readConfig({ config: EXAMPLE }, {});
+    assert.deepEqual(
+      sources.map(({ name, sftp }) => [name, sftp?.passwordEnv ?? sftp?.privateKeyFile ?? null]),
+      [
+        ['europe', 'SFTP_PASSWORD'],
+        ['asia', '/etc/settlestream/id_ed25519'],
+        ['portal', null],
+      ],
+    );
+  });
+
+  test('names every key there is, and says what holds without it', () => {
+    const text = readFileSync(EXAMPLE, 'utf8');
+    const missing = keysOf(settingsShape({ folder, hasMerchant: true })).filter(
+      (key) => !new RegExp(`\\b${key}:`).test(text),
+    );
+    assert.deepEqual(missing, []);
+    const above = text.slice(0, text.indexOf('\nsources:')).replaceAll(/^# (?=\w+:| {2})/gm, '');
+    const { dataDir, archive, ...said } = configOf(above);
+    const { processes, ...always } = readConfig({}, {}, null);
+    assert.deepEqual({ ...said, archive: {} }, { ...always, processes });
+    assert.deepEqual(
+      [dataDir, archive.folder],
+      [join(folder, 'settlestream-data'), join(folder, 'settlestream-data/archive')],
+    );
+  });
+});
+
+/** All keys of a schema, those of its parts included. */
+function keysOf(schema: z.core.$ZodType): string[] {
+  const {
+    shape,
+    innerType,
+    element,
+    in: from,
+    out,
+  } = schema._zod.def as {
+    shape?: Record<string, z.core.$ZodType>;
+    innerType?: z.core.$ZodType;
+    element?: z.core.$ZodType;
+    in?: z.core.$ZodType;
+    out?: z.core.$ZodType;
+  };
+  const below = [innerType, element, from, out, ...Object.values(shape ?? {})].filter((part) => part !== undefined);
+  return [...Object.keys(shape ?? {}), ...below.flatMap(keysOf)];
+}

@@ -1,0 +1,95 @@
+import assert from 'node:assert/strict';
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { test } from 'node:test';
+import { openFolders } from '../../src/adapters/folder.ts';
+import type { Place } from '../../src/adapters/place.ts';
+import { listFiles } from '../../src/producers/list-files.ts';
+import type { Source } from '../../src/producers/source.ts';
+import { temporaryFolder } from '../support/book.ts';
+import { filesAt } from '../support/context.ts';
+
+const TODAY = '2026-03-10';
+
+function folderWith(...paths: string[]): string {
+  const folder = temporaryFolder();
+  for (const path of paths) {
+    mkdirSync(dirname(join(folder, path)), { recursive: true });
+    writeFileSync(join(folder, path), path);
+  }
+  return folder;
+}
+
+/** `file merchant date`, and how often each directory was listed. */
+async function list(folder: string, settings: Partial<Source> = {}) {
+  const listed: string[] = [];
+  const place: Place = {
+    ...openFolders(),
+    entries: (directory) => {
+      listed.push(directory);
+      return openFolders().entries(directory);
+    },
+  };
+  const files = await listFiles({ ...filesAt(folder), ...settings }, place, TODAY);
+  assert.equal(new Set(listed).size, listed.length, 'each directory is listed once');
+  return files.map(({ file, merchantId, date }) => `${file} ${merchantId ?? '-'} ${date ?? '-'}`);
+}
+
+const everywhere = (directory: string) => ({
+  transactionDetails: directory,
+  settlementDetails: directory,
+  settlementSummary: directory,
+});
+
+test('a folder is searched as a whole, and each file tells by its directories whose it is', async () => {
+  const folder = folderWith('b.csv', 'M1/20260301/a.csv', 'M1/20260301/deep/c.csv', 'M2/notaday/d.csv');
+  symlinkSync(join(folder, 'b.csv'), join(folder, 'link.csv'));
+  assert.deepEqual(await list(folder), [
+    'M1/20260301/a.csv M1 2026-03-01',
+    'M1/20260301/deep/c.csv - -',
+    'M2/notaday/d.csv - -',
+    'b.csv - -',
+  ]);
+  const [named] = await list(join(folder, 'b.csv'));
+  assert.equal(named, 'b.csv - -');
+});
+
+test('where directories are said, only those are looked into, and only days within reach', async () => {
+  const folder = folderWith(
+    'out/M1/20260228/far.csv',
+    'out/M1/20260301/near.csv',
+    'out/M1/20260312/ahead.csv',
+    'out/M1/20260399/noday.csv',
+    'out/M1/20260301/sub/deep.csv',
+    'out/M2/20260301/others.csv',
+    'elsewhere.csv',
+  );
+  const settings = { merchantId: 'M1', directories: everywhere('/out/{merchantId}/{date}'), lookbackDays: 9 };
+  assert.deepEqual(await list(folder, settings), [
+    'out/M1/20260301/near.csv M1 2026-03-01',
+    'out/M1/20260312/ahead.csv M1 2026-03-12',
+  ]);
+});
+
+test('kinds may lie apart, parents are listed once, and names around a placeholder are matched whole', async () => {
+  const folder = folderWith('in/tx-20260301/a.csv', 'in/st-20260301/b.csv', 'in/st-20260301-old/c.csv', 'flat/d.csv');
+  const settings = {
+    merchantId: 'M1',
+    directories: {
+      transactionDetails: 'in/tx-{date}',
+      settlementDetails: 'in/st-{date}',
+      settlementSummary: 'flat',
+    },
+  };
+  assert.deepEqual(await list(folder, settings), [
+    'flat/d.csv M1 -',
+    'in/st-20260301/b.csv M1 2026-03-01',
+    'in/tx-20260301/a.csv M1 2026-03-01',
+  ]);
+});
+
+test('a directory that has to be there and is not is told with what to look at', async () => {
+  const folder = folderWith('out/M2/20260301/a.csv');
+  const settings = { merchantId: 'M1', directories: everywhere('/out/{merchantId}/{date}') };
+  await assert.rejects(list(folder, settings), /out\/M1 is not there: check merchantId and directories/);
+});

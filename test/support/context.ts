@@ -1,0 +1,46 @@
+/** What steps of the path need, for tests that call them one by one. */
+import { openPlace } from '../../src/adapters/place.ts';
+import type { Database } from '../../src/adapters/postgres.ts';
+import type { Enqueue } from '../../src/jobs.ts';
+import { findReports } from '../../src/producers/find-reports.ts';
+import type { ListedFile } from '../../src/producers/list-files.ts';
+import type { Source } from '../../src/producers/source.ts';
+import type { JobContext } from '../../src/workers/run-job.ts';
+
+/** A folder as a source. */
+export const filesAt = (folder: string): Source => ({
+  name: 'files',
+  at: { folder },
+  merchantId: null,
+  customerIds: null,
+  format: 'apo',
+  amountUnit: 'major',
+  toleranceMinor: 2n,
+  timeZone: 'Asia/Shanghai',
+  directories: {},
+  names: {},
+  lookbackDays: 120,
+  pollSeconds: 30,
+});
+
+type Listing = Partial<Source> & { readonly isSettled?: (file: ListedFile) => boolean };
+
+/** Lists a folder as one call of the program would. */
+export async function listFolder(
+  database: Database,
+  enqueue: Enqueue,
+  folder: string,
+  { isSettled = () => true, ...settings }: Listing = {},
+) {
+  const source = { ...filesAt(folder), ...settings };
+  return findReports({ database, enqueue }, source, await openPlace(source.at), isSettled);
+}
+
+export const contextOf = (database: Database, enqueue: Enqueue, archiveDir: string): JobContext => ({
+  database,
+  enqueue,
+  archiveDir,
+  chunkBytes: 65_536,
+  measured: () => {},
+  placeOf: () => openPlace({ folder: '' }),
+});

@@ -1,0 +1,117 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { debianProgram } from './debian.ts';
+import { freePort } from './port.ts';
+
+type Sample = { readonly labels: Readonly<Record<string, string>>; readonly value: number };
+
+/** A Prometheus of this test's own, which scrapes every second. */
+export type TestPrometheus = {
+  readonly url: string;
+  /** What the expression says now. */
+  query(expression: string): Promise<Sample[]>;
+  /** What it says as soon as it says anything. */
+  untilSeen(expression: string, withinMs?: number): Promise<Sample[]>;
+  stop(): Promise<void>;
+};
+
+/** The server lives as long as the standard input of its shell is open, which the kernel closes however this process ends. */
+const KEEPER = '"$@" 2>&1 & read -r _; kill -9 $! 2>/dev/null; wait';
+
+/** Starts a Prometheus on a free port of the loopback. Targets are `host:port`. */
+export async function startPrometheus(targets: readonly string[]): Promise<TestPrometheus> {
+  // A port that was free a moment ago may be taken by now.
+  for (let tries = 1; ; tries++) {
+    const started = await start(await freePort(), targets);
+    if (typeof started !== 'string') return started;
+    if (tries === 5) throw new Error(`Prometheus did not start on 5 ports. Its last words:\n${started}`);
+  }
+}
+
+/** The server, once it answers; or its last words. */
+function start(port: number, targets: readonly string[]): Promise<TestPrometheus | string> {
+  const { path, libraries } = debianProgram('prometheus', 'usr/bin/prometheus');
+  const folder = mkdtempSync(join(tmpdir(), 'settlestream-prometheus-'));
+  const config = join(folder, 'prometheus.json');
+  // JSON is YAML.
+  writeFileSync(
+    config,
+    JSON.stringify({
+      global: { scrape_interval: '1s', scrape_timeout: '1s' },
+      scrape_configs: [{ job_name: 'settlestream', static_configs: [{ targets }] }],
+    }),
+  );
+  const settings = [
+    ...[`--config.file=${config}`, `--storage.tsdb.path=${join(folder, 'data')}`],
+    // The first scrape comes after five seconds; without this it may be ten.
+    ...[`--web.listen-address=127.0.0.1:${port}`, '--scrape.discovery-reload-interval=100ms'],
+  ];
+  const child = spawn('/bin/sh', ['-c', KEEPER, 'prometheus', path, ...settings], {
+    env: { ...process.env, LD_LIBRARY_PATH: libraries },
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  const ended = new Promise<void>((resolve) => child.once('close', () => resolve())).then(() =>
+    rmSync(folder, { recursive: true, force: true }),
+  );
+  const stop = () => {
+    child.ref();
+    child.stdin.destroy();
+    return ended;
+  };
+  return new Promise((resolve) => {
+    const words: string[] = [];
+    createInterface({ input: child.stdout }).on('line', (line) => {
+      words.push(line);
+      if (line.includes('Server is ready')) {
+        // Nothing that is left of the server keeps a test from ending.
+        child.unref();
+        for (const stream of [child.stdin, child.stdout]) (stream as unknown as { unref(): void }).unref();
+        resolve({ ...speakerTo(`http://127.0.0.1:${port}`), stop });
+      }
+      // Its shell outlives it.
+      if (/level=error/.test(line)) void stop();
+    });
+    ended.then(() => resolve(words.slice(-10).join('\n')));
+  });
+}
+
+function speakerTo(url: string): Omit<TestPrometheus, 'stop'> {
+  const query = async (expression: string) => {
+    const response = await fetch(`${url}/api/v1/query?query=${encodeURIComponent(expression)}`);
+    const answer = (await response.json()) as Answer;
+    if (answer.status !== 'success') throw new Error(`${expression}: ${answer.error}`);
+    return answer.data.result.map(({ metric, value }) => ({ labels: metric, value: Number(value[1]) }));
+  };
+  return {
+    url,
+    query,
+    async untilSeen(expression, withinMs = 15_000) {
+      const deadline = performance.now() + withinMs;
+      for (;;) {
+        const samples = await query(expression);
+        if (samples.length > 0) return samples;
+        if (performance.now() > deadline) throw new Error(`${expression} said nothing for ${withinMs} ms`);
+        await new Promise((resolve) => setTimeout(resolve, 100));
+      }
+    },
+  };
+}
+
+type Answer =
+  | { status: 'success'; data: { result: { metric: Record<string, string>; value: [number, string] }[] } }
+  | { status: 'error'; error: string };
+
+/** What Prometheus' own checker finds to say about metrics in text format: nothing where they are as they should be. */
+export function lintMetrics(text: string): string {
+  const { path, libraries } = debianProgram('prometheus', 'usr/bin/promtool');
+  const run = spawnSync(path, ['check', 'metrics'], {
+    env: { ...process.env, LD_LIBRARY_PATH: libraries },
+    input: text,
+    encoding: 'utf8',
+  });
+  if (run.error) throw run.error;
+  return run.stdout + run.stderr;
+}
