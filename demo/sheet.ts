@@ -1,7 +1,7 @@
 /** Amounts, fees, prices and counts are numbers in a sheet; whatever else there is, ids and times too, is text. */
 const NUMBERS = /Value$|Fee$|^quotePrice$|^installmentsNum$/;
 
-/** Writes an XLSX file of one sheet as a portal would: a header, the rows, and what stands in the last one. */
+/** Writes an XLSX file of one sheet as a portal would: a header, then the rows. */
 export async function writeSheet(path: string, [columns = [], ...rows]: readonly (readonly string[])[], at: Date) {
   const { default: Excel } = await import('exceljs');
   const book = new Excel.stream.xlsx.WorkbookWriter({ filename: path, useStyles: true, useSharedStrings: true });

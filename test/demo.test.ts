@@ -149,13 +149,16 @@ test('a demo that is stopped in the middle leaves nothing behind', async () => {
 
 test('a demo that is kept reconciles what comes after the week, shows its metrics, and ends clean', async () => {
   const temporary = mkdtempSync(join(folder, 'kept-'));
-  const port = createServer().listen(9464, '127.0.0.1').unref();
+  // Whether it is ours or somebody else's: the usual port is taken.
+  const taken = createServer()
+    .on('error', () => {})
+    .listen(9464, '127.0.0.1');
   const demo = startSettlestream(['demo', '--keep', '--every', '1'], { env: { TMPDIR: temporary } });
   await demo.says(/is reconciled as planned, \d+ rows/);
   await demo.says(/its details come in two parts/);
   await demo.says(/batch 2026111011027700002 is reconciled as planned/);
   const pages = JSON.parse(await demo.says(/"pages: /)).url;
-  assert.doesNotMatch(pages, /:9464/, 'another program has the usual port');
+  assert.doesNotMatch(pages, /:9464/, 'the usual port is taken');
   const metrics = await (await fetch(`${pages}/metrics`)).text();
   const matched = /^recon_rows_total\{source="demo",kind="settlementDetails",outcome="matched"\} (\d+)/m.exec(metrics);
   assert.ok(Number(matched?.[1]) > 500, metrics);
@@ -174,7 +177,7 @@ test('a demo that is kept reconciles what comes after the week, shows its metric
   }
   assert.ok(Date.now() - stoppedAt < 10_000);
   assert.deepEqual(readdirSync(temporary), []);
-  port.close();
+  taken.close();
 });
 
 test('a demo that goes on prints no document, and takes whole seconds only', async () => {

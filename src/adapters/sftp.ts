@@ -274,7 +274,7 @@ type Line = {
   /** While somebody holds the line, it is not idle. */
   hold(): void;
   release(): void;
-  /** Ends early, with an error, when the line is closed. */
+  /** Ends early when the line is closed. */
   pause(ms: number): Promise<void>;
   close(): Promise<void>;
 };
@@ -304,7 +304,7 @@ function openLine(settings: SftpSettings, times: Timing): Line {
     release() {
       if (--holders === 0 && !isClosed) idle = setTimeout(() => current?.end(), times.idleMs);
     },
-    pause: (ms) => delay(ms, undefined, { signal: closed.signal }),
+    pause: (ms) => delay(ms, undefined, { signal: closed.signal }).catch(() => {}),
     async close() {
       isClosed = true;
       clearTimeout(idle);

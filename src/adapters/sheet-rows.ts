@@ -144,9 +144,9 @@ export class SheetRows implements XmlHandler {
 
   #beginRow(xml: XmlReader): void {
     let row = this.#row + 1;
-    while (xml.nextAttribute()) if (xml.attribute === R && !xml.hasPrefix) row = Number(xml.value());
-    if (!Number.isInteger(row) || row <= this.#row)
-      throw new BadXml(`a row ${row} stands behind row ${this.#row}, and rows must go up`);
+    while (xml.nextAttribute())
+      if (xml.attribute === R && !xml.hasPrefix) row = wholeNumber(xml.buf, xml.valueStart, xml.valueEnd);
+    if (!(row > this.#row)) throw new BadXml(`a row ${row} stands behind row ${this.#row}, and rows must go up`);
     if (row > MAX_ROWS) throw new BadXml(`row ${row} is beyond the ${MAX_ROWS} that a sheet can have`);
     this.#writer.skipRows(row - this.#row - 1);
     this.#row = row;
@@ -231,6 +231,7 @@ function wholeNumber(bytes: Buffer, start: number, end: number): number {
 
 /** Gathers a cell's text out of its elements: runs of rich text follow each other, how they are pronounced is left out. */
 class CellText {
+  /** What is longer makes its row too long in any case. */
   readonly #text = new ByteText(MAX_ROW_BYTES);
   #isOpen = false;
   #isPhonetic = false;
@@ -239,9 +240,8 @@ class CellText {
     return this.#text.bytes;
   }
 
-  /** What is longer makes its row too long in any case. */
   get length(): number {
-    return Math.min(this.#text.length, MAX_ROW_BYTES + 1);
+    return this.#text.length;
   }
 
   begin(): void {

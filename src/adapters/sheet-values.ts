@@ -1,6 +1,6 @@
 /** What the cells of a sheet say, as text: numbers, times, and the escapes of the format. */
 
-const NUMBER = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i;
+const NUMBER = /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?$/i;
 /** As many as a sheet shows; what floating point adds behind them (0.30000000000000004) nobody has entered. */
 const DIGITS = 15;
 

@@ -65,7 +65,8 @@ async function findParts(zip: Zip): Promise<Parts> {
   const sheet = sheets
     .filter(({ isVisible }) => isVisible)
     .map(({ id }) => related.find((relationship) => relationship.id === id))
-    .find((relationship) => relationship?.type === 'worksheet');
+    // One that leads nowhere is not passed over: the next sheet may be about something else.
+    .find((relationship) => relationship === undefined || relationship.type === 'worksheet');
   const entry = at(sheet);
   if (entry === undefined) throw new ReportRefused('not_xlsx', 'the workbook has no visible sheet, or it is missing');
   return {

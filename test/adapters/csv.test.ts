@@ -17,8 +17,11 @@ import type { Encoding } from '../../src/adapters/encoding.ts';
 type Read = { status: string; cells: string[]; offset: number; line: number; byteLength: number };
 
 /** All rows of `file[offset, …)`. Every block is wiped when the reader is done with it, as a caller may reuse it. */
-function read(file: Buffer, { blockSize = 65_536, offset = 0, line = 1, encoding = 'utf8' as Encoding } = {}): Read[] {
-  const reader = new RowReader({ offset, line });
+function read(
+  file: Buffer,
+  { blockSize = 65_536, offset = 0, line = 1, encoding = 'utf8' as Encoding, rowsAreLines = false } = {},
+): Read[] {
+  const reader = new RowReader({ offset, line, rowsAreLines });
   const rows: Read[] = [];
   const take = () => {
     while (reader.next()) {
@@ -55,8 +58,12 @@ function find(file: Buffer, { blockSize = 65_536, targetBytes = 1 }) {
   return { finder, chunks };
 }
 
-const readChunk = (file: Buffer, { offset, lengthBytes, firstLine }: Chunk, encoding: Encoding = 'utf8') =>
-  read(file.subarray(offset, offset + lengthBytes), { offset, line: firstLine, encoding });
+const readChunk = (
+  file: Buffer,
+  { offset, lengthBytes, firstLine }: Chunk,
+  encoding: Encoding = 'utf8',
+  rowsAreLines = false,
+) => read(file.subarray(offset, offset + lengthBytes), { offset, line: firstLine, encoding, rowsAreLines });
 
 /** Reads by chunks and checks that nothing but header, blank lines and what follows `<END>` is left out. */
 function assertChunksGive(
@@ -303,6 +310,46 @@ test('the grammar', () => {
       .join('; ');
     assert.equal(shown, expected, JSON.stringify(text));
   }
+});
+
+test('of a sheet, each row is one line', () => {
+  const cases: [string, string][] = [
+    ['"a\nb\r\nc\rd",e\nf', '1 a\nb\r\nc\rd|e; 2 f'],
+    ['"\n"\n\n"\r\n",""\n\n\ng', '1 \n; 3 \r\n|; 6 g'],
+    ['x,"a\nb"c\nd\n', '1 bad_quotes; 2 b"c; 3 d'],
+  ];
+  for (const [text, expected] of cases) {
+    for (const blockSize of [1, 2, 3, 100]) {
+      const rows = read(Buffer.from(text), { blockSize, rowsAreLines: true });
+      const shown = rows.map(({ status, cells, line }) => `${line} ${status === 'ok' ? cells.join('|') : status}`);
+      assert.equal(shown.join('; '), expected, JSON.stringify(text));
+    }
+  }
+});
+
+test('of a sheet, chunks begin on the lines of their rows', () => {
+  const rows = fc.array(fc.array(cell, { minLength: 1, maxLength: 4, size: 'max' }), { maxLength: 12, size: 'max' });
+  fc.assert(
+    fc.property(rows, blockSize, blockSize, (rows, blockSize, targetBytes) => {
+      const lines = [['header'], ...rows.map((cells) => ['x', ...cells])];
+      const file = Buffer.from(lines.map((cells) => `${cells.join(',')}\n`).join(''));
+      const finder = new BoundaryFinder(targetBytes, { rowsAreLines: true });
+      const chunks: Chunk[] = [];
+      for (let at = 0; at < file.length; at += blockSize)
+        chunks.push(...finder.push(file.subarray(at, at + blockSize)));
+      chunks.push(...finder.end());
+      const read = chunks.flatMap((chunk) => readChunk(file, chunk, 'utf8', true));
+      assert.deepEqual(
+        read.map(({ line }) => line),
+        rows.map((_, i) => i + 2),
+      );
+      assert.equal(
+        chunks.reduce((sum, { lines }) => sum + lines, 0),
+        rows.length,
+      );
+    }),
+    { numRuns: 500 },
+  );
 });
 
 test('a refused row shows its beginning', () => {

@@ -36,8 +36,10 @@ before(async () => {
 after(() => server.stop());
 
 const places: Place[] = [];
+const otherServers: ssh2.Server[] = [];
 afterEach(async () => {
   await Promise.all(places.splice(0).map((place) => place.close()));
+  for (const other of otherServers.splice(0)) other.close();
 });
 
 /** Logs in with the key, which works with root and without. */
@@ -194,6 +196,7 @@ async function startOtherServer(content: Buffer, { password = 'right', answerByt
       }),
     );
   });
+  otherServers.push(other);
   await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
   const settings: Partial<SftpSettings> = {
     port: (other.address() as AddressInfo).port,
@@ -202,7 +205,7 @@ async function startOtherServer(content: Buffer, { password = 'right', answerByt
     password,
     hostKeySha256: [sha256],
   };
-  return { settings, reads: () => reads, openFiles: () => openFiles, close: () => other.close() };
+  return { settings, reads: () => reads, openFiles: () => openFiles };
 }
 
 describe('who is let in', () => {
@@ -247,7 +250,6 @@ describe('who is let in', () => {
       await until(() => server.said().slice(before).includes('Disconnected from authenticating user'));
       assert.equal(server.said().slice(before).split('Failed password').length - 1, 1, 'it was tried once');
     }
-    other?.close();
   });
 
   test('a key that is not known to the server is refused', async () => {
@@ -596,8 +598,6 @@ describe('a file', () => {
     };
     await assert.rejects(readAll(place.blocks('/a'), fails), /^Error: enough$/);
     assert.equal(other.openFiles(), 0);
-    await place.close();
-    other.close();
   });
 
   test('comes whole from a server that answers less than it is asked for, and is asked for less then', async () => {
@@ -606,8 +606,6 @@ describe('a file', () => {
     assert.equal(sha256(await readAll(place.blocks('/a'))), sha256(content.subarray(0, 3_000_000)));
     assert.ok(short.reads() < 200, `${short.reads()} reads`);
     assert.deepEqual(await place.read('/a', 10, 100_000), content.subarray(10, 100_010));
-    await place.close();
-    short.close();
   });
 });
 
@@ -678,8 +676,6 @@ describe('the connection', () => {
     const place = open(hung.settings, { keepaliveMs: 100 });
     await assert.rejects(place.read('/a', 0, 3), { name: 'Unreachable', message: /nothing came for 0\.4 s/ });
     assert.equal(hung.reads(), 2);
-    await place.close();
-    hung.close();
   });
 
   test('is ended when nobody has needed it for a while, and made again when somebody does', async () => {

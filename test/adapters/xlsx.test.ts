@@ -246,6 +246,8 @@ test('numbers are plain, at 15 digits', async () => {
     ['1 2', '1 2'],
   ];
   for (const [text, expected] of cases) assert.equal(numberText(text), expected, text);
+  const endless = `${'1'.repeat(500_000)}x`;
+  assert.equal(numberText(endless), endless);
   const sheet = sheetXml(cases.map(([text]) => `<row><c><v>${text}</v></c></row>`).join(''));
   assert.deepEqual(
     await cells(workbookParts(sheet)),
@@ -409,6 +411,11 @@ test('a row that is too long is refused on its own line, and no other', async ()
     ['in its padding', row(long), 'row_too_long'],
     ['with quotes and line ends', row(lines, lines, lines, lines), 'row_too_long'],
     ['in many runs', `<row><c t="inlineStr"><is>${`<r><t>${lines}</t></r>`.repeat(9)}</is></c></row>`, 'row_too_long'],
+    [
+      'in one piece that is longer than it may be',
+      `<row><c t="str"><v><![CDATA[${'x'.repeat(MAX_ROW_BYTES - 100)}]]>${'<![CDATA[x]]>'.repeat(101)}</v></c></row>`,
+      'row_too_long',
+    ],
     ['as wide as may be', row(...Array<string>(MAX_CELLS).fill('\n')), 'ok'],
     ['a cell wider', row(...Array<string>(MAX_CELLS + 1).fill('\n')), 'row_too_long'],
     ['at the last column', `<row>${inline('\n')}<c r="XFD2"><v>1</v></c></row>`, 'row_too_long'],
@@ -451,6 +458,9 @@ test('the first visible sheet is read, wherever the parts stand', async () => {
     assert.deepEqual(await cells(changed), [[cell]]);
     assert.deepEqual(await cells(changed.toReversed()), [[cell]], 'workbook.xml last');
   }
+  const lost = sheets(sheet('nowhere') + sheet('first'));
+  const changed = withParts(parts, { 'xl/workbook.xml': lost, 'xl/_rels/workbook.xml.rels': related });
+  assert.match(await refusal(zipOf(changed)), /^not_xlsx: .*is missing/);
   const moved = parts.map((part) => ({ ...part, name: part.name.replace(/^xl\//, 'book/') }));
   const root = { '_rels/.rels': { content: relationships(['a', 'officeDocument', '/book/workbook.xml']) } };
   assert.deepEqual(await cells(withParts(moved, root)), [['first']]);
@@ -562,6 +572,62 @@ test('a bomb is refused before it goes off', async () => {
   assert.match(await refusal(zipOf(workbookParts(attribute))), /^not_xlsx: .*longer than 1048576/);
   const comment = `<worksheet><!--${'x'.repeat(2_000_000)}--></worksheet>`;
   assert.match(await refusal(zipOf(workbookParts(comment))), /^not_xlsx: .*longer than 1048576/);
+});
+
+test('any XML in a sheet is read, or refused with a reason', async () => {
+  const pieces = fc.constantFrom(
+    ...[
+      '<row>',
+      '</row>',
+      '<row r="3">',
+      '<c>',
+      '</c>',
+      '<c t="s">',
+      '<c r="B2" s="1">',
+      '<v>',
+      '</v>',
+      '<is>',
+      '</is>',
+      '<t>',
+    ],
+    ...[
+      '</t>',
+      '<t/>',
+      '<!--',
+      '-->',
+      '<![CDATA[',
+      ']]>',
+      '<?',
+      '?>',
+      '&',
+      '&lt;',
+      '&#65;',
+      ';',
+      '"',
+      "'",
+      '<',
+      '>',
+      '/',
+      '=',
+      ' ',
+    ],
+    ...['0', '1', 'a', '\r', '\n', '\0', '中', '</sheetData>', '<a:b c=', '<!DOCTYPE'],
+  );
+  const whole = `${row('a')}<row><c r="B2" t="str"><v>b &amp; c</v></c></row>`;
+  await fc.assert(
+    fc.asyncProperty(fc.array(pieces, { maxLength: 6 }), fc.nat(whole.length), fc.nat(8), async (pieces, at, left) => {
+      const sheet = sheetXml(whole.slice(0, at) + pieces.join('') + whole.slice(at + left));
+      const path = fileOf(folder, zipOf(workbookParts(sheet, { strings: '<si><t>s</t></si>' })));
+      const rows = await rowsOf(path).catch((error: ReportRefused) => error);
+      if (Array.isArray(rows))
+        assert.deepEqual(
+          rows.map(({ status }) => status).filter((status) => status !== 'ok'),
+          [],
+        );
+      else assert.match(`${rows.name} ${rows.code}`, /^ReportRefused (not|truncated)_xlsx$/, rows.stack);
+    }),
+    { numRuns: 1_000 },
+  );
 });
 
 test('the file is closed whatever happens', async () => {

@@ -37,7 +37,8 @@ export const settlestream = (args: readonly string[], options: Options = {}): Pr
 /** Starts the program: for those verbs that go on until they are told to stop. */
 export function startSettlestream(args: readonly string[], options: Options = {}): Started {
   const child = spawn(process.execPath, [BIN, ...args], {
-    env: { ...withoutSettings(process.env), ...options.env },
+    // Several services may run at once, beside whatever else has the usual port.
+    env: { ...withoutSettings(process.env), SETTLESTREAM_HTTP_PORT: '0', ...options.env },
     cwd: options.cwd,
     stdio: ['ignore', 'pipe', 'pipe'],
     timeout: options.timeoutMs ?? 120_000,
