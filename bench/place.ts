@@ -76,20 +76,24 @@ export async function timeReconcile(
 }
 
 /** Whole numbers and --json from the command line; what is not given has its default. */
-export function readOptions<Name extends string>(
+export function readOptions<Name extends string, Flag extends string = never>(
   defaults: Record<Name, number>,
-): Record<Name, number> & { json: boolean } {
-  const named = Object.fromEntries(Object.keys(defaults).map((name) => [name, { type: 'string' as const }]));
-  const { json = false, ...given } = parseArgs({ options: { ...named, json: { type: 'boolean' } } }).values as {
-    json?: boolean;
-  } & Partial<Record<Name, string>>;
+  flags: readonly Flag[] = [],
+): Record<Name, number> & Record<Flag | 'json', boolean> {
+  const all = [...flags, 'json'] as const;
+  const options = {
+    ...Object.fromEntries(Object.keys(defaults).map((name) => [name, { type: 'string' as const }])),
+    ...Object.fromEntries(all.map((name) => [name, { type: 'boolean' as const }])),
+  };
+  const given = parseArgs({ options }).values as Record<string, string | boolean | undefined>;
   const numbers = { ...defaults };
-  for (const [name, text] of Object.entries(given) as [Name, string][]) {
-    numbers[name] = Number(text);
+  for (const name of Object.keys(defaults) as Name[]) {
+    if (given[name] !== undefined) numbers[name] = Number(given[name]);
     if (!Number.isSafeInteger(numbers[name]) || numbers[name] < 1)
       throw new Error(`--${name} takes a whole number above 0`);
   }
-  return { ...numbers, json };
+  const said = Object.fromEntries(all.map((name) => [name, given[name] === true])) as Record<Flag | 'json', boolean>;
+  return { ...numbers, ...said };
 }
 
 /** How it goes on is told on stderr: stdout holds the result. */

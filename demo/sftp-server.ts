@@ -28,7 +28,7 @@ export async function startSftpServer(options: {
   password: string;
 }): Promise<SftpServer> {
   const root = await realpath(options.folder);
-  const keys = utils.generateKeyPairSync('ed25519');
+  const keys = makeHostKey();
   // ssh2's clients ask an OpenSSH for large blocks and any other server for small ones.
   const ssh = new Server({ hostKeys: [keys.private], ident: 'OpenSSH_9.9 demo' }, (connection) => {
     welcome(connection, options, root);
@@ -53,6 +53,14 @@ export async function startSftpServer(options: {
         for (const socket of sockets) socket.destroy();
       }),
   };
+}
+
+/** Three in a thousand of the keys that ssh2 makes it cannot read itself. */
+function makeHostKey(): { private: string; public: string } {
+  for (;;) {
+    const keys = utils.generateKeyPairSync('ed25519');
+    if (!(utils.parseKey(keys.private) instanceof Error)) return keys;
+  }
 }
 
 function fingerprintOf(publicKey: string): string {

@@ -70,8 +70,8 @@ const SETTINGS = {
   listen_addresses: '',
   unix_socket_permissions: '0700',
   max_connections: 60,
-  shared_buffers: '96MB',
-  maintenance_work_mem: '64MB',
+  shared_buffers: '48MB',
+  maintenance_work_mem: '32MB',
   max_wal_size: '4GB',
   checkpoint_timeout: '15min',
   // COPY into a table made in the same transaction then writes no WAL at all.
