@@ -59,7 +59,10 @@ export function startParsers(
   };
 
   const start = () => {
-    const child = fork(path, [], { serialization: 'json', execArgv: ['--max-old-space-size=256', '--max-semi-space-size=4'] });
+    const child = fork(path, [], {
+      serialization: 'json',
+      execArgv: ['--max-old-space-size=256', '--max-semi-space-size=4'],
+    });
     const parser: Parser = { child, heardAt: Date.now(), isTaken: false, job: null };
     parsers.add(parser);
     child.on('message', (message: FromParser) => {
