@@ -77,6 +77,37 @@ export async function main(argv: readonly string[], beside: Beside): Promise<num
         return reconcilePaths(readConfig(settings(options)), paths, { ledger, json: Boolean(json) });
       })(),
     );
+  working(
+    reading(
+      verb(
+        'replay',
+        "reads reports again, from the archive, under today's settings and records; tells what changed",
+        'replay --batch 2026010112345 --amount-unit minor --dry-run',
+      ),
+    ),
+  )
+    .option('--batch <id>', 'the reports of this settlement batch, or of this day')
+    .option('--report <id>', 'one report: its file, its name, or 8 digits of its SHA-256; a withdrawn one comes back')
+    .option('--from <date>', 'the reports of all batches and days from this day on, YYYY-MM-DD')
+    .option('--to <date>', 'up to this day')
+    .option('--refused', 'everything that was refused or given up')
+    .option('--dry-run', 'only tells what would change')
+    .action((options: Given) =>
+      run(async () => (await import('./verbs/replay.ts')).replay(readConfig(settings(options)), options))(),
+    );
+  working(
+    verb(
+      'withdraw',
+      'takes a wrong report out: the content before it counts again, if there is one. Listing its file again does not bring it back; other bytes under its name do, or "replay --report"',
+      'withdraw --report settlementItems_USD_2026010112345_000 --reason "sent by mistake"',
+    ),
+  )
+    .option('--report <id>', 'its file, its name, or 8 digits of its SHA-256')
+    .option('--reason <text>', 'why: it is shown wherever the report is')
+    .option('--merchant <id>', 'of this merchant')
+    .action((options: Given) =>
+      run(async () => (await import('./verbs/replay.ts')).withdrawReport(readConfig(settings(options)), options))(),
+    );
   program
     .command('demo')
     .description('the whole path on a made-up week of reports with known faults')

@@ -80,6 +80,8 @@ export const REPORT_REFUSALS = {
   not_xlsx: 'The file has the name of an XLSX workbook and is none: fetch it again from the portal.',
   truncated_xlsx: 'The workbook is cut off: fetch it again from the portal.',
   unreadable: 'The file cannot be read: check that it is there, and who may read it.',
+  withdrawn:
+    'The report was withdrawn, so no row of it is used: other bytes under its name, or a replay of it, bring it back.',
 } as const;
 
 export type ReportRefusalCode = keyof typeof REPORT_REFUSALS;

@@ -11,13 +11,13 @@ export type Part = {
   readonly seq: number;
   /** A portal export is a delivery of its own, which holds the whole. */
   readonly isPortal: boolean;
-  readonly state: 'closed' | 'waiting' | 'refused' | 'duplicate';
+  readonly state: 'closed' | 'waiting' | 'refused' | 'duplicate' | 'withdrawn';
 };
 
 export type MissingPart = {
   readonly psp: string | null;
   readonly seq: number;
-  readonly why: 'absent' | 'waiting' | 'refused';
+  readonly why: 'absent' | 'waiting' | 'refused' | 'withdrawn';
 };
 
 /** What a batch or day reads of one kind. */
@@ -49,19 +49,24 @@ function readDelivery<P extends Part>(reports: readonly P[]): Reading<P> {
   const duplicates: P[] = [];
   const missing: MissingPart[] = [];
   const live = reports.filter((report) => report.state !== 'duplicate');
+  const fills = (stem: string, seq: number) =>
+    reports.some((report) => report.state === 'duplicate' && report.seq === seq && stemOf(report) === stem);
   // Parts are numbered for each name: for each psp, and for each date where one folder holds the reports of several.
   const names = [...Map.groupBy(live, stemOf)].map(([stem, parts]) => ({ stem, psp: parts[0]!.psp, parts }));
   names.sort((a, b) => compareText(a.psp ?? '', b.psp ?? '') || compareText(a.stem, b.stem));
-  for (const { psp, parts } of names) {
+  for (const { stem, psp, parts } of names) {
     const numbered = Map.groupBy(parts, (report) => report.seq);
     const last = Math.max(...numbered.keys());
     for (let seq = 0; seq <= last; seq++) {
+      // What it holds stands in a report of another name.
+      if (!numbered.has(seq) && fills(stem, seq)) continue;
       const [best, ...rest] = (numbered.get(seq) ?? []).sort(compareChoices);
       if (best?.state === 'closed') {
         read.push(best);
         duplicates.push(...rest.filter((report) => report.state === 'closed'));
       } else {
-        missing.push({ psp, seq, why: best?.state === 'waiting' || best?.state === 'refused' ? best.state : 'absent' });
+        const isThere = best !== undefined && best.state !== 'duplicate';
+        missing.push({ psp, seq, why: isThere ? best.state : 'absent' });
       }
     }
   }
@@ -75,7 +80,7 @@ const stemOf = ({ name }: Part): string => name.replace(/\.\w+$/, '').replace(/_
 const compareChoices = (a: Part, b: Part): number =>
   STATE_RANK[a.state] - STATE_RANK[b.state] || Number(!isCsv(a)) - Number(!isCsv(b)) || compareText(a.name, b.name);
 
-const STATE_RANK = { closed: 0, waiting: 1, refused: 2, duplicate: 3 } as const;
+const STATE_RANK = { closed: 0, waiting: 1, refused: 2, withdrawn: 3, duplicate: 4 } as const;
 
 const isCsv = (report: Part): boolean => /\.csv$/i.test(report.name);
 
@@ -109,4 +114,5 @@ const WHY_WORDS = {
   absent: 'is not there',
   waiting: 'is not uploaded completely',
   refused: 'cannot be read',
+  withdrawn: 'was withdrawn',
 } as const;

@@ -14,11 +14,15 @@ export type Rules = {
   readonly customerIds?: readonly string[];
 };
 
+/** What the newest delivery of a path must have been read under to be known; null: whatever it was read under. */
+const isUnder = (rules: Rules | null, column: string) =>
+  rules === null ? sql`true` : sql`${sql.ref(column)} = ${JSON.stringify(rules)}::jsonb`;
+
 /** Which of these files are known just as they are, read under these rules, by path: the newest delivery of a path counts. */
 export async function knownDeliveries(
   db: Db,
   source: string,
-  rules: Rules,
+  rules: Rules | null,
   files: readonly ListedFile[],
 ): Promise<Map<string, number>> {
   const found = await sql<{ path: string; no: number }>`
@@ -28,10 +32,11 @@ export async function knownDeliveries(
         as f(path, file, size_bytes, modified_at_micros)),
     newest as (
       select distinct on (d.path) d.path, d.no, d.size_bytes, d.modified_at, d.rules
-        from delivery d join listed f on f.path = d.path where d.source = ${source} order by d.path, d.no desc),
+        from delivery d join listed f on f.path = d.path
+       where d.source = ${source} and d.state not in ('dry', 'over') order by d.path, d.no desc),
     known as (
       select n.path, n.no, f.file from newest n join listed f on f.path = n.path
-       where n.size_bytes = f.size_bytes and n.rules = ${JSON.stringify(rules)}::jsonb
+       where n.size_bytes = f.size_bytes and ${isUnder(rules, 'n.rules')}
          and n.modified_at = timestamptz 'epoch' + f.modified_at_micros * interval '1 microsecond'),
     shown as (
       -- A file is shown by its path below the folder that was given last.
@@ -103,6 +108,8 @@ export async function recordDelivery(
     isSheet: boolean;
     directoryDate: string | null;
     rules: Rules;
+    /** What a known delivery must have been read under; null: whatever it was read under. */
+    knownUnder: Rules | null;
   },
 ): Promise<number> {
   const { file } = delivery;
@@ -112,8 +119,8 @@ export async function recordDelivery(
              timestamptz 'epoch' + ${file.modifiedAtMicros}::bigint * interval '1 microsecond' as modified_at),
     newest as (
       select no, size_bytes, modified_at, rules from delivery
-       where source = ${delivery.source} and path = ${file.path} order by no desc limit 1),
-    same as (select n.no from newest n join seen s using (size_bytes, modified_at, rules)),
+       where source = ${delivery.source} and path = ${file.path} and state not in ('dry', 'over') order by no desc limit 1),
+    same as (select n.no from newest n join seen s using (size_bytes, modified_at) where ${isUnder(delivery.knownUnder, 'n.rules')}),
     made as (
       insert into delivery (report_no, source, path, file, entry, is_sheet, directory_date, rules, size_bytes, modified_at)
       select ${delivery.reportNo}::int, ${delivery.source}::text, ${file.path}::text, ${file.file}::text,

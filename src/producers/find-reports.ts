@@ -25,14 +25,26 @@ type Named = ReportName & { /** Inside a zip: the file that is the report. */ re
  * a file is recorded once: the same path with the same size and time is the same delivery.
  */
 export async function findReports(
-  { database, enqueue, now = Date.now }: { database: Database; enqueue: Enqueue; now?: () => number },
+  {
+    database,
+    enqueue,
+    now = Date.now,
+    isForGood = false,
+  }: {
+    database: Database;
+    enqueue: Enqueue;
+    now?: () => number;
+    /** A file that was read is not read again because a setting changed: a replay does that. */
+    isForGood?: boolean;
+  },
   source: Source,
   place: Place,
   isSettled: (file: ListedFile, isWhole: boolean) => boolean,
 ): Promise<Found> {
   const { format } = layoutOf(source);
   const listed = await listFiles(source, place, dateIn(BigInt(now()) * 1000n, source.timeZone));
-  const known = await query.knownDeliveries(database.db, source.name, rulesOf(source), listed);
+  const knownUnder = isForGood ? null : rulesOf(source);
+  const known = await query.knownDeliveries(database.db, source.name, knownUnder, listed);
   const notReports: ListedFile[] = [];
   const growing: ListedFile[] = [];
   const fresh: { file: ListedFile; name: Named }[] = [];
@@ -56,7 +68,7 @@ export async function findReports(
   const recorded = await onOneConnection(database, (db) =>
     inTransaction(db, async () => {
       const deliveryNos: number[] = [];
-      for (const { file, name } of fresh) deliveryNos.push(await record(db, source, file, name));
+      for (const { file, name } of fresh) deliveryNos.push(await record(db, source, file, name, knownUnder));
       return deliveryNos;
     }),
   );
@@ -103,7 +115,10 @@ async function nameInside(
   return reports.length === 1 ? reports[0]! : null;
 }
 
-const rulesOf = (source: Source): query.Rules => ({
+/** What a source's reports are read under today. */
+export const rulesOf = (
+  source: Pick<Source, 'format' | 'amountUnit' | 'toleranceMinor' | 'timeZone' | 'customerIds'>,
+): query.Rules => ({
   format: source.format,
   amountUnit: source.amountUnit,
   tolerance: source.toleranceMinor.toString(),
@@ -116,6 +131,7 @@ async function record(
   source: Source,
   file: ListedFile,
   name: Named,
+  knownUnder: query.Rules | null,
 ): Promise<number> {
   const merchantNo = await query.merchantNamed(db, file.merchantId ?? source.merchantId);
   const isSettlement = name.batchId !== null;
@@ -141,5 +157,6 @@ async function record(
     isSheet: /\.xlsx$/i.test(name.entry ?? file.path),
     directoryDate: file.date,
     rules: rulesOf(source),
+    knownUnder,
   });
 }

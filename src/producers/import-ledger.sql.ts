@@ -81,8 +81,7 @@ export async function mergeStaged(db: Db): Promise<{ inserted: number; changed: 
 export async function wantRunsOfChanged(db: Db): Promise<void> {
   await sql`analyze changed_record`.execute(db);
   await sql`
-    update batch set wanted = wanted + 1, attempts = 0, next_attempt_at = null, parked_reason = null
-     where current_run is not null and no in (
+    select want_runs(array(select no from batch where current_run is not null and no in (
        -- What is told of such a record, or of its absence.
        select d.batch_no from discrepancy d join batch b on b.no = d.batch_no
          join changed_record c on c.merchant_no = b.merchant_no and c.request_id = d.request_id where d.closed_run is null
@@ -107,7 +106,7 @@ export async function wantRunsOfChanged(db: Db): Promise<void> {
        union
        select b.no from changed_record c
          join run_refund f on f.merchant_no = c.merchant_no and f.payment_request_id = c.request_id
-         join batch b on b.current_run = f.run_no)`.execute(db);
+         join batch b on b.current_run = f.run_no)), 'records')`.execute(db);
 }
 
 /** Whether there is any record at all to compare with. */

@@ -10,9 +10,11 @@ export async function sweep({ database, enqueue }: { database: Database; enqueue
   const { db } = database;
   const deliveries = await sql<{ deliveryNo: number; attempt: number }>`
     select d.no as "deliveryNo", d.attempts as attempt from delivery d
-     where d.state in ('found', 'reading') and d.parked_reason is null and coalesce(d.next_attempt_at, now()) <= now()
-       and not exists (select from delivery e where e.report_no = d.report_no and e.no < d.no and e.state in ('found', 'reading')
-                          and e.parked_reason is null)
+     where d.parked_reason is null and coalesce(d.next_attempt_at, now()) <= now()
+       and (d.state = 'dry' and d.error_code is null
+            or d.state in ('found', 'reading')
+               and not exists (select from delivery e where e.report_no = d.report_no and e.no < d.no and e.state in ('found', 'reading')
+                                  and e.parked_reason is null))
        and not exists (select from load l where l.delivery_no = d.no and l.state in ('reading', 'loaded') and l.chunks is not null)
      order by d.no limit 10000`.execute(db);
   for (const delivery of deliveries.rows) await enqueue(ingestReport, delivery);
@@ -26,7 +28,7 @@ export async function sweep({ database, enqueue }: { database: Database; enqueue
 
   const loads = await sql<{ loadNo: number }>`
     select l.no as "loadNo" from load l join delivery d on d.no = l.delivery_no
-     where d.parked_reason is null and (l.state = 'loaded' or (
+     where d.parked_reason is null and (l.state = 'loaded' and d.state <> 'dry' or (
        l.state = 'reading' and l.chunks = (select count(*) from chunk c where c.load_no = l.no and c.state = 'loaded')))`.execute(
     db,
   );
@@ -40,35 +42,78 @@ export async function sweep({ database, enqueue }: { database: Database; enqueue
      order by b.no limit 10000`.execute(db);
   for (const batch of batches.rows) await enqueue(reconcile, batch);
 
+  await endDryRuns(database);
+  await abandonReplaced(database);
   await dropAbandoned(database);
 }
 
-/** Tables of loads that another attempt replaced. */
+/** Held by the connection of a dry run, with its number, for as long as it lasts. */
+export const DRY_RUN_LOCK = 7_355_614;
+
+/** Dry runs whose program is gone leave nothing behind. Whoever is at one holds its lock. */
+async function endDryRuns({ db }: Database): Promise<void> {
+  await sql`
+    with left_behind as materialized (
+      select intervention_no as no from (select distinct intervention_no from delivery where state = 'dry') d
+       where pg_try_advisory_xact_lock(${DRY_RUN_LOCK}, intervention_no)),
+    ended as (
+      update delivery set state = 'over' where state = 'dry' and intervention_no in (select no from left_behind) returning no)
+    update load set state = 'abandoned' where state in ('reading', 'loaded') and delivery_no in (select no from ended)`.execute(
+    db,
+  );
+  await sql`delete from delivery d where d.state = 'over' and not exists (select from load l where l.delivery_no = d.no)`.execute(
+    db,
+  );
+}
+
+/** The same bytes were read again and count in place of these loads, and no current run reads them. Older contents stay. */
+const abandonReplaced = ({ db }: Database) =>
+  sql`update load l set state = 'abandoned' from report r
+     where l.state = 'closed' and r.no = l.report_no and r.load_no <> l.no
+       and exists (select from load n join delivery d on d.no = l.delivery_no join delivery e on e.no = n.delivery_no and e.revision = d.revision
+                    where n.report_no = l.report_no and n.no > l.no and n.state = 'closed' and n.sha256 = l.sha256)
+       and not exists (select from run_load rl join batch b on b.current_run = rl.run_no where rl.load_no = l.no)`.execute(
+    db,
+  );
+
+/** The rows of loads that count no more, some at a time. */
 async function dropAbandoned(database: Database): Promise<void> {
   const abandoned = await sql<{ no: number; slot: number }>`
     select no, slot from load where state = 'abandoned' order by no limit 100`.execute(database.db);
-  for (const { no, slot } of abandoned.rows) {
+  // A month's table has to be read through once for all of them.
+  for (const [slot, loads] of Map.groupBy(abandoned.rows, (load) => load.slot)) {
     try {
-      await dropLoad(database, no, slot);
+      await dropLoads(
+        database,
+        slot,
+        loads.map(({ no }) => no),
+      );
     } catch (error) {
-      // Somebody stopped still holds it, or another sweep drops it: the next sweep tries again.
+      // Somebody reads it, or somebody stopped still holds it, or another sweep drops it: the next sweep tries again.
       const { code } = error as { code?: string };
       if (code !== '55P03' && code !== '40P01') throw error;
     }
   }
 }
 
-const dropLoad = (database: Database, no: number, slot: number) =>
+const dropLoads = (database: Database, slot: number, nos: readonly number[]) =>
   onOneConnection(database, (db) =>
     inTransaction(db, async () => {
       await sql`set local lock_timeout = '1s'`.execute(db);
-      const mine = await sql`select from load where no = ${no} and state = 'abandoned' for update`.execute(db);
-      if (mine.rows.length === 0) return;
-      if (slot > 0) await sql`drop table if exists ${sql.ref(`report_row_${slot}`)}`.execute(db);
-      else await sql`delete from report_row where slot = ${slot} and load_no = ${no}`.execute(db);
-      await sql`delete from row_finding where load_no = ${no}`.execute(db);
-      await sql`delete from summary_row where load_no = ${no}`.execute(db);
-      await sql`delete from chunk where load_no = ${no}`.execute(db);
-      await sql`update load set state = 'dropped' where no = ${no}`.execute(db);
+      const mine = await sql<{ no: number }>`
+        select no from load where no = any(${[...nos]}::int[]) and state = 'abandoned' order by no for update`.execute(
+        db,
+      );
+      const loads = sql`any(${mine.rows.map(({ no }) => no)}::int[])`;
+      // The chunks first: who is still at one finds it gone, and what it wrote goes with it.
+      await sql`delete from chunk where load_no = ${loads}`.execute(db);
+      if (slot < 0) await sql`delete from report_row where slot = ${slot} and load_no = ${loads}`.execute(db);
+      else if (mine.rows.length > 0) await sql`drop table if exists ${sql.ref(`report_row_${slot}`)}`.execute(db);
+      await sql`delete from row_finding where load_no = ${loads}`.execute(db);
+      await sql`delete from summary_row where load_no = ${loads}`.execute(db);
+      await sql`update load set state = 'dropped' where no = ${loads}`.execute(db);
+      await sql`delete from load l using delivery d where l.no = ${loads} and d.no = l.delivery_no and d.state = 'over'`.execute(
+        db,
+      );
     }),
   );

@@ -1,10 +1,8 @@
 import { lstat } from 'node:fs/promises';
 import { basename, resolve } from 'node:path';
 import { sql } from 'kysely';
-import { openLog } from '../adapters/log.ts';
 import { openPlace } from '../adapters/place.ts';
 import type { Db } from '../adapters/postgres.ts';
-import type { JobQueue } from '../adapters/queue.ts';
 import type { Config } from '../config.ts';
 import { REPORT_REFUSALS, UsageError } from '../domain/errors.ts';
 import type { Enqueue } from '../jobs.ts';
@@ -12,23 +10,17 @@ import { findReports } from '../producers/find-reports.ts';
 import { hasRecords } from '../producers/import-ledger.sql.ts';
 import { importLedger } from '../producers/import-ledger.ts';
 import type { Source } from '../producers/source.ts';
-import { sweep } from '../producers/sweep.ts';
 import { answer } from '../views/answer.ts';
 import { writeAll } from '../views/output.ts';
 import { printSummary } from '../views/tables.ts';
-import { startParsers } from '../workers/pool.ts';
-import { work } from '../workers/work.ts';
-import { type Book, enqueueNamed, migrate, openBook, openQueueOf } from './book.ts';
-import { startProgress } from './progress.ts';
+import { atWork } from './at-work.ts';
+import type { Book } from './book.ts';
 import { filesAt } from './sources.ts';
 
 export type ReconcileRequest = { readonly ledger: string | null; readonly json: boolean };
 
 /** What is told at the end, and to whom; decides the exit code. */
 export type Show = (book: Book, found: FoundReports) => Promise<{ discrepancies: number; isIncomplete: boolean }>;
-
-const POLL_MS = 40;
-const SWEEP_MS = 2_000;
 
 /** One shot over files and folders. Returns the exit code. */
 export async function reconcilePaths(
@@ -54,32 +46,16 @@ export async function reconcileSources(
   request: ReconcileRequest,
   show: Show = request.json ? printJson : printTables,
 ): Promise<number> {
-  const log = openLog();
-  let queue: JobQueue | undefined;
-  const parsers = startParsers(config.processes, (name, payload, delayMs) => {
-    enqueueNamed(queue!, name, payload as object, delayMs).catch((error: Error) =>
-      log.warn({ job: name, error: error.message }, 'could not enqueue'),
-    );
-  });
-  let book: Book | undefined;
-  try {
-    book = await openBook(config, { mayBeTemporary: true });
-    const { database } = book;
-    process.stderr.write(`settlestream: ${book.description}\n`);
-    await migrate(database);
-    const { chunkBytes } = config;
-    parsers.open({ databaseUrl: database.url, archiveDir: book.archiveDir, chunkBytes, places: sources });
-    queue = await openQueueOf(config, book);
-
+  return atWork(config, sources, { mayBeTemporary: true }, async ({ book, queue, start, untilDone, sweep }) => {
     // Nothing starts before the records are in: what is found is recorded first, and asked for at the end.
     const asked: Parameters<Enqueue>[] = [];
     const later: Enqueue = async (...job) => void asked.push(job as Parameters<Enqueue>);
     const found = await findAll(sources, book, later);
     const refusedRecords = await importRecords(config, book, request.ledger);
     for (const job of asked) await queue.enqueue(...job);
-    await sweep({ database, enqueue: queue.enqueue });
-    work({ database, queue, parsers, processes: config.processes, log });
-    await untilDone({ database, queue }, found);
+    await sweep();
+    start();
+    await untilDone(() => isBusy(book.database.db, found), found.deliveryNos);
 
     const summary = await show(book, found);
     return found.notReports.length > 0 || refusedRecords > 0 || summary.isIncomplete
@@ -87,11 +63,7 @@ export async function reconcileSources(
       : summary.discrepancies > 0
         ? 1
         : 0;
-  } finally {
-    await queue?.close(5_000).catch(() => {});
-    parsers.close();
-    await book?.close();
-  }
+  });
 }
 
 async function existing(path: string): Promise<string> {
@@ -155,27 +127,7 @@ async function importRecords(config: Config, { database }: Book, ledger: string 
   return refused;
 }
 
-/** Waits until every delivery of this call has come to its end and every batch that wants a run has one. */
-async function untilDone(
-  { database, queue }: { database: Book['database']; queue: JobQueue },
-  found: FoundReports,
-): Promise<void> {
-  const progress = startProgress();
-  let sweptAt = Date.now();
-  try {
-    while (await isBusy(database.db, found)) {
-      await progress.show(database.db, found.deliveryNos);
-      if (Date.now() - sweptAt > SWEEP_MS) {
-        await sweep({ database, enqueue: queue.enqueue });
-        sweptAt = Date.now();
-      }
-      await new Promise((wake) => setTimeout(wake, POLL_MS));
-    }
-  } finally {
-    progress.stop();
-  }
-}
-
+/** Some delivery of this call is not at its end, or some batch that wants a run can have one and has none. */
 async function isBusy(db: Db, { deliveryNos }: FoundReports): Promise<boolean> {
   const busy = await sql`
     select from delivery where no = any(${[...deliveryNos]}::int[]) and state in ('found', 'reading') and parked_reason is null

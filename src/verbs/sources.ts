@@ -3,7 +3,7 @@ import { type Config, type SourceConfig, secretsOf } from '../config.ts';
 import type { Source } from '../producers/source.ts';
 
 /** What the command line names is called so, in the book and in metrics. */
-const FILES = 'files';
+export const FILES = 'files';
 
 /** A folder or file that was named on the command line, and how its reports are read. */
 export const filesAt = (config: Config, folder: string): Source => ({

@@ -39,6 +39,7 @@ export async function reconciledUntil(db: Db): Promise<{ source: string; until: 
              coalesce(b.day, d.directory_date, b.settlement_date, (d.modified_at at time zone (d.rules->>'timeZone'))::date) as day,
              d.state in ('found', 'reading', 'waiting', 'refused') or b.done < b.wanted as is_open
         from delivery d join report r on r.no = d.report_no join batch b on b.no = r.batch_no
+       where d.state not in ('dry', 'over')
        order by d.report_no, d.no desc)
     select source, extract(epoch from coalesce(min(day) filter (where is_open), max(day) + 1)::timestamp
                    at time zone (array_agg(time_zone order by no desc))[1])::float8 as until

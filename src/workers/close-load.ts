@@ -1,7 +1,7 @@
 import type { Measured } from '../adapters/metrics.ts';
-import { type Database, inTransaction, onOneConnection } from '../adapters/postgres.ts';
+import { type Database, type Db, inTransaction, onOneConnection } from '../adapters/postgres.ts';
 import { ReportRefused } from '../domain/errors.ts';
-import { addFacts } from '../domain/facts.ts';
+import { addFacts, type Facts } from '../domain/facts.ts';
 import { type CloseLoadJob, type Enqueue, ingestReport, reconcile } from '../jobs.ts';
 import * as query from './ingest-report.sql.ts';
 import { takeOver } from './take.ts';
@@ -18,28 +18,51 @@ export async function closeLoad(context: Context, { loadNo }: CloseLoadJob): Pro
     // Whoever loaded the last chunk may have died before saying so.
     await inTransaction(db, () => query.markLoaded(db, loadNo));
     const load = await query.loadToClose(db, loadNo);
-    const hasOwnTable = load.slot > 0 && load.kind !== 'settlementSummary';
+    const hasOwnTable = query.hasOwnTable(load);
+    // A dry run closes it in a transaction of its own, which is rolled back.
+    if (load.isDry) {
+      if (hasOwnTable && load.state === 'loaded') await query.indexRowTable(db, load.slot);
+      return;
+    }
     if (load.state === 'loaded') {
-      const facts = addFacts(load.chunks.map((chunk) => chunk.facts));
-      let outcome: 'closed' | 'refused' | null = null;
-      await inTransaction(db, async () => {
+      const outcome = await inTransaction(db, async () => {
         await query.lockBatch(db, load.batchNo);
-        const strangers = strangersIn(facts.customerIds, load.rules.customerIds);
-        if (strangers) {
-          const refusal = new ReportRefused('mixed_merchants', strangers);
-          const delivery = { no: load.deliveryNo, batchNo: load.batchNo, epoch: load.epoch };
-          const end = { state: 'refused' as const, code: refusal.code, message: refusal.message, revision: null };
-          if (await query.endDelivery(db, delivery, end)) outcome = 'refused';
-        } else {
-          if (hasOwnTable) await query.attachRowTable(db, load.slot);
-          if (await query.closeLoad(db, load, facts)) outcome = 'closed';
-        }
+        return closeLocked(db, load);
       });
       if (outcome) tellEnd(context.measured, load, outcome);
       await askNext(context, load.batchNo);
     }
     if (hasOwnTable && (await query.isClosed(db, loadNo))) await query.indexRowTable(db, load.slot);
   });
+}
+
+type Outcome = 'closed' | 'refused' | 'duplicate';
+
+/** Closes a load, or ends its delivery otherwise; its batch is locked. Null: another worker did it. */
+export async function closeLocked(db: Db, load: query.ClosingLoad): Promise<Outcome | null> {
+  const facts = addFacts(load.chunks.map((chunk) => chunk.facts));
+  const end = await endInstead(db, load, facts);
+  if (end) {
+    const delivery = { no: load.deliveryNo, batchNo: load.batchNo, epoch: load.epoch };
+    return (await query.endDelivery(db, delivery, end)) ? end.state : null;
+  }
+  if (query.hasOwnTable(load)) await query.attachRowTable(db, load.slot);
+  return (await query.closeLoad(db, load, facts)) ? 'closed' : null;
+}
+
+/** What only all rows together show: another customer's are among them, or all of them stand in another report. */
+async function endInstead(
+  db: Db,
+  load: query.ClosingLoad,
+  facts: Facts,
+): Promise<(query.End & { readonly state: 'refused' | 'duplicate' }) | null> {
+  const strangers = strangersIn(facts.customerIds, load.rules.customerIds);
+  if (strangers) {
+    const { code, message } = new ReportRefused('mixed_merchants', strangers);
+    return { state: 'refused', code, message, revision: null };
+  }
+  const same = await query.sameUnderAnotherName(db, load);
+  return same === null ? null : { state: 'duplicate', code: null, message: null, revision: null, duplicateOf: same };
 }
 
 /** Whose rows make the report a mixed one, in words; null where it is one customer's, and one that it may be. */
@@ -49,10 +72,11 @@ function strangersIn(customerIds: readonly string[], allowed: readonly string[] 
   return stranger === undefined ? null : `customerId ${stranger}`;
 }
 
-function tellEnd(measured: Measured, load: query.ClosingLoad, outcome: 'closed' | 'refused'): void {
+function tellEnd(measured: Measured, load: query.ClosingLoad, outcome: Outcome): void {
   const { source, kind } = load;
   measured({ name: 'recon_reports_total', labels: { source, kind, outcome }, value: 1 });
-  if (outcome === 'refused') return;
+  // How late a report was is told when it is first read.
+  if (outcome !== 'closed' || load.isReplay) return;
   const lagSeconds = (Date.now() - load.modifiedAt.getTime()) / 1_000;
   measured({ name: 'recon_report_lag_seconds', labels: { source, kind }, value: Math.max(0, lagSeconds) });
 }

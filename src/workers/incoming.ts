@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { archiveFile } from '../adapters/archive.ts';
+import { openFolders } from '../adapters/folder.ts';
 import type { Place } from '../adapters/place.ts';
 import { openZip, type Zip } from '../adapters/zip.ts';
 import { ReportRefused } from '../domain/errors.ts';
@@ -37,30 +38,51 @@ export async function openIncoming(
   archiveDir: string,
   archiveName: string,
 ): Promise<Incoming> {
-  const size = Number(delivery.sizeBytes);
-  const { path } = delivery;
-  const wrapped = /\.zip$/i.test(path) ? await openEntry(place, delivery) : null;
-  const file = wrapped ?? {
-    sizeBytes: size,
-    blocks: () => place.blocks(path, 0, size),
-    close: async () => {},
-  };
+  const file = await openFile(place, delivery);
   if (delivery.isSheet) return openSheet(file, delivery, archiveDir, `${archiveName}.xlsx`);
+  const { path } = delivery;
+  const size = Number(delivery.sizeBytes);
   const from = Math.max(0, size - TAIL_BYTES);
   return {
-    sizeBytes: file.sizeBytes,
-    textBytes: file.sizeBytes,
-    original: null,
-    tail: wrapped ? null : () => place.read(path, from, size - from),
-    text: file.blocks,
-    async sha256() {
-      const hash = createHash('sha256');
-      for await (const block of file.blocks()) hash.update(block);
-      return hash.digest('hex');
-    },
-    close: file.close,
-    discard: file.close,
+    ...textOf(file),
+    tail: isZip(path) ? null : () => place.read(path, from, size - from),
   };
+}
+
+/** Opens what the archive keeps of a delivery. It stays there whatever becomes of this reading. */
+export async function openArchived(delivery: Delivery, path: string): Promise<Incoming> {
+  const archive = openFolders();
+  const kept = await archive.stat(path);
+  if (!kept) throw new ReportRefused('unreadable', `the archived copy ${path} is not there`);
+  const file = { sizeBytes: kept.sizeBytes, blocks: () => archive.blocks(path), close: async () => {} };
+  const text = textOf(file);
+  return delivery.isSheet ? sheetOf(path, await text.sha256(), file.sizeBytes, delivery, file.close) : text;
+}
+
+/** Text is read as it is. */
+const textOf = (file: File): Incoming => ({
+  sizeBytes: file.sizeBytes,
+  textBytes: file.sizeBytes,
+  original: null,
+  tail: null,
+  text: file.blocks,
+  async sha256() {
+    const hash = createHash('sha256');
+    for await (const block of file.blocks()) hash.update(block);
+    return hash.digest('hex');
+  },
+  close: file.close,
+  discard: file.close,
+});
+
+const isZip = (path: string): boolean => /\.zip$/i.test(path);
+
+/** The report itself, out of its zip. */
+export async function openFile(place: Place, delivery: Delivery): Promise<File> {
+  const { path } = delivery;
+  if (isZip(path)) return openEntry(place, delivery);
+  const size = Number(delivery.sizeBytes);
+  return { sizeBytes: size, blocks: () => place.blocks(path, 0, size), close: async () => {} };
 }
 
 type File = {
@@ -101,16 +123,26 @@ async function openSheet(file: File, delivery: Delivery, archiveDir: string, arc
   } finally {
     await file.close();
   }
-  const sha256 = hash.digest('hex');
+  return sheetOf(original.path, hash.digest('hex'), file.sizeBytes, delivery, () => original.discard());
+}
+
+/** A workbook in the archive, read as text. */
+async function sheetOf(
+  path: string,
+  sha256: string,
+  sizeBytes: number,
+  { rules }: Delivery,
+  discard: () => Promise<void>,
+): Promise<Incoming> {
   const { sheetAsCsv } = await import('../adapters/xlsx.ts');
   return {
-    sizeBytes: file.sizeBytes,
-    textBytes: TEXT_OF_SHEET * file.sizeBytes,
-    original: { path: original.path, sha256 },
+    sizeBytes,
+    textBytes: TEXT_OF_SHEET * sizeBytes,
+    original: { path, sha256 },
     tail: null,
-    text: () => sheetAsCsv(original.path, { timeZone: delivery.rules.timeZone }),
+    text: () => sheetAsCsv(path, { timeZone: rules.timeZone }),
     sha256: async () => sha256,
     close: async () => {},
-    discard: () => original.discard(),
+    discard,
   };
 }

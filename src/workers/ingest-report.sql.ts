@@ -30,7 +30,14 @@ export type Delivery = {
   sizeBytes: bigint;
   modifiedAtMicros: bigint;
   rules: Rules;
+  /** Where its bytes are in the archive, where they are read again; null: they are read from their source. */
+  archived: string | null;
+  archivedSha256: string | null;
+  isDry: boolean;
 };
+
+/** A delivery that is being read: for the book, or for a dry run. */
+const UNDER_WAY = sql`state in ('reading', 'dry')`;
 
 /**
  * Takes a delivered file: older attempts at it lose it, and their loads are abandoned. Null: there is nothing to do, or an
@@ -38,15 +45,18 @@ export type Delivery = {
  */
 export async function takeDelivery(db: Db, deliveryNo: number): Promise<Delivery | null> {
   const taken = await sql<Delivery>`
-    update delivery d set epoch = epoch + 1, state = 'reading'
+    update delivery d set epoch = epoch + 1, state = case d.state when 'dry' then 'dry' else 'reading' end
       from report r
-     where d.no = ${deliveryNo} and r.no = d.report_no and d.state in ('found', 'reading') and d.parked_reason is null
-       and not exists (select from delivery e where e.report_no = d.report_no and e.no < d.no and e.state in ('found', 'reading')
-                          and e.parked_reason is null)
+     where d.no = ${deliveryNo} and r.no = d.report_no and d.parked_reason is null
+       and (d.state = 'dry' and d.error_code is null
+            or d.state in ('found', 'reading')
+               and not exists (select from delivery e where e.report_no = d.report_no and e.no < d.no and e.state in ('found', 'reading')
+                                  and e.parked_reason is null))
        and not exists (select from load l where l.delivery_no = d.no and l.state in ('reading', 'loaded') and l.chunks is not null)
     returning d.no, d.epoch, d.report_no as "reportNo", r.batch_no as "batchNo", r.kind, r.name, d.source, d.path, d.entry, d.is_sheet as "isSheet", d.size_bytes as "sizeBytes",
               exists (select from load l join delivery e on e.no = l.delivery_no where l.no = r.load_no and not e.is_sheet) as "hasCsv",
-              (extract(epoch from d.modified_at) * 1000000)::bigint as "modifiedAtMicros", d.rules`.execute(db);
+              (extract(epoch from d.modified_at) * 1000000)::bigint as "modifiedAtMicros", d.rules, d.archived,
+              d.archived_sha256 as "archivedSha256", d.state = 'dry' as "isDry"`.execute(db);
   const delivery = taken.rows[0];
   if (!delivery) return null;
   await sql`update load set state = 'abandoned' where delivery_no = ${deliveryNo} and state = 'reading'`.execute(db);
@@ -64,6 +74,21 @@ export async function newestRevision(db: Db, reportNo: number, deliveryNo: numbe
   );
   return found.rows[0] ?? null;
 }
+
+/** A withdrawn content of a report, of this size and newer than what counts. The same bytes do not bring it back. */
+export async function withdrawnRevisions(db: Db, reportNo: number, sizeBytes: number) {
+  const found = await sql<{ revision: number; sha256: string; reason: string }>`
+    select d.revision, l.sha256, d.withdrawn_reason as reason
+      from delivery d join report r on r.no = d.report_no and d.revision > r.revision join load l on l.delivery_no = d.no
+     where r.no = ${reportNo} and d.state = 'withdrawn' and l.sha256 is not null and l.size_bytes = ${sizeBytes}`.execute(
+    db,
+  );
+  return found.rows;
+}
+
+/** A report that cannot be read is kept as it came, to be read again once what was wrong is mended. */
+export const keepRefused = (db: Db, deliveryNo: number, path: string, sha256: string) =>
+  sql`update delivery set archived = ${path}, archived_sha256 = ${sha256} where no = ${deliveryNo}`.execute(db);
 
 export async function createLoad(
   db: Db,
@@ -89,9 +114,7 @@ export async function createLoad(
     insert into load (no, delivery_no, report_no, slot, rules, header, archive_path, original_path, size_bytes) overriding system value
     select ${no}, ${load.deliveryNo}, ${load.reportNo}, ${slot}, ${JSON.stringify(load.rules)}::jsonb, ${[...load.header]}::text[],
            ${load.archivePath}, ${load.originalPath}, ${load.sizeBytes}
-      from delivery where no = ${load.deliveryNo} and epoch = ${load.epoch} and state = 'reading' for share`.execute(
-    db,
-  );
+      from delivery where no = ${load.deliveryNo} and epoch = ${load.epoch} and ${UNDER_WAY} for share`.execute(db);
   return inserted.numAffectedRows === 1n ? { loadNo: no, slot } : null;
 }
 
@@ -151,7 +174,7 @@ export async function insertChunk(
   const inserted = await sql`
     insert into chunk (load_no, no, offset_bytes, length_bytes, first_line, crc32, encoding)
     select ${chunk.loadNo}, ${chunk.no}, ${chunk.offset}, ${chunk.lengthBytes}, ${chunk.firstLine}, ${chunk.crc32}, ${chunk.encoding}
-      from delivery where no = ${deliveryNo} and epoch = ${epoch} and state = 'reading' for share`.execute(db);
+      from delivery where no = ${deliveryNo} and epoch = ${epoch} and ${UNDER_WAY} for share`.execute(db);
   return inserted.numAffectedRows === 1n;
 }
 
@@ -168,9 +191,7 @@ export async function finishReading(
 ): Promise<boolean> {
   const finished = await sql`
     update load set chunks = ${chunks}, sha256 = ${sha256} where no = ${loadNo} and state = 'reading'
-       and exists (select from delivery where no = ${deliveryNo} and epoch = ${epoch} and state = 'reading')`.execute(
-    db,
-  );
+       and exists (select from delivery where no = ${deliveryNo} and epoch = ${epoch} and ${UNDER_WAY})`.execute(db);
   return finished.numAffectedRows === 1n;
 }
 
@@ -192,16 +213,25 @@ export type ClosingLoad = {
   batchNo: number;
   deliveryNo: number;
   epoch: number;
+  /** For a dry run: it is not closed, but tried. */
+  isDry: boolean;
+  interventionNo: number | null;
+  /** Its bytes were read before. */
+  isReplay: boolean;
   rules: Rules;
   source: string;
   modifiedAt: Date;
   chunks: { no: number; facts: Facts }[];
 };
 
+/** Its rows stand in a table of their own. */
+export const hasOwnTable = ({ slot, kind }: Pick<ClosingLoad, 'slot' | 'kind'>): boolean =>
+  slot > 0 && kind !== 'settlementSummary';
+
 export async function loadToClose(db: Db, loadNo: number): Promise<ClosingLoad> {
   const found = await sql<ClosingLoad>`
     select l.no, l.state, l.slot, r.kind, l.report_no as "reportNo", r.batch_no as "batchNo", l.delivery_no as "deliveryNo", d.epoch,
-           l.rules, d.source, d.modified_at as "modifiedAt",
+           d.state = 'dry' as "isDry", d.intervention_no as "interventionNo", d.replay_of is not null as "isReplay", l.rules, d.source, d.modified_at as "modifiedAt",
            coalesce((select jsonb_agg(jsonb_build_object('no', c.no, 'facts', c.facts) order by c.no) from chunk c where c.load_no = l.no), '[]') as chunks
       from load l join report r on r.no = l.report_no join delivery d on d.no = l.delivery_no where l.no = ${loadNo}`.execute(
     db,
@@ -218,30 +248,33 @@ export async function isClosed(db: Db, loadNo: number): Promise<boolean> {
 export const lockBatch = (db: Db, batchNo: number) =>
   sql`select from batch where no = ${batchNo} for update`.execute(db);
 
-/** Something new is known of the batch: it wants a run, and whatever failed before may go well now. */
-const wantRun = (db: Db, batchNo: number) =>
-  sql`update batch set wanted = wanted + 1, attempts = 0, next_attempt_at = null, parked_reason = null where no = ${batchNo}`.execute(
-    db,
-  );
+/** Something new is known of the batch: it wants a run. */
+const wantRun = (db: Db, batchNo: number, interventionNo: number | null) =>
+  sql`select want_runs(array[${batchNo}]::int[], ${interventionNo === null ? 'report' : 'replay'}, null,
+        ${interventionNo === null ? [] : [interventionNo]}::int[])`.execute(db);
 
 /** Every content of a report has a number of its own, also one that was refused. */
 const nextRevision = (reportNo: RawBuilder<unknown>) =>
   sql`(select coalesce(max(e.revision), 0) + 1 from delivery e where e.report_no = ${reportNo})`;
 
-/** The load becomes the newest content of its report, and its batch wants a run. False: it was closed, or taken over. */
+/**
+ * The load becomes what counts of its report, unless a newer content does, and its batch wants a run. What is read again keeps
+ * the number of its content. False: it was closed, or taken over.
+ */
 export async function closeLoad(db: Db, load: ClosingLoad, facts: Facts): Promise<boolean> {
   const closed = await sql<{ revision: number }>`
     with closed as (
       update load set state = 'closed', facts = ${JSON.stringify(facts)}::jsonb, closed_at = now()
-       where no = ${load.no} and state = 'loaded' returning no)
-    update report r set load_no = ${load.no}, revision = case
-             when (select b.sha256 from load b where b.no = r.load_no) = (select b.sha256 from load b where b.no = ${load.no})
-             then r.revision else ${nextRevision(sql`r.no`)} end
-     where r.no = ${load.reportNo} and exists (select from closed)
-    returning revision`.execute(db);
+       where no = ${load.no} and state = 'loaded' returning sha256)
+    update delivery d set state = 'closed', next_attempt_at = null, revision = coalesce(d.revision, case
+             when (select b.sha256 from load b where b.no = r.load_no) = c.sha256 then r.revision else ${nextRevision(sql`r.no`)} end)
+      from closed c, report r
+     where d.no = ${load.deliveryNo} and r.no = d.report_no
+    returning d.revision`.execute(db);
   const revision = closed.rows[0]?.revision;
   if (revision === undefined) return false;
-  await sql`update delivery set state = 'closed', revision = ${revision}, next_attempt_at = null where no = ${load.deliveryNo}`.execute(
+  await releaseDuplicates(db, load, revision);
+  await sql`update report set load_no = ${load.no}, revision = ${revision} where no = ${load.reportNo} and revision <= ${revision}`.execute(
     db,
   );
   // A workbook that came before the CSV of the same report is not read any more.
@@ -250,32 +283,56 @@ export async function closeLoad(db: Db, load: ClosingLoad, facts: Facts): Promis
      where mine.no = ${load.deliveryNo} and not mine.is_sheet and d.report_no = mine.report_no and d.is_sheet and d.state = 'closed'`.execute(
     db,
   );
-  await wantRun(db, load.batchNo);
+  await wantRun(db, load.batchNo, load.interventionNo);
   return true;
 }
 
-/** Ends a delivery that is not read: refused, waiting, a duplicate. Its load, if it has one, is abandoned. */
+/** What was not read because this report held the same bytes is read after all when other bytes take their place. */
+const releaseDuplicates = (db: Db, { no, reportNo }: ClosingLoad, revision: number) =>
+  sql`select release_duplicates(${reportNo}, ${revision}, (select sha256 from load where no = ${no}))`.execute(db);
+
+/** The report that counts in the same batch for the same part with the same bytes under another name. */
+export async function sameUnderAnotherName(db: Db, { no }: ClosingLoad): Promise<number | null> {
+  const found = await sql<{ loadNo: number }>`
+    select o.no as "loadNo" from load l join report r on r.no = l.report_no join delivery d on d.no = l.delivery_no
+      join load o on o.sha256 = l.sha256 join report x on x.load_no = o.no and x.no <> r.no join delivery y on y.no = o.delivery_no
+     where l.no = ${no} and d.replay_of is null and x.batch_no = r.batch_no and x.kind = r.kind and x.seq = r.seq and y.is_sheet = d.is_sheet
+     order by o.no limit 1`.execute(db);
+  return found.rows[0]?.loadNo ?? null;
+}
+
+/** How a delivery ends that is not read. */
+export type End = {
+  readonly state: 'refused' | 'waiting' | 'duplicate' | 'withdrawn';
+  readonly code: string | null;
+  readonly message: string | null;
+  readonly revision: number | null;
+  /** Another report's load with the same bytes. */
+  readonly duplicateOf?: number;
+};
+
+/**
+ * Ends a delivery that is not read: refused, waiting, a duplicate. Its load, if it has one, is abandoned. Of a dry run only the
+ * reason is kept.
+ */
 export async function endDelivery(
   db: Db,
   delivery: { no: number; batchNo: number; epoch: number },
-  end: {
-    state: 'refused' | 'waiting' | 'duplicate';
-    code: string | null;
-    message: string | null;
-    revision: number | null;
-  },
+  end: End,
 ): Promise<boolean> {
-  const ended = await sql`
-    update delivery d set state = ${end.state}, error_code = ${end.code}, error_message = ${end.message},
-           revision = ${end.state === 'refused' ? nextRevision(sql`d.report_no`) : end.revision},
+  const ended = await sql<{ state: string; interventionNo: number | null }>`
+    update delivery d set state = case d.state when 'dry' then 'dry' else ${end.state} end,
+           error_code = ${end.code}, error_message = ${end.message}, duplicate_of = ${end.duplicateOf ?? null},
+           revision = ${end.state === 'refused' ? sql`coalesce(d.revision, ${nextRevision(sql`d.report_no`)})` : sql`${end.revision}::int`},
            next_attempt_at = null
-     where no = ${delivery.no} and epoch = ${delivery.epoch} and state = 'reading'`.execute(db);
-  if (ended.numAffectedRows === 0n) return false;
+     where no = ${delivery.no} and epoch = ${delivery.epoch} and ${UNDER_WAY}
+    returning d.state, d.intervention_no as "interventionNo"`.execute(db);
+  const [as] = ended.rows;
+  if (!as) return false;
   await sql`update load set state = 'abandoned' where delivery_no = ${delivery.no} and state in ('reading', 'loaded')`.execute(
     db,
   );
-  if (end.state !== 'duplicate')
-    await sql`update batch set wanted = wanted + 1 where no = ${delivery.batchNo}`.execute(db);
+  if (end.state !== 'duplicate' && as.state !== 'dry') await wantRun(db, delivery.batchNo, as.interventionNo);
   return true;
 }
 

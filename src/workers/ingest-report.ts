@@ -1,6 +1,6 @@
 import { isAscii } from 'node:buffer';
 import { createHash } from 'node:crypto';
-import { type ArchivedFile, archiveFile } from '../adapters/archive.ts';
+import { type ArchivedFile, archiveFile, keptFile } from '../adapters/archive.ts';
 import { BoundaryFinder, type Chunk, cellsOf } from '../adapters/csv.ts';
 import { EncodingDetector } from '../adapters/encoding.ts';
 import type { Measured } from '../adapters/metrics.ts';
@@ -11,7 +11,7 @@ import { formatNamed } from '../domain/formats/all.ts';
 import { readHeader } from '../domain/header.ts';
 import { closeLoad as closeLoadJob, type Enqueue, type IngestReportJob, loadChunk as loadChunkJob } from '../jobs.ts';
 import { askNext, closeLoad } from './close-load.ts';
-import { type Incoming, openIncoming } from './incoming.ts';
+import { type Incoming, openArchived, openFile, openIncoming } from './incoming.ts';
 import * as query from './ingest-report.sql.ts';
 import { loadChunk } from './load-chunk.ts';
 import { Fenced } from './take.ts';
@@ -34,9 +34,10 @@ export async function ingestReport(context: IngestContext, { deliveryNo }: Inges
   const { db } = context.database;
   const delivery = await query.takeDelivery(db, deliveryNo);
   if (!delivery) return;
-  const end = await read(context, delivery).catch((error: unknown) => {
+  const end = await read(context, delivery).catch(async (error: unknown): Promise<query.End | null> => {
     if (error instanceof ReportRefused) {
       const state = error.code === 'no_end' ? ('waiting' as const) : ('refused' as const);
+      if (state === 'refused' && delivery.archived === null && !delivery.isDry) await keepRefused(context, delivery);
       return { state, code: error.code, message: error.message, revision: null };
     }
     if (error instanceof Fenced) return null;
@@ -50,19 +51,21 @@ export async function ingestReport(context: IngestContext, { deliveryNo }: Inges
     }),
   );
   const { source, kind } = delivery;
-  if (isMine && end.state !== 'waiting')
+  if (isMine && (end.state === 'refused' || end.state === 'duplicate'))
     context.measured({ name: 'recon_reports_total', labels: { source, kind, outcome: end.state }, value: 1 });
   await askNext(context, delivery.batchNo);
 }
 
-type End = Parameters<typeof query.endDelivery>[2];
-
 /** Reads the file into a load. Returns how it ends where it brings nothing new; null where the load goes on by itself. */
-async function read(context: IngestContext, delivery: query.Delivery): Promise<End | null> {
+async function read(context: IngestContext, delivery: query.Delivery): Promise<query.End | null> {
+  if (delivery.archived !== null) {
+    await finishLoad(context, await readAgain(context, delivery, delivery.archived));
+    return null;
+  }
   const place = await context.placeOf(delivery.source);
   await checkUnchanged(place, delivery);
   const newest = await query.newestRevision(context.database.db, delivery.reportNo, delivery.no);
-  const duplicate: End = { state: 'duplicate', code: null, message: null, revision: newest?.revision ?? null };
+  const duplicate: query.End = { state: 'duplicate', code: null, message: null, revision: newest?.revision ?? null };
   // A workbook beside its CSV brings nothing, whatever is in it.
   if (delivery.isSheet && delivery.hasCsv) return duplicate;
   const load = await fetch(context, delivery, place, newest).catch(async (error) => {
@@ -70,41 +73,44 @@ async function read(context: IngestContext, delivery: query.Delivery): Promise<E
     if (!(error instanceof Fenced)) await checkUnchanged(place, delivery);
     throw error;
   });
-  if (!load) return duplicate;
+  if (load === 'duplicate') return duplicate;
+  if ('state' in load) return load;
   // From here on the load lives by itself, whatever becomes of this job: its copy must stay.
   await finishLoad(context, load);
   return null;
 }
 
-/** Reads the file from its place, once, into the archive and into chunks. Null: it is the same as the newest content. */
+/**
+ * Reads the file from its place, once, into the archive and into chunks; or tells how it ends where its bytes are those of the
+ * newest content, or of a withdrawn one.
+ */
 async function fetch(
   context: IngestContext,
   delivery: query.Delivery,
   place: Place,
   newest: query.Revision | null,
-): Promise<ReadLoad | null> {
+): Promise<ReadLoad | query.End | 'duplicate'> {
   const startedAt = performance.now();
   const archiveName = archiveNameOf(delivery);
   const incoming = await openIncoming(place, delivery, context.archiveDir, archiveName);
   let archive: ArchivedFile | undefined;
   try {
-    if (newest && (await isSame(incoming, newest))) {
+    const isSame = newest !== null && (await isSameAs(incoming, newest));
+    const withdrawn = isSame ? null : await withdrawnAs(context, delivery, incoming);
+    if (isSame || withdrawn) {
       await incoming.discard();
-      return null;
+      return withdrawn ?? 'duplicate';
     }
     const { endMarker } = formatNamed(delivery.rules.format);
     if (incoming.tail && !(await incoming.tail()).includes(endMarker)) await checkEnd(incoming);
     archive = await archiveFile(context.archiveDir, `${archiveName}.csv`);
     const load = await readChunks(context, delivery, incoming, archive);
     await checkUnchanged(place, delivery);
-    const { loadNo, chunks, sha256 } = load;
-    const state = { loadNo, deliveryNo: delivery.no, epoch: delivery.epoch, chunks, sha256 };
-    if (!(await query.finishReading(context.database.db, state))) throw new Fenced();
+    await finishReading(context, delivery, load);
     await incoming.close();
     const { source } = delivery;
-    const seconds = (performance.now() - startedAt) / 1_000;
     context.measured({ name: 'recon_bytes_total', labels: { source }, value: incoming.sizeBytes });
-    context.measured({ name: 'recon_stage_duration_seconds', labels: { stage: 'fetch' }, value: seconds });
+    tellFetched(context, startedAt);
     return load;
   } catch (error) {
     await archive?.discard().catch(() => {});
@@ -113,8 +119,88 @@ async function fetch(
   }
 }
 
+/** Reads what the archive keeps into chunks of a new load, which points at the same copy. Nothing is copied or removed. */
+async function readAgain(context: IngestContext, delivery: query.Delivery, path: string): Promise<ReadLoad> {
+  const startedAt = performance.now();
+  const incoming = await openArchived(delivery, path);
+  // The text of a workbook is made anew, for its times depend on the source's time zone.
+  const archive = incoming.original
+    ? await archiveFile(context.archiveDir, `${archiveNameOf(delivery)}.csv`)
+    : await keptFile(path);
+  try {
+    const load = await readChunks(context, delivery, incoming, archive);
+    if (load.sha256 !== delivery.archivedSha256)
+      throw new ReportRefused(
+        'unreadable',
+        `the archived copy ${path} is not what was archived (SHA-256 ${load.sha256}, was ${delivery.archivedSha256})`,
+      );
+    await finishReading(context, delivery, load);
+    tellFetched(context, startedAt);
+    return load;
+  } catch (error) {
+    await archive.discard().catch(() => {});
+    throw error;
+  }
+}
+
+async function finishReading(context: IngestContext, { no, epoch }: query.Delivery, load: ReadLoad): Promise<void> {
+  const { loadNo, chunks, sha256 } = load;
+  const state = { loadNo, deliveryNo: no, epoch, chunks, sha256 };
+  if (!(await query.finishReading(context.database.db, state))) throw new Fenced();
+}
+
+function tellFetched(context: IngestContext, startedAt: number): void {
+  const seconds = (performance.now() - startedAt) / 1_000;
+  context.measured({ name: 'recon_stage_duration_seconds', labels: { stage: 'fetch' }, value: seconds });
+}
+
+/** Keeps a report that cannot be read as it came. What cannot even be copied is read from its source again, if ever. */
+async function keepRefused(context: IngestContext, delivery: query.Delivery): Promise<void> {
+  try {
+    const place = await context.placeOf(delivery.source);
+    await checkUnchanged(place, delivery);
+    const file = await openFile(place, delivery);
+    const extension = delivery.isSheet ? 'xlsx' : 'csv';
+    const copy = await archiveFile(context.archiveDir, `${archiveNameOf(delivery)}_refused.${extension}`);
+    try {
+      const hash = createHash('sha256');
+      for await (const block of file.blocks()) {
+        hash.update(block);
+        await copy.write(block);
+      }
+      await checkUnchanged(place, delivery);
+      await copy.finish();
+      await query.keepRefused(context.database.db, delivery.no, copy.path, hash.digest('hex'));
+    } catch (error) {
+      await copy.discard().catch(() => {});
+      throw error;
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    if (!(error instanceof ReportRefused)) throw error;
+  }
+}
+
+/** Bytes that were withdrawn stay withdrawn, also under a new time. */
+async function withdrawnAs(
+  { database }: IngestContext,
+  { reportNo }: query.Delivery,
+  incoming: Incoming,
+): Promise<query.End | null> {
+  for (const { revision, sha256, reason } of await query.withdrawnRevisions(
+    database.db,
+    reportNo,
+    incoming.sizeBytes,
+  )) {
+    if ((await incoming.sha256()) !== sha256) continue;
+    return { state: 'withdrawn', code: 'withdrawn', message: new ReportRefused('withdrawn', reason).message, revision };
+  }
+  return null;
+}
+
 /** Only a file of the same size can hold the same bytes, and is hashed for it. */
-const isSame = async (incoming: Incoming, newest: query.Revision): Promise<boolean> =>
+const isSameAs = async (incoming: Incoming, newest: query.Revision): Promise<boolean> =>
   newest.isSameRules && Number(newest.sizeBytes) === incoming.sizeBytes && (await incoming.sha256()) === newest.sha256;
 
 /** Where several chunks are loaded elsewhere, whoever is last closes the load: perhaps it is us. One chunk is loaded here. */

@@ -32,15 +32,37 @@ export async function insertRun(
   return runNo;
 }
 
-/** Makes the run the one that readers see. */
+/** Makes the run the one that readers see; null: there is nothing left for them to see. */
 export const switchTo = (
   db: Db,
   batchNo: number,
-  runNo: number,
+  runNo: number | null,
   { answers, settlementDate, acquirer }: { answers: number; settlementDate: string | null; acquirer: string | null },
 ) =>
   sql`update batch set current_run = ${runNo}, done = ${answers}, attempts = 0, next_attempt_at = null,
-         settlement_date = ${settlementDate}, acquirer = ${acquirer} where no = ${batchNo}`.execute(db);
+         settlement_date = ${runNo === null ? sql`settlement_date` : settlementDate}, acquirer = ${acquirer} where no = ${batchNo}`.execute(
+    db,
+  );
+
+/** The interventions that this run answers, and whether its batch was read again. */
+export async function causesOf(db: Db, batchNo: number, answers: number) {
+  const found = await sql<{ interventions: number[]; isReplay: boolean }>`
+    select coalesce(array_agg(distinct c.intervention_no) filter (where c.intervention_no is not null), '{}') as interventions,
+           coalesce(bool_or(c.cause = 'replay'), false) as "isReplay"
+      from batch b join run_cause c on c.batch_no = b.no and c.wanted > b.done and c.wanted <= ${answers} where b.no = ${batchNo}`.execute(
+    db,
+  );
+  return found.rows[0]!;
+}
+
+/** Asks other batches for a run because of this one, and for the same interventions. */
+export const askBecauseOf = (
+  db: Db,
+  batchNo: number,
+  interventions: readonly number[],
+  asked: readonly number[],
+): Promise<unknown> =>
+  sql`select want_runs(${[...asked]}::int[], 'batch', ${batchNo}::int, ${[...interventions]}::int[])`.execute(db);
 
 /** Nothing of the batch can be read: the request is answered, and no run comes of it. */
 export const answerWithoutRun = (db: Db, batchNo: number, answers: number) =>
@@ -231,8 +253,8 @@ export async function replaceOpenReferences(
   return Number(inserted.numAffectedRows ?? 0n) + gone.rows.length;
 }
 
-/** Asks for the batches again that looked for rows which stand in these loads, old or new. Returns those asked for. */
-export async function askForOpenReferences(
+/** The batches that looked for rows which stand in these loads, old or new. */
+export async function withOpenReferences(
   db: Db,
   loads: readonly ReadLoad[],
   { merchantNo, batchNo }: { merchantNo: number; batchNo: number },
@@ -241,8 +263,7 @@ export async function askForOpenReferences(
   const open = await sql`select from run_open_reference o join batch b on b.current_run = o.run_no
     where o.merchant_no = ${merchantNo} and b.no <> ${batchNo} limit 1`.execute(db);
   if (open.rows.length === 0) return [];
-  const asked = await sql<{ no: number }>`
-    update batch set wanted = wanted + 1 where no in (
+  const found = await sql<{ no: number }>`
       select b.no from run_open_reference o join batch b on b.current_run = o.run_no and b.no <> ${batchNo}
         join ${rowsOf(loads)} d on d.transaction_id = o.transaction_id and d.request_id is not null
        where o.merchant_no = ${merchantNo} and o.request_id is null
@@ -253,26 +274,26 @@ export async function askForOpenReferences(
       union
       select b.no from run_open_reference o join batch b on b.current_run = o.run_no and b.no <> ${batchNo}
         join ${rowsOf(loads)} d on d.request_id = o.request_id and d.type = 'REFUND'
-       where o.merchant_no = ${merchantNo} and o.transaction_id is null)
-    returning no`.execute(db);
-  return asked.rows.map((row) => row.no);
+       where o.merchant_no = ${merchantNo} and o.transaction_id is null`.execute(db);
+  return found.rows.map((row) => row.no);
 }
 
 /**
- * Asks for the neighbouring days again whose answer this day's report can change: those that miss records which may stand in it,
- * and, where it replaced an older report, all.
+ * The neighbouring days whose answer this day's report can change: those that miss records which may stand in it, and, where it
+ * replaced an older report, all.
  */
-export async function askForNeighbours(
+export async function neighboursOf(
   db: Db,
   { merchantNo, day, replaced }: { merchantNo: number; day: string; replaced: boolean },
 ): Promise<number[]> {
-  const asked = await sql<{ no: number }>`
-    update batch b set wanted = wanted + 1
+  const found = await sql<{ no: number }>`
+    select b.no from batch b
      where b.merchant_no = ${merchantNo} and b.batch_id is null and b.day in (${day}::date - 1, ${day}::date + 1)
        and b.current_run is not null
-       and (${replaced} or exists (select from discrepancy x where x.batch_no = b.no and x.closed_run is null and x.kind = 'unreported_transaction'))
-    returning b.no`.execute(db);
-  return asked.rows.map((row) => row.no);
+       and (${replaced} or exists (select from discrepancy x where x.batch_no = b.no and x.closed_run is null and x.kind = 'unreported_transaction'))`.execute(
+    db,
+  );
+  return found.rows.map((row) => row.no);
 }
 
 /** Runs of the merchant's other batches that were published after this one looked, and read what nobody had read before. */
@@ -282,9 +303,6 @@ export async function publishedSince(db: Db, merchantNo: number, batchNo: number
      where r.no > ${lastRun} and r.changed and b.merchant_no = ${merchantNo} and b.no <> ${batchNo}`.execute(db);
   return found.rows;
 }
-
-export const askAgain = (db: Db, batchNo: number) =>
-  sql`update batch set wanted = wanted + 1 where no = ${batchNo}`.execute(db);
 
 export async function wantedOf(db: Db, batchNos: readonly number[]) {
   const found = await sql<{ batchNo: number; wanted: number; attempt: number }>`

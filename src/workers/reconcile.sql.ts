@@ -86,7 +86,7 @@ export type ReportState = {
   name: string;
   psp: string | null;
   seq: number;
-  state: 'closed' | 'waiting' | 'refused';
+  state: 'closed' | 'waiting' | 'refused' | 'duplicate' | 'withdrawn';
   loadNo: number | null;
   slot: number | null;
   facts: Facts | null;
@@ -99,12 +99,14 @@ export type ReportState = {
 export async function reportsOf(db: Db, batchNo: number): Promise<ReportState[]> {
   const found = await sql<ReportState>`
     select r.kind, r.name, r.psp, r.seq, r.load_no as "loadNo", l.slot, l.facts, l.rules, d.file, d.day::text,
-           case when r.load_no is not null then 'closed' when d.state in ('waiting', 'found', 'reading') then 'waiting' else 'refused' end as state
+           case when r.load_no is not null then 'closed' when d.state in ('found', 'reading') and d.parked_reason is null then 'waiting'
+                when d.state in ('waiting', 'duplicate', 'withdrawn') then d.state else 'refused' end as state
       from report r
       left join load l on l.no = r.load_no
       join lateral (
-        select file, state, directory_date as day from delivery
-         where report_no = r.no and (l.delivery_no is null or no = l.delivery_no) order by no desc limit 1) d on true
+        select file, state, parked_reason, directory_date as day from delivery
+         where report_no = r.no and (l.delivery_no is null or no = l.delivery_no) and state not in ('dry', 'over')
+         order by no desc limit 1) d on true
      where r.batch_no = ${batchNo}
      order by r.kind, coalesce(r.psp, ''), r.seq, r.name`.execute(db);
   return found.rows;

@@ -43,9 +43,22 @@ export async function reconcile(
     const decided = await inTransaction(db, () => decide(db, batchNo, timed), 'repeatable read');
     const published = await timed('publish', () => inTransaction(db, () => publishRun(db, decided, taken.epoch)));
     if (published.changed) await tellRows(db, batchNo, measured);
+    if (published.isReplay) measured({ name: 'recon_replays_total', labels: {}, value: 1 });
     return published.asked;
   });
   for (const wanted of await publish.wantedOf(database.db, asked)) await enqueue(reconcileJob, wanted);
+}
+
+/**
+ * Decides and publishes a batch inside the transaction that is open, for whoever rolls it back. Returns the batches to be asked
+ * for again. Nobody else may publish for this merchant meanwhile.
+ */
+export async function reconcileInside(db: Db, batchNo: number): Promise<readonly number[]> {
+  const taken = await query.takeBatch(db, batchNo);
+  if (!taken) return [];
+  await query.makeWorkTables(db);
+  const decided = await decide(db, batchNo, (_, step) => step());
+  return (await publishRun(db, decided, taken.epoch)).asked;
 }
 
 type Timed = <T>(stage: 'match' | 'total' | 'publish', step: () => Promise<T>) => Promise<T>;
@@ -72,6 +85,7 @@ type Decided = {
   readonly batch: query.BatchRow;
   readonly lastRun: number;
   readonly details: readonly query.ReadLoad[];
+  /** Null: nothing of the batch can be read, and nothing ever could. */
   readonly run: {
     readonly facts: RunFacts;
     readonly digest: string;
@@ -90,14 +104,16 @@ async function decide(db: Db, batchNo: number, timed: Timed): Promise<Decided> {
   const isDay = batch.batchId === null;
   const details = readKind(reports, isDay ? 'transactionDetails' : 'settlementDetails');
   const summary = readKind(reports, 'settlementSummary');
-  if (details.read.length + summary.read.length === 0) return { batch, lastRun, details: [], run: null };
+  const isEmpty = details.read.length + summary.read.length === 0;
+  // What was there and is gone needs one more run, which closes what was told of it.
+  if (isEmpty && batch.currentRun === null) return { batch, lastRun, details: [], run: null };
 
   const facts = addFacts(details.read.map((part) => part.facts!));
   await timed('total', () => checkSums(db, details.loads, facts, batchNo));
   const wrongUnit = await timed('match', async () => {
     const wrongUnit = await tellOfRows(db, batch, details, facts);
     await query.tellFindings(db, summary.loads, false);
-    if (isDay) await tellOfRecords(db, batch, details, facts);
+    if (isDay && !isEmpty) await tellOfRecords(db, batch, details, facts);
     return wrongUnit;
   });
 
@@ -110,7 +126,7 @@ async function decide(db: Db, batchNo: number, timed: Timed): Promise<Decided> {
     feeMinor: row.feeMinor === null ? null : BigInt(row.feeMinor),
   }));
   const missing = [
-    ...(isDay ? [] : missingReports(details.reading, summary.reading)),
+    ...(isDay || isEmpty ? [] : missingReports(details.reading, summary.reading)),
     ...missingParts(isDay ? 'transactionDetails' : 'settlementDetails', details.reading.missing),
     ...missingParts('settlementSummary', summary.reading.missing),
   ];
@@ -381,20 +397,23 @@ async function tellOfRecords(
 
 type Published = {
   /** The batches to be asked for again. */
-  readonly asked: number[];
+  readonly asked: readonly number[];
   /** It reads other loads than the batch's run before. */
   readonly changed: boolean;
+  /** Reports of the batch were read again for it. */
+  readonly isReplay: boolean;
 };
 
 /** Publishes what was decided, under the merchant's lock. */
 async function publishRun(db: Db, { batch, details, lastRun, run }: Decided, epoch: number): Promise<Published> {
   await publish.lockMerchant(db, batch.merchantNo);
-  const nothing = { asked: [batch.no], changed: false };
+  const nothing = { asked: [batch.no], changed: false, isReplay: false };
   if (!(await publish.lockBatch(db, batch.no, epoch, batch.wanted))) return nothing;
   if (!run) {
     await publish.answerWithoutRun(db, batch.no, batch.wanted);
     return nothing;
   }
+  const { interventions, isReplay } = await publish.causesOf(db, batch.no, batch.wanted);
   const before = await runBefore(db, batch);
   const changed = !before || before.map((load) => load.loadNo).join() !== run.parts.map((part) => part.loadNo).join();
   const runNo = await publish.insertRun(
@@ -402,7 +421,7 @@ async function publishRun(db: Db, { batch, details, lastRun, run }: Decided, epo
     { batchNo: batch.no, answers: batch.wanted, rules: run.rules, facts: run.facts, digest: run.digest, changed },
     run.parts,
   );
-  await publish.switchTo(db, batch.no, runNo, {
+  await publish.switchTo(db, batch.no, run.parts.length > 0 ? runNo : null, {
     answers: batch.wanted,
     settlementDate: run.settlementDate,
     acquirer: run.acquirer,
@@ -420,19 +439,14 @@ async function publishRun(db: Db, { batch, details, lastRun, run }: Decided, epo
     others,
   });
 
-  const asked = [batch.no];
+  const asked: number[] = [];
   if (changed) {
     // What another batch found in the loads of before may stand there no longer.
     const loads = [...details, ...(before ?? [])];
-    asked.push(...(await publish.askForOpenReferences(db, loads, { merchantNo: batch.merchantNo, batchNo: batch.no })));
+    asked.push(...(await publish.withOpenReferences(db, loads, { merchantNo: batch.merchantNo, batchNo: batch.no })));
     if (batch.batchId === null) {
-      asked.push(
-        ...(await publish.askForNeighbours(db, {
-          merchantNo: batch.merchantNo,
-          day: batch.day!,
-          replaced: before !== null,
-        })),
-      );
+      const of = { merchantNo: batch.merchantNo, day: batch.day!, replaced: before !== null };
+      asked.push(...(await publish.neighboursOf(db, of)));
     }
   }
   const since = await publish.publishedSince(db, batch.merchantNo, batch.no, lastRun);
@@ -440,8 +454,9 @@ async function publishRun(db: Db, { batch, details, lastRun, run }: Decided, epo
   const isNeighbour = (day: string | null) =>
     day !== null && batch.batchId === null && Math.abs(Date.parse(day) - Date.parse(batch.day!)) <= 86_400_000;
   if (since.some((other) => openReferences > 0 || (!other.isSettlement && isNeighbour(other.day))))
-    await publish.askAgain(db, batch.no);
-  return { asked, changed };
+    asked.push(batch.no);
+  await publish.askBecauseOf(db, batch.no, interventions, asked);
+  return { asked: [batch.no, ...asked], changed, isReplay };
 }
 
 async function runBefore(db: Db, batch: query.BatchRow): Promise<query.ReadLoad[] | null> {

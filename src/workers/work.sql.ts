@@ -42,12 +42,12 @@ export async function recordFailure(
     await sql`update batch set ${due} where no = ${payload.batchNo}`.execute(db);
     return { attempts, isGone: false, isParked, delayMs, batchNo: null };
   }
-  const failed = await sql<{ batchNo: number }>`
+  const failed = await sql<{ batchNo: number | null }>`
     update delivery d set ${due} from report r
      where r.no = d.report_no and d.no = coalesce(${payload.deliveryNo ?? null}::int, (select delivery_no from load where no = ${payload.loadNo ?? null}::int))
-    returning r.batch_no as "batchNo"`.execute(db);
+    returning case when d.state <> 'dry' then r.batch_no end as "batchNo"`.execute(db);
   const batchNo = failed.rows[0]?.batchNo ?? null;
   // A report that cannot be used counts as not there, which is news for its batch.
-  if (isParked) await sql`update batch set wanted = wanted + 1 where no = ${batchNo}`.execute(db);
+  if (isParked && batchNo !== null) await sql`select want_runs(array[${batchNo}]::int[], 'report')`.execute(db);
   return { attempts, isGone: false, isParked, delayMs, batchNo };
 }

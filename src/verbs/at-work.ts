@@ -1,0 +1,86 @@
+import { openLog } from '../adapters/log.ts';
+import type { JobQueue } from '../adapters/queue.ts';
+import type { Config } from '../config.ts';
+import type { Source } from '../producers/source.ts';
+import { sweep } from '../producers/sweep.ts';
+import { startParsers } from '../workers/pool.ts';
+import { work } from '../workers/work.ts';
+import { type Book, enqueueNamed, migrate, openBook, openQueueOf } from './book.ts';
+import { startProgress } from './progress.ts';
+
+/** A verb that works itself until what it asked for is done, beside whoever else works. */
+export type AtWork = {
+  readonly book: Book;
+  readonly queue: JobQueue;
+  /** Begins to take jobs. */
+  start(): void;
+  /** Waits while something is to be done; what the queue forgot is asked for again. Progress is told of these deliveries. */
+  untilDone(isBusy: () => Promise<boolean>, deliveryNos: readonly number[]): Promise<void>;
+  /** Asks for what is forgotten and clears away what counts no more. */
+  sweep(): Promise<void>;
+};
+
+const POLL_MS = 40;
+const SWEEP_MS = 2_000;
+
+/** Opens the book, a queue and parsers that can read these sources, and closes them when `act` has ended. */
+export async function atWork<T>(
+  config: Config,
+  sources: readonly Source[],
+  { mayBeTemporary }: { mayBeTemporary: boolean },
+  act: (at: AtWork) => Promise<T>,
+): Promise<T> {
+  const log = openLog();
+  let queue: JobQueue | undefined;
+  // Started first: they come up while the database does.
+  const parsers = startParsers(config.processes, (name, payload, delayMs) => {
+    enqueueNamed(queue!, name, payload as object, delayMs).catch((error: Error) =>
+      log.warn({ job: name, error: error.message }, 'could not enqueue'),
+    );
+  });
+  let book: Book | undefined;
+  try {
+    book = await openBook(config, { mayBeTemporary });
+    const { database } = book;
+    process.stderr.write(`settlestream: ${book.description}\n`);
+    await migrate(database);
+    const { chunkBytes, processes } = config;
+    parsers.open({ databaseUrl: database.url, archiveDir: book.archiveDir, chunkBytes, places: sources });
+    const opened = await openQueueOf(config, book);
+    queue = opened;
+    const sweepNow = () => sweep({ database, enqueue: opened.enqueue });
+    return await act({
+      book,
+      queue,
+      start: () => work({ database, queue: opened, parsers, processes, log }),
+      untilDone: (isBusy, deliveryNos) => untilDone(book!, sweepNow, isBusy, deliveryNos),
+      sweep: sweepNow,
+    });
+  } finally {
+    await queue?.close(5_000).catch(() => {});
+    parsers.close();
+    await book?.close();
+  }
+}
+
+async function untilDone(
+  { database }: Book,
+  sweepNow: () => Promise<void>,
+  isBusy: () => Promise<boolean>,
+  deliveryNos: readonly number[],
+): Promise<void> {
+  const progress = startProgress();
+  let sweptAt = Date.now();
+  try {
+    while (await isBusy()) {
+      await progress.show(database.db, deliveryNos);
+      if (Date.now() - sweptAt > SWEEP_MS) {
+        await sweepNow();
+        sweptAt = Date.now();
+      }
+      await new Promise((wake) => setTimeout(wake, POLL_MS));
+    }
+  } finally {
+    progress.stop();
+  }
+}

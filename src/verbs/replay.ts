@@ -1,0 +1,191 @@
+import { unlink } from 'node:fs/promises';
+import { sql } from 'kysely';
+import { type Db, inTransaction, onOneConnection } from '../adapters/postgres.ts';
+import type { Config } from '../config.ts';
+import { UsageError } from '../domain/errors.ts';
+import { ingestReport } from '../jobs.ts';
+import { rulesOf } from '../producers/find-reports.ts';
+import { type Recorded, type ReplayRequest, recordReplay } from '../producers/replay.ts';
+import { DRY_RUN_LOCK } from '../producers/sweep.ts';
+import { type Withdrawal, withdraw } from '../producers/withdraw.ts';
+import { type Change, changesSince, changeTable } from '../views/changes.ts';
+import { writeAll } from '../views/output.ts';
+import { tryOut } from '../workers/dry-run.ts';
+import { type AtWork, atWork } from './at-work.ts';
+import { FILES, filesAt, sourcesOf } from './sources.ts';
+
+type Given = Readonly<Record<string, string | undefined>>;
+
+/** Reads reports again, from the archive and under today's rules, and tells what that changed or, with `--dry-run`, would change. */
+export async function replay(config: Config, options: Given): Promise<number> {
+  const request = requestOf(options);
+  const act = options['dryRun'] ? dryRun : inEarnest;
+  return atWork(config, placesOf(config), { mayBeTemporary: false }, async (at) => {
+    const { changes, hasFailed } = await act(at, request, todaysRules(config));
+    await print(changes, options);
+    await at.sweep();
+    return hasFailed ? 3 : 0;
+  });
+}
+
+/** Takes a report out, reconciles its batch again and tells what that changed. */
+export async function withdrawReport(config: Config, options: Given): Promise<number> {
+  const { report, reason, merchant } = options;
+  if (report === undefined) throw new UsageError('--report is missing: which report is to be withdrawn?');
+  if (reason === undefined || reason.trim() === '')
+    throw new UsageError('--reason is missing: say why, for whoever looks into the book later.');
+  return atWork(config, placesOf(config), { mayBeTemporary: false }, async (at) => {
+    const { database } = at.book;
+    const withdrawn: Withdrawal = await onOneConnection(database, (db) =>
+      inTransaction(db, () => withdraw(db, { report, merchant, reason: reason.trim() })),
+    );
+    const { file, revision, isNew } = withdrawn;
+    process.stderr.write(
+      `settlestream: revision ${revision} of ${file} ${isNew ? 'is withdrawn' : 'was withdrawn before: nothing is new'}\n`,
+    );
+    at.start();
+    await at.sweep();
+    await at.untilDone(() => isBusy(database.db, withdrawn), []);
+    await print(await changesSince(database.db, withdrawn), options);
+    return (await hasFailed(database.db, withdrawn)) ? 3 : 0;
+  });
+}
+
+type Outcome = { readonly changes: readonly Change[]; readonly hasFailed: boolean };
+type Rules = (source: string) => string | null;
+
+async function inEarnest(
+  { book, queue, start, untilDone }: AtWork,
+  request: ReplayRequest,
+  rules: Rules,
+): Promise<Outcome> {
+  const { database } = book;
+  const recorded = await onOneConnection(database, (db) =>
+    inTransaction(db, () => recordReplay(db, request, rules, false)),
+  );
+  for (const deliveryNo of recorded.deliveryNos) await queue.enqueue(ingestReport, { deliveryNo, attempt: 0 });
+  start();
+  await untilDone(() => isBusy(database.db, recorded), recorded.deliveryNos);
+  return { changes: await changesSince(database.db, recorded), hasFailed: await hasFailed(database.db, recorded) };
+}
+
+/**
+ * Reads everything as a replay would, into loads that count nowhere; then does the rest in one transaction that is rolled back.
+ * As long as this connection holds the lock, the loads stay; whatever becomes of it, the sweep removes them.
+ */
+async function dryRun(
+  { book, queue, start, untilDone }: AtWork,
+  request: ReplayRequest,
+  rules: Rules,
+): Promise<Outcome> {
+  const { database } = book;
+  return onOneConnection(database, async (db) => {
+    const recorded = await inTransaction(db, async () => {
+      const made = await recordReplay(db, request, rules, true);
+      await sql`select pg_advisory_lock(${DRY_RUN_LOCK}, ${made.interventionNo})`.execute(db);
+      return made;
+    });
+    const { interventionNo, deliveryNos } = recorded;
+    try {
+      for (const deliveryNo of deliveryNos) await queue.enqueue(ingestReport, { deliveryNo, attempt: 0 });
+      start();
+      await untilDone(() => isReading(database.db, deliveryNos), deliveryNos);
+      const merchantNos = await merchantsOf(db, recorded.batchNos);
+      return await tryOut(db, { interventionNo, deliveryNos, merchantNos }, async () => ({
+        changes: await changesSince(db, recorded),
+        hasFailed: await hasFailed(db, recorded),
+      }));
+    } finally {
+      await removeOwnTexts(db, deliveryNos);
+      await sql`select pg_advisory_unlock(${DRY_RUN_LOCK}, ${interventionNo})`.execute(db);
+    }
+  });
+}
+
+/** Some delivery of this call is not at its end, or some batch that it set going has no run yet. */
+async function isBusy(db: Db, { interventionNo, deliveryNos }: Recorded): Promise<boolean> {
+  const busy = await sql`
+    select from delivery where no = any(${[...deliveryNos]}::int[]) and state in ('found', 'reading') and parked_reason is null
+    union all
+    select from run_cause c join batch b on b.no = c.batch_no
+     where c.intervention_no = ${interventionNo} and b.done < c.wanted and b.parked_reason is null
+    limit 1`.execute(db);
+  return busy.rows.length > 0;
+}
+
+/** A dry delivery has its rows or its reason, or was given up. */
+async function isReading(db: Db, deliveryNos: readonly number[]): Promise<boolean> {
+  const busy = await sql`
+    select from delivery d where no = any(${[...deliveryNos]}::int[]) and error_code is null and parked_reason is null
+       and not exists (select from load l where l.delivery_no = d.no and l.state = 'loaded') limit 1`.execute(db);
+  return busy.rows.length > 0;
+}
+
+async function hasFailed(db: Db, { interventionNo, deliveryNos }: Recorded): Promise<boolean> {
+  const failed = await sql`
+    select from delivery where no = any(${[...deliveryNos]}::int[]) and state not in ('closed', 'duplicate')
+    union all
+    select from run_cause c join batch b on b.no = c.batch_no where c.intervention_no = ${interventionNo} and b.parked_reason is not null
+    limit 1`.execute(db);
+  return failed.rows.length > 0;
+}
+
+async function merchantsOf(db: Db, batchNos: readonly number[]): Promise<number[]> {
+  const found = await sql<{ no: number }>`
+    select distinct merchant_no as no from batch where no = any(${[...batchNos]}::int[])`.execute(db);
+  return found.rows.map(({ no }) => no);
+}
+
+/** What a dry run wrote into the archive: texts of workbooks, and copies of what was not there. Nobody else points at them. */
+async function removeOwnTexts(db: Db, deliveryNos: readonly number[]): Promise<void> {
+  const found = await sql<{ path: string }>`
+    select p.path from load l join delivery d on d.no = l.delivery_no cross join lateral (values (l.archive_path), (l.original_path)) p(path)
+     where d.no = any(${[...deliveryNos]}::int[]) and p.path is not null and p.path is distinct from d.archived`.execute(
+    db,
+  );
+  for (const { path } of found.rows) await unlink(path).catch(() => {});
+}
+
+async function print(changes: readonly Change[], options: Given): Promise<void> {
+  await writeAll([`${options['json'] ? JSON.stringify({ batches: changes }) : changeTable(changes)}\n`]);
+}
+
+/** Today's rules of a source that is configured, or that the command line describes. */
+function todaysRules(config: Config): Rules {
+  const said = new Map<string, string | null>();
+  const find = (name: string): string | null => {
+    const source = config.sources.find((source) => source.name === name);
+    if (source) {
+      const { format, amountUnit, timeZone, tolerance: toleranceMinor, customerIds = null } = source;
+      return JSON.stringify(rulesOf({ format, amountUnit, timeZone, toleranceMinor, customerIds }));
+    }
+    if (name === FILES) return JSON.stringify(rulesOf(filesAt(config, '/')));
+    process.stderr.write(
+      `settlestream: there is no source ${name} in the configuration: its reports are read again as they were read before\n`,
+    );
+    return null;
+  };
+  return (name) => {
+    if (!said.has(name)) said.set(name, find(name));
+    return said.get(name)!;
+  };
+}
+
+/** Jobs of every source may come up, and files that were named on the command line lie where they lay. */
+function placesOf(config: Config) {
+  const sources = sourcesOf(config);
+  return sources.some(({ name }) => name === FILES) ? sources : [...sources, filesAt(config, '/')];
+}
+
+function requestOf({ batch, report, from, to, refused, merchant }: Given): ReplayRequest {
+  const ways = [batch, report, from ?? to, refused].filter((way) => way !== undefined);
+  if (ways.length !== 1)
+    throw new UsageError(
+      'say what is to be read again, in one way: --batch ID, --report ID, --from DATE --to DATE, or --refused.',
+    );
+  for (const [name, day] of Object.entries({ from, to })) {
+    if (day !== undefined && !(/^\d{4}-\d{2}-\d{2}$/.test(day) && !Number.isNaN(Date.parse(day))))
+      throw new UsageError(`--${name} ${day}: is no day, give it as YYYY-MM-DD.`);
+  }
+  return { batch, report, from, to, merchant, isRefused: refused !== undefined };
+}
