@@ -41,6 +41,9 @@ create table run_cause (
 create index run_cause_batch on run_cause (batch_no, wanted);
 create index run_cause_intervention on run_cause (intervention_no) where intervention_no is not null;
 
+-- What was open at a time is looked for among what was closed, too.
+create index discrepancy_closed_batch on discrepancy (batch_no) where closed_run is not null;
+
 -- The only way to ask for runs, so that none comes about without its cause. News of the batch itself may mend what failed
 -- before; that another batch has news gives one that was given up no new tries.
 create function want_runs(batch_nos integer[], why text, by_batch integer default null, interventions integer[] default '{}')

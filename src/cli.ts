@@ -163,7 +163,12 @@ export async function main(argv: readonly string[], beside: Beside): Promise<num
       (await import('./verbs/migrate.ts')).migrateBook(readConfig(settings(options)), Boolean(options['json'])),
     )(),
   );
-  filters(verb('batches', 'lists batches and days', 'batches --from 2026-01-01 --format csv')).action(
+  const lookBack = (command: Command) =>
+    command.option(
+      '--as-of <time>',
+      'what was known then: a time with its offset, or a day, which means its end in UTC',
+    );
+  lookBack(filters(verb('batches', 'lists batches and days', 'batches --from 2026-01-01 --format csv'))).action(
     (options: Given) =>
       run(async () => (await import('./verbs/look.ts')).listBatches(readConfig(bookOf(options)), options))(),
   );
@@ -172,10 +177,17 @@ export async function main(argv: readonly string[], beside: Beside): Promise<num
   ).action((options: Given) =>
     run(async () => (await import('./verbs/look.ts')).listDiscrepancies(readConfig(bookOf(options)), options))(),
   );
-  verb('show', 'shows a batch or day: its reports, run, digest and discrepancies', 'show 2026010112345 --json')
+  lookBack(
+    verb(
+      'show',
+      'shows a batch or day: its reports, runs and why they came about, restatements, digest and discrepancies',
+      'show 2026010112345 --json',
+    ),
+  )
     .argument('<batch>', 'a settlement batch id, or a transaction date')
     .option('--merchant <id>', 'of this merchant')
     .option('--currency <code>', 'in this settlement currency')
+    .option('--rows', 'every row that a restated report added, removed or changed')
     .option('--format <format>', 'table or json', 'table')
     .action((batch: string, options: Given) =>
       run(async () => (await import('./verbs/look.ts')).showBatch(readConfig(bookOf(options)), batch, options))(),

@@ -33,11 +33,11 @@ export async function atWork<T>(
   const log = openLog();
   let queue: JobQueue | undefined;
   // Started first: they come up while the database does.
-  const parsers = startParsers(config.processes, (name, payload, delayMs) => {
-    enqueueNamed(queue!, name, payload as object, delayMs).catch((error: Error) =>
+  const enqueue = (name: string, payload: unknown, delayMs: number) =>
+    void enqueueNamed(queue!, name, payload as object, delayMs).catch((error: Error) =>
       log.warn({ job: name, error: error.message }, 'could not enqueue'),
     );
-  });
+  const parsers = startParsers(config.processes, enqueue, undefined, (note, about) => log.warn(about, note));
   let book: Book | undefined;
   try {
     book = await openBook(config, { mayBeTemporary });

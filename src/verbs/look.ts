@@ -5,8 +5,19 @@ import type { Config } from '../config.ts';
 import { KINDS } from '../domain/discrepancy.ts';
 import { UsageError } from '../domain/errors.ts';
 import * as query from '../views/answer.sql.ts';
-import { batchJson, dayJson, discrepancies, discrepancyPortions, stateOfBatch } from '../views/answer.ts';
+import { batchJson, dayJson, discrepancies, discrepancyPortions, jsonArray, stateOfBatch } from '../views/answer.ts';
 import { BATCH_COLUMNS, DISCREPANCY_COLUMNS } from '../views/columns.ts';
+import {
+  causeText,
+  type RevisedRow,
+  type Revision,
+  type RevisionView,
+  type RunView,
+  revisedRows,
+  revisionsOf,
+  revisionView,
+  runsOf,
+} from '../views/history.ts';
 import { csv, writeAll } from '../views/output.ts';
 import { batchTable, discrepancyTable, table, totalsTable } from '../views/tables.ts';
 import { workbook } from '../views/workbook.ts';
@@ -19,7 +30,7 @@ const STATES = ['waiting', 'incomplete', 'discrepant', 'reconciled'];
 /** Lists batches and days, by date. */
 export async function listBatches(config: Config, options: Given): Promise<number> {
   const output = outputOf('batches', options);
-  const filter = filterOf(options);
+  const filter = { ...filterOf(options), asOf: asOfGiven(options) };
   return looking(config, async ({ db }) => {
     const batches = await batchesIn(db, filter, options);
     if (output === 'table') return writeAll([`${batchTable(batches)}\n`]);
@@ -53,11 +64,17 @@ export async function listDiscrepancies(config: Config, options: Given): Promise
 
 /** Shows one batch or day with its reports, its run and its discrepancies. */
 export async function showBatch(config: Config, id: string, options: Given): Promise<number> {
+  const asOf = asOfGiven(options);
   return looking(config, async (database) => {
-    const batch = await batchNamed(database.db, id, options);
-    const reports = await reportsOfRun(database.db, batch.run);
-    const crossDigest = await crossDigestOf(database.db, batch.no);
-    const filter = { batchNos: [batch.no] };
+    const { db } = database;
+    const batch = await batchNamed(db, id, { ...options, asOf });
+    const reports = await reportsOfRun(db, batch.run);
+    const filter = { batchNos: [batch.no], asOf };
+    const crossDigest = await crossDigestOf(db, batch.no, filter);
+    const runs = await runsOf(db, batch.no, asOf);
+    const steps = await revisionsOf(db, batch.no, asOf);
+    const revisions: RevisionView[] = [];
+    for (const step of steps) revisions.push(await revisionView(db, step, batch.currency));
     if (options['json'] || options['format'] === 'json') {
       const shown = batch.batchId === null ? dayJson(batch) : batchJson(batch);
       const head = JSON.stringify({
@@ -67,8 +84,15 @@ export async function showBatch(config: Config, id: string, options: Given): Pro
         rulesVersion: batch.rules,
         digest: batch.digest,
         crossDigest,
+        runs,
+        revisions,
       });
-      await writeAll([`${head.slice(0, -1)},"discrepancies":`]);
+      await writeAll([head.slice(0, -1)]);
+      if (options['rows']) {
+        await writeAll([',"revisedRows":']);
+        await writeAll(jsonArray(allRevisedRows(database, steps, batch)));
+      }
+      await writeAll([',"discrepancies":']);
       await writeAll(discrepancies(database, filter));
       return writeAll(['}\n']);
     }
@@ -79,12 +103,24 @@ export async function showBatch(config: Config, id: string, options: Given): Pro
         reports.map((r) => [r.file, r.kind, r.revision, r.rows, r.sha256]),
         [2, 3],
       )}\n\n`,
+      ...reports.flatMap(({ file, sameBytesAs }) =>
+        sameBytesAs.length === 0 ? [] : [`${file} has the same bytes as ${sameBytesAs.join(', ')}\n\n`],
+      ),
       `run ${batch.run} of ${batch.publishedAt.toISOString()}, rules ${batch.rules}\ndigest ${batch.digest}\n\n`,
+      `${runTable(runs)}\n\n`,
+      ...(revisions.length === 0 ? [] : [`${revisionTable(revisions)}\n\n`]),
       `${totalsTable(await query.totalsOf(database.db, filter))}\n`,
     ]);
+    if (options['rows']) {
+      for await (const rows of allRevisedRows(database, steps, batch)) await writeAll([`${rowTable(rows)}\n`]);
+    }
     for await (const rows of discrepancyPortions(database, filter)) await writeAll([`${discrepancyTable(rows)}\n`]);
     return undefined;
   });
+}
+
+async function* allRevisedRows(database: Database, steps: readonly Revision[], { currency }: query.BatchView) {
+  for (const step of steps) yield* revisedRows(database, step, currency);
 }
 
 /** The batches and days that are asked for. */
@@ -106,7 +142,7 @@ async function looking(config: Config, look: (database: Database) => Promise<voi
 }
 
 async function batchNamed(db: Db, id: string, options: Given): Promise<query.BatchView> {
-  const all = await query.batchesOf(db, { merchant: options['merchant'] });
+  const all = await query.batchesOf(db, { merchant: options['merchant'], asOf: options['asOf'] });
   const named = all.filter(
     (batch) =>
       (batch.batchId ?? batch.day) === id &&
@@ -122,24 +158,80 @@ async function batchNamed(db: Db, id: string, options: Given): Promise<query.Bat
 }
 
 async function reportsOfRun(db: Db, run: number) {
-  const found = await sql<{ file: string; kind: string; sha256: string; revision: number; rows: number }>`
-    select d.file, r.kind, l.sha256, d.revision, (l.facts->>'rows')::int as rows
+  const found = await sql<{
+    file: string;
+    kind: string;
+    sha256: string;
+    revision: number;
+    rows: number;
+    sameBytesAs: string[];
+  }>`
+    select d.file, r.kind, l.sha256, d.revision, (l.facts->>'rows')::int as rows,
+           -- Reports without rows all look the same.
+           array(select distinct y.file from load o join delivery y on y.no = o.delivery_no or y.duplicate_of = o.no
+                  where o.sha256 = l.sha256 and (l.facts->>'rows')::int > 0 and y.report_no <> r.no and y.state in ('closed', 'duplicate')
+                  order by 1) as "sameBytesAs"
       from run_load rl join load l on l.no = rl.load_no join delivery d on d.no = l.delivery_no join report r on r.no = l.report_no
      where rl.run_no = ${run} order by d.file collate "C"`.execute(db);
   return found.rows;
 }
 
 /** SHA-256 over what belongs to keys rather than to the batch, without files and lines. */
-async function crossDigestOf(db: Db, batchNo: number): Promise<string> {
+async function crossDigestOf(db: Db, batchNo: number, filter: query.BatchFilter): Promise<string> {
   const told = sql`concat_ws('|', kind, type, request_id, coalesce(transaction_id, '~'), coalesce(reported, '~'), coalesce(recorded, '~'), currency)`;
   const found = await sql<{ told: string }>`
     select ${told} as told
-      from discrepancy where batch_no = ${batchNo} and closed_run is null and kind in ('settled_twice', 'over_refunded')
+      from discrepancy d where batch_no = ${batchNo} and ${query.isOpen(filter)} and kind in ('settled_twice', 'over_refunded')
      order by ${told} collate "C"`.execute(db);
   const hash = createHash('sha256');
   for (const { told } of found.rows) hash.update(`${told}\n`);
   return hash.digest('hex');
 }
+
+const runTable = (runs: readonly RunView[]): string =>
+  table(
+    ['run', 'published', 'settled', 'digest', 'because of'],
+    runs.map((run) => [
+      run.run,
+      run.publishedAt.toISOString(),
+      run.net,
+      run.digest?.slice(0, 16) ?? 'nothing left',
+      run.causes.map(causeText).join('\n'),
+    ]),
+    [0, 2],
+  );
+
+const revisionTable = (revisions: readonly RevisionView[]): string =>
+  table(
+    ['restated report', 'from', 'to', 'rows added', 'removed', 'changed', 'money moved'],
+    revisions.map(({ file, from, to, added, removed, changed, settlementAmount, transactionAmounts }) => [
+      file,
+      from,
+      to,
+      added,
+      removed,
+      changed,
+      settlementAmount ?? (transactionAmounts ?? []).map(({ amount, currency }) => `${amount} ${currency}`).join('\n'),
+    ]),
+    [1, 2, 3, 4, 5, 6],
+  );
+
+const rowTable = (rows: readonly RevisedRow[]): string =>
+  table(
+    ['restated report', 'to', 'type', 'transaction id', 'request id', 'line', 'before', 'line', 'after'],
+    rows.map(({ file, to, type, transactionId, requestId, before, after }) => [
+      file,
+      to,
+      type,
+      transactionId,
+      requestId,
+      before?.line ?? null,
+      before && (before.settlementAmount ?? before.transactionAmount),
+      after?.line ?? null,
+      after && (after.settlementAmount ?? after.transactionAmount),
+    ]),
+    [1, 5, 6, 7, 8],
+  );
 
 const OUTPUTS = ['table', 'json', 'csv', 'xlsx'] as const;
 
@@ -164,6 +256,23 @@ function filterOf(options: Given): query.BatchFilter {
     if (!isDay) throw new UsageError(`--${name} ${day}: is no day, give it as YYYY-MM-DD.`);
   }
   return { merchant: options['merchant'], from: options['from'], to: options['to'] };
+}
+
+/**
+ * The moment that is looked back to, as a time in UTC: for a day its last one.
+ * @throws UsageError when it is neither a day nor a time with an offset.
+ */
+function asOfGiven({ asOf }: Given): string | undefined {
+  if (asOf === undefined) return undefined;
+  const isDay = /^\d{4}-\d{2}-\d{2}$/.test(asOf);
+  const isTime = /^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:\d{2})$/.test(asOf);
+  if (!(isDay || isTime) || Number.isNaN(Date.parse(asOf)))
+    throw new UsageError(
+      `--as-of ${asOf}: is no day (YYYY-MM-DD, up to its end in UTC) and no time with an offset (2026-01-31T10:00:00+08:00).`,
+    );
+  const time = isDay ? `${asOf}T23:59:59.999999Z` : asOf;
+  process.stderr.write(`settlestream: as it was known at ${time}\n`);
+  return time;
 }
 
 const notAllowed = (option: string, value: string, allowed: readonly string[]) =>

@@ -54,7 +54,7 @@ export async function serve(
         void enqueueNamed(queue!, name, payload as object, delayMs).catch((error: Error) =>
           log.warn({ job: name, error: error.message }, 'could not enqueue'),
         );
-      parsers = startParsers(config.processes, enqueue, metrics.measured);
+      parsers = startParsers(config.processes, enqueue, metrics.measured, (note, about) => log.warn(about, note));
     }
     book = await openBook(config, { mayBeTemporary: false });
     log.info({}, book.description);

@@ -74,22 +74,37 @@ export type BatchFilter = {
   readonly from?: string | undefined;
   readonly to?: string | undefined;
   readonly kind?: string | undefined;
+  /** What was known at that time, an ISO time with its offset; without it what is known now. */
+  readonly asOf?: string | undefined;
 };
 
-/** Batches and days that have a current run, by date and id. */
+/** The run that readers saw at that time, of a batch `b`. One without reports says that nothing was left of it. */
+const runAt = ({ asOf }: BatchFilter) =>
+  asOf === undefined
+    ? sql`select * from run where no = b.current_run`
+    : sql`select * from (select * from run where batch_no = b.no and published_at <= ${asOf}::timestamptz order by no desc limit 1) last
+           where exists (select from run_load where run_no = last.no)`;
+
+/** Whether a discrepancy `d` was open at that time. */
+export const isOpen = ({ asOf }: BatchFilter) =>
+  asOf === undefined
+    ? sql`d.closed_run is null`
+    : sql`d.opened_at <= ${asOf}::timestamptz and (d.closed_at is null or d.closed_at > ${asOf}::timestamptz)`;
+
+/** Batches and days that have a result, by date and id. */
 export async function batchesOf(db: Db, filter: BatchFilter): Promise<BatchView[]> {
   const found = await sql<BatchView>`
     select b.no, m.id as "merchantId", b.batch_id as "batchId", b.currency, b.day::text, b.settlement_date::text as "settlementDate",
            b.acquirer, r.facts, r.no as run, r.rules, r.digest, r.published_at as "publishedAt",
-           (select count(*)::int from discrepancy d where d.batch_no = b.no and d.closed_run is null) as open,
+           (select count(*)::int from discrepancy d where d.batch_no = b.no and ${isOpen(filter)}) as open,
            (select count(*)::int from (select distinct d.load_no, d.line from discrepancy d
-              where d.batch_no = b.no and d.closed_run is null and d.of_matchable) t) as "toldRows"
-      from batch b join merchant m on m.no = b.merchant_no join run r on r.no = b.current_run
+              where d.batch_no = b.no and ${isOpen(filter)} and d.of_matchable) t) as "toldRows"
+      from batch b join merchant m on m.no = b.merchant_no cross join lateral (${runAt(filter)}) r
      where ${filter.batchNos ? sql`b.no = any(${[...filter.batchNos]}::int[])` : sql`true`}
        and ${filter.merchant === undefined ? sql`true` : sql`m.id = ${filter.merchant}`}
        and ${filter.from === undefined ? sql`true` : sql`coalesce(b.settlement_date, b.day) >= ${filter.from}::date`}
        and ${filter.to === undefined ? sql`true` : sql`coalesce(b.settlement_date, b.day) <= ${filter.to}::date`}
-       and ${filter.kind === undefined ? sql`true` : sql`exists (select from discrepancy d where d.batch_no = b.no and d.closed_run is null and d.kind = ${filter.kind})`}
+       and ${filter.kind === undefined ? sql`true` : sql`exists (select from discrepancy d where d.batch_no = b.no and ${isOpen(filter)} and d.kind = ${filter.kind})`}
      order by coalesce(b.settlement_date, b.day) nulls first, b.batch_id nulls first, m.id, b.currency`.execute(db);
   return found.rows;
 }
@@ -113,7 +128,7 @@ export type DiscrepancyView = {
 };
 
 const whereOpen = (filter: BatchFilter) => sql`
-  d.closed_run is null
+  ${isOpen(filter)}
   and ${filter.batchNos ? sql`d.batch_no = any(${[...filter.batchNos]}::int[])` : sql`true`}
   and ${filter.merchant === undefined ? sql`true` : sql`m.id = ${filter.merchant}`}
   and ${filter.kind === undefined ? sql`true` : sql`d.kind = ${filter.kind}`}

@@ -1,3 +1,4 @@
+import type { RawBuilder } from 'kysely';
 import { type Database, inPortions, inTransaction, onOneConnection } from '../adapters/postgres.ts';
 import type { Currency } from '../domain/currency.ts';
 import { compareText, stateOf } from '../domain/discrepancy.ts';
@@ -34,9 +35,14 @@ export async function* answer(
 }
 
 /** Open discrepancies as a JSON array, in flat memory. */
-export async function* discrepancies(database: Database, filter: query.BatchFilter): AsyncGenerator<string> {
+export const discrepancies = (database: Database, filter: query.BatchFilter): AsyncGenerator<string> =>
+  jsonArray(discrepancyPortions(database, filter));
+
+/** A JSON array of whatever comes, a line each. */
+export async function* jsonArray<R>(portions: AsyncIterable<readonly R[]>): AsyncGenerator<string> {
   let separator = '[\n';
-  for await (const rows of discrepancyPortions(database, filter)) {
+  for await (const rows of portions) {
+    if (rows.length === 0) continue;
     yield rows.map((row, index) => `${index === 0 ? separator : ',\n'}${JSON.stringify(row)}`).join('');
     separator = ',\n';
   }
@@ -44,19 +50,22 @@ export async function* discrepancies(database: Database, filter: query.BatchFilt
 }
 
 /** Open discrepancies, a few thousand at a time. */
-export async function* discrepancyPortions(
+export const discrepancyPortions = (
   database: Database,
   filter: query.BatchFilter,
-): AsyncGenerator<query.DiscrepancyView[]> {
+): AsyncGenerator<query.DiscrepancyView[]> => portionsOf(database, query.openDiscrepancies(filter));
+
+/** Rows of a statement a few thousand at a time, read no faster than they are taken. */
+export async function* portionsOf<R>(database: Database, statement: RawBuilder<unknown>): AsyncGenerator<R[]> {
   // A cursor lives in a transaction; its connection is held until the last row is out.
-  const portions: query.DiscrepancyView[][] = [];
+  const portions: R[][] = [];
   let wake: (() => void) | undefined;
   let drained: (() => void) | undefined;
   let failure: unknown;
   let isDone = false;
   const reading = onOneConnection(database, (db) =>
     inTransaction(db, async () => {
-      for await (const rows of inPortions<query.DiscrepancyView>(db, query.openDiscrepancies(filter))) {
+      for await (const rows of inPortions<R>(db, statement)) {
         portions.push(rows);
         wake?.();
         if (portions.length >= 4) await new Promise<void>((resolve) => (drained = resolve));

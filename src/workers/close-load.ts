@@ -4,9 +4,15 @@ import { ReportRefused } from '../domain/errors.ts';
 import { addFacts, type Facts } from '../domain/facts.ts';
 import { type CloseLoadJob, type Enqueue, ingestReport, reconcile } from '../jobs.ts';
 import * as query from './ingest-report.sql.ts';
+import type { Noted } from './pool.ts';
 import { takeOver } from './take.ts';
 
-type Context = { readonly database: Database; readonly enqueue: Enqueue; readonly measured: Measured };
+type Context = {
+  readonly database: Database;
+  readonly enqueue: Enqueue;
+  readonly measured: Measured;
+  readonly noted: Noted;
+};
 
 /**
  * Closes a load whose chunks are all loaded: its rows become part of the book and its batch wants a run. The index is built
@@ -30,6 +36,9 @@ export async function closeLoad(context: Context, { loadNo }: CloseLoadJob): Pro
         return closeLocked(db, load);
       });
       if (outcome) tellEnd(context.measured, load, outcome);
+      const twins = outcome && (await query.filesWithSameBytes(db, loadNo));
+      if (twins && twins.others.length > 0)
+        context.noted('a report holds the same bytes as others', { ...twins, outcome });
       await askNext(context, load.batchNo);
     }
     if (hasOwnTable && (await query.isClosed(db, loadNo))) await query.indexRowTable(db, load.slot);
@@ -82,7 +91,10 @@ function tellEnd(measured: Measured, load: query.ClosingLoad, outcome: Outcome):
 }
 
 /** Asks for what the end of a delivery sets going. */
-export async function askNext({ database, enqueue }: Omit<Context, 'measured'>, batchNo: number): Promise<void> {
+export async function askNext(
+  { database, enqueue }: Pick<Context, 'database' | 'enqueue'>,
+  batchNo: number,
+): Promise<void> {
   const next = await query.nextAfter(database.db, batchNo);
   for (const delivery of next.deliveries) await enqueue(ingestReport, delivery);
   for (const batch of next.batches) await enqueue(reconcile, batch);

@@ -90,6 +90,15 @@ export async function withdrawnRevisions(db: Db, reportNo: number, sizeBytes: nu
 export const keepRefused = (db: Db, deliveryNo: number, path: string, sha256: string) =>
   sql`update delivery set archived = ${path}, archived_sha256 = ${sha256} where no = ${deliveryNo}`.execute(db);
 
+/** Other reports with rows that hold the same bytes. */
+export async function filesWithSameBytes(db: Db, loadNo: number): Promise<{ file: string; others: string[] } | null> {
+  const found = await sql<{ file: string; others: string[] }>`
+    select d.file, array(select y.file from load o join report x on x.load_no = o.no and x.no <> l.report_no join delivery y on y.no = o.delivery_no
+                          where o.sha256 = l.sha256 and coalesce((o.facts->>'rows')::int, 0) > 0 order by 1) as others
+      from load l join delivery d on d.no = l.delivery_no where l.no = ${loadNo}`.execute(db);
+  return found.rows[0] ?? null;
+}
+
 export async function createLoad(
   db: Db,
   load: {
@@ -291,12 +300,15 @@ export async function closeLoad(db: Db, load: ClosingLoad, facts: Facts): Promis
 const releaseDuplicates = (db: Db, { no, reportNo }: ClosingLoad, revision: number) =>
   sql`select release_duplicates(${reportNo}, ${revision}, (select sha256 from load where no = ${no}))`.execute(db);
 
-/** The report that counts in the same batch for the same part with the same bytes under another name. */
+/**
+ * The report that counts in the same batch for the same part with the same bytes under another name. Only a first content is
+ * a duplicate for that: what takes the place of other rows is always read.
+ */
 export async function sameUnderAnotherName(db: Db, { no }: ClosingLoad): Promise<number | null> {
   const found = await sql<{ loadNo: number }>`
     select o.no as "loadNo" from load l join report r on r.no = l.report_no join delivery d on d.no = l.delivery_no
       join load o on o.sha256 = l.sha256 join report x on x.load_no = o.no and x.no <> r.no join delivery y on y.no = o.delivery_no
-     where l.no = ${no} and d.replay_of is null and x.batch_no = r.batch_no and x.kind = r.kind and x.seq = r.seq and y.is_sheet = d.is_sheet
+     where l.no = ${no} and r.load_no is null and d.replay_of is null and x.batch_no = r.batch_no and x.kind = r.kind and x.seq = r.seq and y.is_sheet = d.is_sheet
      order by o.no limit 1`.execute(db);
   return found.rows[0]?.loadNo ?? null;
 }

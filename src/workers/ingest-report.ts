@@ -14,12 +14,14 @@ import { askNext, closeLoad } from './close-load.ts';
 import { type Incoming, openArchived, openFile, openIncoming } from './incoming.ts';
 import * as query from './ingest-report.sql.ts';
 import { loadChunk } from './load-chunk.ts';
+import type { Noted } from './pool.ts';
 import { Fenced } from './take.ts';
 
 export type IngestContext = {
   readonly database: Database;
   readonly enqueue: Enqueue;
   readonly measured: Measured;
+  readonly noted: Noted;
   readonly archiveDir: string;
   readonly chunkBytes: number;
   /** Where the files of a source lie. */

@@ -16,11 +16,17 @@ import { closeLoad as closeLoadJob, type Enqueue, type LoadChunkJob } from '../j
 import { closeLoad } from './close-load.ts';
 import { markLoaded } from './ingest-report.sql.ts';
 import * as query from './load-chunk.sql.ts';
+import type { Noted } from './pool.ts';
 import { QuickRows, writeContent } from './quick-row.ts';
 import { Fenced, takeOver } from './take.ts';
 import { isMatchable } from './told.ts';
 
-type Context = { readonly database: Database; readonly enqueue: Enqueue; readonly measured: Measured };
+type Context = {
+  readonly database: Database;
+  readonly enqueue: Enqueue;
+  readonly measured: Measured;
+  readonly noted: Noted;
+};
 
 /**
  * Parses a chunk row by row into the rows of its load, in one transaction whose last statement checks that the chunk is still

@@ -29,6 +29,7 @@ async function open(settings: OpenSettings): Promise<JobContext> {
     chunkBytes: settings.chunkBytes,
     placeOf: placesOf(settings.places),
     measured: (measure) => void send({ say: 'measured', measure }),
+    noted: (note, about) => void send({ say: 'noted', note, about }),
     enqueue: async (job, payload, options) => {
       send({ say: 'enqueue', name: job.name, payload, delayMs: options?.delayMs ?? 0 });
     },

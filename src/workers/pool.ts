@@ -17,7 +17,11 @@ export type FromParser =
   | { readonly say: 'alive' }
   | { readonly say: 'enqueue'; readonly name: string; readonly payload: unknown; readonly delayMs: number }
   | { readonly say: 'measured'; readonly measure: Measure }
+  | { readonly say: 'noted'; readonly note: string; readonly about: object }
   | { readonly say: 'done'; readonly no: number; readonly error: string | null };
+
+/** Something that a person may want to know, for the log. */
+export type Noted = (note: string, about: object) => void;
 
 /** Processes that parse: one a core, so that the parent has its hands free for locks and signals. */
 export type ParserPool = {
@@ -42,6 +46,7 @@ export function startParsers(
   processes: number,
   onEnqueue: (name: string, payload: unknown, delayMs: number) => void,
   measured: Measured = () => {},
+  noted: Noted = () => {},
 ): ParserPool {
   const path = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? 'parser.ts' : 'parser.js', import.meta.url));
   const parsers = new Set<Parser>();
@@ -69,6 +74,7 @@ export function startParsers(
       parser.heardAt = Date.now();
       if (message.say === 'enqueue') onEnqueue(message.name, message.payload, message.delayMs);
       else if (message.say === 'measured') measured(message.measure);
+      else if (message.say === 'noted') noted(message.note, message.about);
       else if (message.say === 'done' && parser.job?.no === message.no) {
         const { job } = parser;
         free(parser);

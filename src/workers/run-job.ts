@@ -5,6 +5,7 @@ import * as jobs from '../jobs.ts';
 import { closeLoad } from './close-load.ts';
 import { ingestReport } from './ingest-report.ts';
 import { loadChunk } from './load-chunk.ts';
+import type { Noted } from './pool.ts';
 import { reconcile } from './reconcile.ts';
 import { wasTakenOver } from './take.ts';
 
@@ -12,6 +13,7 @@ export type JobContext = {
   readonly database: Database;
   readonly enqueue: jobs.Enqueue;
   readonly measured: Measured;
+  readonly noted: Noted;
   readonly archiveDir: string;
   readonly chunkBytes: number;
   /** Where the files of a source lie. */

@@ -42,5 +42,6 @@ export const contextOf = (database: Database, enqueue: Enqueue, archiveDir: stri
   archiveDir,
   chunkBytes: 65_536,
   measured: () => {},
+  noted: () => {},
   placeOf: () => openPlace({ folder: '' }),
 });
