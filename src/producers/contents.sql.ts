@@ -33,10 +33,11 @@ export type ContentFilter = {
   readonly report?: string | undefined;
 };
 
-/** Where the bytes of a delivery are in the archive: where it says so, or in the copy that was made for its rows. */
+/** Where the bytes of a delivery are in the archive: where it says so, or in a copy that was made for rows of this content. */
 const BYTES = sql`
-  left join lateral (select coalesce(l.original_path, l.archive_path) as path, l.sha256 from load l
-                      where l.delivery_no = d.no and l.sha256 is not null order by l.no desc limit 1) kept on true`;
+  left join lateral (select coalesce(l.original_path, l.archive_path) as path, l.sha256 from load l join delivery e on e.no = l.delivery_no
+                      where e.report_no = d.report_no and (e.no = d.no or e.revision = d.revision) and e.state not in ('dry', 'over')
+                        and l.sha256 is not null order by e.no = d.no desc, l.no desc limit 1) kept on true`;
 
 /**
  * The contents of reports that a filter names, as the newest delivery of each holds them, oldest first. What a newer content
