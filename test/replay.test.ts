@@ -11,7 +11,7 @@ import { freshDatabase } from './support/postgres.ts';
 import { startRedis } from './support/redis.ts';
 import { type Started, settlestream, startSettlestream } from './support/settlestream.ts';
 
-const made = makeFaults(temporaryFolder(), 13, 600);
+const made = makeFaults(temporaryFolder(), 13, 1_200);
 // Three of its days are enough, among them files of several chunks.
 for (const path of readdirSync(made.paths[0]!, { recursive: true, encoding: 'utf8' })) {
   if (/\/\d{8}$/.test(path) && !/(20240525|20240823|20240824)$/.test(path))
@@ -25,7 +25,7 @@ type Env = Readonly<Record<string, string>> & { readonly DATABASE_URL: string };
 const newBook = async (more: Readonly<Record<string, string>> = {}): Promise<Env> => ({
   DATABASE_URL: await freshDatabase(),
   SETTLESTREAM_DATA_DIR: temporaryFolder(),
-  SETTLESTREAM_CHUNK_BYTES: '32768',
+  SETTLESTREAM_CHUNK_BYTES: '65536',
   SETTLESTREAM_PROCESSES: '2',
   ...more,
 });

@@ -45,6 +45,9 @@ export async function sweep({ database, enqueue }: { database: Database; enqueue
   await endDryRuns(database);
   await abandonReplaced(database);
   await dropAbandoned(database);
+  await sql`delete from delivery d where d.state = 'over' and not exists (select from load l where l.delivery_no = d.no)`.execute(
+    db,
+  );
 }
 
 /** Held by the connection of a dry run, with its number, for as long as it lasts. */
@@ -59,9 +62,6 @@ async function endDryRuns({ db }: Database): Promise<void> {
     ended as (
       update delivery set state = 'over' where state = 'dry' and intervention_no in (select no from left_behind) returning no)
     update load set state = 'abandoned' where state in ('reading', 'loaded') and delivery_no in (select no from ended)`.execute(
-    db,
-  );
-  await sql`delete from delivery d where d.state = 'over' and not exists (select from load l where l.delivery_no = d.no)`.execute(
     db,
   );
 }

@@ -4,6 +4,7 @@ import type { Database, Db } from '../adapters/postgres.ts';
 import type { Config } from '../config.ts';
 import { KINDS } from '../domain/discrepancy.ts';
 import { UsageError } from '../domain/errors.ts';
+import { isDay } from '../domain/time.ts';
 import * as query from '../views/answer.sql.ts';
 import { batchJson, dayJson, discrepancies, discrepancyPortions, jsonArray, stateOfBatch } from '../views/answer.ts';
 import { BATCH_COLUMNS, DISCREPANCY_COLUMNS } from '../views/columns.ts';
@@ -252,8 +253,7 @@ function filterOf(options: Given): query.BatchFilter {
   if (state !== undefined && !STATES.includes(state)) throw notAllowed('--state', state, STATES);
   for (const name of ['from', 'to'] as const) {
     const day = options[name];
-    const isDay = day === undefined || (/^\d{4}-\d{2}-\d{2}$/.test(day) && !Number.isNaN(Date.parse(day)));
-    if (!isDay) throw new UsageError(`--${name} ${day}: is no day, give it as YYYY-MM-DD.`);
+    if (day !== undefined && !isDay(day)) throw new UsageError(`--${name} ${day}: is no day, give it as YYYY-MM-DD.`);
   }
   return { merchant: options['merchant'], from: options['from'], to: options['to'] };
 }
@@ -264,13 +264,12 @@ function filterOf(options: Given): query.BatchFilter {
  */
 function asOfGiven({ asOf }: Given): string | undefined {
   if (asOf === undefined) return undefined;
-  const isDay = /^\d{4}-\d{2}-\d{2}$/.test(asOf);
   const isTime = /^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:\d{2})$/.test(asOf);
-  if (!(isDay || isTime) || Number.isNaN(Date.parse(asOf)))
+  if (!isDay(asOf) && !(isTime && isDay(asOf.slice(0, 10)) && !Number.isNaN(Date.parse(asOf))))
     throw new UsageError(
       `--as-of ${asOf}: is no day (YYYY-MM-DD, up to its end in UTC) and no time with an offset (2026-01-31T10:00:00+08:00).`,
     );
-  const time = isDay ? `${asOf}T23:59:59.999999Z` : asOf;
+  const time = isDay(asOf) ? `${asOf}T23:59:59.999999Z` : asOf;
   process.stderr.write(`settlestream: as it was known at ${time}\n`);
   return time;
 }

@@ -3,6 +3,7 @@ import { sql } from 'kysely';
 import { type Db, inTransaction, onOneConnection } from '../adapters/postgres.ts';
 import type { Config } from '../config.ts';
 import { UsageError } from '../domain/errors.ts';
+import { isDay } from '../domain/time.ts';
 import { ingestReport } from '../jobs.ts';
 import { rulesOf } from '../producers/find-reports.ts';
 import { type Recorded, type ReplayRequest, recordReplay } from '../producers/replay.ts';
@@ -184,8 +185,7 @@ function requestOf({ batch, report, from, to, refused, merchant }: Given): Repla
       'say what is to be read again, in one way: --batch ID, --report ID, --from DATE --to DATE, or --refused.',
     );
   for (const [name, day] of Object.entries({ from, to })) {
-    if (day !== undefined && !(/^\d{4}-\d{2}-\d{2}$/.test(day) && !Number.isNaN(Date.parse(day))))
-      throw new UsageError(`--${name} ${day}: is no day, give it as YYYY-MM-DD.`);
+    if (day !== undefined && !isDay(day)) throw new UsageError(`--${name} ${day}: is no day, give it as YYYY-MM-DD.`);
   }
   return { batch, report, from, to, merchant, isRefused: refused !== undefined };
 }
