@@ -98,10 +98,14 @@ export async function main(argv: readonly string[], beside: Beside): Promise<num
   working(
     verb(
       'withdraw',
-      'takes a wrong report out: the content before it counts again, if there is one. Listing its file again does not bring it back; other bytes under its name do, or "replay --report"',
+      'takes a wrong report out; the content before it counts again, if there is one',
       'withdraw --report settlementItems_USD_2026010112345_000 --reason "sent by mistake"',
     ),
   )
+    .addHelpText(
+      'after',
+      '\nThe same file does not bring it back, however often it is listed. Other bytes under its name do, and "replay --report".\n',
+    )
     .option('--report <id>', 'its file, its name, or 8 digits of its SHA-256')
     .option('--reason <text>', 'why: it is shown wherever the report is')
     .option('--merchant <id>', 'of this merchant')

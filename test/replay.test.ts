@@ -5,7 +5,14 @@ import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, suite, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { writeSheet } from '../demo/sheet.ts';
+import { zipOf } from '../demo/zip.ts';
+import { inTransaction, onOneConnection, openDatabase } from '../src/adapters/postgres.ts';
+import { type Enqueue, ingestReport } from '../src/jobs.ts';
+import { recordReplay } from '../src/producers/replay.ts';
+import { type JobContext, runJob } from '../src/workers/run-job.ts';
 import { checkBook, digestsOf, optionsOf, query, sameDigests, temporaryFolder, writeFiles } from './support/book.ts';
+import { contextOf } from './support/context.ts';
 import { makeFaults } from './support/faults.ts';
 import { freshDatabase } from './support/postgres.ts';
 import { startRedis } from './support/redis.ts';
@@ -149,6 +156,34 @@ suite('read again', () => {
     });
   }
 
+  test('each batch that is read again counts once in the metrics, and nothing is read from its source', async () => {
+    const database = await openDatabase(book.DATABASE_URL, 4);
+    try {
+      const jobs: { name: string; payload: unknown }[] = [];
+      const enqueue: Enqueue = async ({ name }, payload) => void jobs.push({ name, payload });
+      const measured: string[] = [];
+      const context: JobContext = {
+        ...contextOf(database, enqueue, temporaryFolder()),
+        measured: ({ name }) => void measured.push(name),
+        placeOf: () => assert.fail('the source is not needed'),
+      };
+      const batch = first.json.batches.find(({ details }: { details: unknown }) => details).settlementBatchId;
+      const recorded = await onOneConnection(database, (db) =>
+        inTransaction(db, () => recordReplay(db, { batch, isRefused: false }, () => null, false)),
+      );
+      assert.ok(recorded.deliveryNos.length > 0);
+      for (const deliveryNo of recorded.deliveryNos) await enqueue(ingestReport, { deliveryNo, attempt: 0 });
+      for (let job = jobs.shift(); job; job = jobs.shift()) await runJob(context, job.name, job.payload);
+      assert.equal(measured.filter((name) => name === 'recon_replays_total').length, recorded.batchNos.length);
+      assert.ok(!measured.includes('recon_bytes_total'));
+      assert.ok(!measured.includes('recon_report_lag_seconds'));
+    } finally {
+      await database.close();
+    }
+    sameDigests(await digestsOf(book.DATABASE_URL), digests);
+    await checkBook(book.DATABASE_URL);
+  });
+
   test('what names nothing, or not clearly, is said', async () => {
     for (const [args, said] of [
       [['--batch', 'nowhere'], /nothing to replay/],
@@ -171,6 +206,34 @@ const details = (batch: string, customer: string) => [
   `${batch},${customer},PAYMENT,t-${batch},p-${batch},10.00,USD,10.00,USD`,
   '<END>',
 ];
+
+test('a workbook and what was in a zip are read from the archive, when the provider has them no longer', async () => {
+  const env = await newBook();
+  const folder = writeFiles(temporaryFolder(), {
+    'records.csv': [
+      'requestId,type,amount,currency,status,occurredAt',
+      'p-Z1,PAYMENT,10.00,USD,SUCCESS,2026-01-04T09:00:00+08:00',
+    ],
+    'reports/M1/20260105/z.zip': zipOf(
+      'settlementItems_USD_Z1_000.csv',
+      Buffer.from(`${details('Z1', 'C1').join('\n')}\n`),
+      new Date(0),
+    ),
+  });
+  const sheet = details('S1', 'C1').map((line) => line.split(','));
+  await writeSheet(join(folder, 'reports/M1/20260105/settlementItems_USD_S1_000.xlsx'), sheet, new Date(0));
+  await settlestream(['reconcile', 'reports', '--ledger', 'records.csv'], { env, cwd: folder });
+  const before = await digestsOf(env.DATABASE_URL);
+  assert.equal(Object.keys(before).length, 2);
+  rmSync(join(folder, 'reports'), { recursive: true });
+  for (const more of [['--dry-run'], []]) {
+    const { code, json } = await settlestream(['replay', '--from', '2026-01-05', '--json', ...more], { env });
+    assert.equal(code, 0);
+    assert.equal(json.batches.length, 2);
+    sameDigests(await digestsOf(env.DATABASE_URL), before);
+  }
+  await checkBook(env.DATABASE_URL);
+});
 
 suite('what was refused', () => {
   test('is read from the archive when a setting is mended; until then the service leaves it alone', async () => {

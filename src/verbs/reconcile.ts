@@ -128,9 +128,11 @@ async function importRecords(config: Config, { database }: Book, ledger: string 
 }
 
 /** Some delivery of this call is not at its end, or some batch that wants a run can have one and has none. */
-async function isBusy(db: Db, { deliveryNos }: FoundReports): Promise<boolean> {
+async function isBusy(db: Db, { deliveryNos, batchNos }: FoundReports): Promise<boolean> {
   const busy = await sql`
-    select from delivery where no = any(${[...deliveryNos]}::int[]) and state in ('found', 'reading') and parked_reason is null
+    select from delivery d join report r on r.no = d.report_no
+     where (d.no = any(${[...deliveryNos]}::int[]) or (d.archived is not null and r.batch_no = any(${[...batchNos]}::int[])))
+       and d.state in ('found', 'reading') and d.parked_reason is null
     union all
     select from batch b where b.done < b.wanted and b.parked_reason is null and not exists (
       select from delivery d join report r on r.no = d.report_no

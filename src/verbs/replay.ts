@@ -104,12 +104,14 @@ async function dryRun(
 }
 
 /** Some delivery of this call is not at its end, or some batch that it set going has no run yet. */
-async function isBusy(db: Db, { interventionNo, deliveryNos }: Recorded): Promise<boolean> {
+async function isBusy(db: Db, { interventionNo, deliveryNos, batchNos }: Recorded): Promise<boolean> {
   const busy = await sql`
     select from delivery where no = any(${[...deliveryNos]}::int[]) and state in ('found', 'reading') and parked_reason is null
     union all
     select from run_cause c join batch b on b.no = c.batch_no
      where c.intervention_no = ${interventionNo} and b.done < c.wanted and b.parked_reason is null
+    union all
+    select from batch where no = any(${[...batchNos]}::int[]) and done < wanted and parked_reason is null
     limit 1`.execute(db);
   return busy.rows.length > 0;
 }

@@ -7,8 +7,8 @@ export type OpenDeliveries = {
   source: string;
   reports: number;
   bytes: number;
-  /** Seconds since 1970. */
-  oldestAt: number;
+  /** Seconds since 1970; null where only known reports are read again. */
+  oldestAt: number | null;
   /** Of those whose bytes are not in the archive; null when all are. */
   oldestUnfetchedAt: number | null;
 };
@@ -19,8 +19,8 @@ export async function openDeliveries(db: Db): Promise<OpenDeliveries[]> {
     select d.source,
            count(*) filter (where d.parked_reason is null)::int as reports,
            coalesce(sum(d.size_bytes) filter (where d.parked_reason is null), 0)::float8 as bytes,
-           extract(epoch from min(d.modified_at))::float8 as "oldestAt",
-           extract(epoch from min(d.modified_at) filter (where l.no is null))::float8 as "oldestUnfetchedAt"
+           extract(epoch from min(d.modified_at) filter (where d.replay_of is null))::float8 as "oldestAt",
+           extract(epoch from min(d.modified_at) filter (where l.no is null and d.archived is null))::float8 as "oldestUnfetchedAt"
       from delivery d
       left join load l on l.report_no = d.report_no and l.delivery_no = d.no and l.state in ('reading', 'loaded') and l.chunks is not null
      where d.state in ('found', 'reading') group by d.source`.execute(db);

@@ -19,10 +19,9 @@ export async function gaugesOfReports(db: Db, sources: readonly string[]): Promi
   return {
     recon_backlog_reports: [...open, ...idle].map(({ source, reports }) => ({ labels: { source }, value: reports })),
     recon_backlog_bytes: [...open, ...idle].map(({ source, bytes }) => ({ labels: { source }, value: bytes })),
-    recon_oldest_open_report_timestamp_seconds: open.map(({ source, oldestAt }) => ({
-      labels: { source },
-      value: oldestAt,
-    })),
+    recon_oldest_open_report_timestamp_seconds: open.flatMap(({ source, oldestAt }) =>
+      oldestAt === null ? [] : [{ labels: { source }, value: oldestAt }],
+    ),
     recon_retention_headroom_seconds: open.flatMap(({ source, oldestUnfetchedAt }) =>
       oldestUnfetchedAt === null ? [] : [{ labels: { source }, value: oldestUnfetchedAt + KEEP_SECONDS - now }],
     ),

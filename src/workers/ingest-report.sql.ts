@@ -354,7 +354,7 @@ export async function nextAfter(db: Db, batchNo: number) {
     select distinct on (d.report_no) d.no as "deliveryNo", d.attempts as attempt
       from delivery d join report r on r.no = d.report_no
      where r.batch_no = ${batchNo} and d.state = 'found' and d.parked_reason is null
-       and exists (select from delivery e where e.report_no = d.report_no and e.no < d.no)
+       and (d.archived is not null or exists (select from delivery e where e.report_no = d.report_no and e.no < d.no))
      order by d.report_no, d.no`.execute(db);
   const batches = await sql<{ batchNo: number; wanted: number; attempt: number }>`
     select b.no as "batchNo", b.wanted, b.attempts as attempt from batch b

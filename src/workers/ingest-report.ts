@@ -53,7 +53,7 @@ export async function ingestReport(context: IngestContext, { deliveryNo }: Inges
     }),
   );
   const { source, kind } = delivery;
-  if (isMine && (end.state === 'refused' || end.state === 'duplicate'))
+  if (isMine && !delivery.isDry && (end.state === 'refused' || end.state === 'duplicate'))
     context.measured({ name: 'recon_reports_total', labels: { source, kind, outcome: end.state }, value: 1 });
   await askNext(context, delivery.batchNo);
 }
