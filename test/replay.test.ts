@@ -207,6 +207,8 @@ const details = (batch: string, customer: string) => [
   '<END>',
 ];
 
+const AT = new Date('2026-01-05T00:00:00Z');
+
 test('a workbook and what was in a zip are read from the archive, when the provider has them no longer', async () => {
   const env = await newBook();
   const folder = writeFiles(temporaryFolder(), {
@@ -217,11 +219,11 @@ test('a workbook and what was in a zip are read from the archive, when the provi
     'reports/M1/20260105/z.zip': zipOf(
       'settlementItems_USD_Z1_000.csv',
       Buffer.from(`${details('Z1', 'C1').join('\n')}\n`),
-      new Date(0),
+      AT,
     ),
   });
   const sheet = details('S1', 'C1').map((line) => line.split(','));
-  await writeSheet(join(folder, 'reports/M1/20260105/settlementItems_USD_S1_000.xlsx'), sheet, new Date(0));
+  await writeSheet(join(folder, 'reports/M1/20260105/settlementItems_USD_S1_000.xlsx'), sheet, AT);
   await settlestream(['reconcile', 'reports', '--ledger', 'records.csv'], { env, cwd: folder });
   const before = await digestsOf(env.DATABASE_URL);
   assert.equal(Object.keys(before).length, 2);

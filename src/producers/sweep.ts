@@ -80,6 +80,7 @@ const abandonReplaced = ({ db }: Database) =>
 async function dropAbandoned(database: Database): Promise<void> {
   const abandoned = await sql<{ no: number; slot: number }>`
     select no, slot from load where state = 'abandoned' order by no limit 100`.execute(database.db);
+  let refusals = 0;
   // A month's table has to be read through once for all of them.
   for (const [slot, loads] of Map.groupBy(abandoned.rows, (load) => load.slot)) {
     try {
@@ -92,9 +93,14 @@ async function dropAbandoned(database: Database): Promise<void> {
       // Somebody reads it, or somebody stopped still holds it, or another sweep drops it: the next sweep tries again.
       const { code } = error as { code?: string };
       if (code !== '55P03' && code !== '40P01') throw error;
+      // Who reads rows waits behind whoever waits to drop some.
+      refusals += 1;
+      if (refusals === MOST_REFUSALS) return;
     }
   }
 }
+
+const MOST_REFUSALS = 3;
 
 const dropLoads = (database: Database, slot: number, nos: readonly number[]) =>
   onOneConnection(database, (db) =>
