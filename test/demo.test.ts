@@ -153,7 +153,10 @@ test('a demo that is kept reconciles what comes after the week, shows its metric
   const taken = createServer()
     .on('error', () => {})
     .listen(9464, '127.0.0.1');
-  const demo = startSettlestream(['demo', '--keep', '--every', '1'], { env: { TMPDIR: temporary } });
+  const demo = startSettlestream(['demo', '--keep', '--every', '1'], {
+    env: { TMPDIR: temporary },
+    timeoutMs: 300_000,
+  });
   await demo.says(/is reconciled as planned, \d+ rows/);
   await demo.says(/its details come in two parts/);
   await demo.says(/batch 2026111011027700002 is reconciled as planned/);
