@@ -190,7 +190,7 @@ suite('values are taken as they are written', () => {
 
 suite('a mistake is told with its place, and with what is allowed', () => {
   const TOP =
-    'dataDir, folder, merchant, format, amountUnit, timeZone, tolerance, processes, chunkBytes, pollSeconds, http, archive, sources';
+    'dataDir, folder, merchant, format, amountUnit, timeZone, tolerance, processes, chunkBytes, pollSeconds, quietMinutes, http, archive, sources';
   const SFTP =
     'host, fallbackHost, port, username, passwordEnv, passwordFile, privateKeyFile, passphraseEnv, hostKeySha256';
   const ONE_LOGIN = 'needs exactly one of passwordEnv, passwordFile, privateKeyFile';

@@ -102,6 +102,7 @@ export async function recordDelivery(
     entry: string | null;
     isSheet: boolean;
     directoryDate: string | null;
+    foundAtMs: number;
     rules: Rules;
   },
 ): Promise<number> {
@@ -115,9 +116,10 @@ export async function recordDelivery(
        where source = ${delivery.source} and path = ${file.path} order by no desc limit 1),
     same as (select n.no from newest n join seen s using (size_bytes, modified_at, rules)),
     made as (
-      insert into delivery (report_no, source, path, file, entry, is_sheet, directory_date, rules, size_bytes, modified_at)
+      insert into delivery (report_no, source, path, file, entry, is_sheet, directory_date, found_at, rules, size_bytes, modified_at)
       select ${delivery.reportNo}::int, ${delivery.source}::text, ${file.path}::text, ${file.file}::text,
              ${delivery.entry}::text, ${delivery.isSheet}::boolean, ${delivery.directoryDate}::date,
+             timestamptz 'epoch' + ${delivery.foundAtMs}::int8 * interval '1 millisecond',
              rules, size_bytes, modified_at
         from seen where not exists (select from same) returning no)
     select no from made union all select no from same`.execute(db);

@@ -56,7 +56,7 @@ export async function findReports(
   const recorded = await onOneConnection(database, (db) =>
     inTransaction(db, async () => {
       const deliveryNos: number[] = [];
-      for (const { file, name } of fresh) deliveryNos.push(await record(db, source, file, name));
+      for (const { file, name } of fresh) deliveryNos.push(await record(db, source, file, name, now()));
       return deliveryNos;
     }),
   );
@@ -116,6 +116,7 @@ async function record(
   source: Source,
   file: ListedFile,
   name: Named,
+  foundAtMs: number,
 ): Promise<number> {
   const merchantNo = await query.merchantNamed(db, file.merchantId ?? source.merchantId);
   const isSettlement = name.batchId !== null;
@@ -140,6 +141,7 @@ async function record(
     entry: name.entry,
     isSheet: /\.xlsx$/i.test(name.entry ?? file.path),
     directoryDate: file.date,
+    foundAtMs,
     rules: rulesOf(source),
   });
 }

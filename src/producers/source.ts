@@ -1,4 +1,5 @@
 import type { At } from '../adapters/place.ts';
+import type { Calendar } from '../domain/calendar.ts';
 import { formatNamed } from '../domain/formats/all.ts';
 import type { Format, ReportKind } from '../domain/formats/format.ts';
 
@@ -22,6 +23,8 @@ export type Source = {
   /** Directories of days further back are not looked into. */
   readonly lookbackDays: number;
   readonly pollSeconds: number;
+  /** When its reports are due, in the standing service. */
+  readonly calendar: Calendar;
 };
 
 /** A format with a source's own names and directories in it. */

@@ -19,6 +19,7 @@ export const filesAt = (config: Config, folder: string): Source => ({
   names: {},
   lookbackDays: 120,
   pollSeconds: config.pollSeconds,
+  calendar: { timeZone: config.timeZone, weekend: [], holidays: [], quietMinutes: config.quietMinutes },
 });
 
 /**
@@ -43,6 +44,7 @@ const sourceOf = (source: SourceConfig, environment: NodeJS.ProcessEnv): Source 
   names: source.names ?? {},
   lookbackDays: source.lookbackDays,
   pollSeconds: source.pollSeconds,
+  calendar: source.calendar,
 });
 
 function serverOf(sftp: NonNullable<SourceConfig['sftp']>, environment: NodeJS.ProcessEnv): SftpSettings {

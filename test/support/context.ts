@@ -21,19 +21,20 @@ export const filesAt = (folder: string): Source => ({
   names: {},
   lookbackDays: 120,
   pollSeconds: 30,
+  calendar: { timeZone: 'Asia/Shanghai', weekend: [], holidays: [], quietMinutes: 0 },
 });
 
-type Listing = Partial<Source> & { readonly isSettled?: (file: ListedFile) => boolean };
+type Listing = Partial<Source> & { readonly isSettled?: (file: ListedFile) => boolean; readonly now?: () => number };
 
 /** Lists a folder as one call of the program would. */
 export async function listFolder(
   database: Database,
   enqueue: Enqueue,
   folder: string,
-  { isSettled = () => true, ...settings }: Listing = {},
+  { isSettled = () => true, now = Date.now, ...settings }: Listing = {},
 ) {
   const source = { ...filesAt(folder), ...settings };
-  return findReports({ database, enqueue }, source, await openPlace(source.at), isSettled);
+  return findReports({ database, enqueue, now }, source, await openPlace(source.at), isSettled);
 }
 
 export const contextOf = (database: Database, enqueue: Enqueue, archiveDir: string): JobContext => ({
@@ -42,5 +43,7 @@ export const contextOf = (database: Database, enqueue: Enqueue, archiveDir: stri
   archiveDir,
   chunkBytes: 65_536,
   measured: () => {},
+  calendars: null,
+  now: Date.now,
   placeOf: () => openPlace({ folder: '' }),
 });
