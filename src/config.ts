@@ -9,6 +9,7 @@ import { ADDRESSES, type Settings, type SourceSettings, settingsShape } from './
 import { readYaml } from './config/yaml.ts';
 import type { Calendar } from './domain/calendar.ts';
 import { UsageError } from './domain/errors.ts';
+import { DEFAULT_FORMAT } from './domain/formats/all.ts';
 
 export { secretsOf } from './config/secrets.ts';
 export type { SftpConfig } from './config/shape.ts';
@@ -199,7 +200,7 @@ const over = (weak: Settings, strong: Settings): Settings => ({
 
 function complete(settings: Settings): Config {
   const reading = {
-    format: settings.format ?? 'apo',
+    format: settings.format ?? DEFAULT_FORMAT,
     amountUnit: settings.amountUnit ?? 'major',
     timeZone: settings.timeZone ?? 'Asia/Shanghai',
     tolerance: settings.tolerance ?? 2n,

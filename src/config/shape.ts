@@ -2,8 +2,10 @@ import { isIP } from 'node:net';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
+import { UsageError } from '../domain/errors.ts';
 import { FORMATS } from '../domain/formats/all.ts';
 import { calendarShape, quietMinutes } from './calendar-shape.ts';
+import { loadFormat } from './format-file.ts';
 import { isGroup } from './given.ts';
 import { type Check, group, listOf, type Refuse, wholeNumber } from './values.ts';
 
@@ -15,6 +17,7 @@ export type SftpConfig = NonNullable<SourceSettings['sftp']>;
 
 /** The settings as text, and what each must be. Messages are the ends of sentences that begin with the setting. */
 export function settingsShape({ folder, hasMerchant }: { folder: string; hasMerchant: boolean }) {
+  const reading = readingShape(folder);
   const path = text.transform((path) =>
     path.startsWith('~/') ? join(homedir(), path.slice(2)) : resolve(folder, path),
   );
@@ -103,8 +106,8 @@ const text = z.string().regex(/^\P{Cc}+$/u, {
 const seconds = wholeNumber(1, 86_400);
 
 /** How reports are read; a source says it for its own. */
-const reading = {
-  format: z.enum(Object.keys(FORMATS), { error: `is none of ${Object.keys(FORMATS).join(', ')}` }).optional(),
+const readingShape = (folder: string) => ({
+  format: text.transform((name, context) => formatAt(name, folder, context)).optional(),
   amountUnit: z.enum(['major', 'minor'], { error: 'is neither major (14.50) nor minor (1450)' }).optional(),
   timeZone: text.refine(isTimeZone, 'is no time zone (Asia/Shanghai is one)').optional(),
   /** In minor units of the compared currency. */
@@ -112,7 +115,27 @@ const reading = {
     .regex(/^\d{1,9}$/, 'is no whole number of minor units')
     .transform(BigInt)
     .optional(),
-};
+});
+
+/** A format that comes with the program, or the path of one's own. */
+function formatAt(name: string, folder: string, context: z.RefinementCtx): string {
+  if (Object.hasOwn(FORMATS, name)) return name;
+  const refuse = (message: string) => {
+    context.addIssue({ code: 'custom', message });
+    return z.NEVER;
+  };
+  if (!/\.ya?ml$/i.test(name)) {
+    return refuse(`is none of ${Object.keys(FORMATS).join(', ')}, and no .yaml file with a format of your own`);
+  }
+  const path = resolve(folder, name);
+  try {
+    loadFormat(path, name);
+    return path;
+  } catch (error) {
+    if (error instanceof UsageError) return refuse(`is no format: ${error.message.replaceAll('\n', '; ')}`);
+    throw error;
+  }
+}
 
 const host = text.refine(
   (name) => isIP(name) !== 0 || /^\w([\w.-]*\w)?$/.test(name),

@@ -21,6 +21,7 @@ import { compareTotals, detailsTotals, residualOf, type SummaryRow, summaryTotal
 import { type Enqueue, type ReconcileJob, reconcile as reconcileJob } from '../jobs.ts';
 import { publishOverRefunded, publishSettledTwice } from './by-key.ts';
 import { askForSettledDays, dueOf, type Standing, tellUnsettled, waitOf } from './due.ts';
+import { formatById } from './formats.ts';
 import * as publish from './publish.sql.ts';
 import * as query from './reconcile.sql.ts';
 import { RULES_VERSION, takeOver } from './take.ts';
@@ -103,8 +104,9 @@ async function decide(db: Db, batchNo: number, timed: Timed, standing: Standing)
 
   const facts = addFacts(details.read.map((part) => part.facts!));
   await timed('total', () => checkSums(db, details.loads, facts, batchNo));
+  const hasSummaries = await mayHaveSummaries(db, details.read);
   const missing = [
-    ...(isDay ? [] : missingReports(details.reading, summary.reading)),
+    ...(isDay ? [] : missingReports(details.reading, summary.reading, hasSummaries)),
     ...missingParts(isDay ? 'transactionDetails' : 'settlementDetails', details.reading.missing),
     ...missingParts('settlementSummary', summary.reading.missing),
   ];
@@ -123,7 +125,7 @@ async function decide(db: Db, batchNo: number, timed: Timed, standing: Standing)
         duty: isDay ? 'transactionDetails' : 'settlementReports',
         day: isDay ? batch.day : settlementDate,
         isMissing: missing.length > 0,
-        hasAllRows: isDay || summed?.count === facts.rows,
+        hasAllRows: isDay || !hasSummaries || summed?.count === facts.rows,
       });
   const isWaiting = waitsUntilMs !== null;
   const wrongUnit = await timed('match', async () => {
@@ -174,7 +176,7 @@ async function decide(db: Db, batchNo: number, timed: Timed, standing: Standing)
     batchNo,
   );
   const rules = createHash('sha256').update(
-    JSON.stringify([RULES_VERSION, ...new Set(all.map((p) => JSON.stringify(p.rules)))]),
+    JSON.stringify([RULES_VERSION, ...new Set(all.map((p) => JSON.stringify([p.rules, p.format])))]),
   );
   const digest = createHash('sha256')
     .update(JSON.stringify([batch.merchantId, batch.batchId, batch.currency, batch.day, runFacts, facts.rowHash]))
@@ -195,10 +197,17 @@ async function decide(db: Db, batchNo: number, timed: Timed, standing: Standing)
   };
 }
 
+/** Some providers state no totals: their batches are whole without a summary. */
+async function mayHaveSummaries(db: Db, details: readonly ReadPart[]): Promise<boolean> {
+  const ids = [...new Set(details.map(({ format }) => format!))];
+  const formats = await Promise.all(ids.map((id) => formatById(db, id)));
+  return formats.length === 0 || formats.some(({ names }) => names.settlementSummary.length > 0);
+}
+
 type ReadPart = query.ReportState & Part;
 
 function readKind(reports: readonly query.ReportState[], kind: query.ReportState['kind']) {
-  const parts = reports.filter((report) => report.kind === kind).map((report) => ({ ...report, isPortal: false }));
+  const parts = reports.filter((report) => report.kind === kind);
   const reading = readParts<ReadPart>(parts);
   return {
     reading,

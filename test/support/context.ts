@@ -1,6 +1,7 @@
 /** What steps of the path need, for tests that call them one by one. */
 import { openPlace } from '../../src/adapters/place.ts';
 import type { Database } from '../../src/adapters/postgres.ts';
+import { formatNamed } from '../../src/domain/formats/all.ts';
 import type { Enqueue } from '../../src/jobs.ts';
 import { findReports } from '../../src/producers/find-reports.ts';
 import type { ListedFile } from '../../src/producers/list-files.ts';
@@ -13,7 +14,7 @@ export const filesAt = (folder: string): Source => ({
   at: { folder },
   merchantId: null,
   customerIds: null,
-  format: 'apo',
+  format: formatNamed('apo'),
   amountUnit: 'major',
   toleranceMinor: 2n,
   timeZone: 'Asia/Shanghai',
