@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError, Option } from 'commander';
 import { type Options, readConfig } from './config.ts';
 import { Unreachable, UsageError } from './domain/errors.ts';
+import { DEFAULT_FORMAT } from './domain/formats/all.ts';
 
 /** What stands beside the program: the demo uses it and is no part of it. */
 export type Beside = {
@@ -46,7 +47,7 @@ export async function main(argv: readonly string[], beside: Beside): Promise<num
   const reading = (command: Command) =>
     command
       .option('--merchant <id>', 'whose reports and records these are, where nothing else says it')
-      .option('--format <name>', 'the layout of the reports (apo)')
+      .option('--format <name>', `the layout of the reports (${DEFAULT_FORMAT})`)
       .option('--amount-unit <unit>', 'how the reports print amounts: major (14.50) or minor (1450)')
       .option('--time-zone <zone>', 'of the provider, for the borders of days (Asia/Shanghai)')
       .option('--tolerance <units>', 'minor units that nets, breakdowns and conversions may be off (2)');

@@ -6,6 +6,8 @@ import { crc32 } from 'node:zlib';
 export type ArchivedFile = {
   readonly path: string;
   write(block: Buffer): Promise<void>;
+  /** Bytes that were written. */
+  read(offset: number, length: number): Promise<Buffer>;
   /** CRC-32 of bytes that were written. */
   crcOf(offset: number, length: number): Promise<number>;
   /** Returns when the bytes would survive a crash. */
@@ -26,6 +28,10 @@ export async function archiveFile(folder: string, name: string): Promise<Archive
     async write(block) {
       await writeAll(file, block, offset);
       offset += block.length;
+    },
+    async read(from, length) {
+      const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, from);
+      return buffer.subarray(0, bytesRead);
     },
     crcOf: async (from, length) => {
       let crc = 0;

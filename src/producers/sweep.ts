@@ -6,8 +6,19 @@ import { closeLoad, type Enqueue, ingestReport, loadChunk, reconcile } from '../
  * Asks again for everything that is recorded and not done. The queue ignores what it still holds, so only what it lost, or what
  * failed and is due for another try, starts again.
  */
-export async function sweep({ database, enqueue }: { database: Database; enqueue: Enqueue }): Promise<void> {
+export async function sweep({
+  database,
+  enqueue,
+  now = Date.now,
+}: {
+  database: Database;
+  enqueue: Enqueue;
+  now?: () => number;
+}): Promise<void> {
   const { db } = database;
+  // What was waited for may have come or not: that the time is over is news for the batch.
+  await sql`update batch set wanted = wanted + 1, waiting_until = null
+    where waiting_until <= timestamptz 'epoch' + ${now()}::int8 * interval '1 millisecond'`.execute(db);
   const deliveries = await sql<{ deliveryNo: number; attempt: number }>`
     select d.no as "deliveryNo", d.attempts as attempt from delivery d
      where d.state in ('found', 'reading') and d.parked_reason is null and coalesce(d.next_attempt_at, now()) <= now()

@@ -68,7 +68,13 @@ export async function reconcileSources(
     process.stderr.write(`settlestream: ${book.description}\n`);
     await migrate(database);
     const { chunkBytes } = config;
-    parsers.open({ databaseUrl: database.url, archiveDir: book.archiveDir, chunkBytes, places: sources });
+    parsers.open({
+      databaseUrl: database.url,
+      archiveDir: book.archiveDir,
+      chunkBytes,
+      places: sources,
+      calendars: null,
+    });
     queue = await openQueueOf(config, book);
 
     // Nothing starts before the records are in: what is found is recorded first, and asked for at the end.

@@ -107,7 +107,7 @@ export const matchedRowsOf = ({ facts, toldRows }: query.BatchView): number =>
   facts.wrongUnit ? 0 : facts.matchableRows - toldRows;
 
 export const stateOfBatch = ({ facts, open }: query.BatchView) =>
-  stateOf({ waiting: false, missing: facts.missing, open });
+  stateOf({ waiting: facts.waiting ?? false, missing: facts.missing, open });
 
 export function batchJson(batch: query.BatchView) {
   const currency = batch.currency as Currency;

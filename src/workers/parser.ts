@@ -28,6 +28,8 @@ async function open(settings: OpenSettings): Promise<JobContext> {
     archiveDir: settings.archiveDir,
     chunkBytes: settings.chunkBytes,
     placeOf: placesOf(settings.places),
+    calendars: settings.calendars,
+    now: Date.now,
     measured: (measure) => void send({ say: 'measured', measure }),
     enqueue: async (job, payload, options) => {
       send({ say: 'enqueue', name: job.name, payload, delayMs: options?.delayMs ?? 0 });

@@ -37,10 +37,13 @@ export const switchTo = (
   db: Db,
   batchNo: number,
   runNo: number,
-  { answers, settlementDate, acquirer }: { answers: number; settlementDate: string | null; acquirer: string | null },
+  run: { answers: number; settlementDate: string | null; acquirer: string | null; waitsUntilMs: number | null },
 ) =>
-  sql`update batch set current_run = ${runNo}, done = ${answers}, attempts = 0, next_attempt_at = null,
-         settlement_date = ${settlementDate}, acquirer = ${acquirer} where no = ${batchNo}`.execute(db);
+  sql`update batch set current_run = ${runNo}, done = ${run.answers}, attempts = 0, next_attempt_at = null,
+         settlement_date = ${run.settlementDate}, acquirer = ${run.acquirer},
+         waiting_until = timestamptz 'epoch' + ${run.waitsUntilMs}::int8 * interval '1 millisecond' where no = ${batchNo}`.execute(
+    db,
+  );
 
 /** Nothing of the batch can be read: the request is answered, and no run comes of it. */
 export const answerWithoutRun = (db: Db, batchNo: number, answers: number) =>

@@ -56,6 +56,7 @@ const details = [
 /** Reports of Antom Payment Orchestration in the layout that its SFTP set-ups deliver. */
 export const apo: Format = {
   name: 'apo',
+  id: 'apo',
   extensions: ['csv', 'xlsx', 'zip'],
   directory: '/v1/settlements/{merchantId}/{date}',
   names: {
@@ -69,9 +70,10 @@ export const apo: Format = {
       'settlementSummary_{psp}_{currency}_{batchId}_{seq}',
     ],
   },
+  portalNames: { transactionDetails: [], settlementDetails: [], settlementSummary: [] },
   endMarker: '<END>',
   columns: {
-    transactionDetails: [...details, 'orderDescription', ...columnsOf([transaction])],
+    transactionDetails: [...details, 'status', 'orderDescription', ...columnsOf([transaction])],
     settlementDetails: [
       'settlementBatchId',
       ...details,
@@ -111,8 +113,7 @@ export const apo: Format = {
     ],
     settlementSummary: ['settlementBatchId', 'settlementAmountValue', 'settlementCurrency'],
   },
-  // The newer layout's names for its times are left out on purpose: its transaction details list failed transactions
-  // too, and with `transactionCreationTime` for `paymentTime` they would be read here as done.
+  // The newer layout's names for its times are left out on purpose: they are what tells the two apart.
   aliases: { acquirer: ['PSP'], acquirerReferenceNo: ['ARN'], pspName: ['wallet'] },
   amounts: {
     transactionDetails: [transaction],
@@ -120,6 +121,13 @@ export const apo: Format = {
     settlementSummary: settlement,
   },
   deducted: { Hundsun: ['feeAmountValue', 'taxFeeAmountValue'] },
+  priceNeedsNoPair: false,
+  mayBeUnsettled: false,
+  // Only what is done is listed; should a status stand beside it nevertheless, it is heard.
+  doneStatuses: ['SUCCESS'],
+  times: {},
+  zones: {},
+  typeNames: {},
   types: {
     PAYMENT: { ...own, grossSign: 1 },
     AUTHORIZATION: own,
