@@ -117,6 +117,30 @@ export async function* inPortions<R>(db: Db, statement: RawBuilder<unknown>, siz
   await sql`close portion`.execute(db);
 }
 
+/**
+ * Rows of a statement some at a time, for a reader who takes as long as it likes: the result is kept by the server, outside of any
+ * transaction, so that no timeout ends it and nothing else waits. The connection is held until the last row is out, or the reader has left.
+ */
+export async function* heldPortions<R>(
+  { pool }: Pick<Database, 'pool'>,
+  statement: RawBuilder<unknown>,
+  size = 500,
+): AsyncGenerator<R[]> {
+  const client = await pool.connect();
+  const db = dbOn(client);
+  try {
+    await sql`declare portion no scroll cursor with hold for ${statement}`.execute(db);
+    for (;;) {
+      const { rows } = await db.executeQuery<R>(CompiledQuery.raw(`fetch ${size} from portion`));
+      if (rows.length > 0) yield rows;
+      if (rows.length < size) break;
+    }
+  } finally {
+    // What the server keeps goes with the connection.
+    client.release(true);
+  }
+}
+
 /** Streams blocks of COPY data into a table. `statement` is the COPY … FROM STDIN. */
 export async function copyIn(client: Client, statement: string, blocks: AsyncIterable<Buffer> | Iterable<Buffer>) {
   await pipeline(blocks, client.query(copyFrom(statement)));

@@ -20,6 +20,8 @@ export type TypeRule = {
   readonly grossSign?: 1 | -1;
   /** Its fee is the settlement amount where no settlement amount stands. */
   readonly feeMaySettle?: true;
+  /** It keeps money back as a safeguard, or gives it back. */
+  readonly holding?: { readonly of: 'reserve' | 'collateral'; readonly step: 'withheld' | 'released' };
 };
 
 /** A report format as data: what a new provider or layout needs is a value of this type, not code. */
