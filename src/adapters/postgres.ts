@@ -53,6 +53,21 @@ export async function openDatabase(url: string, connections = 4, idleInTransacti
   return { url, pool, db, close: () => pool.end() };
 }
 
+/** Connections for looking: they take none from the work, change nothing, and give up on a database that hangs. */
+export function poolToLook(connectionString: string, connectMs: number): pg.Pool {
+  const pool = new pg.Pool({
+    connectionString,
+    max: 3,
+    connectionTimeoutMillis: connectMs,
+    // The server ends what takes too long. Where the server itself hangs, its connection is left.
+    query_timeout: 6_000,
+    options: '-c statement_timeout=5s -c lock_timeout=1s -c default_transaction_read_only=on',
+  });
+  pool.on('error', () => {});
+  pool.on('connect', (client) => client.on('error', () => {}));
+  return pool;
+}
+
 /** Runs `work` on one connection of its own, for temporary tables, COPY and explicit transactions. */
 export async function onOneConnection<T>(
   { pool }: Pick<Database, 'pool'>,

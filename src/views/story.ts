@@ -44,7 +44,7 @@ export async function storyOf(
     transactionIds: [...found.transactionIds],
     places: rows.map(({ loadNo, line }) => ({ loadNo, line })),
   });
-  const records = [...found.records.values()];
+  const records = [...found.records.values()].sort(byTime);
   const lines = await archivedLines(rows);
   return {
     requestId: id,
@@ -140,6 +140,13 @@ async function discrepanciesNumbered(database: Database, nos: readonly bigint[])
   for await (const rows of heldPortions<DatedDiscrepancy>(database, statement)) all.push(...rows);
   return all.sort((a, b) => a.since.getTime() - b.since.getTime());
 }
+
+const byTime = (a: query.StoryRecord, b: query.StoryRecord): number =>
+  a.occurredAtMicros === b.occurredAtMicros
+    ? compareText(a.type, b.type) || compareText(a.requestId, b.requestId)
+    : a.occurredAtMicros < b.occurredAtMicros
+      ? -1
+      : 1;
 
 const dateOf = (row: query.StoryRow): string | null => row.settlementDate ?? row.transactionDate;
 
