@@ -147,12 +147,15 @@ export async function main(argv: readonly string[], beside: Beside): Promise<num
     .action((options: Given) =>
       run(async () => (await import('./verbs/look.ts')).listDiscrepancies(readConfig(bookOf(options)), options))(),
     );
-  verb('show', 'shows a batch or day: its reports, run, digest and discrepancies', 'show 2026010112345 --json')
+  verb(
+    'show',
+    'shows a batch or day: its reports, run, digest and discrepancies',
+    'show 2026010112345 --json\n  $ settlestream show reserves',
+  )
     .argument('<batch>', 'a settlement batch id, or a transaction date; reserves: what acquirers keep back')
     .option('--merchant <id>', 'of this merchant')
     .option('--currency <code>', 'in this settlement currency')
     .option('--format <format>', 'table, json, csv or xlsx (a workbook, for a file)', 'table')
-    .addHelpText('after', '  $ settlestream show reserves\n')
     .action((batch: string, options: Given) =>
       run(async () => {
         const { showBatch, showReserves } = await import('./verbs/look.ts');

@@ -81,7 +81,8 @@ async function onBook(
   work: (book: Checked, ask: Ask | null) => Promise<Checked[]>,
 ): Promise<Checked[]> {
   if (config.databaseUrl) return onServer(config.databaseUrl, withoutPassword(config.databaseUrl), work);
-  if (!existsSync(dataDir))
+  // Opening a book that is not there would make one.
+  if (!existsSync(join(dataDir, 'postgres')))
     return work(ok('database', `there is no book in ${dataDir} yet; its first use makes one`), null);
   let own: EmbeddedPostgres;
   try {

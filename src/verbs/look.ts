@@ -20,7 +20,7 @@ import { csv, writeAll } from '../views/output.ts';
 import { holdingsOf, RESERVE_COLUMNS, reservesTable } from '../views/reserves.ts';
 import { storyJson, storyOf } from '../views/story.ts';
 import { STORY_COLUMNS, storyText } from '../views/story-tables.ts';
-import { batchTable, discrepancyTable, historyTable, table, totalsTable } from '../views/tables.ts';
+import { batchTable, datedTable, discrepancyTable, table, totalsTable } from '../views/tables.ts';
 import { sheetOf, workbook, workbookOf } from '../views/workbook.ts';
 import { migrate, openBook } from './book.ts';
 
@@ -62,10 +62,7 @@ export async function listDiscrepancies(config: Config, options: Given): Promise
       await writeAll([`,"next":${JSON.stringify(list.next())}}\n`]);
     } else if (output === 'csv') await writeAll(csv(columns, list.portions()));
     else if (output === 'xlsx') await writeAll(workbook('discrepancies', columns, list.portions()));
-    else {
-      const shown = isClosedToo ? historyTable : discrepancyTable;
-      for await (const rows of list.portions()) await writeAll([`${shown(rows)}\n`]);
-    }
+    else for await (const rows of list.portions()) await writeAll([`${datedTable(rows, isClosedToo)}\n`]);
     if (list.next() !== null) process.stderr.write(`settlestream: there are more: --after ${list.next()}\n`);
   });
 }

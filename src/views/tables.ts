@@ -80,18 +80,16 @@ export const wrap = (text: string, width: number): string =>
 export const discrepancyTable = (rows: readonly query.DiscrepancyView[]): string =>
   table([...DISCREPANCY_HEAD], rows.map(discrepancyCells), AMOUNTS_OF_DISCREPANCY);
 
-/** With since when each is open, and until when and why it was. */
-export const historyTable = (rows: readonly query.DatedDiscrepancy[]): string =>
-  table(
-    [...DISCREPANCY_HEAD, 'since', 'until', 'closed because'],
-    rows.map((row) => [
-      ...discrepancyCells(row),
-      minuteOf(row.since),
-      row.until && minuteOf(row.until),
-      wrap(row.closedBecause ?? '', 40),
-    ]),
+/** With since when each is open; where closed ones are among them, also until when and why. */
+export function datedTable(rows: readonly query.DatedDiscrepancy[], isClosedToo: boolean): string {
+  const ending = ({ until, closedBecause }: query.DatedDiscrepancy) =>
+    isClosedToo ? [until && minuteOf(until), wrap(closedBecause ?? '', 40)] : [];
+  return table(
+    [...DISCREPANCY_HEAD, 'since', ...(isClosedToo ? ['until', 'closed because'] : [])],
+    rows.map((row) => [...discrepancyCells(row), minuteOf(row.since), ...ending(row)]),
     AMOUNTS_OF_DISCREPANCY,
   );
+}
 
 const DISCREPANCY_HEAD = ['batch or day', 'kind', 'file', 'line', 'request id', 'reported', 'recorded', 'currency'];
 const AMOUNTS_OF_DISCREPANCY = [3, 5, 6];
