@@ -64,6 +64,7 @@ const ADDRESS_VARIABLES = [
   { path: 'databaseUrl', variable: 'DATABASE_URL' },
   { path: 'redisUrl', variable: 'REDIS_URL' },
 ];
+const DEFAULT_FILE = 'settlestream.yaml';
 const FILE_VARIABLE = 'SETTLESTREAM_CONFIG';
 const SOURCES_VARIABLE = 'SETTLESTREAM_SOURCES';
 const PREFIX = 'SETTLESTREAM_';
@@ -82,7 +83,7 @@ const VARIABLES = [
 export function readConfig(
   options: Options,
   environment: NodeJS.ProcessEnv = process.env,
-  defaultFile: string | null = 'settlestream.yaml',
+  defaultFile: string | null = DEFAULT_FILE,
 ): Config {
   const layers = [fileLayer(options, environment, defaultFile), environmentLayer(environment), optionLayer(options)];
   const mistakes = layers.flatMap((layer) => layer.mistakes);
@@ -97,6 +98,14 @@ export function readConfig(
   mistakes.push(...unknownVariables(environment, layers));
   if (mistakes.length > 0) throw new UsageError(mistakes.map(onOneLine).join('\n'));
   return { ...complete(said.reduce(over)), ...addresses };
+}
+
+/** Where the settings of this call come from: the file, if there is one, and the variables that are set. */
+export function originsOf(options: Options, environment: NodeJS.ProcessEnv = process.env): string[] {
+  const file =
+    options['config'] ?? (environment[FILE_VARIABLE] || (existsSync(DEFAULT_FILE) ? DEFAULT_FILE : undefined));
+  const variables = [...VARIABLES, ...ADDRESS_VARIABLES.map(({ variable }) => variable)];
+  return [...(file === undefined ? [] : [file]), ...variables.filter((name) => environment[name])];
 }
 
 function fileLayer(options: Options, environment: NodeJS.ProcessEnv, defaultFile: string | null): Layer {

@@ -68,6 +68,7 @@ const rule = group({
     .optional(),
   feeMaySettle: yesOrNo,
   isPayout: yesOrNo,
+  holding: group({ of: oneOf(['reserve', 'collateral']), step: oneOf(['withheld', 'released']) }).optional(),
   ids: group(Object.fromEntries(ID_COLUMNS.map((id) => [id, textOrNone.optional()]))).optional(),
 });
 

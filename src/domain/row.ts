@@ -9,6 +9,9 @@ import type { Currency } from './currency.ts';
  */
 export type MatchBy = 'own' | 'original' | 'lost' | 'none';
 
+/** By the number that is kept of it. */
+export const MATCH_BY: readonly MatchBy[] = ['none', 'own', 'original', 'lost'];
+
 /** What is kept of a readable row of a details report: all that is matched, summed and shown. Blank is null. */
 export type Row = {
   readonly line: number;

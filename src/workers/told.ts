@@ -3,7 +3,7 @@ import type { Db } from '../adapters/postgres.ts';
 import type { Currency } from '../domain/currency.ts';
 import type { Discrepancy } from '../domain/discrepancy.ts';
 import type { LedgerRecord } from '../domain/match.ts';
-import type { MatchBy, Row } from '../domain/row.ts';
+import { MATCH_BY, type MatchBy, type Row } from '../domain/row.ts';
 
 /** A row of the book as the database gives it, with its time in microseconds. */
 export type StoredRow = {
@@ -22,7 +22,6 @@ export type StoredRow = {
   paid_at_micros: bigint | null;
 };
 
-const MATCH_BY: readonly MatchBy[] = ['none', 'own', 'original', 'lost'];
 const IN_INSTALMENTS = 4;
 const NOT_DONE = 8;
 

@@ -4,6 +4,10 @@ const own: TypeRule = { ownId: true, matchBy: 'own' };
 const reversal: TypeRule = { ownId: true, matchBy: 'original' };
 const dispute: TypeRule = { ownId: false, matchBy: 'original' };
 const noRecord: TypeRule = { ownId: false, matchBy: 'none' };
+const holding = (of: 'reserve' | 'collateral', step: 'withheld' | 'released'): TypeRule => ({
+  ...noRecord,
+  holding: { of, step },
+});
 
 const transaction: AmountColumn = {
   column: 'transactionAmountValue',
@@ -143,14 +147,14 @@ export const apo: Format = {
     CDRN: dispute,
     SETTLEMENT_FEE: noRecord,
     ADJUSTMENT_FEE: noRecord,
-    COLLATERAL_WITHHOLDING: noRecord,
-    COLLATERAL_WITHHELD: noRecord,
-    COLLATERAL_RELEASE: noRecord,
-    COLLATERAL_RELEASED: noRecord,
-    RESERVE_WITHHOLDING: noRecord,
-    RESERVE: noRecord,
-    RESERVE_RELEASE: noRecord,
-    RESERVE_RELEASED: noRecord,
+    COLLATERAL_WITHHOLDING: holding('collateral', 'withheld'),
+    COLLATERAL_WITHHELD: holding('collateral', 'withheld'),
+    COLLATERAL_RELEASE: holding('collateral', 'released'),
+    COLLATERAL_RELEASED: holding('collateral', 'released'),
+    RESERVE_WITHHOLDING: holding('reserve', 'withheld'),
+    RESERVE: holding('reserve', 'withheld'),
+    RESERVE_RELEASE: holding('reserve', 'released'),
+    RESERVE_RELEASED: holding('reserve', 'released'),
     // The acquirer's correction: some print it in the fee column and leave the settlement cell empty.
     DEFAULT: { ...noRecord, feeMaySettle: true },
   },

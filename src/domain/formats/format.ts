@@ -71,6 +71,8 @@ export type TypeRule = {
   readonly isPayout?: true;
   /** Where its ids stand, if not in the columns of the same names; null: it has none, whatever stands there. */
   readonly ids?: { readonly [Column in IdColumn]?: string | null };
+  /** It keeps money back as a safeguard, or gives it back. */
+  readonly holding?: { readonly of: 'reserve' | 'collateral'; readonly step: 'withheld' | 'released' };
 };
 
 /** How a column of times is printed, where that is not ISO 8601 with an offset. */
