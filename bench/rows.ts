@@ -11,7 +11,7 @@ import { readReportName } from '../src/domain/report-name.ts';
 import { QuickRows, writeContent } from '../src/workers/quick-row.ts';
 
 const path = process.argv[2];
-const name = path ? readReportName(basename(path), apo) : null;
+const name = path ? readReportName(basename(path), [apo]) : null;
 if (!path || name?.kind !== 'settlementDetails')
   throw new Error('give a settlement details file; bench/make-batch.ts makes one');
 const file = readFileSync(path);
@@ -34,7 +34,7 @@ function measure(reading: 'cells only' | 'QuickRows' | 'readRow'): string {
     toleranceMinor: 2n,
     isSheet: false,
   };
-  const quick = new QuickRows(context);
+  const quick = QuickRows.for(context)!;
   const facts = new FactsCounter();
   const writer = new CopyWriter();
   let rows = 0;

@@ -1,4 +1,4 @@
-import { KINDS } from '../src/domain/discrepancy.ts';
+import { KINDS_AT_ONCE } from '../src/domain/discrepancy.ts';
 import { FIRST_DROP_DAY } from './drops.ts';
 import { PLANTED } from './faults.ts';
 import { isoDay } from './week.ts';
@@ -51,7 +51,7 @@ export function whileItGoesOn(
 
 const whatItWas = (): string[] => [
   '',
-  `All of this is made up, and every fault was planted: all ${KINDS.length} kinds that can be told, by ${PLANTED.length} mishaps (demo/faults.ts says what happened).`,
+  `All of this is made up, and every fault was planted: all ${KINDS_AT_ONCE.length} kinds that can be told at once, by ${PLANTED.length} mishaps (demo/faults.ts says what happened).`,
   '',
 ];
 

@@ -28,11 +28,14 @@ create index delivery_duplicate_of on delivery (duplicate_of) where duplicate_of
 create index load_delivery on load (delivery_no);
 create index load_sha256 on load (sha256);
 
+-- Nothing of the batch is left: from this run on it has no result.
+alter table run add column is_gone boolean not null default false;
+
 -- Why a run was asked for, one row for each time that a batch's wanted grew. A run answers all of them up to its own number.
 create table run_cause (
   batch_no        integer not null references batch,
   wanted          integer not null,
-  -- report, replay, withdrawal, records, or batch: another batch was published.
+  -- report, replay, withdrawal, records, calendar (time went by), or batch: another batch was published.
   cause           text collate "C" not null,
   by_batch_no     integer,
   -- The intervention that set it off, through other batches too.

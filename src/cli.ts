@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError, Option } from 'commander';
 import { type Options, readConfig } from './config.ts';
 import { Unreachable, UsageError } from './domain/errors.ts';
+import { DEFAULT_FORMAT } from './domain/formats/all.ts';
 
 /** What stands beside the program: the demo uses it and is no part of it. */
 export type Beside = {
@@ -46,7 +47,7 @@ export async function main(argv: readonly string[], beside: Beside): Promise<num
   const reading = (command: Command) =>
     command
       .option('--merchant <id>', 'whose reports and records these are, where nothing else says it')
-      .option('--format <name>', 'the layout of the reports (apo)')
+      .option('--format <name>', `the layout of the reports (${DEFAULT_FORMAT})`)
       .option('--amount-unit <unit>', 'how the reports print amounts: major (14.50) or minor (1450)')
       .option('--time-zone <zone>', 'of the provider, for the borders of days (Asia/Shanghai)')
       .option('--tolerance <units>', 'minor units that nets, breakdowns and conversions may be off (2)');
@@ -177,25 +178,46 @@ export async function main(argv: readonly string[], beside: Beside): Promise<num
       run(async () => (await import('./verbs/look.ts')).listBatches(readConfig(bookOf(options)), options))(),
   );
   filters(
-    verb('discrepancies', 'lists what does not add up', 'discrepancies --kind unknown_transaction --json'),
-  ).action((options: Given) =>
-    run(async () => (await import('./verbs/look.ts')).listDiscrepancies(readConfig(bookOf(options)), options))(),
-  );
+    verb('discrepancies', 'lists what does not add up', 'discrepancies --kind unknown_transaction --limit 100 --json'),
+  )
+    .option('--batch <id>', 'only of this settlement batch id or transaction date')
+    .option('--source <name>', 'only of this source of the settings')
+    .option('--closed', 'also those that were closed, with when and why')
+    .option('--limit <n>', 'at most so many; the place of the next is told')
+    .option('--after <place>', 'go on behind this place')
+    .action((options: Given) =>
+      run(async () => (await import('./verbs/look.ts')).listDiscrepancies(readConfig(bookOf(options)), options))(),
+    );
   lookBack(
     verb(
       'show',
       'shows a batch or day: its reports, runs and why they came about, restatements, digest and discrepancies',
-      'show 2026010112345 --json',
+      'show 2026010112345 --json\n  $ settlestream show reserves',
     ),
   )
-    .argument('<batch>', 'a settlement batch id, or a transaction date')
+    .argument('<batch>', 'a settlement batch id, or a transaction date; reserves: what acquirers keep back')
     .option('--merchant <id>', 'of this merchant')
     .option('--currency <code>', 'in this settlement currency')
     .option('--rows', 'every row that a restated report added, removed or changed')
-    .option('--format <format>', 'table or json', 'table')
+    .option('--format <format>', 'table, json, csv or xlsx (a workbook, for a file)', 'table')
     .action((batch: string, options: Given) =>
-      run(async () => (await import('./verbs/look.ts')).showBatch(readConfig(bookOf(options)), batch, options))(),
+      run(async () => {
+        const { showBatch, showReserves } = await import('./verbs/look.ts');
+        const config = readConfig(bookOf(options));
+        return batch === 'reserves' ? showReserves(config, options) : showBatch(config, batch, options);
+      })(),
     );
+  verb('explain', "tells a payment's whole story, from records and every row about it", 'explain ORDER-4711 --json')
+    .argument('<requestId>', "the merchant's own request id, or a transaction id of the provider's")
+    .option('--merchant <id>', 'of this merchant')
+    .option('--format <format>', 'table, json, csv or xlsx (its rows)', 'table')
+    .action((id: string, options: Given) =>
+      run(async () => (await import('./verbs/look.ts')).explain(readConfig(bookOf(options)), id, options))(),
+    );
+  verb('doctor', 'checks settings, database, queue, sources and reports, and says what to mend', 'doctor').action(
+    (options: Given) =>
+      run(async () => (await import('./verbs/doctor.ts')).doctor(bookOf(options), Boolean(options['json'])))(),
+  );
 
   try {
     await program.parseAsync([...argv], { from: 'user' });

@@ -7,7 +7,9 @@ import { dotted, type Given, type Layer, valueAt, withoutBlanks } from './config
 import { linesOf, nearest } from './config/mistakes.ts';
 import { ADDRESSES, type Settings, type SourceSettings, settingsShape } from './config/shape.ts';
 import { readYaml } from './config/yaml.ts';
+import type { Calendar } from './domain/calendar.ts';
 import { UsageError } from './domain/errors.ts';
+import { DEFAULT_FORMAT } from './domain/formats/all.ts';
 
 export { secretsOf } from './config/secrets.ts';
 export type { SftpConfig } from './config/shape.ts';
@@ -15,11 +17,17 @@ export type { SftpConfig } from './config/shape.ts';
 /** How reports are read, and how often is looked for them. */
 type Reading = 'format' | 'amountUnit' | 'timeZone' | 'tolerance' | 'pollSeconds';
 
+/** What settings of a source mean beside what is written. */
+type WithCalendar = { readonly calendar: Calendar };
+
 /** Where reports come from: a folder or a server. */
-export type SourceConfig = Complete<SourceSettings, Reading>;
+export type SourceConfig = Omit<Complete<SourceSettings, Reading>, 'calendar'> & WithCalendar;
 
 /** All settings, with what nobody said filled in. Their meaning stands in config/shape.ts. */
-export type Config = Complete<Omit<Settings, 'http' | 'archive' | 'sources'>, Reading | 'processes' | 'chunkBytes'> & {
+export type Config = Complete<
+  Omit<Settings, 'http' | 'archive' | 'sources'>,
+  Reading | 'quietMinutes' | 'processes' | 'chunkBytes'
+> & {
   readonly databaseUrl?: string | undefined;
   readonly redisUrl?: string | undefined;
   readonly http: { readonly host: string; readonly port: number };
@@ -46,6 +54,7 @@ const SETTINGS: readonly { readonly path: string; readonly variable: string; rea
   { path: 'processes', variable: 'SETTLESTREAM_PROCESSES', option: 'processes' },
   { path: 'chunkBytes', variable: 'SETTLESTREAM_CHUNK_BYTES', option: 'chunkBytes' },
   { path: 'pollSeconds', variable: 'SETTLESTREAM_POLL_SECONDS', option: 'pollSeconds' },
+  { path: 'quietMinutes', variable: 'SETTLESTREAM_QUIET_MINUTES' },
   { path: 'http.host', variable: 'SETTLESTREAM_HTTP_HOST' },
   { path: 'http.port', variable: 'SETTLESTREAM_HTTP_PORT', option: 'httpPort' },
   { path: 'archive.folder', variable: 'SETTLESTREAM_ARCHIVE_FOLDER' },
@@ -55,6 +64,7 @@ const ADDRESS_VARIABLES = [
   { path: 'databaseUrl', variable: 'DATABASE_URL' },
   { path: 'redisUrl', variable: 'REDIS_URL' },
 ];
+const DEFAULT_FILE = 'settlestream.yaml';
 const FILE_VARIABLE = 'SETTLESTREAM_CONFIG';
 const SOURCES_VARIABLE = 'SETTLESTREAM_SOURCES';
 const PREFIX = 'SETTLESTREAM_';
@@ -73,7 +83,7 @@ const VARIABLES = [
 export function readConfig(
   options: Options,
   environment: NodeJS.ProcessEnv = process.env,
-  defaultFile: string | null = 'settlestream.yaml',
+  defaultFile: string | null = DEFAULT_FILE,
 ): Config {
   const layers = [fileLayer(options, environment, defaultFile), environmentLayer(environment), optionLayer(options)];
   const mistakes = layers.flatMap((layer) => layer.mistakes);
@@ -88,6 +98,14 @@ export function readConfig(
   mistakes.push(...unknownVariables(environment, layers));
   if (mistakes.length > 0) throw new UsageError(mistakes.map(onOneLine).join('\n'));
   return { ...complete(said.reduce(over)), ...addresses };
+}
+
+/** Where the settings of this call come from: the file, if there is one, and the variables that are set. */
+export function originsOf(options: Options, environment: NodeJS.ProcessEnv = process.env): string[] {
+  const file =
+    options['config'] ?? (environment[FILE_VARIABLE] || (existsSync(DEFAULT_FILE) ? DEFAULT_FILE : undefined));
+  const variables = [...VARIABLES, ...ADDRESS_VARIABLES.map(({ variable }) => variable)];
+  return [...(file === undefined ? [] : [file]), ...variables.filter((name) => environment[name])];
 }
 
 function fileLayer(options: Options, environment: NodeJS.ProcessEnv, defaultFile: string | null): Layer {
@@ -191,15 +209,17 @@ const over = (weak: Settings, strong: Settings): Settings => ({
 
 function complete(settings: Settings): Config {
   const reading = {
-    format: settings.format ?? 'apo',
+    format: settings.format ?? DEFAULT_FORMAT,
     amountUnit: settings.amountUnit ?? 'major',
     timeZone: settings.timeZone ?? 'Asia/Shanghai',
     tolerance: settings.tolerance ?? 2n,
     pollSeconds: settings.pollSeconds ?? 30,
   };
+  const quietMinutes = settings.quietMinutes ?? 30;
   return {
     ...settings,
     ...reading,
+    quietMinutes,
     processes: settings.processes ?? availableParallelism(),
     chunkBytes: settings.chunkBytes ?? 8 << 20,
     http: { host: settings.http?.host ?? '127.0.0.1', port: settings.http?.port ?? 9464 },
@@ -213,6 +233,11 @@ function complete(settings: Settings): Config {
       timeZone: source.timeZone ?? reading.timeZone,
       tolerance: source.tolerance ?? reading.tolerance,
       pollSeconds: source.pollSeconds ?? reading.pollSeconds,
+      calendar: {
+        ...source.calendar,
+        quietMinutes: source.calendar.quietMinutes ?? quietMinutes,
+        timeZone: source.timeZone ?? reading.timeZone,
+      },
     })),
   };
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join, resolve } from 'node:path';
 import { after, test } from 'node:test';
@@ -26,7 +26,8 @@ const all = await verbs();
 
 test('the program says what it can do', () => {
   const known = all.map((verb) => verb.join(' '));
-  for (const verb of ['reconcile', 'demo', 'ledger import', 'run', 'produce', 'work', 'migrate', 'batches', 'show']) {
+  const work = ['reconcile', 'demo', 'ledger import', 'run', 'produce', 'work', 'migrate'];
+  for (const verb of [...work, 'batches', 'show', 'discrepancies', 'explain', 'doctor']) {
     assert.ok(known.includes(verb), `${verb} is not in the help: ${known}`);
   }
 });
@@ -75,6 +76,23 @@ test('a database that does not answer ends with 4, and its password is not shown
   assert.equal(code, 4);
   assert.match(stderr, /127\.0\.0\.1:1/);
   assert.doesNotMatch(stderr, /secret/);
+});
+
+test('a list that cannot be given as asked ends with 2 before any book is opened', async () => {
+  const fresh = mkdtempSync(join(folder, 'fresh-'));
+  for (const [args, says] of [
+    [['discrepancies', '--kind', 'wrong'], /--kind wrong: is not known; allowed are unknown_transaction/],
+    [['discrepancies', '--from', 'yesterday'], /--from yesterday: is no day/],
+    [['discrepancies', '--limit', '-1'], /--limit -1: is no whole number above zero/],
+    [['batches', '--state', 'fine'], /--state fine: is not known; allowed are waiting/],
+    [['show', 'B1', '--format', 'pdf'], /--format pdf: is not known; allowed are table, json, csv, xlsx/],
+    [['explain'], /missing required argument 'requestId'/],
+  ] as const) {
+    const { code, stdout, stderr } = await settlestream(args, { cwd: fresh });
+    assert.deepEqual([code, stdout], [2, ''], args.join(' '));
+    assert.match(stderr, says);
+  }
+  assert.deepEqual(readdirSync(fresh), []);
 });
 
 test('an older Node gets an answer, not a syntax error', () => {

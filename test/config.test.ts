@@ -8,6 +8,7 @@ import { settingsShape } from '../src/config/shape.ts';
 import { type Config, type Options, readConfig, type SftpConfig, secretsOf } from '../src/config.ts';
 import { UsageError } from '../src/domain/errors.ts';
 import { formatNamed } from '../src/domain/formats/all.ts';
+import type { Format } from '../src/domain/formats/format.ts';
 import { readReportName } from '../src/domain/report-name.ts';
 import { settlestream } from './support/settlestream.ts';
 
@@ -168,10 +169,10 @@ suite('values are taken as they are written', () => {
     const [a] = configOf(
       portal('    names:', '      settlementDetails: "{date}-{psp}-{currency}-{batchId}-{seq}"'),
     ).sources;
-    const format = { ...formatNamed('apo'), names: { ...formatNamed('apo').names, ...a!.names } } as Parameters<
-      typeof readReportName
-    >[1];
-    const { kind, date, psp, settlementCurrency, batchId, seq } = readReportName('20260131-p-USD-77-003.csv', format)!;
+    const format = { ...formatNamed('apo'), names: { ...formatNamed('apo').names, ...a!.names } } as Format;
+    const { kind, date, psp, settlementCurrency, batchId, seq } = readReportName('20260131-p-USD-77-003.csv', [
+      format,
+    ])!;
     assert.deepEqual(
       { kind, date, psp, settlementCurrency, batchId, seq },
       { kind: 'settlementDetails', date: '2026-01-31', psp: 'p', settlementCurrency: 'USD', batchId: '77', seq: 3 },
@@ -190,7 +191,7 @@ suite('values are taken as they are written', () => {
 
 suite('a mistake is told with its place, and with what is allowed', () => {
   const TOP =
-    'dataDir, folder, merchant, format, amountUnit, timeZone, tolerance, processes, chunkBytes, pollSeconds, http, archive, sources';
+    'dataDir, folder, merchant, format, amountUnit, timeZone, tolerance, processes, chunkBytes, pollSeconds, quietMinutes, http, archive, sources';
   const SFTP =
     'host, fallbackHost, port, username, passwordEnv, passwordFile, privateKeyFile, passphraseEnv, hostKeySha256';
   const ONE_LOGIN = 'needs exactly one of passwordEnv, passwordFile, privateKeyFile';
@@ -211,7 +212,10 @@ suite('a mistake is told with its place, and with what is allowed', () => {
       'amountUnit: cents',
       '1:1: amountUnit: "cents" is neither major (14.50) nor minor (1450)',
     ],
-    'another format': ['format: apx', '1:1: format: "apx" is none of apo'],
+    'another format': [
+      'format: apx',
+      '1:1: format: "apx" is none of apo, antom, adyen-settlement-details, and no .yaml file with a format of your own',
+    ],
     'no number': ['http: {port: abc}', '1:8: http.port: "abc" is no whole number from 0 to 65535'],
     'a number with a point': ['processes: 1.5', '1:1: processes: "1.5" is no whole number from 1 to 64'],
     'too large a number': [
@@ -324,7 +328,7 @@ suite('a mistake is told with its place, and with what is allowed', () => {
     'a key twice, and the rest is read': [
       'folder: a\nfolder: b\nformat: c',
       '2:1: this key comes twice: keep one of them.',
-      '3:1: format: "c" is none of apo',
+      '3:1: format: "c" is none of apo, antom, adyen-settlement-details, and no .yaml file with a format of your own',
     ],
     'two documents': [
       'folder: a\n---\nfolder: b',

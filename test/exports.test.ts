@@ -26,6 +26,9 @@ const LEDGER_HEADER = 'requestId,type,amount,currency,status,occurredAt,original
 
 const SIDES = ['reported', 'recorded', 'difference'];
 
+/** A spreadsheet has the day of a time. */
+const dayOf = (time: unknown): string => String(time).slice(0, 10);
+
 /** What a spreadsheet would like to change. */
 const HOSTILE_IDS = ['=1+1', '+49', '-5', '@x', '007', '1234567890123456789', '1e5', '2026-01-04', 'TRUE', '&lt;b>"'];
 
@@ -171,6 +174,7 @@ suite('discrepancies as a workbook', async () => {
         // With cents, fourteen digits before the point are too many for a number.
         const isAmount = discrepancy.currency !== null && SIDES.includes(column) && !/\d{14}/.test(String(said));
         const isCount = column === 'line' || (discrepancy.field === 'count' && SIDES.includes(column));
+        if (column === 'since') return [column, 'date', dayOf(said)];
         const type = column === 'transactionDate' ? 'date' : isAmount || isCount ? 'float' : 'string';
         return [column, type, String(said)];
       });
@@ -224,7 +228,7 @@ suite('discrepancies as a workbook', async () => {
     const files = await unzipped(readFileSync(path));
     const sheet = files['xl/worksheets/sheet1.xml']!;
     assert.match(sheet, /<pane ySplit="1" topLeftCell="A2" activePane="bottomLeft" state="frozen"\/>/);
-    assert.match(sheet, new RegExp(`<autoFilter ref="A1:O${rows.length + 1}"/>`));
+    assert.match(sheet, new RegExp(`<autoFilter ref="A1:P${rows.length + 1}"/>`));
     assert.match(files['xl/styles.xml']!, /<font><b\/>/);
   });
 });
@@ -236,20 +240,23 @@ suite('batches as a workbook', async () => {
   test('dates are dates, counts and amounts are numbers, ids are text, and a day of transactions has no amounts', () => {
     const shown = rows.map((row) => Object.values(row).map(({ type, text }) => (type === '' ? '' : `${type} ${text}`)));
     const none = new Array(3).fill('');
+    // Since when it is open, and its age, which grows from day to day.
+    const aged = rows.map((row) => [`date ${row['since']?.text}`, `float ${row['ageDays']?.text}`]);
+    for (const row of rows) assert.match(row['since']!.text, /^\d{4}-\d\d-\d\d$/);
     const date = (day: string) => [`date ${day}`, 'string M1'];
     assert.deepEqual(shown, [
-      [...date('2026-01-04'), '', '', '', 'string discrepant', 'float 1', 'float 1', ...none, 'float 1'],
+      [...date('2026-01-04'), '', '', '', 'string discrepant', 'float 1', 'float 1', ...none, 'float 1', ...aged[0]!],
       [
         ...[...date('2026-01-05'), 'string 007', '', 'string JPY', 'string discrepant', 'float 1', 'float 0'],
-        ...['float 1000', 'float 1000', 'float 0', 'float 1'],
+        ...['float 1000', 'float 1000', 'float 0', 'float 1', ...aged[1]!],
       ],
       [
         ...[...date('2026-01-05'), 'string 008', '', 'string KWD', 'string discrepant', 'float 1', 'float 0'],
-        ...['float 1.234', 'float 1.234', 'float 0.000', 'float 1'],
+        ...['float 1.234', 'float 1.234', 'float 0.000', 'float 1', ...aged[2]!],
       ],
       [
         ...[...date('2026-01-05'), 'string 2026010511021000003', '', 'string USD', 'string discrepant', 'float 13'],
-        ...['float 0', 'string 10000000000220.12', 'float 12.00', 'string 10000000000208.12', 'float 15'],
+        ...['float 0', 'string 10000000000220.12', 'float 12.00', 'string 10000000000208.12', 'float 15', ...aged[3]!],
       ],
     ]);
   });
@@ -270,7 +277,11 @@ suite('discrepancies as CSV', async () => {
     const safe = (text: string) => (/^[=+@]/.test(text) ? `'${text}` : text);
     assert.deepEqual(
       lines,
-      answer.discrepancies.map((discrepancy) => Object.values(discrepancy).map((said) => safe(String(said ?? '')))),
+      answer.discrepancies.map((discrepancy) =>
+        Object.entries(discrepancy).map(([column, said]) =>
+          column === 'since' ? dayOf(said) : safe(String(said ?? '')),
+        ),
+      ),
     );
   });
 
@@ -289,8 +300,8 @@ suite('discrepancies as CSV', async () => {
 test('where there is nothing to list, the header stands alone', async () => {
   const none = ['--merchant', 'nobody', '--format'];
   for (const [verb, columns] of [
-    ['batches', 12],
-    ['discrepancies', 15],
+    ['batches', 14],
+    ['discrepancies', 16],
   ] as const) {
     const csv = exported(book, [verb, ...none, 'csv'], 'none.csv');
     const [head, ...lines] = parse(readFileSync(csv.path)) as string[][];

@@ -235,7 +235,6 @@ function randomOf(seed: number): Random {
 
 const optionsFor = (options: typeof made.options) => ({
   merchantId: options.merchant ?? null,
-  format: 'apo',
   amountUnit: options.amountUnit ?? ('major' as const),
   toleranceMinor: BigInt(options.toleranceMinor ?? 2),
   timeZone: options.timeZone ?? 'Asia/Shanghai',

@@ -6,6 +6,8 @@ import { crc32 } from 'node:zlib';
 export type ArchivedFile = {
   readonly path: string;
   write(block: Buffer): Promise<void>;
+  /** Bytes that were written. */
+  read(offset: number, length: number): Promise<Buffer>;
   /** CRC-32 of bytes that were written. */
   crcOf(offset: number, length: number): Promise<number>;
   /** Returns when the bytes would survive a crash. */
@@ -27,6 +29,7 @@ export async function archiveFile(folder: string, name: string): Promise<Archive
       await writeAll(file, block, offset);
       offset += block.length;
     },
+    read: (from, length) => readAt(file, from, length),
     crcOf: (from, length) => crcOf(file, from, length),
     async finish() {
       await file.sync();
@@ -45,10 +48,16 @@ export async function keptFile(path: string): Promise<ArchivedFile> {
   return {
     path,
     write: async () => {},
+    read: (from, length) => readAt(file, from, length),
     crcOf: (from, length) => crcOf(file, from, length),
     finish: () => file.close(),
     discard: () => file.close(),
   };
+}
+
+async function readAt(file: FileHandle, from: number, length: number): Promise<Buffer> {
+  const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, from);
+  return buffer.subarray(0, bytesRead);
 }
 
 async function crcOf(file: FileHandle, from: number, length: number): Promise<number> {

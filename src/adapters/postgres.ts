@@ -53,6 +53,21 @@ export async function openDatabase(url: string, connections = 4, idleInTransacti
   return { url, pool, db, close: () => pool.end() };
 }
 
+/** Connections for looking: they take none from the work, change nothing, and give up on a database that hangs. */
+export function poolToLook(connectionString: string, connectMs: number): pg.Pool {
+  const pool = new pg.Pool({
+    connectionString,
+    max: 3,
+    connectionTimeoutMillis: connectMs,
+    // The server ends what takes too long. Where the server itself hangs, its connection is left.
+    query_timeout: 6_000,
+    options: '-c statement_timeout=5s -c lock_timeout=1s -c default_transaction_read_only=on',
+  });
+  pool.on('error', () => {});
+  pool.on('connect', (client) => client.on('error', () => {}));
+  return pool;
+}
+
 /** Runs `work` on one connection of its own, for temporary tables, COPY and explicit transactions. */
 export async function onOneConnection<T>(
   { pool }: Pick<Database, 'pool'>,
@@ -115,6 +130,30 @@ export async function* inPortions<R>(db: Db, statement: RawBuilder<unknown>, siz
     if (rows.length < size) break;
   }
   await sql`close portion`.execute(db);
+}
+
+/**
+ * Rows of a statement some at a time, for a reader who takes as long as it likes: the result is kept by the server, outside of any
+ * transaction, so that no timeout ends it and nothing else waits. The connection is held until the last row is out, or the reader has left.
+ */
+export async function* heldPortions<R>(
+  { pool }: Pick<Database, 'pool'>,
+  statement: RawBuilder<unknown>,
+  size = 500,
+): AsyncGenerator<R[]> {
+  const client = await pool.connect();
+  const db = dbOn(client);
+  try {
+    await sql`declare portion no scroll cursor with hold for ${statement}`.execute(db);
+    for (;;) {
+      const { rows } = await db.executeQuery<R>(CompiledQuery.raw(`fetch ${size} from portion`));
+      if (rows.length > 0) yield rows;
+      if (rows.length < size) break;
+    }
+  } finally {
+    // What the server keeps goes with the connection.
+    client.release(true);
+  }
 }
 
 /** Streams blocks of COPY data into a table. `statement` is the COPY … FROM STDIN. */

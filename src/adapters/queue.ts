@@ -177,4 +177,49 @@ async function postgresBackend(url: string): Promise<Backend> {
   };
 }
 
+/** What decides whether a Redis keeps jobs until they are done. */
+export type RedisFacts = {
+  readonly version: string;
+  readonly evictionPolicy: string;
+  /** 0: as much as the machine has. */
+  readonly maxMemoryBytes: number;
+  /** It writes to disk; null where it does not say whether it makes snapshots. */
+  readonly isPersistent: boolean | null;
+};
+
+/** Asks a Redis about itself, with what every service that hosts one allows. */
+export async function redisFacts(url: string, limitMs: number): Promise<RedisFacts> {
+  const client = new Redis(url, {
+    lazyConnect: true,
+    connectTimeout: limitMs,
+    commandTimeout: limitMs,
+    maxRetriesPerRequest: 0,
+    retryStrategy: () => null,
+  });
+  let lost: Error | undefined;
+  client.on('error', (error) => {
+    lost ??= error;
+  });
+  try {
+    await client.connect();
+    const info = await client.info();
+    const said = (name: string) => new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(info)?.[1] ?? '';
+    // Hosted ones do not tell their settings.
+    const snapshots = await client.config('GET', 'save').then(
+      (found) => (found as string[])[1] !== '',
+      () => null,
+    );
+    return {
+      version: said('redis_version'),
+      evictionPolicy: said('maxmemory_policy'),
+      maxMemoryBytes: Number(said('maxmemory')),
+      isPersistent: said('aof_enabled') === '1' ? true : snapshots,
+    };
+  } catch (error) {
+    throw lost ?? error;
+  } finally {
+    client.disconnect();
+  }
+}
+
 const delay = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms).unref());

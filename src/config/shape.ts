@@ -2,8 +2,12 @@ import { isIP } from 'node:net';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
+import { UsageError } from '../domain/errors.ts';
 import { FORMATS } from '../domain/formats/all.ts';
+import { calendarShape, quietMinutes } from './calendar-shape.ts';
+import { loadFormat } from './format-file.ts';
 import { isGroup } from './given.ts';
+import { type Check, group, listOf, type Refuse, wholeNumber } from './values.ts';
 
 /** What one place says; each part of it may be said in another. */
 export type Settings = z.output<ReturnType<typeof settingsShape>>;
@@ -13,6 +17,7 @@ export type SftpConfig = NonNullable<SourceSettings['sftp']>;
 
 /** The settings as text, and what each must be. Messages are the ends of sentences that begin with the setting. */
 export function settingsShape({ folder, hasMerchant }: { folder: string; hasMerchant: boolean }) {
+  const reading = readingShape(folder);
   const path = text.transform((path) =>
     path.startsWith('~/') ? join(homedir(), path.slice(2)) : resolve(folder, path),
   );
@@ -56,6 +61,8 @@ export function settingsShape({ folder, hasMerchant }: { folder: string; hasMerc
       /** Directories of days further back are not looked into. */
       lookbackDays: wholeNumber(1, 36_500).prefault('120'),
       pollSeconds: seconds.optional(),
+      /** When its reports are due. */
+      calendar: calendarShape(),
     },
     checkSource(hasMerchant),
   );
@@ -70,6 +77,8 @@ export function settingsShape({ folder, hasMerchant }: { folder: string; hasMerc
       /** A report is cut into chunks of this size; 64 KiB at least. */
       chunkBytes: wholeNumber(65_536, 1 << 30).optional(),
       pollSeconds: seconds.optional(),
+      /** So long is waited for what is missing of a batch, where the calendar of its source says nothing else. */
+      quietMinutes: quietMinutes.optional(),
       /** Where metrics and health are told; port 0 is any that is free. */
       http: group({ host: host.optional(), port: wholeNumber(0, 65_535).optional() }).optional(),
       archive: group({ folder: path.optional() }).optional(),
@@ -97,8 +106,8 @@ const text = z.string().regex(/^\P{Cc}+$/u, {
 const seconds = wholeNumber(1, 86_400);
 
 /** How reports are read; a source says it for its own. */
-const reading = {
-  format: z.enum(Object.keys(FORMATS), { error: `is none of ${Object.keys(FORMATS).join(', ')}` }).optional(),
+const readingShape = (folder: string) => ({
+  format: text.transform((name, context) => formatAt(name, folder, context)).optional(),
   amountUnit: z.enum(['major', 'minor'], { error: 'is neither major (14.50) nor minor (1450)' }).optional(),
   timeZone: text.refine(isTimeZone, 'is no time zone (Asia/Shanghai is one)').optional(),
   /** In minor units of the compared currency. */
@@ -106,7 +115,27 @@ const reading = {
     .regex(/^\d{1,9}$/, 'is no whole number of minor units')
     .transform(BigInt)
     .optional(),
-};
+});
+
+/** A format that comes with the program, or the path of one's own. */
+function formatAt(name: string, folder: string, context: z.RefinementCtx): string {
+  if (Object.hasOwn(FORMATS, name)) return name;
+  const refuse = (message: string) => {
+    context.addIssue({ code: 'custom', message });
+    return z.NEVER;
+  };
+  if (!/\.ya?ml$/i.test(name)) {
+    return refuse(`is none of ${Object.keys(FORMATS).join(', ')}, and no .yaml file with a format of your own`);
+  }
+  const path = resolve(folder, name);
+  try {
+    loadFormat(path, name);
+    return path;
+  } catch (error) {
+    if (error instanceof UsageError) return refuse(`is no format: ${error.message.replaceAll('\n', '; ')}`);
+    throw error;
+  }
+}
 
 const host = text.refine(
   (name) => isIP(name) !== 0 || /^\w([\w.-]*\w)?$/.test(name),
@@ -154,16 +183,6 @@ const reportName = (allowed: readonly string[], needed: readonly string[]) =>
 
 const hasTwice = (pattern: string): boolean => /(\{\w+\}).*\1/.test(pattern);
 
-function wholeNumber(min: number, max: number) {
-  return z
-    .string()
-    .refine(
-      (text) => /^\d{1,10}$/.test(text) && Number(text) >= min && Number(text) <= max,
-      `is no whole number from ${min} to ${max}`,
-    )
-    .transform(Number);
-}
-
 /** A text for which `mistakeIn` has nothing to say. */
 function checked(mistakeIn: (text: string) => string | null) {
   return text.superRefine((text, context) => {
@@ -174,25 +193,7 @@ function checked(mistakeIn: (text: string) => string | null) {
 
 /** A list, or the one item that would stand in it. */
 function oneOrMore<Item extends z.ZodType>(item: Item) {
-  return z.preprocess((given) => (typeof given === 'string' ? [given] : given), z.array(item).min(1, 'is empty'));
-}
-
-type Refuse = (path: (string | number)[], message: string) => void;
-type Check = (given: Readonly<Record<string, unknown>>, refuse: Refuse) => void;
-
-/**
- * Keys and their values. Where a key is unknown the message is the list of those that are known. The check runs even where
- * values are wrong, so that all mistakes are told at once: it may rely on no type.
- */
-function group<Shape extends z.ZodRawShape>(shape: Shape, check: Check = () => {}) {
-  return z
-    .strictObject(shape, {
-      error: ({ code }) => (code === 'unrecognized_keys' ? Object.keys(shape).join(', ') : undefined),
-    })
-    .superRefine(
-      (given, context) => check(given, (path, message) => context.addIssue({ code: 'custom', path, message })),
-      { when: ({ value }) => isGroup(value) },
-    );
+  return listOf(item).refine((items) => items.length > 0, 'is empty');
 }
 
 function checkLogin(sftp: Readonly<Record<string, unknown>>, refuse: Refuse): void {

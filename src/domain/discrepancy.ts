@@ -25,7 +25,15 @@ export const KINDS = [
   'missing_details',
   'missing_part',
   'unreported_transaction',
+  'unsettled_transaction',
+  'missing_report',
 ] as const;
+
+/** What time tells, in the standing service alone: a call of `reconcile` takes what is there for all there is. */
+const TOLD_BY_TIME: readonly Kind[] = ['unsettled_transaction', 'missing_report'];
+
+/** What one call of `reconcile` can tell. */
+export const KINDS_AT_ONCE: readonly Kind[] = KINDS.filter((kind) => !TOLD_BY_TIME.includes(kind));
 
 export type Kind = (typeof KINDS)[number];
 

@@ -27,6 +27,8 @@ export const ROW_REFUSALS = {
     'What this row adds up to is beyond 9,000,000,000,000,000,000 of the smallest unit: ask the provider to correct it.',
   bad_time:
     'This is no time from 2000 to 2100 in ISO 8601 with an offset, like 2026-01-31T10:00:00+08:00: if the file was edited, take it anew from where it came.',
+  unknown_time_zone:
+    'The format does not say which offset this time zone has: add it to zones of a format of your own, or ask the provider for another zone.',
   missing_value: 'This column is needed in every record: fill it in.',
   not_allowed: 'This value is not known here: use one of those that are allowed.',
   negative_amount: 'Amounts of records carry no sign, the type says which way the money moves: drop the minus.',

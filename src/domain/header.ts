@@ -15,25 +15,70 @@ export type Columns = {
 
 /** Columns are found by name, never by position. Throws ReportRefused when the header cannot serve. */
 export function readHeader(cells: readonly string[], kind: ReportKind, format: Format): Columns {
+  const { columns, known, twice, missing } = look(cells, kind, format);
+  if (known === 0) throw new ReportRefused('no_header');
+  if (twice.length > 0) throw new ReportRefused('duplicate_columns', twice.join(', '));
+  if (missing.length > 0) throw new ReportRefused('missing_columns', missing.join(', '));
+  return columns;
+}
+
+/**
+ * The format that a report is printed in: of those that find all columns they need, the one that knows most of the header's.
+ * The preferred one wins where several know as many. Throws ReportRefused when none fits, and says which is the nearest.
+ */
+export function chooseFormat(
+  cells: readonly string[],
+  kind: ReportKind,
+  formats: readonly Format[],
+  preferred: Format,
+): Format {
+  const others = formats.filter(({ id }) => id !== preferred.id);
+  const looks = [preferred, ...others].map((format) => ({ format, ...look(cells, kind, format) }));
+  const fitting = looks.filter(({ known, missing }) => known > 0 && missing.length === 0);
+  if (fitting.length > 0) return fitting.reduce(better).format;
+  const { format, columns, known, twice, missing } = looks.reduce(better);
+  if (known === 0) throw new ReportRefused('no_header');
+  if (twice.length > 0) throw new ReportRefused('duplicate_columns', twice.join(', '));
+  const news = columns.unknown.length === 0 ? '' : `, which does not know ${columns.unknown.join(', ')}`;
+  throw new ReportRefused('missing_columns', `${missing.join(', ')} (the nearest format is ${format.name}${news})`);
+}
+
+const better = <L extends Look>(a: L, b: L): L => (b.known > a.known ? b : a);
+
+type Look = {
+  readonly columns: Columns;
+  /** How many of the header's columns the format knows. */
+  readonly known: number;
+  /** Columns that stand there more than once, so that it is open which one counts. */
+  readonly twice: readonly string[];
+  /** Columns that the format cannot do without, with the other names that they may have. */
+  readonly missing: readonly string[];
+};
+
+function look(cells: readonly string[], kind: ReportKind, format: Format): Look {
   const all = cells.map((cell) => cell.trim());
   const width = all.findLastIndex((name) => name !== '') + 1;
   const names = all.slice(0, width);
   const at: Partial<Record<string, number>> = {};
   const twice: string[] = [];
   for (const column of format.columns[kind]) {
-    const printed = [column, ...(format.aliases[column] ?? [])].find((name) => names.includes(name));
+    const printed = namesOf(column, format).find((name) => names.includes(name));
     if (printed === undefined) continue;
     at[column] = names.indexOf(printed);
     if (names.lastIndexOf(printed) !== at[column]) twice.push(printed);
   }
   const positions = new Set(Object.values(at));
-  if (positions.size === 0) throw new ReportRefused('no_header');
-  if (twice.length > 0) throw new ReportRefused('duplicate_columns', twice.join(', '));
   const missing = format.required[kind].filter((column) => at[column] === undefined);
-  if (missing.length > 0) throw new ReportRefused('missing_columns', missing.join(', '));
   const unknown = names.filter((name, index) => name !== '' && !positions.has(index));
-  return { width, names, at, unknown };
+  return {
+    columns: { width, names, at, unknown },
+    known: positions.size,
+    twice,
+    missing: missing.map((column) => namesOf(column, format).join(' or ')),
+  };
 }
+
+const namesOf = (column: string, format: Format): readonly string[] => [column, ...(format.aliases[column] ?? [])];
 
 /** A column as this report's header prints it; by the format's own name where the report has no such column. */
 export function printedName(columns: Columns, column: string): string {

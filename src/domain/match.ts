@@ -184,6 +184,23 @@ export function unreported(record: LedgerRecord, missingNeighbours: readonly str
   );
 }
 
+/** A record that no settlement has, though it was due: `settled` is the date by which it should have been settled. */
+export function unsettled(record: LedgerRecord, settled: string): Discrepancy {
+  const amountMinor = magnitude(record.amountMinor);
+  const recorded = formatAmount(amountMinor, record.currency);
+  return tell(
+    'unsettled_transaction',
+    `The merchant recorded ${record.type} ${record.requestId} of ${recorded} ${record.currency} as done; it was to be settled on ${settled} at the latest, and no settlement has it.`,
+    {
+      type: record.type,
+      requestId: record.requestId,
+      recorded,
+      currency: record.currency,
+      stake: { amountMinor, currency: record.currency },
+    },
+  );
+}
+
 /** `up`: the report's amount is 10^digits times the record's; `down`: the other way; `none`: neither. */
 export type UnitFactor = 'up' | 'down' | 'none';
 

@@ -92,13 +92,17 @@ export const missingParts = (kind: ReportKind, missing: readonly MissingPart[]):
     return tell('missing_part', `${which} ${WHY_WORDS[why]}.`, { field: kind, recorded: number });
   });
 
+/** A day whose report was due and did not come. */
+export const missingReport = (day: string): Discrepancy =>
+  tell('missing_report', `The transaction details of ${day} were due and are not there.`, {});
+
 /** What a batch lacks altogether, given what is read of each kind. A batch exists once one report of it is closed. */
-export function missingReports(details: Reading<Part>, summary: Reading<Part>): Discrepancy[] {
+export function missingReports(details: Reading<Part>, summary: Reading<Part>, hasSummaries = true): Discrepancy[] {
   const found: Discrepancy[] = [];
   if (details.read.length === 0) {
     found.push(tell('missing_details', 'The settlement details of this batch are not there.', {}));
   }
-  if (summary.read.length === 0) {
+  if (summary.read.length === 0 && hasSummaries) {
     found.push(tell('missing_summary', 'The settlement summary of this batch is not there.', {}));
   }
   return found;

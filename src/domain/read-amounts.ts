@@ -1,5 +1,5 @@
 import { type Currency, digitsOf, isCurrency } from './currency.ts';
-import type { AmountColumn, AmountRole, TypeRule } from './formats/format.ts';
+import type { AmountColumn, AmountRole, Format, TypeRule } from './formats/format.ts';
 import { printedName } from './header.ts';
 import { isInRange, type Money, parseAmount } from './money.ts';
 import { type CellsContext, refusal, textOf } from './read-cells.ts';
@@ -14,22 +14,31 @@ export type Amount = {
 
 /** Every amount that stands in the row, in the format's order. All are read, also those that nothing is done with. */
 export function amountsOf(cells: readonly string[], ctx: CellsContext, acquirer: string | null): Amount[] {
-  const deducted =
-    acquirer !== null && Object.hasOwn(ctx.format.deducted, acquirer) ? ctx.format.deducted[acquirer]! : [];
+  const deducted = deductedOf(ctx.format, acquirer);
   const amounts: Amount[] = [];
   for (const spec of ctx.format.amounts[ctx.kind]) {
-    const text = textOf(cells, ctx.columns, spec.column);
+    const credit = textOf(cells, ctx.columns, spec.column);
+    const debit = spec.debitColumn === undefined ? null : textOf(cells, ctx.columns, spec.debitColumn);
     // A blank settlement currency is no contradiction: the report's name says it.
     const named = spec.role === 'settlement' ? ctx.settlementCurrency : null;
     const currency = currencyOf(cells, ctx, spec.currencyColumn) ?? named;
+    const text = credit ?? debit;
     if (text === null) continue;
     if (currency === null) throw refusal('missing_currency', cells, ctx.columns, spec.currencyColumn);
-    const column = printedName(ctx.columns, spec.column);
-    const amountMinor = parseAmount(text, digitsOf(currency), ctx.amountUnit, column);
+    const parse = (text: string | null, column: string) =>
+      text === null ? 0n : parseAmount(text, digitsOf(currency), ctx.amountUnit, printedName(ctx.columns, column));
+    const amountMinor = parse(credit, spec.column) - parse(debit, spec.debitColumn ?? spec.column);
+    if (!isInRange(amountMinor)) throw refusal('sum_out_of_range', cells, ctx.columns, spec.column);
     const isTakenOff = (spec.role === 'discount') !== deducted.includes(spec.column);
     amounts.push({ spec, text, printed: { amountMinor, currency }, signed: isTakenOff ? -amountMinor : amountMinor });
   }
   return amounts;
+}
+
+/** The columns that this acquirer prints the other way round: charges as positive numbers. */
+export function deductedOf({ deducted }: Format, acquirer: string | null): readonly string[] {
+  const all = deducted['*'] ?? [];
+  return acquirer !== null && Object.hasOwn(deducted, acquirer) ? [...all, ...deducted[acquirer]!] : all;
 }
 
 function currencyOf(cells: readonly string[], { columns }: CellsContext, column: string): Currency | null {
@@ -63,6 +72,13 @@ type Settled = {
   readonly feeMinor: bigint | null;
 };
 
+/** A movement that the format lists before it is settled: nothing stands yet for its settlement amount. */
+export const isUnsettled = (ctx: CellsContext, rule: TypeRule | null, amounts: readonly Amount[]): boolean =>
+  ctx.format.mayBeUnsettled && withRole(amounts, 'transaction').length > 0 && !settles(rule, amounts);
+
+const settles = (rule: TypeRule | null, amounts: readonly Amount[]): boolean =>
+  withRole(amounts, 'settlement').length > 0 || (rule?.feeMaySettle === true && withRole(amounts, 'fee').length > 0);
+
 /** What a settlement row moves. Throws RowRefused without a settlement amount, unless a fee may stand for it. */
 export function settledOf(
   cells: readonly string[],
@@ -73,9 +89,7 @@ export function settledOf(
   const settlement = withRole(amounts, 'settlement')[0];
   const fees = withRole(amounts, 'fee');
   const spec = settlementColumn(ctx)!;
-  if (settlement === undefined && (rule?.feeMaySettle !== true || fees.length === 0)) {
-    throw refusal('missing_amount', cells, ctx.columns, spec.column);
-  }
+  if (!settles(rule, amounts)) throw refusal('missing_amount', cells, ctx.columns, spec.column);
   const currency = currencyOf(cells, ctx, spec.currencyColumn) ?? ctx.settlementCurrency ?? fees[0]!.printed.currency;
   const own = fees.filter((fee) => fee.printed.currency === currency);
   const feeMinor = own.length === 0 ? null : own.reduce((sum, fee) => sum + fee.printed.amountMinor, 0n);
@@ -87,5 +101,26 @@ export function settledOf(
   return { currency, settlementMinor: settlement?.printed.amountMinor ?? feeEffect, feeMinor };
 }
 
-const settlementColumn = (ctx: CellsContext): AmountColumn | undefined =>
+/**
+ * The currency that a settlement report settles in, for one whose name does not carry it: what the first row says that says it.
+ * A row that says another is refused by `readRow`, as in any report. Null where no row says it.
+ */
+export function settlementCurrencyOf(
+  rows: Iterable<readonly string[]>,
+  ctx: Pick<CellsContext, 'kind' | 'columns' | 'format'>,
+): Currency | null {
+  const index = ctx.columns.at[settlementColumn(ctx)?.currencyColumn ?? ''];
+  if (index === undefined) return null;
+  for (const cells of rows) {
+    const text = cells[index]?.trim() ?? '';
+    if (isCurrency(text)) return text;
+  }
+  return null;
+}
+
+const settlementColumn = (ctx: Pick<CellsContext, 'kind' | 'format'>): AmountColumn | undefined =>
   ctx.format.amounts[ctx.kind].find(({ role }) => role === 'settlement');
+
+/** The column of the amount that has this role; of several, the first. */
+export const columnOf = (role: AmountRole, ctx: Pick<CellsContext, 'kind' | 'format'>): string =>
+  ctx.format.amounts[ctx.kind].find((amount) => amount.role === role)?.column ?? '';

@@ -63,10 +63,35 @@ export function refusal(code: RowRefusalCode, cells: readonly string[], columns:
   return new RowRefused(code, printedName(columns, column), index === undefined ? null : cells[index]!.trim());
 }
 
-export function timeOf(cells: readonly string[], columns: Columns, column: string): bigint | null {
+/** The time in a cell, as the format prints it, in microseconds since 1970; null where none stands. */
+export function timeOf(cells: readonly string[], ctx: CellsContext, column: string): bigint | null {
+  const { columns, format } = ctx;
   const text = textOf(cells, columns, column);
-  return text === null ? null : parseTime(text, printedName(columns, column));
+  if (text === null) return null;
+  const { zoneColumn, mayBeDate = false } = Object.hasOwn(format.times, column) ? format.times[column]! : {};
+  if (zoneColumn !== undefined) return zonedTimeOf(cells, ctx, column, zoneColumn);
+  const date = mayBeDate ? DATE.exec(text) : null;
+  return parseTime(date ? `${date[1]}-${date[2]}-${date[3]}${WITHIN_DAY}` : text, printedName(columns, column));
 }
+
+const DATE = /^(\d{4})-?(\d\d)-?(\d\d)$/;
+/** An hour that is on the same day from Honolulu to Auckland: a date alone does not say where it is. */
+const WITHIN_DAY = 'T10:00:00Z';
+
+function zonedTimeOf(cells: readonly string[], { columns, format }: CellsContext, column: string, zoneColumn: string) {
+  const zone = textOf(cells, columns, zoneColumn) ?? '';
+  if (!Object.hasOwn(format.zones, zone)) throw refusal('unknown_time_zone', cells, columns, zoneColumn);
+  try {
+    return parseTime(`${textOf(cells, columns, column)}${format.zones[zone]}`);
+  } catch {
+    // What is told is the cell as it stands there.
+    throw refusal('bad_time', cells, columns, column);
+  }
+}
+
+/** Our name for a type, as the format has it; else the one that is printed. */
+export const typeNameOf = <T extends string | null>({ typeNames }: Format, printed: T): T | string =>
+  printed !== null && Object.hasOwn(typeNames, printed) ? typeNames[printed]! : printed;
 
 /** What a type is known for; null for a type that the format does not know. */
 export const ruleOf = (format: Format, type: string): TypeRule | null =>

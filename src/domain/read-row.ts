@@ -1,9 +1,21 @@
 import { checkKey, checkSettlement } from './check-row.ts';
+import type { Currency } from './currency.ts';
 import type { Discrepancy } from './discrepancy.ts';
 import { type RowRefusalCode, RowRefused } from './errors.ts';
-import type { TypeRule } from './formats/format.ts';
-import { amountsOf, checkAgainstName, settledOf, withRole } from './read-amounts.ts';
-import { type CellsContext, checkShape, idOf, refusal, refusedRow, ruleOf, textOf, timeOf } from './read-cells.ts';
+import type { IdColumn, TypeRule } from './formats/format.ts';
+import type { Money } from './money.ts';
+import { amountsOf, checkAgainstName, columnOf, isUnsettled, settledOf, withRole } from './read-amounts.ts';
+import {
+  type CellsContext,
+  checkShape,
+  idOf,
+  refusal,
+  refusedRow,
+  ruleOf,
+  textOf,
+  timeOf,
+  typeNameOf,
+} from './read-cells.ts';
 import type { MatchBy, Row } from './row.ts';
 
 export type RowContext = CellsContext & {
@@ -19,9 +31,7 @@ type RefusedRow = { readonly refused: Discrepancy };
 export function readRow(cells: readonly string[], line: number, ctx: RowContext): ReadRow | RefusedRow {
   try {
     checkShape(cells, ctx.columns);
-    const text = (column: string) => textOf(cells, ctx.columns, column);
-    const id = (column: string) => idOf(cells, ctx, column);
-    return read(cells, line, ctx, text, id);
+    return read(cells, line, ctx);
   } catch (error) {
     if (error instanceof RowRefused) return { refused: refusedRow(line, error) };
     throw error;
@@ -33,57 +43,92 @@ export function refuseLine(line: number, code: RowRefusalCode, text: string): Di
   return refusedRow(line, new RowRefused(code, null, text));
 }
 
-function read(
-  cells: readonly string[],
-  line: number,
-  ctx: RowContext,
-  text: (column: string) => string | null,
-  id: (column: string) => string | null,
-): ReadRow {
+function read(cells: readonly string[], line: number, ctx: RowContext): ReadRow {
+  const text = (column: string) => textOf(cells, ctx.columns, column);
   const acquirer = text('acquirer');
   const amounts = amountsOf(cells, ctx, acquirer);
   checkAgainstName(cells, ctx);
 
   // Without a type a row belongs to no total, so it is refused rather than kept under no name.
-  const type = id('transactionType');
-  if (type === null) throw refusal('missing_type', cells, ctx.columns, 'transactionType');
+  const printedType = idOf(cells, ctx, 'transactionType');
+  if (printedType === null) throw refusal('missing_type', cells, ctx.columns, 'transactionType');
+  const type = typeNameOf(ctx.format, printedType);
   const rule = ruleOf(ctx.format, type);
-  const ids = {
-    requestId: id('transactionRequestId'),
-    transactionId: id('transactionId'),
-    originalRequestId: id('originalTransactionRequestId'),
-    originalTransactionId: id('originalTransactionId'),
-  };
+  const ids = idsOf(cells, ctx, rule);
+  const isDone = isDoneIn(cells, ctx);
   const transaction = withRole(amounts, 'transaction')[0]?.printed ?? null;
-  const isNamed = ids.requestId !== null || ids.originalRequestId !== null || ids.originalTransactionId !== null;
-  if (transaction === null && isNamed) throw refusal('missing_amount', cells, ctx.columns, 'transactionAmountValue');
+  const namesOriginal = ids.originalRequestId !== null || ids.originalTransactionId !== null;
+  if (transaction === null && isDone && (ids.requestId !== null || namesOriginal)) {
+    throw refusal('missing_amount', cells, ctx.columns, columnOf('transaction', ctx));
+  }
 
-  const settled = ctx.kind === 'settlementDetails' ? settledOf(cells, ctx, rule, amounts) : null;
+  const isSettlement = ctx.kind === 'settlementDetails' && isDone && !isUnsettled(ctx, rule, amounts);
+  const settled = isSettlement ? settledOf(cells, ctx, rule, amounts) : null;
   const row: Row = {
     line,
     type,
-    matchBy: matchByOf(
-      rule,
-      ids.requestId !== null,
-      ids.originalRequestId !== null || ids.originalTransactionId !== null,
-    ),
+    matchBy: matchByOf(rule, ids.requestId !== null, namesOriginal),
+    isDone,
     ...ids,
     amountMinor: transaction?.amountMinor ?? null,
     currency: transaction?.currency ?? null,
     settlementMinor: settled?.settlementMinor ?? null,
     feeMinor: settled?.feeMinor ?? null,
-    paidAtMicros: timeOf(cells, ctx.columns, 'paymentTime'),
-    settledAtMicros: timeOf(cells, ctx.columns, 'settlementTime'),
+    paidAtMicros: timeOf(cells, ctx, 'paymentTime'),
+    settledAtMicros: timeOf(cells, ctx, 'settlementTime'),
     inInstalments: isAboveOne(text('installmentsNum')),
     customerId: text('customerId'),
     acquirer,
   };
-  const price = { pair: text('quoteCurrencyPair'), price: text('quotePrice') };
+  if (!isDone) return { row: { ...row, ...NOT_DONE }, findings: [] };
+  if (settled !== null && rule?.isPayout) return { row: payoutOf(row, settled.currency), findings: [] };
+  const pair = text('quoteCurrencyPair') ?? impliedPair(ctx, transaction, settled);
+  const price = { pair, price: text('quotePrice') };
   const findings = [
     ...checkKey(row, rule, settled?.currency ?? null),
     ...(settled === null ? [] : checkSettlement(row, rule, { amounts, currency: settled.currency, ...price }, ctx)),
   ];
   return { row, findings };
+}
+
+/** What did not happen keeps its own id, so that it can be shown, and no other: nothing is found through it. */
+const NOT_DONE = {
+  matchBy: 'none',
+  transactionId: null,
+  originalRequestId: null,
+  originalTransactionId: null,
+  inInstalments: false,
+} as const;
+
+/** A payout moves what the other rows add up to, so it is no part of their sum. */
+const payoutOf = (row: Row, currency: Currency): Row => ({
+  ...row,
+  amountMinor: row.settlementMinor === null ? null : -row.settlementMinor,
+  currency,
+  settlementMinor: null,
+  feeMinor: null,
+});
+
+/** Where the format lists all states. A blank one says nothing, and so not that it is done. */
+const isDoneIn = (cells: readonly string[], { columns, format }: RowContext): boolean =>
+  columns.at['status'] === undefined ||
+  format.doneStatuses.includes((textOf(cells, columns, 'status') ?? '').toUpperCase());
+
+function idsOf(cells: readonly string[], ctx: RowContext, rule: TypeRule | null) {
+  const id = (name: IdColumn) => {
+    const column = rule?.ids?.[name];
+    return column === null ? null : idOf(cells, ctx, column ?? name);
+  };
+  return {
+    requestId: id('transactionRequestId'),
+    transactionId: id('transactionId'),
+    originalRequestId: id('originalTransactionRequestId'),
+    originalTransactionId: id('originalTransactionId'),
+  };
+}
+
+function impliedPair({ format }: RowContext, transaction: Money | null, settled: { currency: Currency } | null) {
+  return format.priceNeedsNoPair && transaction && settled ? `${transaction.currency}/${settled.currency}` : null;
 }
 
 function matchByOf(rule: TypeRule | null, hasRequestId: boolean, namesOriginal: boolean): MatchBy {

@@ -3,7 +3,7 @@ import { RowRefused } from './errors.ts';
 import { printedName } from './header.ts';
 import { parseCount } from './money.ts';
 import { amountsOf, checkAgainstName, settledOf } from './read-amounts.ts';
-import { type CellsContext, checkShape, idOf, refusedRow, ruleOf, textOf, timeOf } from './read-cells.ts';
+import { type CellsContext, checkShape, idOf, refusedRow, ruleOf, textOf, timeOf, typeNameOf } from './read-cells.ts';
 
 type SummaryContext = CellsContext & { readonly kind: 'settlementSummary' };
 
@@ -30,7 +30,7 @@ export function readSummaryRow(
 ): { readonly row: ReadSummaryRow } | { readonly refused: Discrepancy } {
   try {
     checkShape(cells, ctx.columns);
-    const type = idOf(cells, ctx, 'summaryType');
+    const type = typeNameOf(ctx.format, idOf(cells, ctx, 'summaryType'));
     const acquirer = textOf(cells, ctx.columns, 'acquirer');
     const amounts = amountsOf(cells, ctx, acquirer);
     checkAgainstName(cells, ctx);
@@ -47,7 +47,7 @@ export function readSummaryRow(
       countRows: count === null ? null : parseCount(count, printedName(ctx.columns, 'count')),
       settlementMinor,
       feeMinor,
-      settledAtMicros: timeOf(cells, ctx.columns, 'settlementTime'),
+      settledAtMicros: timeOf(cells, ctx, 'settlementTime'),
       customerId: textOf(cells, ctx.columns, 'customerId'),
       acquirer,
     };

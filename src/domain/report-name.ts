@@ -8,25 +8,38 @@ export type ReportName = {
   /** Without the extension: the report's identity, so that a `.csv` and an `.xlsx` of one name are one report. */
   readonly name: string;
   readonly batchId: string | null;
+  /** Null in a settlement report whose name carries none: then its rows say it (`settlementCurrencyOf`). */
   readonly settlementCurrency: Currency | null;
   /** 'YYYY-MM-DD'. */
   readonly date: string | null;
   readonly psp: string | null;
   readonly seq: number;
+  /** It comes from the provider's portal, so that it holds the whole. */
+  readonly isPortal: boolean;
 };
 
-/** Null when the name is no report of this format: no pattern fits, or there is no such day or currency. */
-export function readReportName(fileName: string, format: Format): ReportName | null {
-  const name = withoutExtension(fileName, format.extensions);
-  if (name === null) return null;
-  for (const [kind, pattern] of patternsOf(format)) {
+/**
+ * Null when the name is no report of these formats: no pattern fits, or there is no such day or currency. Which format the
+ * report is in, its header says: a name that is a report in several is the same report in all of them.
+ */
+export function readReportName(fileName: string, formats: readonly Format[]): ReportName | null {
+  for (const format of formats) {
+    const name = withoutExtension(fileName, format.extensions);
+    const read = name === null ? null : readName(name, format);
+    if (read !== null) return read;
+  }
+  return null;
+}
+
+function readName(name: string, format: Format): ReportName | null {
+  for (const { kind, isPortal, pattern } of patternsOf(format)) {
     const groups = pattern.exec(name)?.groups;
     if (groups === undefined) continue;
     const { batchId = null, currency = null, date: compactDate = null, psp = null, seq } = groups;
     const date = compactDate === null ? null : parseCompactDate(compactDate);
     if (compactDate !== null && date === null) return null;
     if (currency !== null && !isCurrency(currency)) return null;
-    return { kind, name, batchId, settlementCurrency: currency, date, psp, seq: Number(seq ?? 0) };
+    return { kind, name, batchId, settlementCurrency: currency, date, psp, seq: Number(seq ?? 0), isPortal };
   }
   return null;
 }
@@ -53,13 +66,20 @@ const PLACEHOLDERS: Readonly<Record<string, string>> = {
   seq: '\\d{3}',
 };
 
-const compiled = new WeakMap<Format, readonly (readonly [ReportKind, RegExp])[]>();
+type Pattern = { readonly kind: ReportKind; readonly isPortal: boolean; readonly pattern: RegExp };
 
-function patternsOf(format: Format): readonly (readonly [ReportKind, RegExp])[] {
+const compiled = new WeakMap<Format, readonly Pattern[]>();
+
+function patternsOf(format: Format): readonly Pattern[] {
   let patterns = compiled.get(format);
   if (patterns === undefined) {
     const kinds = Object.keys(format.names) as ReportKind[];
-    patterns = kinds.flatMap((kind) => format.names[kind].map((name) => [kind, compile(name)] as const));
+    const compileAll = (kind: ReportKind, names: readonly string[], isPortal: boolean) =>
+      names.map((name) => ({ kind, isPortal, pattern: compile(name) }));
+    patterns = kinds.flatMap((kind) => [
+      ...compileAll(kind, format.names[kind], false),
+      ...compileAll(kind, format.portalNames[kind], true),
+    ]);
     compiled.set(format, patterns);
   }
   return patterns;

@@ -9,21 +9,26 @@ import type { Currency } from './currency.ts';
  */
 export type MatchBy = 'own' | 'original' | 'lost' | 'none';
 
+/** By the number that is kept of it. */
+export const MATCH_BY: readonly MatchBy[] = ['none', 'own', 'original', 'lost'];
+
 /** What is kept of a readable row of a details report: all that is matched, summed and shown. Blank is null. */
 export type Row = {
   readonly line: number;
   readonly type: string;
   readonly matchBy: MatchBy;
+  /** False for what was tried and did not happen, which some reports list: it is counted, and answers no question. */
+  readonly isDone: boolean;
   readonly requestId: string | null;
   readonly transactionId: string | null;
   readonly originalRequestId: string | null;
   readonly originalTransactionId: string | null;
-  /** Transaction amount as printed, with its sign, in the smallest unit of `currency`. */
+  /** Transaction amount as printed, with its sign, in the smallest unit of `currency`; of a payout, what is paid out. */
   readonly amountMinor: bigint | null;
   readonly currency: Currency | null;
-  /** Settlement amount in the smallest unit of the settlement currency; a DEFAULT row's fee where that is all it has. */
+  /** Settlement amount in the smallest unit of the settlement currency; a DEFAULT row's fee where that is all it has. Null for what is not settled, and for a payout. */
   readonly settlementMinor: bigint | null;
-  /** `feeAmountValue` as printed, if it is in the settlement currency. */
+  /** The fee as printed, all of its columns that are in the settlement currency. */
   readonly feeMinor: bigint | null;
   /** When the payment was made, in microseconds since 1970. */
   readonly paidAtMicros: bigint | null;

@@ -4,6 +4,8 @@ export type RunFacts = {
   readonly matchableRows: number;
   readonly wrongUnit: boolean;
   readonly missing: boolean;
+  /** Something may still come: what one more part could change is not told yet. Left out where nothing may. */
+  readonly waiting?: true;
   readonly totals: readonly { type: string; count: number; settlementMinor: string | null; feeMinor: string | null }[];
   readonly details: ShownSums | null;
   readonly summary: ShownSums | null;

@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import type { Db } from '../adapters/postgres.ts';
 import { UsageError } from '../domain/errors.ts';
-import type { ReportKind } from '../domain/formats/format.ts';
+import type { Format, ReportKind } from '../domain/formats/format.ts';
 import type { ListedFile } from './list-files.ts';
 
 /** How a source's reports are read. */
@@ -89,12 +89,27 @@ export async function batchNamed(
 
 export async function reportNamed(
   db: Db,
-  report: { batchNo: number; kind: ReportKind; name: string; psp: string | null; seq: number },
+  report: { batchNo: number; kind: ReportKind; name: string; psp: string | null; seq: number; isPortal: boolean },
 ): Promise<number> {
+  // One whose name does not say its currency was moved to its batch when it was read.
+  const moved = await sql<{ no: number }>`
+    select r.no from batch mine join batch b on b.merchant_no = mine.merchant_no and b.batch_id = mine.batch_id and b.currency is not null
+      join report r on r.batch_no = b.no and r.kind = ${report.kind} and r.name = ${report.name}
+     where mine.no = ${report.batchNo} and mine.currency is null`.execute(db);
+  if (moved.rows[0]) return moved.rows[0].no;
   const made = await sql<{ no: number }>`
-    insert into report (batch_no, kind, name, psp, seq) values (${report.batchNo}, ${report.kind}, ${report.name}, ${report.psp}, ${report.seq})
+    insert into report (batch_no, kind, name, psp, seq, is_portal)
+    values (${report.batchNo}, ${report.kind}, ${report.name}, ${report.psp}, ${report.seq}, ${report.isPortal})
     on conflict (batch_no, kind, name) do update set seq = excluded.seq returning no`.execute(db);
   return made.rows[0]!.no;
+}
+
+/** What comes with the program is known to every worker; a format of the user's own is kept as it is now. */
+export async function keepFormat(db: Db, format: Format): Promise<void> {
+  if (format.id === format.name) return;
+  await sql`insert into format (id, format) values (${format.id}, ${JSON.stringify(format)}::jsonb) on conflict do nothing`.execute(
+    db,
+  );
 }
 
 /** Records a file as it was seen, once: whoever comes second finds it recorded. The merchants' lock is held by both. */
@@ -107,6 +122,7 @@ export async function recordDelivery(
     entry: string | null;
     isSheet: boolean;
     directoryDate: string | null;
+    foundAtMs: number;
     rules: Rules;
     /** What a known delivery must have been read under; null: whatever it was read under. */
     knownUnder: Rules | null;
@@ -122,9 +138,10 @@ export async function recordDelivery(
        where source = ${delivery.source} and path = ${file.path} and state not in ('dry', 'over') order by no desc limit 1),
     same as (select n.no from newest n join seen s using (size_bytes, modified_at) where ${isUnder(delivery.knownUnder, 'n.rules')}),
     made as (
-      insert into delivery (report_no, source, path, file, entry, is_sheet, directory_date, rules, size_bytes, modified_at)
+      insert into delivery (report_no, source, path, file, entry, is_sheet, directory_date, found_at, rules, size_bytes, modified_at)
       select ${delivery.reportNo}::int, ${delivery.source}::text, ${file.path}::text, ${file.file}::text,
              ${delivery.entry}::text, ${delivery.isSheet}::boolean, ${delivery.directoryDate}::date,
+             timestamptz 'epoch' + ${delivery.foundAtMs}::int8 * interval '1 millisecond',
              rules, size_bytes, modified_at
         from seen where not exists (select from same) returning no)
     select no from made union all select no from same`.execute(db);

@@ -41,7 +41,7 @@ export async function findReports(
   place: Place,
   isSettled: (file: ListedFile, isWhole: boolean) => boolean,
 ): Promise<Found> {
-  const { format } = layoutOf(source);
+  const { formats } = layoutOf(source);
   const listed = await listFiles(source, place, dateIn(BigInt(now()) * 1000n, source.timeZone));
   const knownUnder = isForGood ? null : rulesOf(source);
   const known = await query.knownDeliveries(database.db, source.name, knownUnder, listed);
@@ -50,12 +50,12 @@ export async function findReports(
   const fresh: { file: ListedFile; name: Named }[] = [];
   const look = async (file: ListedFile) => {
     const isZip = /\.zip$/i.test(file.path);
-    const outer = readReportName(basename(file.path), format);
+    const outer = readReportName(basename(file.path), formats);
     if (outer === null && !isZip) return void notReports.push(file);
     // One that cannot be read is left to its ingest, which says why; it must not keep the others from being found.
-    const isWhole = await endsWhole(place, file, format).catch(() => true);
+    const isWhole = await endsWhole(place, file, source.format).catch(() => true);
     if (!isSettled(file, isWhole)) return void growing.push(file);
-    const name = isZip ? await nameInside(place, file, format, outer) : outer && { ...outer, entry: null };
+    const name = isZip ? await nameInside(place, file, formats, outer) : outer && { ...outer, entry: null };
     if (name && (file.kinds?.includes(name.kind) ?? true)) fresh.push({ file, name });
     else notReports.push(file);
   };
@@ -68,7 +68,9 @@ export async function findReports(
   const recorded = await onOneConnection(database, (db) =>
     inTransaction(db, async () => {
       const deliveryNos: number[] = [];
-      for (const { file, name } of fresh) deliveryNos.push(await record(db, source, file, name, knownUnder));
+      if (fresh.length > 0) await query.keepFormat(db, source.format);
+      for (const { file, name } of fresh)
+        deliveryNos.push(await record(db, source, file, name, { knownUnder, foundAtMs: now() }));
       return deliveryNos;
     }),
   );
@@ -92,7 +94,7 @@ const TAIL_BYTES = 65_536;
 
 /** Whether a report's last bytes say that all of it is there. Only a CSV can say so; others have to stay as they are for a while. */
 async function endsWhole(place: Place, { path, sizeBytes }: ListedFile, format: Format): Promise<boolean> {
-  if (!/\.csv$/i.test(path)) return false;
+  if (format.endMarker === null || !/\.csv$/i.test(path)) return false;
   const length = Math.min(TAIL_BYTES, sizeBytes);
   return (await place.read(path, sizeBytes - length, length)).includes(format.endMarker);
 }
@@ -101,14 +103,14 @@ async function endsWhole(place: Place, { path, sizeBytes }: ListedFile, format: 
 async function nameInside(
   place: Place,
   { path, sizeBytes }: ListedFile,
-  format: Format,
+  formats: readonly Format[],
   outer: ReportName | null,
 ): Promise<Named | null> {
   const source = { sizeBytes, blocks: (from: number, to: number) => place.blocks(path, from, to) };
   const zip = await openZip(source).catch(() => null);
   if (!zip) return outer && { ...outer, entry: null };
   const reports = zip.entries.flatMap((entry) => {
-    const name = /\.zip$/i.test(entry.name) ? null : readReportName(basename(entry.name), format);
+    const name = /\.zip$/i.test(entry.name) ? null : readReportName(basename(entry.name), formats);
     return name ? [{ ...name, entry: entry.name }] : [];
   });
   await zip.close();
@@ -119,7 +121,7 @@ async function nameInside(
 export const rulesOf = (
   source: Pick<Source, 'format' | 'amountUnit' | 'toleranceMinor' | 'timeZone' | 'customerIds'>,
 ): query.Rules => ({
-  format: source.format,
+  format: source.format.id,
   amountUnit: source.amountUnit,
   tolerance: source.toleranceMinor.toString(),
   timeZone: source.timeZone,
@@ -131,7 +133,7 @@ async function record(
   source: Source,
   file: ListedFile,
   name: Named,
-  knownUnder: query.Rules | null,
+  { knownUnder, foundAtMs }: { knownUnder: query.Rules | null; foundAtMs: number },
 ): Promise<number> {
   const merchantNo = await query.merchantNamed(db, file.merchantId ?? source.merchantId);
   const isSettlement = name.batchId !== null;
@@ -148,6 +150,7 @@ async function record(
     name: name.name,
     psp: name.psp,
     seq: name.seq,
+    isPortal: name.isPortal,
   });
   return query.recordDelivery(db, {
     reportNo,
@@ -156,6 +159,7 @@ async function record(
     entry: name.entry,
     isSheet: /\.xlsx$/i.test(name.entry ?? file.path),
     directoryDate: file.date,
+    foundAtMs,
     rules: rulesOf(source),
     knownUnder,
   });

@@ -1,6 +1,12 @@
 import type { Db } from '../adapters/postgres.ts';
 import { UsageError } from '../domain/errors.ts';
 import * as query from './contents.sql.ts';
+import { keepFormat } from './find-reports.sql.ts';
+import { rulesOf } from './find-reports.ts';
+import type { Source } from './source.ts';
+
+/** The source of this name, as it is configured today. */
+export type SourceNamed = (name: string) => Source | null;
 
 /** What is to be read again. */
 export type ReplayRequest = query.ContentFilter & {
@@ -19,21 +25,25 @@ export type Recorded = {
 /**
  * Records that known contents are to be read again, from the archive and under today's rules: each as a new delivery of its
  * report, which is worked on like any other. What was never copied to the archive is set back and read from its source.
- * @param rulesOf today's rules of a source, as JSON; null where there is no such source any more, and those of before hold
+ * @param sourceNamed null where there is no such source any more: the rules of before hold
  * @throws UsageError when nothing fits.
  */
 export async function recordReplay(
   db: Db,
   request: ReplayRequest,
-  rulesOf: (source: string) => string | null,
+  sourceNamed: SourceNamed,
   isDry: boolean,
 ): Promise<Recorded> {
   const contents = await chosen(db, request);
-  const asked = contents.map((content) => ({
-    content,
-    deliveryNo: content.deliveryNo,
-    rules: rulesOf(content.source) ?? content.rules,
-  }));
+  const asked = contents.map((content) => {
+    const source = sourceNamed(content.source);
+    const rules = source ? JSON.stringify(rulesOf(source)) : content.rules;
+    return { content, deliveryNo: content.deliveryNo, rules };
+  });
+  for (const name of new Set(contents.map(({ source }) => source))) {
+    const source = sourceNamed(name);
+    if (source) await keepFormat(db, source.format);
+  }
   const lastRuns = await query.lastRuns(db);
   const interventionNo = await query.recordIntervention(db, 'replay', inWords(request));
   const isSetBack = ({ content }: (typeof asked)[number]) =>

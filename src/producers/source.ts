@@ -1,5 +1,6 @@
 import type { At } from '../adapters/place.ts';
-import { formatNamed } from '../domain/formats/all.ts';
+import type { Calendar } from '../domain/calendar.ts';
+import { formatsBeside } from '../domain/formats/all.ts';
 import type { Format, ReportKind } from '../domain/formats/format.ts';
 
 /** Where reports come from, and how they are read. */
@@ -12,7 +13,8 @@ export type Source = {
   readonly merchantId: string | null;
   /** Whose rows may stand in its reports; null: one customer's, whoever that is. */
   readonly customerIds: readonly string[] | null;
-  readonly format: string;
+  /** What its reports are read as, where their header says nothing else. */
+  readonly format: Format;
   readonly amountUnit: 'major' | 'minor';
   readonly toleranceMinor: bigint;
   readonly timeZone: string;
@@ -22,11 +24,13 @@ export type Source = {
   /** Directories of days further back are not looked into. */
   readonly lookbackDays: number;
   readonly pollSeconds: number;
+  /** When its reports are due, in the standing service. */
+  readonly calendar: Calendar;
 };
 
-/** A format with a source's own names and directories in it. */
 export type Layout = {
-  readonly format: Format;
+  /** What its reports may be, its own format first; with its own names in all of them. */
+  readonly formats: readonly Format[];
   /** Null: the whole folder is searched, and each file's own directories say whose it is. */
   readonly directories: ReadonlyMap<string, readonly ReportKind[]> | null;
 };
@@ -37,10 +41,9 @@ const layouts = new WeakMap<Source, Layout>();
 export function layoutOf(source: Source): Layout {
   let layout = layouts.get(source);
   if (!layout) {
-    const format = formatNamed(source.format);
     layout = {
-      format: { ...format, names: namesOf(source, format) },
-      directories: directoriesOf(source, format),
+      formats: formatsBeside(source.format).map((format) => ({ ...format, names: namesOf(source, format) })),
+      directories: directoriesOf(source, source.format),
     };
     layouts.set(source, layout);
   }

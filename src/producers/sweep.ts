@@ -6,8 +6,22 @@ import { closeLoad, type Enqueue, ingestReport, loadChunk, reconcile } from '../
  * Asks again for everything that is recorded and not done. The queue ignores what it still holds, so only what it lost, or what
  * failed and is due for another try, starts again.
  */
-export async function sweep({ database, enqueue }: { database: Database; enqueue: Enqueue }): Promise<void> {
+export async function sweep({
+  database,
+  enqueue,
+  now = Date.now,
+}: {
+  database: Database;
+  enqueue: Enqueue;
+  now?: () => number;
+}): Promise<void> {
   const { db } = database;
+  // What was waited for may have come or not: that the time is over is news for the batch.
+  await sql`
+    with due as (
+      update batch set wanted = wanted + 1, waiting_until = null
+       where waiting_until <= timestamptz 'epoch' + ${now()}::int8 * interval '1 millisecond' returning no, wanted)
+    insert into run_cause (batch_no, wanted, cause) select no, wanted, 'calendar' from due`.execute(db);
   const deliveries = await sql<{ deliveryNo: number; attempt: number }>`
     select d.no as "deliveryNo", d.attempts as attempt from delivery d
      where d.parked_reason is null and coalesce(d.next_attempt_at, now()) <= now()
@@ -51,7 +65,7 @@ export async function sweep({ database, enqueue }: { database: Database; enqueue
 }
 
 /** Held by the connection of a dry run, with its number, for as long as it lasts. */
-export const DRY_RUN_LOCK = 7_355_614;
+export const DRY_RUN_LOCK = 7_355_615;
 
 /** Dry runs whose program is gone leave nothing behind. Whoever is at one holds its lock. */
 async function endDryRuns({ db }: Database): Promise<void> {

@@ -20,6 +20,9 @@ export type AtWork = {
   sweep(): Promise<void>;
 };
 
+/** When reports are due; null where what is there is all there is. */
+export type Calendars = Parameters<ReturnType<typeof startParsers>['open']>[0]['calendars'];
+
 const POLL_MS = 40;
 const SWEEP_MS = 2_000;
 
@@ -27,7 +30,7 @@ const SWEEP_MS = 2_000;
 export async function atWork<T>(
   config: Config,
   sources: readonly Source[],
-  { mayBeTemporary }: { mayBeTemporary: boolean },
+  { mayBeTemporary, calendars }: { mayBeTemporary: boolean; calendars: Calendars },
   act: (at: AtWork) => Promise<T>,
 ): Promise<T> {
   const log = openLog();
@@ -45,7 +48,7 @@ export async function atWork<T>(
     process.stderr.write(`settlestream: ${book.description}\n`);
     await migrate(database);
     const { chunkBytes, processes } = config;
-    parsers.open({ databaseUrl: database.url, archiveDir: book.archiveDir, chunkBytes, places: sources });
+    parsers.open({ databaseUrl: database.url, archiveDir: book.archiveDir, chunkBytes, places: sources, calendars });
     const opened = await openQueueOf(config, book);
     queue = opened;
     const sweepNow = () => sweep({ database, enqueue: opened.enqueue });

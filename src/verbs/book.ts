@@ -18,7 +18,7 @@ export type Book = {
   close(): Promise<void>;
 };
 
-const DEFAULT_DATA_DIR = 'settlestream-data';
+export const DEFAULT_DATA_DIR = 'settlestream-data';
 
 /**
  * Opens the book: the database that was named, else one of our own in the data folder, else, for verbs that may, a temporary

@@ -6,8 +6,17 @@ import { KINDS } from '../domain/discrepancy.ts';
 import { UsageError } from '../domain/errors.ts';
 import { isDay } from '../domain/time.ts';
 import * as query from '../views/answer.sql.ts';
-import { batchJson, dayJson, discrepancies, discrepancyPortions, jsonArray, stateOfBatch } from '../views/answer.ts';
-import { BATCH_COLUMNS, DISCREPANCY_COLUMNS } from '../views/columns.ts';
+import {
+  agedJson,
+  datedJson,
+  discrepancies,
+  discrepancyPage,
+  discrepancyPortions,
+  jsonArray,
+  stateOfBatch,
+} from '../views/answer.ts';
+import { type BatchReport, batchSheet } from '../views/batch-sheet.ts';
+import { BATCH_COLUMNS, DATED_COLUMNS, DISCREPANCY_COLUMNS, HISTORY_COLUMNS } from '../views/columns.ts';
 import {
   causeText,
   type RevisedRow,
@@ -20,8 +29,11 @@ import {
   runsOf,
 } from '../views/history.ts';
 import { csv, writeAll } from '../views/output.ts';
-import { batchTable, discrepancyTable, table, totalsTable } from '../views/tables.ts';
-import { workbook } from '../views/workbook.ts';
+import { holdingsOf, RESERVE_COLUMNS, reservesTable } from '../views/reserves.ts';
+import { storyJson, storyOf } from '../views/story.ts';
+import { STORY_COLUMNS, storyText } from '../views/story-tables.ts';
+import { batchTable, datedTable, discrepancyTable, table, totalsTable } from '../views/tables.ts';
+import { sheetOf, workbook, workbookOf } from '../views/workbook.ts';
 import { migrate, openBook } from './book.ts';
 
 type Given = Readonly<Record<string, string | undefined>>;
@@ -34,37 +46,42 @@ export async function listBatches(config: Config, options: Given): Promise<numbe
   const filter = { ...filterOf(options), asOf: asOfGiven(options) };
   return looking(config, async ({ db }) => {
     const batches = await batchesIn(db, filter, options);
-    if (output === 'table') return writeAll([`${batchTable(batches)}\n`]);
-    if (output === 'json') {
-      const shown = batches.map((batch) => (batch.batchId === null ? dayJson(batch) : batchJson(batch)));
-      return writeAll([`${JSON.stringify({ batches: shown })}\n`]);
-    }
+    if (output === 'table') return writeAll([`${batchTable(batches, { isAged: true })}\n`]);
+    if (output === 'json') return writeAll([`${JSON.stringify({ batches: batches.map(agedJson) })}\n`]);
     return writeAll(output === 'csv' ? csv(BATCH_COLUMNS, [batches]) : workbook('batches', BATCH_COLUMNS, [batches]));
   });
 }
 
-/** Lists what does not add up. Any number of them passes in flat memory. */
+/** Lists what does not add up, and with `--closed` what once did not. Any number of them passes in flat memory. */
 export async function listDiscrepancies(config: Config, options: Given): Promise<number> {
   const output = outputOf('discrepancies', options);
-  const found = { ...filterOf(options), kind: options['kind'] };
+  const isClosedToo = Boolean(options['closed']);
+  const { batch, source, kind } = options;
+  const asked = { ...filterOf(options), kind, batch, source, isClosedToo };
+  const after = numberIn('after', options);
+  const limit = numberIn('limit', options);
+  const page = { after: after === undefined ? undefined : BigInt(after), limit };
   return looking(config, async (database) => {
-    const batches = options['state'] === undefined ? null : await batchesIn(database.db, found, options);
-    const filter = batches === null ? found : { ...found, batchNos: batches.map(({ no }) => no) };
+    if (page.after !== undefined && !(await query.isDiscrepancy(database.db, page.after)))
+      throw new UsageError(`--after ${page.after}: is no place in this list; give what the call before said is next.`);
+    const batches = options['state'] === undefined ? null : await batchesIn(database.db, filterOf(options), options);
+    const filter = batches === null ? asked : { ...asked, batchNos: batches.map(({ no }) => no) };
+    const list = discrepancyPage(database, { ...filter, ...page });
+    const columns = isClosedToo ? HISTORY_COLUMNS : DATED_COLUMNS;
     if (output === 'json') {
       await writeAll(['{"discrepancies":']);
-      await writeAll(discrepancies(database, filter));
-      return writeAll(['}\n']);
-    }
-    const portions = discrepancyPortions(database, filter);
-    if (output === 'csv') return writeAll(csv(DISCREPANCY_COLUMNS, portions));
-    if (output === 'xlsx') return writeAll(workbook('discrepancies', DISCREPANCY_COLUMNS, portions));
-    for await (const rows of portions) await writeAll([`${discrepancyTable(rows)}\n`]);
-    return undefined;
+      await writeAll(jsonArray(list.portions(), (row) => datedJson(row, isClosedToo)));
+      await writeAll([`,"next":${JSON.stringify(list.next())}}\n`]);
+    } else if (output === 'csv') await writeAll(csv(columns, list.portions()));
+    else if (output === 'xlsx') await writeAll(workbook('discrepancies', columns, list.portions()));
+    else for await (const rows of list.portions()) await writeAll([`${datedTable(rows, isClosedToo)}\n`]);
+    if (list.next() !== null) process.stderr.write(`settlestream: there are more: --after ${list.next()}\n`);
   });
 }
 
 /** Shows one batch or day with its reports, its run and its discrepancies. */
 export async function showBatch(config: Config, id: string, options: Given): Promise<number> {
+  const output = outputOf('show', options);
   const asOf = asOfGiven(options);
   return looking(config, async (database) => {
     const { db } = database;
@@ -76,10 +93,14 @@ export async function showBatch(config: Config, id: string, options: Given): Pro
     const steps = await revisionsOf(db, batch.no, asOf);
     const revisions: RevisionView[] = [];
     for (const step of steps) revisions.push(await revisionView(db, step, batch.currency));
-    if (options['json'] || options['format'] === 'json') {
-      const shown = batch.batchId === null ? dayJson(batch) : batchJson(batch);
+    if (output === 'csv') return writeAll(csv(DISCREPANCY_COLUMNS, discrepancyPortions(database, filter)));
+    if (output === 'xlsx') {
+      const found = sheetOf('discrepancies', DISCREPANCY_COLUMNS, discrepancyPortions(database, filter));
+      return writeAll(workbookOf([batchSheet(batch, reports), found]));
+    }
+    if (output === 'json') {
       const head = JSON.stringify({
-        ...shown,
+        ...agedJson(batch),
         reports,
         run: batch.run,
         rulesVersion: batch.rules,
@@ -98,7 +119,7 @@ export async function showBatch(config: Config, id: string, options: Given): Pro
       return writeAll(['}\n']);
     }
     await writeAll([
-      `${batchTable([batch])}\n\n`,
+      `${batchTable([batch], { isAged: true })}\n\n`,
       `${table(
         ['report', 'kind', 'revision', 'rows', 'SHA-256'],
         reports.map((r) => [r.file, r.kind, r.revision, r.rows, r.sha256]),
@@ -122,6 +143,35 @@ export async function showBatch(config: Config, id: string, options: Given): Pro
 
 async function* allRevisedRows(database: Database, steps: readonly Revision[], { currency }: query.BatchView) {
   for (const step of steps) yield* revisedRows(database, step, currency);
+}
+
+/** Lists what acquirers keep back as a safeguard, what they gave back of it, and what they still hold. */
+export async function showReserves(config: Config, options: Given): Promise<number> {
+  const output = outputOf('show reserves', options);
+  return looking(config, async ({ db }) => {
+    const reserves = holdingsOf(await query.batchesOf(db, { merchant: options['merchant'] })).filter(
+      ({ currency }) => options['currency'] === undefined || currency === options['currency'],
+    );
+    if (output === 'table') return writeAll([`${reservesTable(reserves)}\n`]);
+    if (output === 'json') return writeAll([`${JSON.stringify({ reserves })}\n`]);
+    return writeAll(
+      output === 'csv' ? csv(RESERVE_COLUMNS, [reserves]) : workbook('reserves', RESERVE_COLUMNS, [reserves]),
+    );
+  });
+}
+
+/** Tells all that is known of a payment: its records, every row about it, what was settled, and what does not add up. */
+export async function explain(config: Config, id: string, options: Given): Promise<number> {
+  const output = outputOf('explain', options);
+  return looking(config, async (database) => {
+    const tell = (note: string) => process.stderr.write(`settlestream: ${note}\n`);
+    const story = await storyOf(database, id, options['merchant'], tell);
+    if (output === 'table') return writeAll(storyText(story));
+    if (output === 'json') return writeAll([`${JSON.stringify(storyJson(story))}\n`]);
+    return writeAll(
+      output === 'csv' ? csv(STORY_COLUMNS, [story.rows]) : workbook('rows', STORY_COLUMNS, [story.rows]),
+    );
+  });
 }
 
 /** The batches and days that are asked for. */
@@ -158,15 +208,11 @@ async function batchNamed(db: Db, id: string, options: Given): Promise<query.Bat
   throw new UsageError(`${id} is the name of several batches (${which}): say which with --merchant or --currency.`);
 }
 
-async function reportsOfRun(db: Db, run: number) {
-  const found = await sql<{
-    file: string;
-    kind: string;
-    sha256: string;
-    revision: number;
-    rows: number;
-    sameBytesAs: string[];
-  }>`
+async function reportsOfRun(
+  db: Db,
+  run: number,
+): Promise<(BatchReport & { readonly sameBytesAs: readonly string[] })[]> {
+  const found = await sql<BatchReport & { sameBytesAs: string[] }>`
     select d.file, r.kind, l.sha256, d.revision, (l.facts->>'rows')::int as rows,
            -- Reports without rows all look the same.
            array(select distinct y.file from load o join delivery y on y.no = o.delivery_no or y.duplicate_of = o.no
@@ -242,7 +288,7 @@ function outputOf(verb: string, options: Given): (typeof OUTPUTS)[number] {
   if (output === undefined) throw notAllowed('--format', format, OUTPUTS);
   if (output === 'xlsx' && process.stdout.isTTY)
     throw new UsageError(
-      `--format xlsx: a workbook is bytes, which no terminal shows; send it to a file: settlestream ${verb} --format xlsx > ${verb}.xlsx`,
+      `--format xlsx: a workbook is bytes, which no terminal shows; send it to a file: settlestream ${verb} --format xlsx > ${verb.replace(' ', '-')}.xlsx`,
     );
   return output;
 }
@@ -272,6 +318,14 @@ function asOfGiven({ asOf }: Given): string | undefined {
   const time = isDay(asOf) ? `${asOf}T23:59:59.999999Z` : asOf;
   process.stderr.write(`settlestream: as it was known at ${time}\n`);
   return time;
+}
+
+/** A whole number above zero; undefined where it is not given. */
+function numberIn(name: string, options: Given): number | undefined {
+  const given = options[name];
+  if (given === undefined) return undefined;
+  if (!/^[1-9]\d{0,14}$/.test(given)) throw new UsageError(`--${name} ${given}: is no whole number above zero.`);
+  return Number(given);
 }
 
 const notAllowed = (option: string, value: string, allowed: readonly string[]) =>

@@ -46,24 +46,29 @@ export async function reconcileSources(
   request: ReconcileRequest,
   show: Show = request.json ? printJson : printTables,
 ): Promise<number> {
-  return atWork(config, sources, { mayBeTemporary: true }, async ({ book, queue, start, untilDone, sweep }) => {
-    // Nothing starts before the records are in: what is found is recorded first, and asked for at the end.
-    const asked: Parameters<Enqueue>[] = [];
-    const later: Enqueue = async (...job) => void asked.push(job as Parameters<Enqueue>);
-    const found = await findAll(sources, book, later);
-    const refusedRecords = await importRecords(config, book, request.ledger);
-    for (const job of asked) await queue.enqueue(...job);
-    await sweep();
-    start();
-    await untilDone(() => isBusy(book.database.db, found), found.deliveryNos);
+  return atWork(
+    config,
+    sources,
+    { mayBeTemporary: true, calendars: null },
+    async ({ book, queue, start, untilDone, sweep }) => {
+      // Nothing starts before the records are in: what is found is recorded first, and asked for at the end.
+      const asked: Parameters<Enqueue>[] = [];
+      const later: Enqueue = async (...job) => void asked.push(job as Parameters<Enqueue>);
+      const found = await findAll(sources, book, later);
+      const refusedRecords = await importRecords(config, book, request.ledger);
+      for (const job of asked) await queue.enqueue(...job);
+      await sweep();
+      start();
+      await untilDone(() => isBusy(book.database.db, found), found.deliveryNos);
 
-    const summary = await show(book, found);
-    return found.notReports.length > 0 || refusedRecords > 0 || summary.isIncomplete
-      ? 3
-      : summary.discrepancies > 0
-        ? 1
-        : 0;
-  });
+      const summary = await show(book, found);
+      return found.notReports.length > 0 || refusedRecords > 0 || summary.isIncomplete
+        ? 3
+        : summary.discrepancies > 0
+          ? 1
+          : 0;
+    },
+  );
 }
 
 async function existing(path: string): Promise<string> {

@@ -5,14 +5,14 @@ import type { Config } from '../config.ts';
 import { UsageError } from '../domain/errors.ts';
 import { isDay } from '../domain/time.ts';
 import { ingestReport } from '../jobs.ts';
-import { rulesOf } from '../producers/find-reports.ts';
-import { type Recorded, type ReplayRequest, recordReplay } from '../producers/replay.ts';
+import { type Recorded, type ReplayRequest, recordReplay, type SourceNamed } from '../producers/replay.ts';
+import type { Source } from '../producers/source.ts';
 import { DRY_RUN_LOCK } from '../producers/sweep.ts';
 import { type Withdrawal, withdraw } from '../producers/withdraw.ts';
 import { type Change, changesSince, changeTable } from '../views/changes.ts';
 import { writeAll } from '../views/output.ts';
 import { tryOut } from '../workers/dry-run.ts';
-import { type AtWork, atWork } from './at-work.ts';
+import { type AtWork, atWork, type Calendars } from './at-work.ts';
 import { FILES, filesAt, sourcesOf } from './sources.ts';
 
 type Given = Readonly<Record<string, string | undefined>>;
@@ -20,9 +20,13 @@ type Given = Readonly<Record<string, string | undefined>>;
 /** Reads reports again, from the archive and under today's rules, and tells what that changed or, with `--dry-run`, would change. */
 export async function replay(config: Config, options: Given): Promise<number> {
   const request = requestOf(options);
-  const act = options['dryRun'] ? dryRun : inEarnest;
-  return atWork(config, placesOf(config), { mayBeTemporary: false }, async (at) => {
-    const { changes, hasFailed } = await act(at, request, todaysRules(config));
+  const sources = sourcesOfAll(config);
+  const calendars = calendarsOf(config);
+  return atWork(config, sources, { mayBeTemporary: false, calendars }, async (at) => {
+    const named = sourceFinder(sources);
+    const { changes, hasFailed } = options['dryRun']
+      ? await dryRun(at, request, named, calendars)
+      : await inEarnest(at, request, named);
     await print(changes, options);
     await at.sweep();
     return hasFailed ? 3 : 0;
@@ -35,7 +39,8 @@ export async function withdrawReport(config: Config, options: Given): Promise<nu
   if (report === undefined) throw new UsageError('--report is missing: which report is to be withdrawn?');
   if (reason === undefined || reason.trim() === '')
     throw new UsageError('--reason is missing: say why, for whoever looks into the book later.');
-  return atWork(config, placesOf(config), { mayBeTemporary: false }, async (at) => {
+  const calendars = calendarsOf(config);
+  return atWork(config, sourcesOfAll(config), { mayBeTemporary: false, calendars }, async (at) => {
     const { database } = at.book;
     const withdrawn: Withdrawal = await onOneConnection(database, (db) =>
       inTransaction(db, () => withdraw(db, { report, merchant, reason: reason.trim() })),
@@ -53,16 +58,15 @@ export async function withdrawReport(config: Config, options: Given): Promise<nu
 }
 
 type Outcome = { readonly changes: readonly Change[]; readonly hasFailed: boolean };
-type Rules = (source: string) => string | null;
 
 async function inEarnest(
   { book, queue, start, untilDone }: AtWork,
   request: ReplayRequest,
-  rules: Rules,
+  named: SourceNamed,
 ): Promise<Outcome> {
   const { database } = book;
   const recorded = await onOneConnection(database, (db) =>
-    inTransaction(db, () => recordReplay(db, request, rules, false)),
+    inTransaction(db, () => recordReplay(db, request, named, false)),
   );
   for (const deliveryNo of recorded.deliveryNos) await queue.enqueue(ingestReport, { deliveryNo, attempt: 0 });
   start();
@@ -77,12 +81,13 @@ async function inEarnest(
 async function dryRun(
   { book, queue, start, untilDone }: AtWork,
   request: ReplayRequest,
-  rules: Rules,
+  named: SourceNamed,
+  calendars: Calendars,
 ): Promise<Outcome> {
   const { database } = book;
   return onOneConnection(database, async (db) => {
     const recorded = await inTransaction(db, async () => {
-      const made = await recordReplay(db, request, rules, true);
+      const made = await recordReplay(db, request, named, true);
       await sql`select pg_advisory_lock(${DRY_RUN_LOCK}, ${made.interventionNo})`.execute(db);
       return made;
     });
@@ -92,7 +97,7 @@ async function dryRun(
       start();
       await untilDone(() => isReading(database.db, deliveryNos), deliveryNos);
       const merchantNos = await merchantsOf(db, recorded.batchNos);
-      return await tryOut(db, { interventionNo, deliveryNos, merchantNos }, async () => ({
+      return await tryOut(db, { interventionNo, deliveryNos, merchantNos, calendars, now: Date.now }, async () => ({
         changes: await changesSince(db, recorded),
         hasFailed: await hasFailed(db, recorded),
       }));
@@ -153,31 +158,30 @@ async function print(changes: readonly Change[], options: Given): Promise<void> 
   await writeAll([`${options['json'] ? JSON.stringify({ batches: changes }) : changeTable(changes)}\n`]);
 }
 
-/** Today's rules of a source that is configured, or that the command line describes. */
-function todaysRules(config: Config): Rules {
-  const said = new Map<string, string | null>();
-  const find = (name: string): string | null => {
-    const source = config.sources.find((source) => source.name === name);
-    if (source) {
-      const { format, amountUnit, timeZone, tolerance: toleranceMinor, customerIds = null } = source;
-      return JSON.stringify(rulesOf({ format, amountUnit, timeZone, toleranceMinor, customerIds }));
-    }
-    if (name === FILES) return JSON.stringify(rulesOf(filesAt(config, '/')));
-    process.stderr.write(
-      `settlestream: there is no source ${name} in the configuration: its reports are read again as they were read before\n`,
-    );
-    return null;
-  };
-  return (name) => {
-    if (!said.has(name)) said.set(name, find(name));
-    return said.get(name)!;
-  };
-}
-
 /** Jobs of every source may come up, and files that were named on the command line lie where they lay. */
-function placesOf(config: Config) {
+function sourcesOfAll(config: Config): Source[] {
   const sources = sourcesOf(config);
   return sources.some(({ name }) => name === FILES) ? sources : [...sources, filesAt(config, '/')];
+}
+
+/** When reports are due, where a service is configured that waits for them. */
+const calendarsOf = (config: Config): Calendars =>
+  config.sources.length === 0
+    ? null
+    : sourcesOf(config).map(({ name, merchantId, calendar }) => ({ source: name, merchantId, calendar }));
+
+/** Finds a source by its name, and says once where there is none. */
+function sourceFinder(sources: readonly Source[]): SourceNamed {
+  const missed = new Set<string>();
+  return (name) => {
+    const source = sources.find((source) => source.name === name) ?? null;
+    if (!source && !missed.has(name))
+      process.stderr.write(
+        `settlestream: there is no source ${name} in the configuration: its reports are read again as they were read before\n`,
+      );
+    missed.add(name);
+    return source;
+  };
 }
 
 function requestOf({ batch, report, from, to, refused, merchant }: Given): ReplayRequest {

@@ -5,6 +5,7 @@ import { openPlace } from '../adapters/place.ts';
 import type { JobQueue } from '../adapters/queue.ts';
 import type { Config } from '../config.ts';
 import { JOBS } from '../jobs.ts';
+import { checkDays } from '../producers/check-days.ts';
 import { findReports } from '../producers/find-reports.ts';
 import type { ListedFile } from '../producers/list-files.ts';
 import type { Source } from '../producers/source.ts';
@@ -71,7 +72,8 @@ export async function serve(
     });
     if (parsers) {
       const { processes, chunkBytes } = config;
-      parsers.open({ databaseUrl: database.url, archiveDir, chunkBytes, places: sources });
+      const calendars = sources.map(({ name, merchantId, calendar }) => ({ source: name, merchantId, calendar }));
+      parsers.open({ databaseUrl: database.url, archiveDir, chunkBytes, places: sources, calendars });
       work({ database, queue, parsers, processes, log, measured: metrics.measured });
     }
     if (role === 'work')
@@ -124,11 +126,15 @@ async function produce(
       }
     });
   });
+  const lookAgain = async () => {
+    await checkDays(context, sources);
+    await sweep(context);
+  };
   const sweeping = everySoOften(
     1_000 * Math.min(SWEEP_SECONDS, ...sources.map(({ pollSeconds }) => pollSeconds)),
     stop,
     () =>
-      sweep(context).catch((error: Error) =>
+      lookAgain().catch((error: Error) =>
         log.error({ error: error.message }, 'the sweep failed, the next round tries again'),
       ),
   );

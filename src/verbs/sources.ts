@@ -1,5 +1,8 @@
 import type { SftpSettings } from '../adapters/sftp.ts';
+import { loadFormat } from '../config/format-file.ts';
 import { type Config, type SourceConfig, secretsOf } from '../config.ts';
+import { FORMATS } from '../domain/formats/all.ts';
+import type { Format } from '../domain/formats/format.ts';
 import type { Source } from '../producers/source.ts';
 
 /** What the command line names is called so, in the book and in metrics. */
@@ -11,7 +14,7 @@ export const filesAt = (config: Config, folder: string): Source => ({
   at: { folder },
   merchantId: config.merchant ?? null,
   customerIds: null,
-  format: config.format,
+  format: formatOf(config.format),
   amountUnit: config.amountUnit,
   toleranceMinor: config.tolerance,
   timeZone: config.timeZone,
@@ -19,7 +22,11 @@ export const filesAt = (config: Config, folder: string): Source => ({
   names: {},
   lookbackDays: 120,
   pollSeconds: config.pollSeconds,
+  calendar: { timeZone: config.timeZone, weekend: [], holidays: [], quietMinutes: config.quietMinutes },
 });
+
+/** One that comes with the program, or a file of the user's own. */
+const formatOf = (name: string): Format => (Object.hasOwn(FORMATS, name) ? FORMATS[name]! : loadFormat(name));
 
 /**
  * All sources that are configured.
@@ -35,7 +42,7 @@ const sourceOf = (source: SourceConfig, environment: NodeJS.ProcessEnv): Source 
   at: source.sftp ? { sftp: serverOf(source.sftp, environment) } : { folder: source.folder! },
   merchantId: source.merchantId ?? null,
   customerIds: source.customerIds ?? null,
-  format: source.format,
+  format: formatOf(source.format),
   amountUnit: source.amountUnit,
   toleranceMinor: source.tolerance,
   timeZone: source.timeZone,
@@ -43,6 +50,7 @@ const sourceOf = (source: SourceConfig, environment: NodeJS.ProcessEnv): Source 
   names: source.names ?? {},
   lookbackDays: source.lookbackDays,
   pollSeconds: source.pollSeconds,
+  calendar: source.calendar,
 });
 
 function serverOf(sftp: NonNullable<SourceConfig['sftp']>, environment: NodeJS.ProcessEnv): SftpSettings {

@@ -52,6 +52,10 @@ export type BatchView = {
   rules: string;
   digest: string;
   open: number;
+  /** Since when it is not reconciled: when the oldest of what is open was first seen. Null where nothing is open. */
+  since: Date | null;
+  /** Days from its date to now; null where it has no date. */
+  ageDays: number | null;
   /** Rows that need a record and have something told of them. */
   toldRows: number;
   publishedAt: Date;
@@ -78,12 +82,25 @@ export type BatchFilter = {
   readonly asOf?: string | undefined;
 };
 
-/** The run that readers saw at that time, of a batch `b`. One without reports says that nothing was left of it. */
+/** Which discrepancies are asked for. Open ones, unless it says otherwise. */
+export type DiscrepancyFilter = BatchFilter & {
+  readonly nos?: readonly bigint[];
+  /** A settlement batch id, or a transaction date. */
+  readonly batch?: string | undefined;
+  /** Where its file came from; where it is about no file, where one of its batch came from. */
+  readonly source?: string | undefined;
+  readonly isClosedToo?: boolean;
+  /** Those that follow this one in the promised order. */
+  readonly after?: bigint | undefined;
+  readonly limit?: number | undefined;
+};
+
+/** The run that readers saw at that time, of a batch `b`. One that says that nothing was left of it is none. */
 const runAt = ({ asOf }: BatchFilter) =>
   asOf === undefined
     ? sql`select * from run where no = b.current_run`
     : sql`select * from (select * from run where batch_no = b.no and published_at <= ${asOf}::timestamptz order by no desc limit 1) last
-           where exists (select from run_load where run_no = last.no)`;
+           where not is_gone`;
 
 /** Whether a discrepancy `d` was open at that time. */
 export const isOpen = ({ asOf }: BatchFilter) =>
@@ -96,10 +113,15 @@ export async function batchesOf(db: Db, filter: BatchFilter): Promise<BatchView[
   const found = await sql<BatchView>`
     select b.no, m.id as "merchantId", b.batch_id as "batchId", b.currency, b.day::text, b.settlement_date::text as "settlementDate",
            b.acquirer, r.facts, r.no as run, r.rules, r.digest, r.published_at as "publishedAt",
-           (select count(*)::int from discrepancy d where d.batch_no = b.no and ${isOpen(filter)}) as open,
+           o.open, o.since,
+           (now() at time zone coalesce(z.time_zone, 'UTC'))::date - coalesce(b.settlement_date, b.day) as "ageDays",
            (select count(*)::int from (select distinct d.load_no, d.line from discrepancy d
               where d.batch_no = b.no and ${isOpen(filter)} and d.of_matchable) t) as "toldRows"
       from batch b join merchant m on m.no = b.merchant_no cross join lateral (${runAt(filter)}) r
+     cross join lateral (
+       select count(*)::int as open, min(d.first_seen_at) as since from discrepancy d where d.batch_no = b.no and ${isOpen(filter)}) o
+     left join lateral (
+       select l.rules->>'timeZone' as time_zone from run_load rl join load l on l.no = rl.load_no where rl.run_no = r.no limit 1) z on true
      where ${filter.batchNos ? sql`b.no = any(${[...filter.batchNos]}::int[])` : sql`true`}
        and ${filter.merchant === undefined ? sql`true` : sql`m.id = ${filter.merchant}`}
        and ${filter.from === undefined ? sql`true` : sql`coalesce(b.settlement_date, b.day) >= ${filter.from}::date`}
@@ -127,25 +149,72 @@ export type DiscrepancyView = {
   message: string;
 };
 
-const whereOpen = (filter: BatchFilter) => sql`
-  ${isOpen(filter)}
+/** A discrepancy with its number, and from when to when it was open. */
+export type DatedDiscrepancy = DiscrepancyView & {
+  no: bigint;
+  since: Date;
+  /** Null while it is open, as is `closedBecause`. */
+  until: Date | null;
+  closedBecause: string | null;
+};
+
+const wanted = (filter: DiscrepancyFilter) => sql`
+  ${filter.isClosedToo ? sql`true` : isOpen(filter)}
   and ${filter.batchNos ? sql`d.batch_no = any(${[...filter.batchNos]}::int[])` : sql`true`}
+  and ${filter.nos ? sql`d.no = any(${[...filter.nos]}::bigint[])` : sql`true`}
   and ${filter.merchant === undefined ? sql`true` : sql`m.id = ${filter.merchant}`}
   and ${filter.kind === undefined ? sql`true` : sql`d.kind = ${filter.kind}`}
+  and ${filter.batch === undefined ? sql`true` : sql`coalesce(b.batch_id, b.day::text) = ${filter.batch}`}
+  and ${filter.source === undefined ? sql`true` : isFrom(filter.source)}
   and ${filter.from === undefined ? sql`true` : sql`coalesce(b.settlement_date, b.day) >= ${filter.from}::date`}
   and ${filter.to === undefined ? sql`true` : sql`coalesce(b.settlement_date, b.day) <= ${filter.to}::date`}`;
 
-/** Open discrepancies in the promised order: by code point, nulls first. */
-export const openDiscrepancies = (filter: BatchFilter) => sql`
-  select d.kind, m.id as "merchantId", b.batch_id as "settlementBatchId", case when b.batch_id is null then b.day::text end as "transactionDate",
-         y.file, d.line, d.type, d.request_id as "requestId", d.transaction_id as "transactionId", d.field, d.reported, d.recorded,
-         d.difference, d.currency, d.message
-    from discrepancy d join batch b on b.no = d.batch_no join merchant m on m.no = b.merchant_no
-    left join load l on l.no = d.load_no left join delivery y on y.no = l.delivery_no
-   where ${whereOpen(filter)}
-   order by coalesce(b.batch_id, b.day::text) collate "C" nulls first, y.file nulls first, d.line nulls first, d.kind, d.field nulls first,
-            d.type nulls first, d.request_id nulls first, d.transaction_id nulls first, m.id, d.currency nulls first,
-            d.reported nulls first, d.recorded nulls first`;
+const isFrom = (source: string) => sql`
+  case when d.load_no is not null then y.source = ${source}
+       else exists (select from delivery e join report s on s.no = e.report_no where s.batch_no = d.batch_no and e.source = ${source}) end`;
+
+/** A discrepancy with its batch, merchant and file. */
+const PLACED = sql`
+  discrepancy d join batch b on b.no = d.batch_no join merchant m on m.no = b.merchant_no
+  left join load l on l.no = d.load_no left join delivery y on y.no = l.delivery_no`;
+
+/** The promised order, by code point and nulls first; the number makes it one without ties. */
+const ORDER = sql`
+  coalesce(b.batch_id, b.day::text, '') collate "C", coalesce(y.file, ''), coalesce(d.line, 0), d.kind, coalesce(d.field, ''),
+  coalesce(d.type, ''), coalesce(d.request_id, ''), coalesce(d.transaction_id, ''), m.id, coalesce(d.currency, ''),
+  coalesce(d.reported, ''), coalesce(d.recorded, ''), d.no`;
+
+const SHOWN = sql`
+  d.kind, m.id as "merchantId", b.batch_id as "settlementBatchId", case when b.batch_id is null then b.day::text end as "transactionDate",
+  y.file, d.line, d.type, d.request_id as "requestId", d.transaction_id as "transactionId", d.field, d.reported, d.recorded,
+  d.difference, d.currency, d.message`;
+
+/** Open discrepancies in the promised order. */
+export const openDiscrepancies = (filter: DiscrepancyFilter) => sql`
+  select ${SHOWN} from ${PLACED} where ${wanted(filter)} order by ${ORDER}`;
+
+/** Why a discrepancy is closed: by what the run that no longer found it differs from the one before. */
+const CLOSED_BECAUSE = sql`
+  case when closing.no is null then null
+       when closing.batch_no <> d.batch_no then 'another batch was reconciled (run ' || closing.no || '), and with it this is settled'
+       when closing.changed then 'run ' || closing.no || ' read other reports, or other contents of them'
+       when closing.rules <> (select before.rules from run before where before.batch_no = closing.batch_no and before.no < closing.no
+                               order by before.no desc limit 1) then 'run ' || closing.no || ' was made under other rules'
+       else 'run ' || closing.no || ' found other records, or other reports in other batches' end`;
+
+/** Discrepancies in the promised order, each with since when and until when it was open. */
+export const datedDiscrepancies = (filter: DiscrepancyFilter) => sql`
+  select ${SHOWN}, d.no, d.first_seen_at as since, d.closed_at as until, ${CLOSED_BECAUSE} as "closedBecause"
+    from ${PLACED} left join run closing on closing.no = d.closed_run
+   where ${wanted(filter)}
+     and ${filter.after === undefined ? sql`true` : sql`(${ORDER}) > (select ${ORDER} from ${PLACED} where d.no = ${filter.after})`}
+   order by ${ORDER} limit ${filter.limit ?? null}::bigint`;
+
+/** Whether there ever was a discrepancy of this number. */
+export async function isDiscrepancy(db: Db, no: bigint): Promise<boolean> {
+  const found = await sql`select from discrepancy where no = ${no}`.execute(db);
+  return found.rows.length > 0;
+}
 
 export type KindTotal = {
   kind: string;
@@ -159,8 +228,8 @@ export async function totalsOf(db: Db, filter: BatchFilter): Promise<KindTotal[]
   const found = await sql<KindTotal>`
     select d.kind, coalesce(d.stake_currency, d.currency) as currency, count(*)::int as count,
            sum(d.stake_minor)::text as "stakeMinor"
-      from discrepancy d join batch b on b.no = d.batch_no join merchant m on m.no = b.merchant_no
-     where ${whereOpen(filter)}
+      from ${PLACED}
+     where ${wanted(filter)}
      group by 1, 2 order by 1, 2 nulls first`.execute(db);
   return found.rows;
 }

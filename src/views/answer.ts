@@ -1,5 +1,4 @@
-import type { RawBuilder } from 'kysely';
-import { type Database, inPortions, inTransaction, onOneConnection } from '../adapters/postgres.ts';
+import { type Database, heldPortions } from '../adapters/postgres.ts';
 import type { Currency } from '../domain/currency.ts';
 import { compareText, stateOf } from '../domain/discrepancy.ts';
 import { REPORT_REFUSALS } from '../domain/errors.ts';
@@ -35,59 +34,53 @@ export async function* answer(
 }
 
 /** Open discrepancies as a JSON array, in flat memory. */
-export const discrepancies = (database: Database, filter: query.BatchFilter): AsyncGenerator<string> =>
+export const discrepancies = (database: Database, filter: query.DiscrepancyFilter): AsyncGenerator<string> =>
   jsonArray(discrepancyPortions(database, filter));
 
-/** A JSON array of whatever comes, a line each. */
-export async function* jsonArray<R>(portions: AsyncIterable<readonly R[]>): AsyncGenerator<string> {
+/** A JSON array, a line for each of its values. */
+export async function* jsonArray<Row>(
+  portions: AsyncIterable<readonly Row[]>,
+  shown: (row: Row) => unknown = (row) => row,
+): AsyncGenerator<string> {
   let separator = '[\n';
   for await (const rows of portions) {
-    if (rows.length === 0) continue;
-    yield rows.map((row, index) => `${index === 0 ? separator : ',\n'}${JSON.stringify(row)}`).join('');
+    yield rows.map((row, index) => `${index === 0 ? separator : ',\n'}${JSON.stringify(shown(row))}`).join('');
     separator = ',\n';
   }
   yield separator === '[\n' ? '[]' : '\n]';
 }
 
-/** Open discrepancies, a few thousand at a time. */
+/** Open discrepancies, some hundred at a time. */
 export const discrepancyPortions = (
   database: Database,
-  filter: query.BatchFilter,
-): AsyncGenerator<query.DiscrepancyView[]> => portionsOf(database, query.openDiscrepancies(filter));
+  filter: query.DiscrepancyFilter,
+): AsyncGenerator<query.DiscrepancyView[]> => heldPortions(database, query.openDiscrepancies(filter));
 
-/** Rows of a statement a few thousand at a time, read no faster than they are taken. */
-export async function* portionsOf<R>(database: Database, statement: RawBuilder<unknown>): AsyncGenerator<R[]> {
-  // A cursor lives in a transaction; its connection is held until the last row is out.
-  const portions: R[][] = [];
-  let wake: (() => void) | undefined;
-  let drained: (() => void) | undefined;
-  let failure: unknown;
-  let isDone = false;
-  const reading = onOneConnection(database, (db) =>
-    inTransaction(db, async () => {
-      for await (const rows of inPortions<R>(db, statement)) {
-        portions.push(rows);
-        wake?.();
-        if (portions.length >= 4) await new Promise<void>((resolve) => (drained = resolve));
+/** Discrepancies up to the limit, and where the rest of them begins: known when all portions were read. */
+export function discrepancyPage(database: Database, filter: query.DiscrepancyFilter) {
+  const { limit = Number.POSITIVE_INFINITY } = filter;
+  let next: string | null = null;
+  return {
+    /** What to give as `after` to go on; null when nothing is left. */
+    next: () => next,
+    async *portions(): AsyncGenerator<query.DatedDiscrepancy[]> {
+      // One more than is shown tells that there is more.
+      const more = filter.limit === undefined ? filter : { ...filter, limit: filter.limit + 1 };
+      let left = limit;
+      let last: query.DatedDiscrepancy | undefined;
+      for await (const rows of heldPortions<query.DatedDiscrepancy>(database, query.datedDiscrepancies(more))) {
+        const shown = rows.slice(0, left);
+        last = shown.at(-1) ?? last;
+        if (rows.length > left) next = String(last!.no);
+        left -= shown.length;
+        if (shown.length > 0) yield shown;
       }
-    }),
-  ).catch((error) => {
-    failure = error;
-  });
-  reading.then(() => {
-    isDone = true;
-    wake?.();
-  });
-  for (;;) {
-    const rows = portions.shift();
-    if (rows) {
-      drained?.();
-      yield rows;
-    } else if (isDone) break;
-    else await new Promise<void>((resolve) => (wake = resolve));
-  }
-  if (failure) throw failure;
+    },
+  };
 }
+
+export const datedJson = ({ no, until, closedBecause, ...row }: query.DatedDiscrepancy, isClosedToo: boolean) =>
+  isClosedToo ? { ...row, until, closedBecause } : row;
 
 /** A file that was named, and whose name is no report's. */
 const notReport = (file: string): query.ReportView => ({
@@ -116,7 +109,7 @@ export const matchedRowsOf = ({ facts, toldRows }: query.BatchView): number =>
   facts.wrongUnit ? 0 : facts.matchableRows - toldRows;
 
 export const stateOfBatch = ({ facts, open }: query.BatchView) =>
-  stateOf({ waiting: false, missing: facts.missing, open });
+  stateOf({ waiting: facts.waiting ?? false, missing: facts.missing, open });
 
 export function batchJson(batch: query.BatchView) {
   const currency = batch.currency as Currency;
@@ -152,6 +145,17 @@ export const dayJson = (day: query.BatchView) => ({
   rows: day.facts.rows,
   matchedRows: matchedRowsOf(day),
 });
+
+/** A batch or day with since when it is not reconciled, and how old it is; what is reconciled does not age. */
+export const agedJson = (batch: query.BatchView) => ({
+  ...(batch.batchId === null ? dayJson(batch) : batchJson(batch)),
+  ...ageOf(batch),
+});
+
+export const ageOf = (batch: query.BatchView): { since: Date | null; ageDays: number | null } =>
+  stateOfBatch(batch) === 'reconciled'
+    ? { since: null, ageDays: null }
+    : { since: batch.since, ageDays: batch.ageDays };
 
 export const totalJson = ({ kind, currency, count, stakeMinor }: query.KindTotal) => ({
   kind,

@@ -1,6 +1,6 @@
-import pg from 'pg';
+import { reasonOf, within } from '../adapters/in-time.ts';
 import type { GaugeValues, Metrics } from '../adapters/metrics.ts';
-import { type Db, missingMigrations, onOneConnection } from '../adapters/postgres.ts';
+import { type Db, missingMigrations, onOneConnection, poolToLook } from '../adapters/postgres.ts';
 import type { QueueState } from '../adapters/queue.ts';
 import { gaugesOfDiscrepancies, gaugesOfQueue, gaugesOfReports } from './gauges.ts';
 
@@ -33,7 +33,7 @@ const FAILURES = 3;
  * so that whoever reads the metrics waits neither for the database nor for the queue.
  */
 export function startWatch({ databaseUrl, queueState, sources, metrics, log }: Watched, everyMs = EVERY_MS): Watch {
-  const pool = ownPool(databaseUrl);
+  const pool = poolToLook(databaseUrl, CHECK_MS);
   const ask = <T>(question: (db: Db) => Promise<T>) => onOneConnection({ pool }, question);
   const looks: readonly Look[] = [
     { of: 'reports', see: () => ask((db) => gaugesOfReports(db, sources)) },
@@ -96,34 +96,7 @@ function lookAgainAndAgain({ of, see }: Look, metrics: Metrics, log: Watched['lo
 const withoutSeries = (values: GaugeValues): GaugeValues =>
   Object.fromEntries(Object.keys(values).map((name) => [name, []]));
 
-/** Connections of its own: looking takes none from the work, and gives up on a database that hangs. */
-function ownPool(connectionString: string): pg.Pool {
-  const pool = new pg.Pool({
-    connectionString,
-    max: 3,
-    connectionTimeoutMillis: CHECK_MS,
-    // The server ends what takes too long. Where the server itself hangs, its connection is left.
-    query_timeout: 6_000,
-    options: '-c statement_timeout=5s -c lock_timeout=1s -c default_transaction_read_only=on',
-  });
-  pool.on('error', () => {});
-  pool.on('connect', (client) => client.on('error', () => {}));
-  return pool;
-}
-
 async function missing(db: Db): Promise<string[]> {
   const names = await missingMigrations(db);
   return names.length === 0 ? [] : [`migrations: not applied: ${names.join(', ')}. Run: settlestream migrate`];
-}
-
-async function within<T>(limitMs: number, promise: Promise<T>): Promise<T> {
-  const late = Promise.withResolvers<never>();
-  const timer = setTimeout(() => late.reject(new Error(`no answer in ${limitMs / 1_000} s`)), limitMs);
-  return Promise.race([promise, late.promise]).finally(() => clearTimeout(timer));
-}
-
-/** Where several addresses were tried in vain, the error has a code and no message. */
-function reasonOf(error: unknown): string {
-  const { message, code } = error as NodeJS.ErrnoException;
-  return message || code || String(error);
 }

@@ -75,7 +75,7 @@ export async function changesSince(db: Db, { interventionNo, batchNos, lastRuns 
            coalesce(c.opened, 0) as opened, coalesce(c.closed, 0) as closed, coalesce(c.kept, 0) as kept
       from touched t join batch b on b.no = t.no join merchant m on m.no = b.merchant_no join last_run l on l.merchant_no = m.no
       left join lateral (select * from run r where r.batch_no = b.no and r.no <= l.run_no order by r.no desc limit 1) last on true
-      left join run was on was.no = last.no and exists (select from run_load rl where rl.run_no = last.no)
+      left join run was on was.no = last.no and not was.is_gone
       left join run now on now.no = b.current_run
       left join counted c on c.batch_no = b.no
      order by coalesce(b.settlement_date, b.day) nulls first, b.batch_id nulls first, m.id, b.currency`.execute(db);

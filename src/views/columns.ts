@@ -1,6 +1,6 @@
 import { type Currency, isCurrency } from '../domain/currency.ts';
-import type { BatchView, DiscrepancyView } from './answer.sql.ts';
-import { batchJson, matchedRowsOf, stateOfBatch } from './answer.ts';
+import type { BatchView, DatedDiscrepancy, DiscrepancyView } from './answer.sql.ts';
+import { ageOf, batchJson, matchedRowsOf, stateOfBatch } from './answer.ts';
 
 /** What stands in a cell of an export: text, which stays text whatever it looks like; a count; an amount; a day (YYYY-MM-DD). */
 export type Cell =
@@ -30,6 +30,8 @@ export const BATCH_COLUMNS: readonly Column<BatchView>[] = [
   { name: 'summary', width: 18, cell: (batch) => settled(batch, ({ summary }) => summary?.settlementAmount) },
   { name: 'residual', width: 18, cell: (batch) => settled(batch, ({ residual }) => residual) },
   { name: 'open', width: 10, cell: (batch) => batch.open },
+  { name: 'since', width: 11, cell: (batch) => timeCell(ageOf(batch).since) },
+  { name: 'ageDays', width: 9, cell: (batch) => ageOf(batch).ageDays },
 ];
 
 export const DISCREPANCY_COLUMNS: readonly Column<DiscrepancyView>[] = [
@@ -50,9 +52,25 @@ export const DISCREPANCY_COLUMNS: readonly Column<DiscrepancyView>[] = [
   { name: 'message', width: 80, cell: (row) => row.message },
 ];
 
-const dayCell = (day: string | null): Cell => (day === null ? null : { day });
+/** With since when it is open. */
+export const DATED_COLUMNS: readonly Column<DatedDiscrepancy>[] = [
+  ...DISCREPANCY_COLUMNS,
+  { name: 'since', width: 11, cell: (row) => timeCell(row.since) },
+];
 
-const amountCell = (amount: string, currency: string | null): Cell =>
+/** With how they ended. */
+export const HISTORY_COLUMNS: readonly Column<DatedDiscrepancy>[] = [
+  ...DATED_COLUMNS,
+  { name: 'until', width: 11, cell: (row) => timeCell(row.until) },
+  { name: 'closedBecause', width: 50, cell: (row) => row.closedBecause },
+];
+
+/** The day of it, in UTC. */
+export const timeCell = (time: Date | null): Cell => dayCell(time?.toISOString().slice(0, 10) ?? null);
+
+export const dayCell = (day: string | null): Cell => (day === null ? null : { day });
+
+export const amountCell = (amount: string, currency: string | null): Cell =>
   currency !== null && isCurrency(currency) ? { amount, currency } : amount;
 
 /** A day settles nothing. */

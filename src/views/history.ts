@@ -1,8 +1,7 @@
 import { sql } from 'kysely';
-import type { Database, Db } from '../adapters/postgres.ts';
+import { type Database, type Db, heldPortions } from '../adapters/postgres.ts';
 import type { Currency } from '../domain/currency.ts';
 import { formatAmount } from '../domain/money.ts';
-import { portionsOf } from './answer.ts';
 
 /** A run of a batch, and why it came about. */
 export type RunView = {
@@ -15,8 +14,8 @@ export type RunView = {
 };
 
 export type Cause = {
-  /** A report was read or could not be read; a replay; a withdrawal; the records changed; another batch was published. */
-  readonly cause: 'report' | 'replay' | 'withdrawal' | 'records' | 'batch';
+  /** A report was read or could not be read; a replay; a withdrawal; the records changed; another batch was published; time went by. */
+  readonly cause: 'report' | 'replay' | 'withdrawal' | 'records' | 'batch' | 'calendar';
   /** The other batch or day. */
   readonly by: string | null;
   /** What a person asked for. */
@@ -26,7 +25,7 @@ export type Cause = {
 /** The runs of a batch or day up to a time, the newest last. */
 export async function runsOf(db: Db, batchNo: number, asOf: string | undefined): Promise<RunView[]> {
   const found = await sql<Omit<RunView, 'net'> & { netMinor: string | null; currency: Currency | null }>`
-    select r.no as run, r.published_at as "publishedAt", case when l.any then r.digest end as digest,
+    select r.no as run, r.published_at as "publishedAt", case when not r.is_gone then r.digest end as digest,
            r.facts->'details'->>'settlementMinor' as "netMinor", r.currency,
            coalesce((select jsonb_agg(distinct jsonb_build_object('cause', c.cause, 'by', coalesce(o.batch_id, o.day::text),
                                                                   'asked', case when c.cause <> 'batch' then i.asked end))
@@ -34,7 +33,6 @@ export async function runsOf(db: Db, batchNo: number, asOf: string | undefined):
                       where c.batch_no = r.batch_no and c.wanted > r.answered_before and c.wanted <= r.answers), '[]') as causes
       from (select r.*, b.currency, coalesce(lag(r.answers) over (order by r.no), 0) as answered_before
               from run r join batch b on b.no = r.batch_no where r.batch_no = ${batchNo}) r
-      cross join lateral (select exists (select from run_load where run_no = r.no) as any) l
      where ${asOf === undefined ? sql`true` : sql`r.published_at <= ${asOf}::timestamptz`}
      order by r.no`.execute(db);
   return found.rows.map(({ netMinor, currency, ...run }) => ({
@@ -177,7 +175,7 @@ export async function* revisedRows(
           settlementAmount: amount(row[`${name}_settlement`], currency),
           feeAmount: amount(row[`${name}_fee`], currency),
         };
-  for await (const rows of portionsOf<JoinedRow>(database, statement)) {
+  for await (const rows of heldPortions<JoinedRow>(database, statement)) {
     yield rows.map((row) => ({
       file,
       from,

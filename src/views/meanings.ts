@@ -26,4 +26,6 @@ export const MEANINGS: Readonly<Record<Kind, string>> = {
   missing_details: 'The summary of a payout came, its rows did not.',
   missing_part: 'A report came in parts, and one of them is not there.',
   unreported_transaction: 'Our records have it as done, and the provider does not report it.',
+  unsettled_transaction: 'Our records have it as done, and it is in no payout though it should be by now.',
+  missing_report: 'The report of a day did not come, though it should have by now.',
 };

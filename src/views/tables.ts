@@ -3,7 +3,7 @@ import Table from 'cli-table3';
 import type { Database } from '../adapters/postgres.ts';
 import type { Kind } from '../domain/discrepancy.ts';
 import * as query from './answer.sql.ts';
-import { batchJson, dayJson, matchedRowsOf, stateOfBatch, totalJson } from './answer.ts';
+import { ageOf, batchJson, dayJson, matchedRowsOf, stateOfBatch, totalJson } from './answer.ts';
 import { MEANINGS } from './meanings.ts';
 
 /** A plain table: no colours, so that it reads the same in a terminal, a file and a mail. Numbers stand to the right. */
@@ -18,17 +18,21 @@ export function table(head: string[], rows: (string | number | null)[][], right:
 }
 
 /** Whose it is, is said only where there are several merchants. */
-export function batchTable(batches: readonly query.BatchView[]): string {
+export function batchTable(batches: readonly query.BatchView[], { isAged = false } = {}): string {
+  const ofAge = (batch: query.BatchView): (string | number | null)[] => {
+    const { since, ageDays } = ageOf(batch);
+    return isAged ? [since && minuteOf(since), ageDays] : [];
+  };
   const hasSeveral = new Set(batches.map(({ merchantId }) => merchantId)).size > 1;
   const ofMerchant = (id: string): string[] => (hasSeveral ? [id] : []);
   const head = ['acquirer', 'currency', 'rows', 'matched', 'settled', 'summary says', 'open', 'state'];
   return table(
-    [...ofMerchant('merchant'), 'date', 'batch or day', ...head],
+    [...ofMerchant('merchant'), 'date', 'batch or day', ...head, ...(isAged ? ['since', 'days old'] : [])],
     batches.map((batch) => {
       if (batch.batchId === null) {
         const day = dayJson(batch);
         // A day's report has rows of every acquirer, and settles nothing.
-        const cells = ['', '', day.rows, day.matchedRows, '', '', batch.open, day.state];
+        const cells = ['', '', day.rows, day.matchedRows, '', '', batch.open, day.state, ...ofAge(batch)];
         return [...ofMerchant(day.merchantId), day.transactionDate, 'transactions', ...cells];
       }
       const shown = batchJson(batch);
@@ -44,11 +48,15 @@ export function batchTable(batches: readonly query.BatchView[]): string {
         shown.summary?.settlementAmount ?? null,
         batch.open,
         shown.state,
+        ...ofAge(batch),
       ];
     }),
-    [4, 5, 6, 7, 8].map((column) => column + ofMerchant('').length),
+    [4, 5, 6, 7, 8, 11].map((column) => column + ofMerchant('').length),
   );
 }
+
+/** As people write a time, in UTC, to the minute. */
+export const minuteOf = (time: Date): string => time.toISOString().slice(0, 16).replace('T', ' ');
 
 /** One line a kind, with a line in it for each currency, so that what it means is said once. */
 export const totalsTable = (totals: readonly query.KindTotal[]): string =>
@@ -66,24 +74,36 @@ export const totalsTable = (totals: readonly query.KindTotal[]): string =>
   );
 
 /** Lines of at most so many characters, broken between words. */
-const wrap = (text: string, width: number): string =>
+export const wrap = (text: string, width: number): string =>
   text.replaceAll(new RegExp(`(?=.{${width + 1}})(.{1,${width}})\\s+`, 'g'), '$1\n');
 
 export const discrepancyTable = (rows: readonly query.DiscrepancyView[]): string =>
-  table(
-    ['batch or day', 'kind', 'file', 'line', 'request id', 'reported', 'recorded', 'currency'],
-    rows.map((row) => [
-      row.settlementBatchId ?? row.transactionDate,
-      row.kind,
-      row.file,
-      row.line,
-      row.requestId,
-      row.reported,
-      row.recorded,
-      row.currency,
-    ]),
-    [3, 5, 6],
+  table([...DISCREPANCY_HEAD], rows.map(discrepancyCells), AMOUNTS_OF_DISCREPANCY);
+
+/** With since when each is open; where closed ones are among them, also until when and why. */
+export function datedTable(rows: readonly query.DatedDiscrepancy[], isClosedToo: boolean): string {
+  const ending = ({ until, closedBecause }: query.DatedDiscrepancy) =>
+    isClosedToo ? [until && minuteOf(until), wrap(closedBecause ?? '', 40)] : [];
+  return table(
+    [...DISCREPANCY_HEAD, 'since', ...(isClosedToo ? ['until', 'closed because'] : [])],
+    rows.map((row) => [...discrepancyCells(row), minuteOf(row.since), ...ending(row)]),
+    AMOUNTS_OF_DISCREPANCY,
   );
+}
+
+const DISCREPANCY_HEAD = ['batch or day', 'kind', 'file', 'line', 'request id', 'reported', 'recorded', 'currency'];
+const AMOUNTS_OF_DISCREPANCY = [3, 5, 6];
+
+const discrepancyCells = (row: query.DiscrepancyView): (string | number | null)[] => [
+  row.settlementBatchId ?? row.transactionDate,
+  row.kind,
+  row.file,
+  row.line,
+  row.requestId,
+  row.reported,
+  row.recorded,
+  row.currency,
+];
 
 /** The answer for people: reports that cannot be used, batches and days, and what does not add up. */
 export async function printSummary(

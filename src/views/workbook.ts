@@ -22,57 +22,73 @@ const DAY: Partial<Style> = { numFmt: 'yyyy-mm-dd' };
 /** By the digits of a currency. */
 const AMOUNT: readonly Partial<Style>[] = ['0', '0.0', '0.00', '0.000', '0.0000'].map((numFmt) => ({ numFmt }));
 
-/** A table as an XLSX workbook. Any number of rows passes in flat memory: they are read no faster than bytes are taken. */
-export async function* workbook<Row>(
-  name: string,
-  columns: readonly Column<Row>[],
-  portions: AsyncIterable<readonly Row[]> | Iterable<readonly Row[]>,
-): AsyncGenerator<Buffer> {
+/** A sheet of a workbook. */
+export type Sheet = {
+  readonly name: string;
+  readonly head: readonly { readonly name: string; readonly width: number }[];
+  readonly portions: AsyncIterable<readonly (readonly Cell[])[]>;
+};
+
+type Portions<Row> = AsyncIterable<readonly Row[]> | Iterable<readonly Row[]>;
+
+/** A table as a sheet. */
+export const sheetOf = <Row>(name: string, columns: readonly Column<Row>[], portions: Portions<Row>): Sheet => ({
+  name,
+  head: columns,
+  portions: cellsOf(columns, portions),
+});
+
+async function* cellsOf<Row>(columns: readonly Column<Row>[], portions: Portions<Row>): AsyncGenerator<Cell[][]> {
+  for await (const rows of portions) yield rows.map((row) => columns.map(({ cell }) => cell(row)));
+}
+
+/** A table as an XLSX workbook. */
+export const workbook = <Row>(name: string, columns: readonly Column<Row>[], portions: Portions<Row>) =>
+  workbookOf([sheetOf(name, columns, portions)]);
+
+/** An XLSX workbook. Any number of rows passes in flat memory: they are read no faster than bytes are taken. */
+export async function* workbookOf(sheets: readonly Sheet[]): AsyncGenerator<Buffer> {
   // Loading it takes up to half a second, which nobody else should wait for.
   const { default: exceljs } = await import('exceljs');
   const bytes = new PassThrough();
   const writer = new exceljs.stream.xlsx.WorkbookWriter({ stream: bytes, useStyles: true });
   writer.creator = 'settlestream';
   writer.lastModifiedBy = 'settlestream';
-  writeSheets(writer, name, columns, portions).catch((error) => bytes.destroy(error));
+  writeSheets(writer, sheets).catch((error) => bytes.destroy(error));
   yield* bytes;
 }
 
-async function writeSheets<Row>(
-  writer: Writer,
-  name: string,
-  columns: readonly Column<Row>[],
-  portions: AsyncIterable<readonly Row[]> | Iterable<readonly Row[]>,
-): Promise<void> {
+async function writeSheets(writer: Writer, sheets: readonly Sheet[]): Promise<void> {
+  for (const sheet of sheets) await writeSheet(writer, sheet);
+  await writer.commit();
+}
+
+async function writeSheet(writer: Writer, { name, head, portions }: Sheet): Promise<void> {
   let sheets = 1;
   let rowsInSheet = 0;
-  let sheet = startSheet(writer, name, columns);
+  let sheet = startSheet(writer, name, head);
   for await (const rows of portions) {
     for (const row of rows) {
       if (rowsInSheet === ROWS_A_SHEET) {
-        endSheet(sheet, rowsInSheet, columns.length);
+        endSheet(sheet, rowsInSheet, head.length);
         sheets += 1;
         rowsInSheet = 0;
-        sheet = startSheet(writer, `${name} ${sheets}`, columns);
+        sheet = startSheet(writer, `${name} ${sheets}`, head);
       }
-      writeRow(
-        sheet,
-        columns.map(({ cell }) => spreadsheetCell(cell(row))),
-      );
+      writeRow(sheet, row.map(spreadsheetCell));
       rowsInSheet += 1;
       if (rowsInSheet % ROWS_AT_ONCE === 0) await packed(sheet);
     }
   }
-  endSheet(sheet, rowsInSheet, columns.length);
-  await writer.commit();
+  endSheet(sheet, rowsInSheet, head.length);
 }
 
-function startSheet(writer: Writer, name: string, columns: readonly Column<never>[]): Worksheet {
+function startSheet(writer: Writer, name: string, head: Sheet['head']): Worksheet {
   const sheet = writer.addWorksheet(name, { views: [{ state: 'frozen', ySplit: 1 }] });
-  sheet.columns = columns.map(({ width }) => ({ width }));
+  sheet.columns = head.map(({ width }) => ({ width }));
   writeRow(
     sheet,
-    columns.map(({ name }) => [name, HEAD]),
+    head.map(({ name }) => [name, HEAD]),
   );
   return sheet;
 }

@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import { type Db, inTransaction } from '../adapters/postgres.ts';
 import { closeLocked } from './close-load.ts';
+import type { Standing } from './due.ts';
 import * as query from './ingest-report.sql.ts';
 import { reconcileInside } from './reconcile.ts';
 
@@ -19,7 +20,8 @@ export async function tryOut<T>(
     interventionNo,
     deliveryNos,
     merchantNos,
-  }: { interventionNo: number; deliveryNos: readonly number[]; merchantNos: readonly number[] },
+    ...standing
+  }: { interventionNo: number; deliveryNos: readonly number[]; merchantNos: readonly number[] } & Standing,
   look: () => Promise<T>,
 ): Promise<T> {
   for (let tries = 1; ; tries++) {
@@ -29,7 +31,7 @@ export async function tryOut<T>(
     try {
       return await rolledBack(db, async () => {
         for (const no of deliveryNos) await end(db, no);
-        await reconcileWanted(db, interventionNo);
+        await reconcileWanted(db, interventionNo, standing);
         return look();
       });
     } catch (error) {
@@ -88,7 +90,7 @@ async function end(db: Db, deliveryNo: number): Promise<void> {
 }
 
 /** Batch after batch, those too that another one asked for. */
-async function reconcileWanted(db: Db, interventionNo: number): Promise<void> {
+async function reconcileWanted(db: Db, interventionNo: number, standing: Standing): Promise<void> {
   for (;;) {
     const wanted = await sql<{ no: number }>`
       select no from batch where done < wanted and parked_reason is null and
@@ -97,6 +99,6 @@ async function reconcileWanted(db: Db, interventionNo: number): Promise<void> {
     );
     const [batch] = wanted.rows;
     if (!batch) return;
-    await reconcileInside(db, batch.no);
+    await reconcileInside(db, batch.no, standing);
   }
 }

@@ -19,6 +19,10 @@ export type Delivery = {
   reportNo: number;
   batchNo: number;
   kind: ReportKind;
+  merchantNo: number;
+  batchId: string | null;
+  /** Null where the report's name does not say what it settles in. */
+  settlementCurrency: string | null;
   name: string;
   source: string;
   path: string;
@@ -45,15 +49,16 @@ const UNDER_WAY = sql`state in ('reading', 'dry')`;
  */
 export async function takeDelivery(db: Db, deliveryNo: number): Promise<Delivery | null> {
   const taken = await sql<Delivery>`
-    update delivery d set epoch = epoch + 1, state = case d.state when 'dry' then 'dry' else 'reading' end
-      from report r
+    update delivery d set epoch = d.epoch + 1, state = case d.state when 'dry' then 'dry' else 'reading' end
+      from report r join batch b on b.no = r.batch_no
      where d.no = ${deliveryNo} and r.no = d.report_no and d.parked_reason is null
        and (d.state = 'dry' and d.error_code is null
             or d.state in ('found', 'reading')
                and not exists (select from delivery e where e.report_no = d.report_no and e.no < d.no and e.state in ('found', 'reading')
                                   and e.parked_reason is null))
        and not exists (select from load l where l.delivery_no = d.no and l.state in ('reading', 'loaded') and l.chunks is not null)
-    returning d.no, d.epoch, d.report_no as "reportNo", r.batch_no as "batchNo", r.kind, r.name, d.source, d.path, d.entry, d.is_sheet as "isSheet", d.size_bytes as "sizeBytes",
+    returning d.no, d.epoch, d.report_no as "reportNo", r.batch_no as "batchNo", r.kind, r.name,
+              b.merchant_no as "merchantNo", b.batch_id as "batchId", b.currency as "settlementCurrency", d.source, d.path, d.entry, d.is_sheet as "isSheet", d.size_bytes as "sizeBytes",
               exists (select from load l join delivery e on e.no = l.delivery_no where l.no = r.load_no and not e.is_sheet) as "hasCsv",
               (extract(epoch from d.modified_at) * 1000000)::bigint as "modifiedAtMicros", d.rules, d.archived,
               d.archived_sha256 as "archivedSha256", d.state = 'dry' as "isDry"`.execute(db);
@@ -107,6 +112,8 @@ export async function createLoad(
     reportNo: number;
     isLarge: boolean;
     rules: Rules;
+    /** The id of the format that its header is read as. */
+    format: string;
     header: readonly string[];
     archivePath: string;
     originalPath: string | null;
@@ -120,11 +127,29 @@ export async function createLoad(
   const { no, month } = next.rows[0]!;
   const slot = load.isLarge ? no : -month;
   const inserted = await sql`
-    insert into load (no, delivery_no, report_no, slot, rules, header, archive_path, original_path, size_bytes) overriding system value
-    select ${no}, ${load.deliveryNo}, ${load.reportNo}, ${slot}, ${JSON.stringify(load.rules)}::jsonb, ${[...load.header]}::text[],
+    insert into load (no, delivery_no, report_no, slot, rules, format, header, archive_path, original_path, size_bytes) overriding system value
+    select ${no}, ${load.deliveryNo}, ${load.reportNo}, ${slot}, ${JSON.stringify(load.rules)}::jsonb, ${load.format}, ${[...load.header]}::text[],
            ${load.archivePath}, ${load.originalPath}, ${load.sizeBytes}
       from delivery where no = ${load.deliveryNo} and epoch = ${load.epoch} and ${UNDER_WAY} for share`.execute(db);
   return inserted.numAffectedRows === 1n ? { loadNo: no, slot } : null;
+}
+
+/** A report whose name does not say what it settles in belongs to the batch that its rows tell. Returns that batch. */
+export async function moveReport(
+  db: Db,
+  { reportNo, merchantNo, batchId }: Pick<Delivery, 'reportNo' | 'merchantNo' | 'batchId'>,
+  currency: string,
+): Promise<number> {
+  const batch = await sql<{ no: number }>`
+    insert into batch (merchant_no, batch_id, currency, day)
+    select merchant_no, batch_id, ${currency}, day from batch where no = (select batch_no from report where no = ${reportNo})
+    on conflict (merchant_no, batch_id, currency, day) do update set merchant_no = ${merchantNo} returning no`.execute(
+    db,
+  );
+  const batchNo = batch.rows[0]!.no;
+  await sql`update report set batch_no = ${batchNo} where no = ${reportNo} and batch_no <> ${batchNo}`.execute(db);
+  if (batchId === null) throw new Error('a day has no settlement currency');
+  return batchNo;
 }
 
 /** The table that a load's rows go to: one of its own for a large load, which costs a fifth of a shared, indexed one. */

@@ -1,16 +1,19 @@
 import { isAscii } from 'node:buffer';
 import { createHash } from 'node:crypto';
 import { type ArchivedFile, archiveFile, keptFile } from '../adapters/archive.ts';
-import { BoundaryFinder, type Chunk, cellsOf } from '../adapters/csv.ts';
+import { BoundaryFinder, type Chunk, cellsOf, cellText, MAX_ROW_BYTES, RowReader } from '../adapters/csv.ts';
 import { EncodingDetector } from '../adapters/encoding.ts';
 import type { Measured } from '../adapters/metrics.ts';
 import type { Place } from '../adapters/place.ts';
 import { type Database, inTransaction, onOneConnection } from '../adapters/postgres.ts';
 import { ReportRefused } from '../domain/errors.ts';
-import { formatNamed } from '../domain/formats/all.ts';
-import { readHeader } from '../domain/header.ts';
+import { formatsBeside } from '../domain/formats/all.ts';
+import type { Format } from '../domain/formats/format.ts';
+import { type Columns, chooseFormat, readHeader } from '../domain/header.ts';
+import { settlementCurrencyOf } from '../domain/read-amounts.ts';
 import { closeLoad as closeLoadJob, type Enqueue, type IngestReportJob, loadChunk as loadChunkJob } from '../jobs.ts';
 import { askNext, closeLoad } from './close-load.ts';
+import { formatById } from './formats.ts';
 import { type Incoming, openArchived, openFile, openIncoming } from './incoming.ts';
 import * as query from './ingest-report.sql.ts';
 import { loadChunk } from './load-chunk.ts';
@@ -103,8 +106,8 @@ async function fetch(
       await incoming.discard();
       return withdrawn ?? 'duplicate';
     }
-    const { endMarker } = formatNamed(delivery.rules.format);
-    if (incoming.tail && !(await incoming.tail()).includes(endMarker)) await checkEnd(incoming);
+    const { endMarker } = await formatById(context.database.db, delivery.rules.format);
+    if (endMarker !== null && incoming.tail && !(await incoming.tail()).includes(endMarker)) await checkEnd(incoming);
     archive = await archiveFile(context.archiveDir, `${archiveName}.csv`);
     const load = await readChunks(context, delivery, incoming, archive);
     await checkUnchanged(place, delivery);
@@ -236,7 +239,8 @@ async function readChunks(
   const boundaries = new BoundaryFinder(context.chunkBytes, { rowsAreLines: incoming.original !== null });
   const isLarge = incoming.textBytes > context.chunkBytes;
   let onlyAscii = true;
-  let load: { loadNo: number } | null = null;
+  const own = await formatById(db, delivery.rules.format);
+  let load: { loadNo: number; format: Format } | null = null;
   let chunks = 0;
   const held: Chunk[] = [];
 
@@ -247,7 +251,7 @@ async function readChunks(
     const known = encoding.result();
     if (known === 'bad_encoding') throw new ReportRefused('bad_encoding');
     for (const chunk of held.splice(0)) {
-      load ??= await createLoad(context, delivery, incoming, archive, boundaries, isLarge);
+      load ??= await createLoad(context, delivery, own, { incoming, archive, boundaries, isLarge, chunk });
       const crc32 = await archive.crcOf(chunk.offset, chunk.lengthBytes);
       const no = chunks++;
       const recorded = await query.insertChunk(db, delivery.no, delivery.epoch, {
@@ -273,11 +277,13 @@ async function readChunks(
       throw new ReportRefused('rows_after_end', `line ${boundaries.rowsAfterEndLine}`);
   }
   const last = boundaries.end();
-  if (boundaries.endLine === null) throw new ReportRefused('no_end');
+  const needsEnd = () => (load?.format ?? own).endMarker !== null;
+  if (boundaries.endLine === null && needsEnd()) throw new ReportRefused('no_end');
   if (boundaries.rowsAfterEndLine !== null)
     throw new ReportRefused('rows_after_end', `line ${boundaries.rowsAfterEndLine}`);
   await record(last, true);
-  load ??= await createLoad(context, delivery, incoming, archive, boundaries, isLarge);
+  if (boundaries.endLine === null && needsEnd()) throw new ReportRefused('no_end');
+  load ??= await createLoad(context, delivery, own, { incoming, archive, boundaries, isLarge, chunk: null });
   await archive.finish();
   const sha256 = incoming.original?.sha256 ?? hash.digest('hex');
   return { loadNo: load.loadNo, chunks, sha256, isLarge };
@@ -287,24 +293,31 @@ async function readChunks(
 async function createLoad(
   context: IngestContext,
   delivery: query.Delivery,
-  incoming: Incoming,
-  archive: ArchivedFile,
-  { header }: BoundaryFinder,
-  isLarge: boolean,
-): Promise<{ loadNo: number }> {
+  own: Format,
+  { incoming, archive, boundaries, isLarge, chunk }: Reading,
+): Promise<{ loadNo: number; format: Format }> {
+  const { header } = boundaries;
   if (!header) throw new ReportRefused('no_header');
   if (header.status === 'row_too_long') throw new ReportRefused('row_too_long', `line ${header.line}`);
   const cells = cellsOf(header.bytes, 'utf8');
   if (!cells) throw new ReportRefused('no_header', `line ${header.line}, a quote is not closed`);
-  readHeader(cells, delivery.kind, formatNamed(delivery.rules.format));
+  const { kind } = delivery;
+  const format = chooseFormat(cells, kind, formatsBeside(own), own);
+  const columns = readHeader(cells, kind, format);
+  const currency =
+    kind === 'transactionDetails' || delivery.settlementCurrency !== null
+      ? null
+      : await currencyIn(archive, chunk, { kind, columns, format });
   const load = await onOneConnection(context.database, (db) =>
     inTransaction(db, async () => {
+      if (currency !== null) delivery.batchNo = await query.moveReport(db, delivery, currency);
       const made = await query.createLoad(db, {
         deliveryNo: delivery.no,
         epoch: delivery.epoch,
         reportNo: delivery.reportNo,
         isLarge,
         rules: delivery.rules,
+        format: format.id,
         header: cells.map((cell) => cell.replaceAll('\0', '\u2400')),
         archivePath: archive.path,
         originalPath: incoming.original?.path ?? null,
@@ -315,7 +328,33 @@ async function createLoad(
     }),
   );
   if (!load) throw new Fenced();
-  return load;
+  return { ...load, format };
+}
+
+type Reading = {
+  readonly incoming: Incoming;
+  readonly archive: ArchivedFile;
+  readonly boundaries: BoundaryFinder;
+  readonly isLarge: boolean;
+  /** The first; null where the report has no row. */
+  readonly chunk: Chunk | null;
+};
+
+/** The first rows tell what a report settles in whose name does not say it. */
+async function currencyIn(
+  archive: ArchivedFile,
+  chunk: Chunk | null,
+  context: { kind: query.Delivery['kind']; columns: Columns; format: Format },
+): Promise<string> {
+  const bytes = chunk && (await archive.read(chunk.offset, Math.min(chunk.lengthBytes, MAX_ROW_BYTES)));
+  const reader = new RowReader({ offset: 1 });
+  if (bytes) reader.push(bytes);
+  const rows = function* () {
+    while (reader.next()) yield Array.from({ length: reader.cells }, (_, cell) => cellText(reader, cell, 'utf8'));
+  };
+  const currency = settlementCurrencyOf(rows(), context);
+  if (currency !== null) return currency;
+  throw new ReportRefused('missing_columns', 'neither the name nor a row says the settlement currency');
 }
 
 /** The last bytes hold no end mark: the whole file tells whether it is cut off, or goes on behind its end. */

@@ -25,6 +25,8 @@ export type TakenChunk = {
   /** The text was made from a workbook. */
   isSheet: boolean;
   source: string;
+  /** The id of the format that its header is read as. */
+  format: string;
   rules: Rules;
 };
 
@@ -37,7 +39,7 @@ export async function takeChunk(db: Db, loadNo: number, chunk: number): Promise<
     returning c.epoch, c.load_no as "loadNo", c.no, l.slot, r.batch_no as "batchNo", r.kind, b.batch_id as "batchId",
               b.currency as "settlementCurrency", l.archive_path as "archivePath", c.offset_bytes as "offset",
               c.length_bytes as "lengthBytes", c.first_line as "firstLine", c.crc32, c.encoding, l.header, d.is_sheet as "isSheet", d.source,
-              l.rules`.execute(db);
+              l.format, l.rules`.execute(db);
   return taken.rows[0] ?? null;
 }
 

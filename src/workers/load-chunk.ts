@@ -6,7 +6,7 @@ import { type Client, copyIn, type Database, type Db, inTransaction, onOneConnec
 import type { Currency } from '../domain/currency.ts';
 import type { Discrepancy } from '../domain/discrepancy.ts';
 import { FactsCounter } from '../domain/facts.ts';
-import { formatNamed } from '../domain/formats/all.ts';
+import type { Format } from '../domain/formats/format.ts';
 import { readHeader } from '../domain/header.ts';
 import { hash, hashBytes } from '../domain/key.ts';
 import { readRow, refuseLine } from '../domain/read-row.ts';
@@ -14,6 +14,7 @@ import { type ReadSummaryRow, readSummaryRow } from '../domain/read-summary.ts';
 import type { Row } from '../domain/row.ts';
 import { closeLoad as closeLoadJob, type Enqueue, type LoadChunkJob } from '../jobs.ts';
 import { closeLoad } from './close-load.ts';
+import { formatById } from './formats.ts';
 import { markLoaded } from './ingest-report.sql.ts';
 import * as query from './load-chunk.sql.ts';
 import type { Noted } from './pool.ts';
@@ -74,7 +75,7 @@ const MANY_FINDINGS = 2_000;
 /** Reads the chunk's rows and sends them on as they come; memory holds a block and some findings, however large the chunk. */
 async function copyRows(db: Db, client: Client, chunk: query.TakenChunk): Promise<FactsCounter> {
   const facts = new FactsCounter();
-  const parser = new ChunkParser(chunk, facts);
+  const parser = new ChunkParser(chunk, await formatById(db, chunk.format), facts);
   const blocks = readArchived(chunk.archivePath, Number(chunk.offset), Number(chunk.lengthBytes), Number(chunk.crc32));
   const isSummary = chunk.kind === 'settlementSummary';
   try {
@@ -101,11 +102,11 @@ class ChunkParser {
   readonly #reader: RowReader;
   readonly #chunk: query.TakenChunk;
   readonly #facts: FactsCounter;
-  /** Null for a summary, and from the first NUL on: a NUL refuses its row wherever it stands. */
+  /** Null for a summary, for formats that are not read quickly, and from the first NUL on: a NUL refuses its row wherever it stands. */
   #quick: QuickRows | null = null;
   readonly #readCells: (cells: string[], line: number, writer: CopyWriter) => void;
 
-  constructor(chunk: query.TakenChunk, facts: FactsCounter) {
+  constructor(chunk: query.TakenChunk, format: Format, facts: FactsCounter) {
     this.#chunk = chunk;
     this.#facts = facts;
     this.#reader = new RowReader({
@@ -113,7 +114,6 @@ class ChunkParser {
       line: chunk.firstLine,
       rowsAreLines: chunk.isSheet,
     });
-    const format = formatNamed(chunk.rules.format);
     const context = {
       columns: readHeader(chunk.header, chunk.kind, format),
       format,
@@ -132,7 +132,7 @@ class ChunkParser {
       };
     } else {
       const rowContext = { ...context, kind };
-      this.#quick = new QuickRows(rowContext);
+      this.#quick = QuickRows.for(rowContext);
       this.#readCells = (cells, line, writer) => {
         const read = readRow(cells, line, rowContext);
         if ('refused' in read) return this.#refuse(read.refused);

@@ -28,6 +28,8 @@ async function open(settings: OpenSettings): Promise<JobContext> {
     archiveDir: settings.archiveDir,
     chunkBytes: settings.chunkBytes,
     placeOf: placesOf(settings.places),
+    calendars: settings.calendars,
+    now: Date.now,
     measured: (measure) => void send({ say: 'measured', measure }),
     noted: (note, about) => void send({ say: 'noted', note, about }),
     enqueue: async (job, payload, options) => {

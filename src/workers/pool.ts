@@ -2,6 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { Measure, Measured } from '../adapters/metrics.ts';
 import type { At } from '../adapters/place.ts';
+import type { SourceCalendar } from './run-job.ts';
 
 export type ToParser =
   | {
@@ -11,6 +12,8 @@ export type ToParser =
       readonly chunkBytes: number;
       /** Where the files of each source lie, with what opens it. */
       readonly places: readonly { readonly name: string; readonly at: At }[];
+      /** When reports are due; null in a call that takes what is there for all there is. */
+      readonly calendars: readonly SourceCalendar[] | null;
     }
   | { readonly say: 'run'; readonly no: number; readonly name: string; readonly payload: unknown };
 export type FromParser =

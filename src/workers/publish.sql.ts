@@ -16,12 +16,20 @@ export async function lockBatch(db: Db, batchNo: number, epoch: number, answers:
 
 export async function insertRun(
   db: Db,
-  run: { batchNo: number; answers: number; rules: string; facts: unknown; digest: string; changed: boolean },
+  run: {
+    batchNo: number;
+    answers: number;
+    rules: string;
+    facts: unknown;
+    digest: string;
+    changed: boolean;
+    isGone: boolean;
+  },
   parts: readonly { loadNo: number; part: number }[],
 ): Promise<number> {
   const inserted = await sql<{ no: number }>`
-    insert into run (batch_no, answers, rules, facts, digest, changed)
-    values (${run.batchNo}, ${run.answers}, ${run.rules}, ${JSON.stringify(run.facts)}::jsonb, ${run.digest}, ${run.changed}) returning no`.execute(
+    insert into run (batch_no, answers, rules, facts, digest, changed, is_gone)
+    values (${run.batchNo}, ${run.answers}, ${run.rules}, ${JSON.stringify(run.facts)}::jsonb, ${run.digest}, ${run.changed}, ${run.isGone}) returning no`.execute(
     db,
   );
   const runNo = inserted.rows[0]!.no;
@@ -37,10 +45,11 @@ export const switchTo = (
   db: Db,
   batchNo: number,
   runNo: number | null,
-  { answers, settlementDate, acquirer }: { answers: number; settlementDate: string | null; acquirer: string | null },
+  run: { answers: number; settlementDate: string | null; acquirer: string | null; waitsUntilMs: number | null },
 ) =>
-  sql`update batch set current_run = ${runNo}, done = ${answers}, attempts = 0, next_attempt_at = null,
-         settlement_date = ${runNo === null ? sql`settlement_date` : settlementDate}, acquirer = ${acquirer} where no = ${batchNo}`.execute(
+  sql`update batch set current_run = ${runNo}, done = ${run.answers}, attempts = 0, next_attempt_at = null,
+         settlement_date = ${runNo === null ? sql`settlement_date` : run.settlementDate}, acquirer = ${run.acquirer},
+         waiting_until = timestamptz 'epoch' + ${run.waitsUntilMs}::int8 * interval '1 millisecond' where no = ${batchNo}`.execute(
     db,
   );
 

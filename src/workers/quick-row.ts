@@ -2,7 +2,9 @@ import type { CopyWriter } from '../adapters/copy-binary.ts';
 import type { RowReader } from '../adapters/csv.ts';
 import { digitsOf, isCurrency, MINOR_DIGITS } from '../domain/currency.ts';
 import type { FactsCounter } from '../domain/facts.ts';
+import type { IdColumn, TypeRule } from '../domain/formats/format.ts';
 import { hash, hashBytes } from '../domain/key.ts';
+import { deductedOf } from '../domain/read-amounts.ts';
 import { MAX_ID_BYTES } from '../domain/read-cells.ts';
 import type { RowContext } from '../domain/read-row.ts';
 import type { MatchBy, Row } from '../domain/row.ts';
@@ -14,7 +16,8 @@ export function writeContent(writer: CopyWriter, row: Row): void {
   writer.text(row.type);
   writer.text(row.requestId);
   const key = row.requestId ?? row.transactionId;
-  if (key === null) writer.null();
+  // What did not happen is not to be found where something is looked for that did.
+  if (key === null || !row.isDone) writer.null();
   else {
     const bytes = Buffer.from(key);
     hashBytes(bytes, 0, bytes.length, row.requestId === null ? 1 : 0);
@@ -42,10 +45,14 @@ export class QuickRows {
   readonly #at: Positions;
   readonly #context: RowContext;
   readonly #types: readonly PlainType[];
+  readonly #transaction: AmountCells;
   readonly #settlement: AmountCells | null;
   readonly #otherAmounts: readonly AmountCells[];
   readonly #settlementCurrency: number;
   readonly #settlementDigits: number;
+  readonly #doneStatuses: readonly Uint8Array[];
+  /** Where the report names no acquirer. */
+  readonly #deducted: readonly string[];
   readonly #tolerance: number;
   readonly #isMinor: boolean;
   /** What rows have said before, so that it need not be read again: the same few values stand in every row. */
@@ -57,7 +64,19 @@ export class QuickRows {
   #paidFrom = Number.POSITIVE_INFINITY;
   #paidTo = Number.NEGATIVE_INFINITY;
 
-  constructor(context: RowContext) {
+  /** Null where the format prints what takes thought in every row: directions, zones or types in a way of its own. */
+  static for(context: RowContext): QuickRows | null {
+    const { columns, format, kind } = context;
+    const amounts = format.amounts[kind];
+    const isPlain =
+      Object.keys(format.typeNames).length === 0 &&
+      Object.values(format.times).every(({ zoneColumn }) => zoneColumn === undefined) &&
+      amounts.every(({ debitColumn }) => debitColumn === undefined) &&
+      amounts.some(({ column, role }) => role === 'transaction' && columns.at[column] !== undefined);
+    return isPlain ? new QuickRows(context) : null;
+  }
+
+  private constructor(context: RowContext) {
     const { columns, format, kind } = context;
     this.#context = context;
     this.#at = positionsOf(columns.at);
@@ -71,8 +90,11 @@ export class QuickRows {
         amount: columns.at[column]!,
         currency: columns.at[currencyColumn] ?? -1,
       }));
+    this.#transaction = amounts.find(({ role }) => role === 'transaction')!;
     this.#settlement = amounts.find(({ role }) => role === 'settlement') ?? null;
     this.#otherAmounts = amounts.filter(({ role }) => role !== 'settlement' && role !== 'transaction');
+    this.#doneStatuses = format.doneStatuses.map((status) => Buffer.from(status));
+    this.#deducted = deductedOf(format, null);
     const { settlementCurrency } = context;
     this.#settlementCurrency = settlementCurrency === null ? -1 : codeOf(settlementCurrency);
     this.#settlementDigits = settlementCurrency === null ? 0 : digitsOf(settlementCurrency);
@@ -81,10 +103,11 @@ export class QuickRows {
       .map(([name, rule]) => ({
         bytes: Buffer.from(name),
         name,
+        ids: idPositionsOf(columns.at, rule),
         ownId: rule.ownId,
         grossSign: rule.grossSign ?? 0,
         matchBy: rule.matchBy,
-        flags: flagsOf({ matchBy: rule.matchBy, inInstalments: false }),
+        flags: flagsOf({ matchBy: rule.matchBy, isDone: true, inInstalments: false }),
         count: 0,
         settlement: 0,
         fees: 0,
@@ -101,15 +124,19 @@ export class QuickRows {
     for (let cell = width; cell < reader.cells; cell++) if (starts[cell] !== ends[cell]) return false;
 
     const type = this.#typeOf(buf, starts[at.type]!, ends[at.type]!);
-    if (type === null) return false;
-    if (!isPlainId(buf, starts, ends, at.requestId) || !isPlainId(buf, starts, ends, at.transactionId)) return false;
-    if (!isPlainId(buf, starts, ends, at.originalRequestId) || !isPlainId(buf, starts, ends, at.originalTransactionId))
+    if (type === null || !this.#isDone(buf, starts, ends)) return false;
+    const { ids } = type;
+    if (!isPlainId(buf, starts, ends, ids.requestId) || !isPlainId(buf, starts, ends, ids.transactionId)) return false;
+    if (
+      !isPlainId(buf, starts, ends, ids.originalRequestId) ||
+      !isPlainId(buf, starts, ends, ids.originalTransactionId)
+    )
       return false;
-    if (type.ownId && isBlank(starts, ends, at.requestId)) return false;
+    if (type.ownId && isBlank(starts, ends, ids.requestId)) return false;
     if (
       type.matchBy === 'original' &&
-      isBlank(starts, ends, at.originalRequestId) &&
-      isBlank(starts, ends, at.originalTransactionId)
+      isBlank(starts, ends, ids.originalRequestId) &&
+      isBlank(starts, ends, ids.originalTransactionId)
     )
       return false;
     if (!this.#isCustomer(buf, starts, ends) || !this.#isBatch(buf, starts, ends)) return false;
@@ -120,10 +147,11 @@ export class QuickRows {
     )
       return false;
 
-    const currency = codeAt(buf, starts, ends, at.currency);
+    const transaction = this.#transaction;
+    const currency = codeAt(buf, starts, ends, transaction.currency);
     const digits = DIGITS.get(currency);
     if (digits === undefined) return false;
-    const amount = amountAt(buf, starts[at.amount]!, ends[at.amount]!, digits, this.#isMinor);
+    const amount = amountAt(buf, starts[transaction.amount]!, ends[transaction.amount]!, digits, this.#isMinor);
     if (Number.isNaN(amount)) return false;
     const paidAt = at.paidAt < 0 ? BLANK_TIME : timeAt(buf, starts[at.paidAt]!, ends[at.paidAt]!);
     if (Number.isNaN(paidAt)) return false;
@@ -174,12 +202,10 @@ export class QuickRows {
         hasBreakdown = true;
         continue;
       }
-      if (other.role === 'fee') {
-        if (!Number.isNaN(fee)) return Number.NaN;
-        fee = value;
-      }
+      if (other.role === 'fee') fee = Number.isNaN(fee) ? value : fee + value;
       charges += (other.role === 'discount') !== deducted.includes(other.column) ? -value : value;
     }
+    if (Math.abs(fee) >= MAX_AMOUNT) return Number.NaN;
     if (Math.abs(amount + charges - settlement) > this.#tolerance) return Number.NaN;
     if ((settlement - charges) * type.grossSign < 0) return Number.NaN;
     if (hasBreakdown && !(Math.abs(fee - breakdown) <= this.#tolerance)) return Number.NaN;
@@ -197,8 +223,7 @@ export class QuickRows {
     paidAt: number,
   ) {
     const { buf, starts, ends } = reader;
-    const at = this.#at;
-    const { requestId, transactionId } = at;
+    const { requestId, transactionId, originalRequestId, originalTransactionId } = type.ids;
     writer.int2(type.flags);
     writer.asciiBytes(type.bytes, 0, type.bytes.length);
     writeId(writer, buf, starts, ends, requestId);
@@ -210,10 +235,10 @@ export class QuickRows {
       writer.int8Halves(hash.high, hash.low);
     }
     writeId(writer, buf, starts, ends, transactionId);
-    writeId(writer, buf, starts, ends, at.originalRequestId);
-    writeId(writer, buf, starts, ends, at.originalTransactionId);
+    writeId(writer, buf, starts, ends, originalRequestId);
+    writeId(writer, buf, starts, ends, originalTransactionId);
     writer.safeInt8(amount);
-    writeId(writer, buf, starts, ends, at.currency);
+    writeId(writer, buf, starts, ends, this.#transaction.currency);
     if (this.#settlement === null) writer.null();
     else writer.safeInt8(settlement);
     if (Number.isNaN(fee)) writer.null();
@@ -262,14 +287,15 @@ export class QuickRows {
   learn({ buf, starts, ends }: RowReader): void {
     const cell = (index: number) =>
       index < 0 ? NOTHING : Uint8Array.prototype.slice.call(buf, starts[index], ends[index]);
-    const { customerId, acquirer } = this.#at;
+    const { customerId, acquirer, settledAt } = this.#at;
     this.#customer = cell(customerId);
+    // Whoever read that row has counted its time.
+    this.#settledAt = cell(settledAt);
     const bytes = cell(acquirer);
     const isNew = !this.#acquirers.some((known) => equals(bytes, 0, bytes.length, known.bytes));
     if (!isNew || !isAsciiText(bytes, 0, bytes.length) || this.#acquirers.length >= 8) return;
-    const { deducted } = this.#context.format;
     const name = Buffer.from(bytes).toString('latin1');
-    this.#acquirers.push({ bytes, deducted: Object.hasOwn(deducted, name) ? deducted[name]! : [] });
+    this.#acquirers.push({ bytes, deducted: deductedOf(this.#context.format, name) });
   }
 
   #typeOf(buf: Uint8Array, start: number, end: number): PlainType | null {
@@ -277,9 +303,17 @@ export class QuickRows {
     return null;
   }
 
+  /** Listed as done, in the very letters; where the report says nothing of it, all that it lists is. */
+  #isDone(buf: Uint8Array, starts: Int32Array, ends: Int32Array): boolean {
+    const { status } = this.#at;
+    if (status < 0) return true;
+    for (const done of this.#doneStatuses) if (equals(buf, starts[status]!, ends[status]!, done)) return true;
+    return false;
+  }
+
   #deductedOf(buf: Uint8Array, starts: Int32Array, ends: Int32Array): readonly string[] | null {
     const { acquirer } = this.#at;
-    if (acquirer < 0) return [];
+    if (acquirer < 0) return this.#deducted;
     for (const known of this.#acquirers)
       if (equals(buf, starts[acquirer]!, ends[acquirer]!, known.bytes)) return known.deducted;
     return null;
@@ -320,6 +354,7 @@ export class QuickRows {
 type PlainType = {
   readonly bytes: Uint8Array;
   readonly name: string;
+  readonly ids: IdPositions;
   readonly ownId: boolean;
   readonly grossSign: number;
   readonly matchBy: MatchBy;
@@ -340,16 +375,13 @@ const NOTHING = new Uint8Array(0);
 const BLANK_TIME = Number.NEGATIVE_INFINITY;
 const POSTGRES_EPOCH_MICROS = 946_684_800_000_000;
 
+type At = Readonly<Partial<Record<string, number>>>;
+
 /** Where the cells stand; −1 for a column that the report lacks. */
 type Positions = Readonly<Record<keyof typeof COLUMNS, number>>;
 const COLUMNS = {
   type: 'transactionType',
-  requestId: 'transactionRequestId',
-  transactionId: 'transactionId',
-  originalRequestId: 'originalTransactionRequestId',
-  originalTransactionId: 'originalTransactionId',
-  amount: 'transactionAmountValue',
-  currency: 'transactionCurrency',
+  status: 'status',
   paidAt: 'paymentTime',
   settledAt: 'settlementTime',
   batchId: 'settlementBatchId',
@@ -358,8 +390,23 @@ const COLUMNS = {
   instalments: 'installmentsNum',
 } as const;
 
-const positionsOf = (at: Readonly<Partial<Record<string, number>>>): Positions =>
+const positionsOf = (at: At): Positions =>
   Object.fromEntries(Object.entries(COLUMNS).map(([name, column]) => [name, at[column] ?? -1])) as Positions;
+
+type IdPositions = Readonly<
+  Record<'requestId' | 'transactionId' | 'originalRequestId' | 'originalTransactionId', number>
+>;
+
+/** Where rows of a type have their ids; −1 where they have none. */
+function idPositionsOf(at: At, { ids = {} }: TypeRule): IdPositions {
+  const positionOf = (id: IdColumn) => (ids[id] === null ? -1 : (at[ids[id] ?? id] ?? -1));
+  return {
+    requestId: positionOf('transactionRequestId'),
+    transactionId: positionOf('transactionId'),
+    originalRequestId: positionOf('originalTransactionRequestId'),
+    originalTransactionId: positionOf('originalTransactionId'),
+  };
+}
 
 const codeOf = (currency: string): number =>
   (currency.charCodeAt(0) << 16) | (currency.charCodeAt(1) << 8) | currency.charCodeAt(2);
@@ -406,6 +453,7 @@ function codeAt(buf: Uint8Array, starts: Int32Array, ends: Int32Array, cell: num
 }
 
 const MAX_DIGITS = 12;
+const MAX_AMOUNT = 10 ** MAX_DIGITS;
 
 const isDigit = (byte: number): boolean => byte >= 0x30 && byte <= 0x39;
 

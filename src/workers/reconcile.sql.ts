@@ -86,6 +86,9 @@ export type ReportState = {
   name: string;
   psp: string | null;
   seq: number;
+  isPortal: boolean;
+  /** The id of what its newest content is read as. */
+  format: string | null;
   state: 'closed' | 'waiting' | 'refused' | 'duplicate' | 'withdrawn';
   loadNo: number | null;
   slot: number | null;
@@ -98,7 +101,7 @@ export type ReportState = {
 /** The reports of a batch: its newest content where one was read to the end, else the state of what came last. */
 export async function reportsOf(db: Db, batchNo: number): Promise<ReportState[]> {
   const found = await sql<ReportState>`
-    select r.kind, r.name, r.psp, r.seq, r.load_no as "loadNo", l.slot, l.facts, l.rules, d.file, d.day::text,
+    select r.kind, r.name, r.psp, r.seq, r.is_portal as "isPortal", l.format, r.load_no as "loadNo", l.slot, l.facts, l.rules, d.file, d.day::text,
            case when r.load_no is not null then 'closed' when d.state in ('found', 'reading') and d.parked_reason is null then 'waiting'
                 when d.state in ('waiting', 'duplicate', 'withdrawn') then d.state else 'refused' end as state
       from report r
@@ -110,6 +113,12 @@ export async function reportsOf(db: Db, batchNo: number): Promise<ReportState[]>
      where r.batch_no = ${batchNo}
      order by r.kind, coalesce(r.psp, ''), r.seq, r.name`.execute(db);
   return found.rows;
+}
+
+/** Whether a run has read any report. */
+export async function hasReports(db: Db, runNo: number | null): Promise<boolean> {
+  const found = await sql`select from run_load where run_no = ${runNo} limit 1`.execute(db);
+  return found.rows.length > 0;
 }
 
 /** Totals once more, summed by the database from the rows that it holds. */
@@ -155,6 +164,9 @@ export const twinRows = (loads: readonly ReadLoad[]): RawBuilder<unknown> => sql
     from ${rowsOf(loads)} d where d.key_hash in (select key_hash from twin_key)
    order by d.key_hash, ${partOf(loads, 'd.load_no')}, d.line`;
 
+/** Where a payment and all that is done with it share one transaction id, what is done with it names itself: it is not the payment. */
+const MAY_BE_ORIGINAL = sql`(d.type in ('PAYMENT', 'CAPTURE', 'AUTHORIZATION') or d.original_transaction_id is distinct from d.transaction_id)`;
+
 /**
  * Finds the merchant's own ids where rows name their original by the provider's id only: the request id of the reported row
  * with that transaction id, of this batch or of any other; a payment's before any other. Returns whether there are any such rows.
@@ -174,7 +186,7 @@ export async function resolveReferences(
     await sql`update reference f set request_id = x.request_id, other_load = case when ${rows === others} then x.load_no end
       from (select distinct on (d.transaction_id) d.transaction_id, d.request_id, d.load_no
               from ${rowsOf(rows)} d join reference o on o.transaction_id = d.transaction_id and o.request_id is null
-             where d.request_id is not null
+             where d.request_id is not null and ${MAY_BE_ORIGINAL}
              order by d.transaction_id, d.type <> 'PAYMENT', d.type, d.request_id) x
      where f.request_id is null and f.transaction_id = x.transaction_id`.execute(db);
   }
@@ -362,6 +374,25 @@ export const unreportedRecords = (
      and r.occurred_at < (${day}::date + 1)::timestamp at time zone ${timeZone}
      and not exists (select from ${rowsOf(loads)} d where d.key_hash = r.key_hash and d.request_id = r.request_id and d.type = r.type)`;
 
+export async function hasTold(db: Db): Promise<boolean> {
+  const found = await sql`select from told limit 1`.execute(db);
+  return found.rows.length > 0;
+}
+
+/** Records of this day that should be settled, and that no settlement has and no cancellation takes back. */
+export const unsettledRecords = (
+  loads: readonly ReadLoad[],
+  { merchantNo, day, timeZone }: { merchantNo: number; day: string; timeZone: string },
+): RawBuilder<unknown> => sql`
+  select ${RECORD('r')} from record r
+   where r.merchant_no = ${merchantNo} and r.status = 'SUCCESS' and r.type in ('PAYMENT', 'CAPTURE', 'REFUND')
+     and r.occurred_at >= ${day}::date::timestamp at time zone ${timeZone}
+     and r.occurred_at < (${day}::date + 1)::timestamp at time zone ${timeZone}
+     and not exists (select from ${rowsOf(loads)} d where d.key_hash = r.key_hash and d.request_id = r.request_id and d.type = r.type
+                        and d.settlement_minor is not null)
+     and not exists (select from record c where c.merchant_no = r.merchant_no and c.type in ('CANCEL', 'VOID') and c.status = 'SUCCESS'
+                        and c.original_request_id = r.request_id)`;
+
 /** What is read of other batches of the merchant right now, and by which run. */
 export async function currentLoadsOf(
   db: Db,
@@ -429,6 +460,7 @@ async function followRefunds(db: Db, all: readonly ReadLoad[], merchantNo: numbe
   await sql`update named_refund n set payment = x.request_id
     from (select distinct on (d.transaction_id) d.transaction_id, d.request_id from ${rowsOf(all)} d
            where d.transaction_id in (select transaction_id from named_refund where payment is null) and d.request_id is not null
+             and ${MAY_BE_ORIGINAL}
            order by d.transaction_id, d.type <> 'PAYMENT', d.type, d.request_id) x
    where n.payment is null and n.transaction_id = x.transaction_id`.execute(db);
   await sql`update refund f set payment_request_id = n.payment from named_refund n

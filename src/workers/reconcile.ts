@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { sql } from 'kysely';
 import type { Measured } from '../adapters/metrics.ts';
 import { type Database, type Db, inPortions, inTransaction, onOneConnection } from '../adapters/postgres.ts';
+import { addDays } from '../domain/calendar.ts';
 import { MINOR_DIGITS } from '../domain/currency.ts';
 import { addFacts, type Facts } from '../domain/facts.ts';
 import {
@@ -13,25 +14,31 @@ import {
   unitMismatch,
   unreported,
 } from '../domain/match.ts';
-import { missingParts, missingReports, type Part, readParts } from '../domain/parts.ts';
+import { missingParts, missingReport, missingReports, type Part, readParts } from '../domain/parts.ts';
 import type { RunFacts } from '../domain/run.ts';
 import { dateIn } from '../domain/time.ts';
 import { compareTotals, detailsTotals, residualOf, type SummaryRow, summaryTotals } from '../domain/totals.ts';
 import { type Enqueue, type ReconcileJob, reconcile as reconcileJob } from '../jobs.ts';
 import { publishOverRefunded, publishSettledTwice } from './by-key.ts';
+import { daysSettledBy, dueOf, type Standing, tellUnsettled, waitOf } from './due.ts';
+import { formatById } from './formats.ts';
 import * as publish from './publish.sql.ts';
 import * as query from './reconcile.sql.ts';
 import { RULES_VERSION, takeOver } from './take.ts';
 import { isMatchable, recordFrom, rowFrom, type StoredRow, type Told, tellAll } from './told.ts';
 
-export type ReconcileContext = { readonly database: Database; readonly enqueue: Enqueue; readonly measured: Measured };
+export type ReconcileContext = Standing & {
+  readonly database: Database;
+  readonly enqueue: Enqueue;
+  readonly measured: Measured;
+};
 
 /**
  * Reconciles a batch or day: reads one snapshot of its rows and of the merchant's records, decides, and publishes the result
  * as a run in one transaction. Run twice, or twice at once, it publishes once: the epoch decides.
  */
 export async function reconcile(
-  { database, enqueue, measured }: ReconcileContext,
+  { database, enqueue, measured, ...standing }: ReconcileContext,
   { batchNo }: ReconcileJob,
 ): Promise<void> {
   const timed = stopwatch(measured);
@@ -40,7 +47,7 @@ export async function reconcile(
     const taken = await query.takeBatch(db, batchNo);
     if (!taken) return [batchNo];
     await query.makeWorkTables(db);
-    const decided = await inTransaction(db, () => decide(db, batchNo, timed), 'repeatable read');
+    const decided = await inTransaction(db, () => decide(db, batchNo, timed, standing), 'repeatable read');
     const published = await timed('publish', () => inTransaction(db, () => publishRun(db, decided, taken.epoch)));
     if (published.changed) await tellRows(db, batchNo, measured);
     if (published.isReplay) measured({ name: 'recon_replays_total', labels: {}, value: 1 });
@@ -53,11 +60,11 @@ export async function reconcile(
  * Decides and publishes a batch inside the transaction that is open, for whoever rolls it back. Returns the batches to be asked
  * for again. Nobody else may publish for this merchant meanwhile.
  */
-export async function reconcileInside(db: Db, batchNo: number): Promise<readonly number[]> {
+export async function reconcileInside(db: Db, batchNo: number, standing: Standing): Promise<readonly number[]> {
   const taken = await query.takeBatch(db, batchNo);
   if (!taken) return [];
   await query.makeWorkTables(db);
-  const decided = await decide(db, batchNo, (_, step) => step());
+  const decided = await decide(db, batchNo, (_, step) => step(), standing);
   return (await publishRun(db, decided, taken.epoch)).asked;
 }
 
@@ -92,32 +99,36 @@ type Decided = {
     readonly rules: string;
     readonly parts: readonly { loadNo: number; part: number }[];
     readonly settlementDate: string | null;
+    readonly waitsUntilMs: number | null;
     readonly acquirer: string | null;
+    /** Nothing is left of what the run before had read. */
+    readonly isGone: boolean;
   } | null;
 };
 
 /** Everything that can be said of the batch by itself, in one snapshot. What is told stands in a temporary table. */
-async function decide(db: Db, batchNo: number, timed: Timed): Promise<Decided> {
+async function decide(db: Db, batchNo: number, timed: Timed, standing: Standing): Promise<Decided> {
   const batch = await query.batchOf(db, batchNo);
   const lastRun = await query.lastRunOf(db, batch.merchantNo);
   const reports = await query.reportsOf(db, batchNo);
   const isDay = batch.batchId === null;
   const details = readKind(reports, isDay ? 'transactionDetails' : 'settlementDetails');
   const summary = readKind(reports, 'settlementSummary');
-  const isEmpty = details.read.length + summary.read.length === 0;
+  const due = await dueOf(db, batch, standing);
+  const isNothingRead = details.read.length + summary.read.length === 0;
+  const isEmpty = isNothingRead && !due.isReportDue && due.settledBy === null;
   // What was there and is gone needs one more run, which closes what was told of it.
-  if (isEmpty && batch.currentRun === null) return { batch, lastRun, details: [], run: null };
+  if (isEmpty && !(await query.hasReports(db, batch.currentRun))) return { batch, lastRun, details: [], run: null };
 
   const facts = addFacts(details.read.map((part) => part.facts!));
   await timed('total', () => checkSums(db, details.loads, facts, batchNo));
-  const wrongUnit = await timed('match', async () => {
-    const wrongUnit = await tellOfRows(db, batch, details, facts);
-    await query.tellFindings(db, summary.loads, false);
-    if (isDay && !isEmpty) await tellOfRecords(db, batch, details, facts);
-    return wrongUnit;
-  });
-
-  const totals = details.read.length > 0 && !isDay ? detailsTotals(typeSums(facts)) : null;
+  const hasSummaries = await mayHaveSummaries(db, details.read);
+  const missing = [
+    ...(isDay || isEmpty ? [] : missingReports(details.reading, summary.reading, hasSummaries)),
+    ...missingParts(isDay ? 'transactionDetails' : 'settlementDetails', details.reading.missing),
+    ...missingParts('settlementSummary', summary.reading.missing),
+  ];
+  const settlementDate = isDay ? null : settlementDateOf(details.read, summary.read);
   const summaryRows = await query.summaryRowsOf(db, summary.loads);
   const stated: (SummaryRow & { loadNo: number })[] = summaryRows.map((row) => ({
     ...row,
@@ -125,17 +136,33 @@ async function decide(db: Db, batchNo: number, timed: Timed): Promise<Decided> {
     settlementMinor: row.settlementMinor === null ? null : BigInt(row.settlementMinor),
     feeMinor: row.feeMinor === null ? null : BigInt(row.feeMinor),
   }));
-  const missing = [
-    ...(isDay || isEmpty ? [] : missingReports(details.reading, summary.reading)),
-    ...missingParts(isDay ? 'transactionDetails' : 'settlementDetails', details.reading.missing),
-    ...missingParts('settlementSummary', summary.reading.missing),
-  ];
+  const summed = summary.read.length > 0 ? summaryTotals(stated) : null;
+  const waitsUntilMs = isNothingRead
+    ? null
+    : waitOf(due, standing, {
+        duty: isDay ? 'transactionDetails' : 'settlementReports',
+        day: isDay ? batch.day : settlementDate,
+        isMissing: missing.length > 0,
+        hasAllRows: isDay || !hasSummaries || summed?.count === facts.rows,
+      });
+  const isWaiting = waitsUntilMs !== null;
+  const wrongUnit = await timed('match', async () => {
+    const wrongUnit = await tellOfRows(db, batch, details, facts);
+    await query.tellFindings(db, summary.loads, false);
+    if (isDay && !isNothingRead && !isWaiting) await tellOfRecords(db, batch, details, facts);
+    if (isDay) await tellUnsettled(db, batch, due);
+    return wrongUnit;
+  });
+
+  const totals = details.read.length > 0 && !isDay ? detailsTotals(typeSums(facts)) : null;
   const detailsWhole = totals !== null && details.reading.missing.length === 0;
   const summaryWhole = summary.read.length > 0 && summary.reading.missing.length === 0;
-  const said: Told[] = missing.map((discrepancy) => ({ discrepancy, loadNo: null, ofMatchable: false }));
+  // What may still come is not missed, and what it would change is not told.
+  const missed = isWaiting ? [] : due.isReportDue && isNothingRead ? [missingReport(batch.day!)] : missing;
+  const said: Told[] = missed.map((discrepancy) => ({ discrepancy, loadNo: null, ofMatchable: false }));
   if (summary.read.length > 0 && batch.currency) {
     for (const { at, discrepancy } of compareTotals(
-      detailsWhole && summaryWhole ? totals : null,
+      detailsWhole && summaryWhole && !isWaiting ? totals : null,
       stated,
       batch.currency,
     )) {
@@ -143,14 +170,17 @@ async function decide(db: Db, batchNo: number, timed: Timed): Promise<Decided> {
     }
   }
   await tellAll(db, said);
+  // A day without a report is no result by itself; what was told of it before has to be taken back.
+  if (isNothingRead && batch.currentRun === null && !(await query.hasTold(db)))
+    return { batch, lastRun, details: [], run: null };
 
-  const summed = summary.read.length > 0 ? summaryTotals(stated) : null;
-  const residual = detailsWhole && summaryWhole ? residualOf(totals, summed!) : null;
+  const residual = detailsWhole && summaryWhole && !isWaiting ? residualOf(totals, summed!) : null;
   const runFacts: RunFacts = {
     rows: facts.rows,
     matchableRows: facts.matchableRows,
     wrongUnit,
-    missing: missing.length > 0,
+    missing: missed.length > 0,
+    ...(isWaiting ? { waiting: true as const } : {}),
     totals: (totals?.types ?? []).map(({ type, ...sums }) => ({ type, ...inText(sums) })),
     details: totals && inText(totals.all),
     summary: summed && inText(summed),
@@ -164,7 +194,7 @@ async function decide(db: Db, batchNo: number, timed: Timed): Promise<Decided> {
     batchNo,
   );
   const rules = createHash('sha256').update(
-    JSON.stringify([RULES_VERSION, ...new Set(all.map((p) => JSON.stringify(p.rules)))]),
+    JSON.stringify([RULES_VERSION, ...new Set(all.map((p) => JSON.stringify([p.rules, p.format])))]),
   );
   const digest = createHash('sha256')
     .update(JSON.stringify([batch.merchantId, batch.batchId, batch.currency, batch.day, runFacts, facts.rowHash]))
@@ -178,16 +208,25 @@ async function decide(db: Db, batchNo: number, timed: Timed): Promise<Decided> {
       digest: digest.digest('hex'),
       rules: rules.digest('hex').slice(0, 16),
       parts,
-      settlementDate: isDay ? null : settlementDateOf(details.read, summary.read),
+      settlementDate,
+      waitsUntilMs,
       acquirer: addFacts(all.map((part) => part.facts!)).acquirer,
+      isGone: isEmpty,
     },
   };
+}
+
+/** Some providers state no totals: their batches are whole without a summary. */
+async function mayHaveSummaries(db: Db, details: readonly ReadPart[]): Promise<boolean> {
+  const ids = [...new Set(details.map(({ format }) => format!))];
+  const formats = await Promise.all(ids.map((id) => formatById(db, id)));
+  return formats.length === 0 || formats.some(({ names }) => names.settlementSummary.length > 0);
 }
 
 type ReadPart = query.ReportState & Part;
 
 function readKind(reports: readonly query.ReportState[], kind: query.ReportState['kind']) {
-  const parts = reports.filter((report) => report.kind === kind).map((report) => ({ ...report, isPortal: false }));
+  const parts = reports.filter((report) => report.kind === kind);
   const reading = readParts<ReadPart>(parts);
   return {
     reading,
@@ -418,12 +457,21 @@ async function publishRun(db: Db, { batch, details, lastRun, run }: Decided, epo
   const changed = !before || before.map((load) => load.loadNo).join() !== run.parts.map((part) => part.loadNo).join();
   const runNo = await publish.insertRun(
     db,
-    { batchNo: batch.no, answers: batch.wanted, rules: run.rules, facts: run.facts, digest: run.digest, changed },
+    {
+      batchNo: batch.no,
+      answers: batch.wanted,
+      rules: run.rules,
+      facts: run.facts,
+      digest: run.digest,
+      changed,
+      isGone: run.isGone,
+    },
     run.parts,
   );
-  await publish.switchTo(db, batch.no, run.parts.length > 0 ? runNo : null, {
+  await publish.switchTo(db, batch.no, run.isGone ? null : runNo, {
     answers: batch.wanted,
     settlementDate: run.settlementDate,
+    waitsUntilMs: run.waitsUntilMs,
     acquirer: run.acquirer,
   });
   await publish.publishTold(db, batch.no, runNo);
@@ -440,6 +488,9 @@ async function publishRun(db: Db, { batch, details, lastRun, run }: Decided, epo
   });
 
   const asked: number[] = [];
+  if (changed && batch.batchId !== null) {
+    asked.push(...(await daysSettledBy(db, batch.merchantNo, details, before)));
+  }
   if (changed) {
     // What another batch found in the loads of before may stand there no longer.
     const loads = [...details, ...(before ?? [])];
@@ -503,6 +554,3 @@ function settlementDateOf(details: readonly ReadPart[], summary: readonly ReadPa
   }
   return null;
 }
-
-const addDays = (day: string, days: number): string =>
-  new Date(Date.parse(day) + days * 86_400_000).toISOString().slice(0, 10);

@@ -1,6 +1,7 @@
 import type { Measured } from '../adapters/metrics.ts';
 import type { Place } from '../adapters/place.ts';
 import type { Database } from '../adapters/postgres.ts';
+import type { Calendar } from '../domain/calendar.ts';
 import * as jobs from '../jobs.ts';
 import { closeLoad } from './close-load.ts';
 import { ingestReport } from './ingest-report.ts';
@@ -8,6 +9,13 @@ import { loadChunk } from './load-chunk.ts';
 import type { Noted } from './pool.ts';
 import { reconcile } from './reconcile.ts';
 import { wasTakenOver } from './take.ts';
+
+/** When the reports of a source are due, and whose they are. */
+export type SourceCalendar = {
+  readonly source: string;
+  readonly merchantId: string | null;
+  readonly calendar: Calendar;
+};
 
 export type JobContext = {
   readonly database: Database;
@@ -18,6 +26,10 @@ export type JobContext = {
   readonly chunkBytes: number;
   /** Where the files of a source lie. */
   placeOf(source: string): Promise<Place>;
+  /** Null in a call that takes what is there for all there is. */
+  readonly calendars: readonly SourceCalendar[] | null;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
 };
 
 /** Runs one job. That another worker took it over is no failure. */

@@ -3,7 +3,7 @@ import type { Db } from '../adapters/postgres.ts';
 import type { Currency } from '../domain/currency.ts';
 import type { Discrepancy } from '../domain/discrepancy.ts';
 import type { LedgerRecord } from '../domain/match.ts';
-import type { MatchBy, Row } from '../domain/row.ts';
+import { MATCH_BY, type MatchBy, type Row } from '../domain/row.ts';
 
 /** A row of the book as the database gives it, with its time in microseconds. */
 export type StoredRow = {
@@ -22,12 +22,12 @@ export type StoredRow = {
   paid_at_micros: bigint | null;
 };
 
-const MATCH_BY: readonly MatchBy[] = ['none', 'own', 'original', 'lost'];
 const IN_INSTALMENTS = 4;
+const NOT_DONE = 8;
 
-/** How a row finds its record and whether it is an instalment, in one small number. */
-export const flagsOf = (row: Pick<Row, 'matchBy' | 'inInstalments'>): number =>
-  MATCH_BY.indexOf(row.matchBy) | (row.inInstalments ? IN_INSTALMENTS : 0);
+/** How a row finds its record, whether it is an instalment and whether it happened, in one small number. */
+export const flagsOf = (row: Pick<Row, 'matchBy' | 'inInstalments' | 'isDone'>): number =>
+  MATCH_BY.indexOf(row.matchBy) | (row.inInstalments ? IN_INSTALMENTS : 0) | (row.isDone ? 0 : NOT_DONE);
 
 export const matchByOf = (flags: number): MatchBy => MATCH_BY[flags & 3]!;
 
@@ -37,6 +37,7 @@ export const rowFrom = (stored: StoredRow): Row => ({
   line: stored.line,
   type: stored.type,
   matchBy: matchByOf(stored.flags),
+  isDone: (stored.flags & NOT_DONE) === 0,
   requestId: stored.request_id,
   transactionId: stored.transaction_id,
   originalRequestId: stored.original_request_id,

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { FORMATS, formatsBeside } from '../../src/domain/formats/all.ts';
+import { antom } from '../../src/domain/formats/antom.ts';
 import { apo } from '../../src/domain/formats/apo.ts';
-import type { ReportKind } from '../../src/domain/formats/format.ts';
-import { printedName, readHeader } from '../../src/domain/header.ts';
+import type { Format, ReportKind } from '../../src/domain/formats/format.ts';
+import { chooseFormat, printedName, readHeader } from '../../src/domain/header.ts';
 
 const header = (text: string, kind: ReportKind = 'settlementSummary') => readHeader(text.split(','), kind, apo);
 const NEEDED = 'settlementBatchId,settlementAmountValue,settlementCurrency';
@@ -73,13 +75,126 @@ test('an unknown column may stand twice: nothing is read from it', () => {
   assert.deepEqual(header(`${NEEDED},note,note`).unknown, ['note', 'note']);
 });
 
-test('what a format says about its columns fits together', () => {
-  for (const kind of Object.keys(apo.columns) as ReportKind[]) {
-    const columns = apo.columns[kind];
-    assert.equal(new Set(columns).size, columns.length, kind);
-    for (const column of apo.required[kind]) assert.ok(columns.includes(column), column);
-    for (const { column, currencyColumn } of apo.amounts[kind]) {
-      assert.ok(columns.includes(column) && columns.includes(currencyColumn), column);
+const choose = (text: string, kind: ReportKind, preferred: Format = apo) =>
+  chooseFormat(text.split(','), kind, Object.values(FORMATS), preferred).name;
+
+/** What a layout prints where it prints all that it knows: of columns with several names, the last. */
+const headerOf = (format: Format, kind: ReportKind): string =>
+  format.columns[kind].map((column) => format.aliases[column]?.at(-1) ?? column).join(',');
+
+const OLDER_DETAILS =
+  'settlementBatchId,transactionType,transactionId,transactionRequestId,transactionAmountValue,transactionCurrency,settlementAmountValue,settlementCurrency';
+const OLDER_DAY = 'transactionType,transactionRequestId,transactionAmountValue,transactionCurrency,paymentTime';
+const NEWER_DAY =
+  'transactionType,transactionRequestId,transactionAmountValue,transactionCurrency,transactionCreationTime';
+
+test('a report is read in the layout that it is printed in, whatever its source is said to send', () => {
+  for (const preferred of Object.values(FORMATS)) {
+    for (const format of Object.values(FORMATS)) {
+      for (const kind of Object.keys(format.names) as ReportKind[]) {
+        if (format.names[kind].length === 0) continue;
+        const text = headerOf(format, kind);
+        assert.equal(choose(text, kind, preferred), format.name, `${format.name} ${kind} from ${preferred.name}`);
+      }
     }
   }
+});
+
+test('the few columns that differ tell one layout from the other', () => {
+  const table: [string, ReportKind, Format, string][] = [
+    [OLDER_DAY, 'transactionDetails', apo, 'apo'],
+    [OLDER_DAY, 'transactionDetails', antom, 'antom'],
+    [NEWER_DAY, 'transactionDetails', apo, 'antom'],
+    [`${NEWER_DAY},status`, 'transactionDetails', apo, 'antom'],
+    // The same in both: then it matters to nobody, and the source's own word counts.
+    [OLDER_DETAILS, 'settlementDetails', apo, 'apo'],
+    [OLDER_DETAILS, 'settlementDetails', antom, 'antom'],
+    [`${OLDER_DETAILS},feeAmountValue,feeCurrency`, 'settlementDetails', antom, 'apo'],
+    [`${OLDER_DETAILS},originalTransactionId`, 'settlementDetails', antom, 'apo'],
+    [`${OLDER_DETAILS},paymentMethodFeeAmountValue,paymentMethodFeeCurrency`, 'settlementDetails', apo, 'antom'],
+    [`${OLDER_DETAILS},transactionCompletionTime`, 'settlementDetails', apo, 'antom'],
+    [`${OLDER_DETAILS},settlementInitiatedDate`, 'settlementDetails', apo, 'antom'],
+    [`${NEEDED},fxFeeAmountValue,fxFeeAmountCurrency`, 'settlementSummary', apo, 'antom'],
+    [`${NEEDED},feeAmountValue,feeCurrency`, 'settlementSummary', antom, 'apo'],
+    [`${NEEDED},aColumnOfTheirOwn`, 'settlementSummary', apo, 'apo'],
+  ];
+  for (const [text, kind, preferred, expected] of table)
+    assert.equal(choose(text, kind, preferred), expected, `${text} from ${preferred.name}`);
+});
+
+test('a status beside the older columns is heard, too', () => {
+  assert.equal(choose(`${OLDER_DAY},status`, 'transactionDetails'), 'apo');
+  assert.ok('status' in readHeader(`${OLDER_DAY},status`.split(','), 'transactionDetails', apo).at);
+});
+
+test('what no layout fits is refused, and the nearest one is named with what is missing and what is new', () => {
+  const table: [string, ReportKind, string, RegExp][] = [
+    ['', 'settlementDetails', 'no_header', /^The first line/],
+    ['a,b,c', 'settlementDetails', 'no_header', /header/],
+    [
+      OLDER_DETAILS.replace('settlementAmountValue', 'settledAmount'),
+      'settlementDetails',
+      'missing_columns',
+      /^settlementAmountValue \(the nearest format is apo, which does not know settledAmount\): /,
+    ],
+    [
+      OLDER_DAY.replace('paymentTime', 'paidAt'),
+      'transactionDetails',
+      'missing_columns',
+      /^paymentTime \(the nearest format is apo, which does not know paidAt\): /,
+    ],
+    [
+      `${NEWER_DAY},status,PSP`.replace('transactionRequestId', 'transactionRequestID'),
+      'transactionDetails',
+      'missing_columns',
+      /^transactionRequestId \(the nearest format is antom, which does not know transactionRequestID\): /,
+    ],
+    [
+      headerOf(FORMATS['adyen-settlement-details']!, 'settlementDetails').replace('Type', 'Record Type'),
+      'settlementDetails',
+      'missing_columns',
+      /^transactionType or Type \(the nearest format is adyen-settlement-details, which does not know Record Type\): /,
+    ],
+    [
+      `${OLDER_DAY.replace('paymentTime', 'x')},x,transactionType`,
+      'transactionDetails',
+      'duplicate_columns',
+      /^transactionType: /,
+    ],
+  ];
+  for (const [text, kind, code, message] of table)
+    assert.throws(() => choose(text, kind), { name: 'ReportRefused', code, message }, text);
+});
+
+test("a format of one's own goes before those that it is like", () => {
+  const own: Format = { ...apo, name: 'ours', id: 'ours@1' };
+  assert.deepEqual(
+    formatsBeside(own).map(({ name }) => name),
+    ['ours', ...Object.keys(FORMATS)],
+  );
+  assert.equal(choose(OLDER_DETAILS, 'settlementDetails', own), 'ours');
+  assert.equal(choose(headerOf(antom, 'settlementDetails'), 'settlementDetails', own), 'antom');
+});
+
+test('what a format says about its columns fits together', () => {
+  for (const [name, format] of Object.entries(FORMATS)) {
+    assert.deepEqual([format.name, format.id], [name, name]);
+    const known = Object.values(format.columns).flat();
+    for (const kind of Object.keys(format.columns) as ReportKind[]) {
+      const columns = format.columns[kind];
+      assert.equal(new Set(columns).size, columns.length, `${name} ${kind}`);
+      for (const column of format.required[kind]) assert.ok(columns.includes(column), `${name} ${column}`);
+      for (const { column, debitColumn = column, currencyColumn } of format.amounts[kind])
+        for (const part of [column, debitColumn, currencyColumn]) assert.ok(columns.includes(part), `${name} ${part}`);
+    }
+    for (const column of Object.keys(format.aliases)) assert.ok(known.includes(column), `${name} ${column}`);
+    for (const rule of Object.values(format.types))
+      for (const column of Object.values(rule.ids ?? {}))
+        assert.ok(column === null || known.includes(column), `${name} ${column}`);
+    for (const type of Object.values(format.typeNames)) assert.ok(type in format.types, `${name} ${type}`);
+  }
+});
+
+test('a format is plain data: it comes out of JSON as it went in', () => {
+  for (const format of Object.values(FORMATS)) assert.deepEqual(JSON.parse(JSON.stringify(format)), format);
 });

@@ -40,6 +40,7 @@ function row(text: string): Row {
     feeMinor: null,
     paidAtMicros: null,
     settledAtMicros: null,
+    isDone: true,
     inInstalments: false,
     customerId: null,
     acquirer: null,

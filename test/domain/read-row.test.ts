@@ -31,6 +31,7 @@ test('a row keeps what is matched, summed and shown', () => {
     feeMinor: 25n,
     paidAtMicros: BigInt(Date.UTC(2018, 11, 25, 1, 30)) * 1000n,
     settledAtMicros: BigInt(Date.UTC(2018, 11, 26)) * 1000n,
+    isDone: true,
     inInstalments: true,
     customerId: null,
     acquirer: 'Alipay SG',

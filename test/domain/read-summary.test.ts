@@ -13,7 +13,7 @@ const folder = new URL('../fixtures/reports/', import.meta.url);
 
 /** Read as the name tells, in minor units, as the samples are printed. None of them has a quote. */
 function readSample(fileName: string) {
-  const name = readReportName(fileName, apo);
+  const name = readReportName(fileName, [apo]);
   assert.ok(name);
   const lines = readFileSync(new URL(fileName, folder), 'utf8').split('\n');
   const [header = [], ...rows] = lines.slice(0, lines.indexOf('<END>')).map((line) => line.split(','));

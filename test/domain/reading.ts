@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import type { Discrepancy } from '../../src/domain/discrepancy.ts';
 import { apo } from '../../src/domain/formats/apo.ts';
+import type { Format } from '../../src/domain/formats/format.ts';
 import { readHeader } from '../../src/domain/header.ts';
 import { formatAmount } from '../../src/domain/money.ts';
 import { type RowContext, readRow } from '../../src/domain/read-row.ts';
@@ -96,4 +97,17 @@ export function check(table: string, settings: Settings = {}): void {
     }
     assert.equal(actual.trim(), expected.trim().replace(/\s+/g, ' '), input.trim());
   }
+}
+
+/** The lines of a report without quotes, each read as the loader would read it; findings and refusals as `show` tells them. */
+export function readReport(text: string, kind: Kind, format: Format, settings: Settings = {}) {
+  const [header = [], ...rows] = text
+    .trim()
+    .split('\n')
+    .map((line) => line.trim().split(','));
+  const columns = readHeader(header, kind, format);
+  return rows.map((cells, index) => {
+    const read = readRow(cells, index + 2, { ...contextOf(), kind, columns, format, ...settings });
+    return 'row' in read ? { ...read, refused: null } : { row: null, findings: [], refused: read.refused };
+  });
 }

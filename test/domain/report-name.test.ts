@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import { test } from 'node:test';
+import { FORMATS } from '../../src/domain/formats/all.ts';
 import { apo } from '../../src/domain/formats/apo.ts';
 import { readDirectory, readReportName } from '../../src/domain/report-name.ts';
 
 const show = (fileName: string) => {
-  const read = readReportName(fileName, apo);
+  const read = readReportName(fileName, [apo]);
   if (read === null) return null;
   assert.equal(read.name, fileName.replace(/\.csv$/i, ''));
   return [read.kind, read.batchId, read.settlementCurrency, read.date, read.psp, read.seq]
@@ -60,7 +61,7 @@ test('what fits no pattern is no report', () => {
 test('the published samples are reports', () => {
   const files = readdirSync(new URL('../fixtures/reports', import.meta.url)).filter((file) => file.endsWith('.csv'));
   assert.equal(files.length, 5);
-  for (const file of files) assert.ok(readReportName(file, apo), file);
+  for (const file of files) assert.ok(readReportName(file, [apo]), file);
 });
 
 test('the two folders above a file name merchant and date', () => {
@@ -78,4 +79,39 @@ test('the two folders above a file name merchant and date', () => {
     ['', null, null],
   ];
   for (const [path, merchantId, date] of table) assert.deepEqual(readDirectory(path), { merchantId, date }, path);
+});
+
+test('what the portal hands out is known by its name, which carries no currency', () => {
+  const all = Object.values(FORMATS);
+  const read = readReportName('SETTLEMENT_DETAIL_202604271985548486_20260428.xlsx', all);
+  assert.deepEqual(read, {
+    kind: 'settlementDetails',
+    name: 'SETTLEMENT_DETAIL_202604271985548486_20260428',
+    batchId: '202604271985548486',
+    settlementCurrency: null,
+    date: '2026-04-28',
+    psp: null,
+    seq: 0,
+    isPortal: true,
+  });
+  assert.equal(readReportName('settlementItems_USD_B1_000.csv', all)?.isPortal, false);
+  assert.equal(readReportName('SETTLEMENT_DETAIL_1_20260431.xlsx', all), null);
+});
+
+test('a name is the same report in whichever order the formats are tried', () => {
+  const all = Object.values(FORMATS);
+  for (const name of [
+    'transactionItems_20181225_000.csv',
+    'settlementItems_My_Pay_Co_JPY_B1_010.xlsx',
+    'settlementSummary_EUR_B1_000.zip',
+    'SETTLEMENT_DETAIL_1_20260401.zip',
+    'settlement_detail_report_batch_118.csv',
+    'settlement_detail_report_batch_118_2.csv',
+    'README.md',
+  ]) {
+    const first = readReportName(name, all);
+    for (const format of all) {
+      assert.deepEqual(readReportName(name, [format, ...all]), first, name);
+    }
+  }
 });

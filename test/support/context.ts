@@ -1,6 +1,7 @@
 /** What steps of the path need, for tests that call them one by one. */
 import { openPlace } from '../../src/adapters/place.ts';
 import type { Database } from '../../src/adapters/postgres.ts';
+import { formatNamed } from '../../src/domain/formats/all.ts';
 import type { Enqueue } from '../../src/jobs.ts';
 import { findReports } from '../../src/producers/find-reports.ts';
 import type { ListedFile } from '../../src/producers/list-files.ts';
@@ -13,7 +14,7 @@ export const filesAt = (folder: string): Source => ({
   at: { folder },
   merchantId: null,
   customerIds: null,
-  format: 'apo',
+  format: formatNamed('apo'),
   amountUnit: 'major',
   toleranceMinor: 2n,
   timeZone: 'Asia/Shanghai',
@@ -21,19 +22,20 @@ export const filesAt = (folder: string): Source => ({
   names: {},
   lookbackDays: 120,
   pollSeconds: 30,
+  calendar: { timeZone: 'Asia/Shanghai', weekend: [], holidays: [], quietMinutes: 0 },
 });
 
-type Listing = Partial<Source> & { readonly isSettled?: (file: ListedFile) => boolean };
+type Listing = Partial<Source> & { readonly isSettled?: (file: ListedFile) => boolean; readonly now?: () => number };
 
 /** Lists a folder as one call of the program would. */
 export async function listFolder(
   database: Database,
   enqueue: Enqueue,
   folder: string,
-  { isSettled = () => true, ...settings }: Listing = {},
+  { isSettled = () => true, now = Date.now, ...settings }: Listing = {},
 ) {
   const source = { ...filesAt(folder), ...settings };
-  return findReports({ database, enqueue }, source, await openPlace(source.at), isSettled);
+  return findReports({ database, enqueue, now }, source, await openPlace(source.at), isSettled);
 }
 
 export const contextOf = (database: Database, enqueue: Enqueue, archiveDir: string): JobContext => ({
@@ -43,5 +45,7 @@ export const contextOf = (database: Database, enqueue: Enqueue, archiveDir: stri
   chunkBytes: 65_536,
   measured: () => {},
   noted: () => {},
+  calendars: null,
+  now: Date.now,
   placeOf: () => openPlace({ folder: '' }),
 });

@@ -37,8 +37,13 @@ export const settlestream = (args: readonly string[], options: Options = {}): Pr
 /** Starts the program: for those verbs that go on until they are told to stop. */
 export function startSettlestream(args: readonly string[], options: Options = {}): Started {
   const child = spawn(process.execPath, [BIN, ...args], {
-    // Several services may run at once, beside whatever else has the usual port.
-    env: { ...withoutSettings(process.env), SETTLESTREAM_HTTP_PORT: '0', ...options.env },
+    // Several services may run at once, beside whatever else has the usual port; and nobody waits for what does not come.
+    env: {
+      ...withoutSettings(process.env),
+      SETTLESTREAM_HTTP_PORT: '0',
+      SETTLESTREAM_QUIET_MINUTES: '0',
+      ...options.env,
+    },
     cwd: options.cwd,
     stdio: ['ignore', 'pipe', 'pipe'],
     timeout: options.timeoutMs ?? 120_000,

@@ -4,6 +4,10 @@ const own: TypeRule = { ownId: true, matchBy: 'own' };
 const reversal: TypeRule = { ownId: true, matchBy: 'original' };
 const dispute: TypeRule = { ownId: false, matchBy: 'original' };
 const noRecord: TypeRule = { ownId: false, matchBy: 'none' };
+const holding = (of: 'reserve' | 'collateral', step: 'withheld' | 'released'): TypeRule => ({
+  ...noRecord,
+  holding: { of, step },
+});
 
 const transaction: AmountColumn = {
   column: 'transactionAmountValue',
@@ -56,6 +60,7 @@ const details = [
 /** Reports of Antom Payment Orchestration in the layout that its SFTP set-ups deliver. */
 export const apo: Format = {
   name: 'apo',
+  id: 'apo',
   extensions: ['csv', 'xlsx', 'zip'],
   directory: '/v1/settlements/{merchantId}/{date}',
   names: {
@@ -69,9 +74,10 @@ export const apo: Format = {
       'settlementSummary_{psp}_{currency}_{batchId}_{seq}',
     ],
   },
+  portalNames: { transactionDetails: [], settlementDetails: [], settlementSummary: [] },
   endMarker: '<END>',
   columns: {
-    transactionDetails: [...details, 'orderDescription', ...columnsOf([transaction])],
+    transactionDetails: [...details, 'status', 'orderDescription', ...columnsOf([transaction])],
     settlementDetails: [
       'settlementBatchId',
       ...details,
@@ -111,8 +117,7 @@ export const apo: Format = {
     ],
     settlementSummary: ['settlementBatchId', 'settlementAmountValue', 'settlementCurrency'],
   },
-  // The newer layout's names for its times are left out on purpose: its transaction details list failed transactions
-  // too, and with `transactionCreationTime` for `paymentTime` they would be read here as done.
+  // The newer layout's names for its times are left out on purpose: they are what tells the two apart.
   aliases: { acquirer: ['PSP'], acquirerReferenceNo: ['ARN'], pspName: ['wallet'] },
   amounts: {
     transactionDetails: [transaction],
@@ -120,6 +125,13 @@ export const apo: Format = {
     settlementSummary: settlement,
   },
   deducted: { Hundsun: ['feeAmountValue', 'taxFeeAmountValue'] },
+  priceNeedsNoPair: false,
+  mayBeUnsettled: false,
+  // Only what is done is listed; should a status stand beside it nevertheless, it is heard.
+  doneStatuses: ['SUCCESS'],
+  times: {},
+  zones: {},
+  typeNames: {},
   types: {
     PAYMENT: { ...own, grossSign: 1 },
     AUTHORIZATION: own,
@@ -135,14 +147,14 @@ export const apo: Format = {
     CDRN: dispute,
     SETTLEMENT_FEE: noRecord,
     ADJUSTMENT_FEE: noRecord,
-    COLLATERAL_WITHHOLDING: noRecord,
-    COLLATERAL_WITHHELD: noRecord,
-    COLLATERAL_RELEASE: noRecord,
-    COLLATERAL_RELEASED: noRecord,
-    RESERVE_WITHHOLDING: noRecord,
-    RESERVE: noRecord,
-    RESERVE_RELEASE: noRecord,
-    RESERVE_RELEASED: noRecord,
+    COLLATERAL_WITHHOLDING: holding('collateral', 'withheld'),
+    COLLATERAL_WITHHELD: holding('collateral', 'withheld'),
+    COLLATERAL_RELEASE: holding('collateral', 'released'),
+    COLLATERAL_RELEASED: holding('collateral', 'released'),
+    RESERVE_WITHHOLDING: holding('reserve', 'withheld'),
+    RESERVE: holding('reserve', 'withheld'),
+    RESERVE_RELEASE: holding('reserve', 'released'),
+    RESERVE_RELEASED: holding('reserve', 'released'),
     // The acquirer's correction: some print it in the fee column and leave the settlement cell empty.
     DEFAULT: { ...noRecord, feeMaySettle: true },
   },

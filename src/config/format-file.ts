@@ -1,0 +1,247 @@
+import { createHash } from 'node:crypto';
+import { dirname, resolve } from 'node:path';
+import { UsageError } from '../domain/errors.ts';
+import { formatNamed } from '../domain/formats/all.ts';
+import { type AmountColumn, type Format, MEANINGS, type ReportKind, type TypeRule } from '../domain/formats/format.ts';
+import { readTextFile } from './files.ts';
+import { formatShape, type GivenFormat } from './format-shape.ts';
+import { isGroup, type Layer, type Path, withoutBlanks } from './given.ts';
+import { linesOf, nearest } from './mistakes.ts';
+import { readYaml } from './yaml.ts';
+
+/**
+ * Reads a format of one's own. Its id ends in a hash of all that it says, that of the format it extends included: what was
+ * read under it can be told from what is read after a change.
+ * @throws UsageError with a line for every mistake: where it was made, what is wrong and what is allowed.
+ */
+export function loadFormat(path: string, name = path): Format {
+  const layer = readYaml(readTextFile(path, name), name, dirname(resolve(path)));
+  const { given, wrong, lines } = readParts(layer);
+  const format = complete(given);
+  const mistakes = [...layer.mistakes, ...lines];
+  // What cannot be read at all says nothing of how its parts fit together.
+  if (layer.mistakes.length === 0 && isGroup(layer.given)) {
+    for (const { needs, path, message } of misfits(format, given))
+      if (!needs.some((part) => wrong.has(part))) mistakes.push(layer.begin(path, null) + message);
+  }
+  if (mistakes.length > 0) throw new UsageError(mistakes.join('\n'));
+  const hash = createHash('sha256').update(JSON.stringify(format)).digest('hex');
+  return { ...format, id: `${format.name}@${hash.slice(0, 12)}` };
+}
+
+type Part = keyof GivenFormat;
+
+/** The parts that are right, so that they can be checked against each other although others are wrong. */
+function readParts(layer: Layer) {
+  // Of a file that is no YAML there is nothing else to say.
+  if (layer.given === undefined && layer.mistakes.length > 0) return { given: {}, wrong: new Set<Part>(), lines: [] };
+  const read = formatShape.safeParse(layer.given ?? {});
+  if (read.success) return { given: withoutBlanks(read.data) as GivenFormat, wrong: new Set<Part>(), lines: [] };
+  const wrong = new Set(read.error.issues.map(({ path }) => path[0] as Part));
+  const right = Object.entries(isGroup(layer.given) ? layer.given : {}).flatMap(([part, value]) => {
+    const shape = formatShape.shape[part as Part];
+    return shape === undefined || wrong.has(part as Part) ? [] : [[part, shape.parse(value)]];
+  });
+  const given = withoutBlanks(Object.fromEntries(right)) as GivenFormat;
+  return { given, wrong, lines: linesOf(read.error.issues, layer) };
+}
+
+const hasNames = (format: Format, kind: ReportKind): boolean =>
+  format.names[kind].length + format.portalNames[kind].length > 0;
+
+const KINDS: readonly ReportKind[] = ['transactionDetails', 'settlementDetails', 'settlementSummary'];
+const forKinds = <T>(of: (kind: ReportKind) => T) =>
+  Object.fromEntries(KINDS.map((kind) => [kind, of(kind)])) as Record<ReportKind, T>;
+
+/** What a format says that extends no other, and leaves everything out. */
+const EMPTY: Format = {
+  name: '',
+  id: '',
+  extensions: ['csv', 'xlsx', 'zip'],
+  directory: '/{merchantId}/{date}',
+  names: forKinds(() => []),
+  portalNames: forKinds(() => []),
+  endMarker: null,
+  columns: forKinds(() => []),
+  required: forKinds(() => []),
+  aliases: {},
+  amounts: forKinds(() => []),
+  deducted: {},
+  priceNeedsNoPair: false,
+  mayBeUnsettled: false,
+  doneStatuses: [],
+  times: {},
+  zones: {},
+  typeNames: {},
+  types: {},
+};
+
+/** What is given replaces what the base says under the same key; columns and amounts are added to the base's. */
+function complete(given: GivenFormat): Format {
+  const base = given.extends === undefined ? EMPTY : formatNamed(given.extends);
+  const amounts = forKinds((kind) => over(base.amounts[kind], given.amounts?.[kind] as AmountColumn[] | undefined));
+  const { extends: _, ...said } = given;
+  const format = {
+    ...base,
+    ...said,
+    id: '',
+    name: given.name ?? '',
+    names: { ...base.names, ...given.names },
+    portalNames: { ...base.portalNames, ...given.portalNames },
+    required: { ...base.required, ...given.required },
+    aliases: { ...base.aliases, ...given.aliases },
+    amounts,
+    deducted: { ...base.deducted, ...given.deducted },
+    doneStatuses: (given.doneStatuses ?? base.doneStatuses).map((status) => status.toUpperCase()),
+    times: { ...base.times, ...given.times },
+    zones: { ...base.zones, ...given.zones },
+    typeNames: { ...base.typeNames, ...given.typeNames },
+    types: { ...base.types, ...rulesOf(given) },
+  } as Format;
+  const columns = forKinds((kind) => [
+    ...new Set([...base.columns[kind], ...(hasNames(format, kind) ? columnsOf(format, given, kind) : [])]),
+  ]);
+  return { ...format, columns };
+}
+
+/** An amount of the same column takes the place of the base's. */
+const over = (base: readonly AmountColumn[], given: readonly AmountColumn[] = []): AmountColumn[] => [
+  ...base.map((amount) => given.find(({ column }) => column === amount.column) ?? amount),
+  ...given.filter(({ column }) => !base.some((amount) => amount.column === column)),
+];
+
+const columnsOf = (format: Format, given: GivenFormat, kind: ReportKind): readonly string[] => [
+  ...MEANINGS,
+  ...(given.columns?.[kind] ?? []),
+  ...format.amounts[kind].flatMap(({ column, debitColumn, currencyColumn }) =>
+    debitColumn === undefined ? [column, currencyColumn] : [column, debitColumn, currencyColumn],
+  ),
+];
+
+/** Where nothing is said a row has its own id just if it is found by it. */
+const rulesOf = ({ types = {} }: GivenFormat): Record<string, TypeRule> =>
+  Object.fromEntries(
+    Object.entries(types).map(([type, { ownId, matchBy, grossSign, feeMaySettle, isPayout, ids }]) => [
+      type,
+      {
+        ownId: ownId ?? matchBy === 'own',
+        matchBy,
+        ...(grossSign === undefined ? {} : { grossSign }),
+        ...(feeMaySettle ? { feeMaySettle } : {}),
+        ...(isPayout ? { isPayout } : {}),
+        ...(ids === undefined ? {} : { ids }),
+      },
+    ]),
+  );
+
+/** A part that does not fit the others. `needs`: all that was looked at. */
+type Misfit = { readonly needs: readonly Part[]; readonly path: Path; readonly message: string };
+
+function misfits(format: Format, given: GivenFormat): Misfit[] {
+  const kinds = KINDS.filter((kind) => hasNames(format, kind));
+  if (kinds.length === 0) {
+    const message = 'is missing: what are reports called that are in this format?';
+    return [{ needs: ['extends', 'names', 'portalNames'], path: ['names'], message }];
+  }
+  return [
+    ...kinds.flatMap((kind) => [
+      ...nameMisfits(kind, format),
+      ...amountMisfits(kind, format),
+      ...keyMisfits(kind, format),
+    ]),
+    ...columnMisfits(format, given),
+    ...typeNameMisfits(format, given),
+    ...zoneMisfits(format, given),
+  ];
+}
+
+function nameMisfits(kind: ReportKind, format: Format): Misfit[] {
+  const isDay = kind === 'transactionDetails';
+  const mistakeIn = (name: string): string | null => {
+    if (!isDay)
+      return name.includes('{batchId}') ? null : 'lacks {batchId}: the name says to which batch a report belongs';
+    const saysDay = [name, format.directory].some((pattern) => pattern.includes('{date}'));
+    return saysDay ? null : 'lacks {date}: the name says the day, or else the directory does';
+  };
+  return (['names', 'portalNames'] as const).flatMap((part) =>
+    format[part][kind].flatMap((name, at) => {
+      const message = mistakeIn(name);
+      return message === null
+        ? []
+        : [{ needs: ['extends', part, 'directory'] as const, path: [part, kind, at], message }];
+    }),
+  );
+}
+
+/** What the rows of a report must say, for anything to be compared. */
+const NEEDED = {
+  transactionDetails: { roles: ['transaction'], columns: ['transactionType'] },
+  settlementDetails: { roles: ['transaction', 'settlement'], columns: ['transactionType'] },
+  settlementSummary: { roles: ['settlement'], columns: ['settlementBatchId'] },
+} as const;
+
+const amountMisfits = (kind: ReportKind, format: Format): Misfit[] =>
+  NEEDED[kind].roles
+    .filter((role) => format.amounts[kind].filter((amount) => amount.role === role).length !== 1)
+    .map((role) => ({
+      needs: ['extends', 'names', 'portalNames', 'amounts'],
+      path: ['amounts', kind],
+      message: `needs exactly one amount with the role ${role}`,
+    }));
+
+const keyMisfits = (kind: ReportKind, format: Format): Misfit[] =>
+  NEEDED[kind].columns
+    .filter((column) => !format.required[kind].includes(column))
+    .map((column) => ({
+      needs: ['extends', 'names', 'portalNames', 'required'],
+      path: ['required', kind],
+      message: `must name the columns by which such a report is known, ${column} among them`,
+    }));
+
+/** Columns that are only mentioned, and are read nowhere: they are misspelt. */
+function columnMisfits(format: Format, given: GivenFormat): Misfit[] {
+  const known = [...new Set(KINDS.flatMap((kind) => format.columns[kind]))];
+  const mentioned: readonly { readonly path: readonly [Part, ...Path]; readonly column: string }[] = [
+    ...Object.keys(given.aliases ?? {}).map((column) => ({ path: ['aliases', column] as const, column })),
+    ...Object.entries(given.required ?? {}).flatMap(([kind, columns = []]) =>
+      columns.map((column, at) => ({ path: ['required', kind, at] as const, column })),
+    ),
+    ...Object.entries(given.deducted ?? {}).flatMap(([acquirer, columns]) =>
+      columns.map((column, at) => ({ path: ['deducted', acquirer, at] as const, column })),
+    ),
+    ...Object.entries(given.times ?? {}).flatMap(([time, { zoneColumn: column } = {}]) =>
+      column === undefined ? [] : [{ path: ['times', time, 'zoneColumn'] as const, column }],
+    ),
+    ...Object.entries(given.types ?? {}).flatMap(([type, { ids = {} }]) =>
+      Object.entries(ids).flatMap(([id, column]) =>
+        typeof column === 'string' ? [{ path: ['types', type, 'ids', id] as const, column }] : [],
+      ),
+    ),
+  ];
+  return mentioned
+    .filter(({ column }) => !known.includes(column))
+    .map(({ path, column }) => {
+      const meant = nearest(column, known);
+      const hint = meant === undefined ? '' : `; did you mean ${meant}?`;
+      const message = `${column} is no column that is read, nor one that stands under columns${hint}`;
+      return { needs: ['extends', 'names', 'portalNames', 'columns', 'amounts', path[0]], path, message };
+    });
+}
+
+const typeNameMisfits = (format: Format, given: GivenFormat): Misfit[] =>
+  Object.entries(given.typeNames ?? {})
+    .filter(([, type]) => !Object.hasOwn(format.types, type))
+    .map(([printed, type]) => ({
+      needs: ['extends', 'types', 'typeNames'],
+      path: ['typeNames', printed],
+      message: `${type} does not stand under types, which say how such rows are matched`,
+    }));
+
+const zoneMisfits = (format: Format, given: GivenFormat): Misfit[] =>
+  Object.entries(given.times ?? {})
+    .filter(([, time]) => time?.zoneColumn !== undefined && Object.keys(format.zones).length === 0)
+    .map(([time]) => ({
+      needs: ['extends', 'times', 'zones'],
+      path: ['times', time],
+      message: 'names a column of time zones, and zones says no offset for any',
+    }));

@@ -1,0 +1,36 @@
+import { z } from 'zod';
+import { isGroup } from './given.ts';
+
+/** A whole number of at most ten digits. */
+export function wholeNumber(min: number, max: number) {
+  return z
+    .string()
+    .refine(
+      (text) => /^\d{1,10}$/.test(text) && Number(text) >= min && Number(text) <= max,
+      `is no whole number from ${min} to ${max}`,
+    )
+    .transform(Number);
+}
+
+/** A list, or the one item that would stand in it. */
+export function listOf<Item extends z.ZodType>(item: Item) {
+  return z.preprocess((given) => (typeof given === 'string' ? [given] : given), z.array(item));
+}
+
+export type Refuse = (path: (string | number)[], message: string) => void;
+export type Check = (given: Readonly<Record<string, unknown>>, refuse: Refuse) => void;
+
+/**
+ * Keys and their values. Where a key is unknown the message is the list of those that are known. The check runs even where
+ * values are wrong, so that all mistakes are told at once: it may rely on no type.
+ */
+export function group<Shape extends z.ZodRawShape>(shape: Shape, check: Check = () => {}) {
+  return z
+    .strictObject(shape, {
+      error: ({ code }) => (code === 'unrecognized_keys' ? Object.keys(shape).join(', ') : undefined),
+    })
+    .superRefine(
+      (given, context) => check(given, (path, message) => context.addIssue({ code: 'custom', path, message })),
+      { when: ({ value }) => isGroup(value) },
+    );
+}

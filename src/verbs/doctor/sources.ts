@@ -1,0 +1,166 @@
+import { basename } from 'node:path';
+import { sql } from 'kysely';
+import { reasonOf, within } from '../../adapters/in-time.ts';
+import { openPlace } from '../../adapters/place.ts';
+import type { Db } from '../../adapters/postgres.ts';
+import type { Config } from '../../config.ts';
+import { Unreachable, UsageError } from '../../domain/errors.ts';
+import { readReportName } from '../../domain/report-name.ts';
+import { dateIn } from '../../domain/time.ts';
+import { type ListedFile, listFiles } from '../../producers/list-files.ts';
+import { layoutOf, type Source } from '../../producers/source.ts';
+import { sourcesOf } from '../sources.ts';
+import { type Ask, type Checked, ok, problem, warning } from './check.ts';
+import { checkClock } from './database.ts';
+
+const DAY_MS = 86_400_000;
+/** The provider deletes files after so many days, and disables accounts that are unused for so many. */
+const KEPT_DAYS = 7;
+const UNUSED_DAYS = 90;
+/** So many days before it happens it is told. */
+const HEADROOM_DAYS = 2;
+const BEFORE_UNUSED_DAYS = 10;
+
+/** What the book knows of a source; null: it could not be asked. */
+type Known = { readonly lastFoundAt: Date | null; isFetched(file: ListedFile): boolean } | null;
+
+export type Sources = {
+  readonly sources: readonly Source[];
+  /** Sources whose secrets are not there. */
+  readonly mistakes: readonly Checked[];
+};
+
+/** Each source by itself, so that a missing password of one hides no other. */
+export function sourcesToCheck(config: Config): Sources {
+  const sources: Source[] = sourcesOf({ ...config, sources: [] });
+  const mistakes: Checked[] = [];
+  for (const source of config.sources) {
+    try {
+      sources.push(...sourcesOf({ ...config, folder: undefined, sources: [source] }));
+    } catch (error) {
+      if (!(error instanceof UsageError)) throw error;
+      mistakes.push({ ...problem(nameOf(source), error.message, 'Then run this again.'), isUsage: true });
+    }
+  }
+  return { sources, mistakes };
+}
+
+const nameOf = ({ name }: { name: string }): string => `source ${name}`;
+
+/** Logs in, lists its directories, and compares what lies there with what was fetched. Nothing is written to it. */
+export async function checkSource(source: Source, ask: Ask | null, limitMs: number): Promise<readonly Checked[]> {
+  const place = await openPlace(source.at);
+  const today = dateIn(BigInt(Date.now()) * 1000n, source.timeZone);
+  try {
+    const files = await within(limitMs, listFiles(source, place, today));
+    const { formats } = layoutOf(source);
+    const reports = files.filter(({ path }) => /\.zip$/i.test(path) || readReportName(basename(path), formats));
+    const known = ask && (await ask((db) => knownOf(db, source, reports)).catch(() => null));
+    return [
+      listed(source, reports),
+      ...clockOf(source, files),
+      ...headroomOf(source, reports, known),
+      ...usedOf(source, known),
+    ];
+  } catch (error) {
+    return [await whyNot(source, error)];
+  } finally {
+    await place.close();
+  }
+}
+
+function listed(source: Source, reports: readonly ListedFile[]): Checked {
+  const newest = newestOf(reports);
+  if (newest === null)
+    return warning(
+      nameOf(source),
+      `${whereOf(source)} can be read, and no report lies there`,
+      'Check directories and names of the source, or wait for the first delivery.',
+    );
+  const when = new Date(timeOf(newest)).toISOString().slice(0, 16).replace('T', ' ');
+  return ok(
+    nameOf(source),
+    `${whereOf(source)} can be read: ${reports.length} reports, the newest ${newest.file} of ${when}`,
+  );
+}
+
+const whereOf = ({ at }: Source): string =>
+  'folder' in at ? at.folder : `sftp://${at.sftp.username}@${at.sftp.host}:${at.sftp.port}`;
+
+const timeOf = ({ modifiedAtMicros }: ListedFile): number => Number(modifiedAtMicros / 1_000n);
+
+const newestOf = (files: readonly ListedFile[]): ListedFile | null =>
+  files.reduce<ListedFile | null>((newest, file) => (newest && timeOf(newest) >= timeOf(file) ? newest : file), null);
+
+/** SFTP tells no time of its own; but a file that is newer than now was written by a clock that is ahead. */
+function clockOf(source: Source, files: readonly ListedFile[]): readonly Checked[] {
+  const newest = newestOf(files);
+  const aheadMs = newest ? timeOf(newest) - Date.now() : 0;
+  const checked = checkClock(`${nameOf(source)}: clock`, Math.max(0, aheadMs));
+  return checked.state === 'ok' ? [] : [checked];
+}
+
+/** Files that the provider may soon delete, and that nobody has fetched. A folder of our own deletes nothing. */
+function headroomOf(source: Source, reports: readonly ListedFile[], known: Known): readonly Checked[] {
+  if ('folder' in source.at || known === null) return [];
+  const due = Date.now() - (KEPT_DAYS - HEADROOM_DAYS) * DAY_MS;
+  const late = reports.filter((file) => timeOf(file) < due && !known.isFetched(file));
+  const oldest = late.reduce<ListedFile | null>((old, file) => (old && timeOf(old) <= timeOf(file) ? old : file), null);
+  if (oldest === null) return [];
+  return [
+    problem(
+      `${nameOf(source)}: retention`,
+      `${late.length} reports are not fetched and may be deleted after ${KEPT_DAYS} days; the oldest is ${oldest.file} of ${new Date(timeOf(oldest)).toISOString().slice(0, 10)}`,
+      'Fetch them now: settlestream run',
+    ),
+  ];
+}
+
+function usedOf(source: Source, known: Known): readonly Checked[] {
+  if ('folder' in source.at || !known?.lastFoundAt) return [];
+  const days = Math.floor((Date.now() - known.lastFoundAt.getTime()) / DAY_MS);
+  if (days < UNUSED_DAYS - BEFORE_UNUSED_DAYS) return [];
+  return [
+    warning(
+      `${nameOf(source)}: account`,
+      `no file was fetched for ${days} days, and an account that is unused for ${UNUSED_DAYS} days is disabled`,
+      'Ask the provider whether reports still come, and keep "settlestream run" running.',
+    ),
+  ];
+}
+
+/** A report is fetched when its bytes are in the archive, or were looked at and are not wanted. */
+async function knownOf(db: Db, source: Source, reports: readonly ListedFile[]): Promise<Known> {
+  const fetched = await sql<{ path: string; sizeBytes: bigint }>`
+    select d.path, d.size_bytes as "sizeBytes" from delivery d
+     where d.source = ${source.name} and d.path = any(${reports.map(({ path }) => path)}::text[])
+       and (d.state not in ('found', 'reading') or exists (select from load l where l.delivery_no = d.no and l.chunks is not null))`.execute(
+    db,
+  );
+  const last = await sql<{
+    at: Date | null;
+  }>`select max(found_at) as at from delivery where source = ${source.name}`.execute(db);
+  const seen = new Set(fetched.rows.map(({ path, sizeBytes }) => `${sizeBytes} ${path}`));
+  return {
+    lastFoundAt: last.rows[0]?.at ?? null,
+    isFetched: ({ path, sizeBytes }) => seen.has(`${sizeBytes} ${path}`),
+  };
+}
+
+/** A server that answers, and says no, has to be talked about; one that does not answer may do so later. */
+async function whyNot(source: Source, error: unknown): Promise<Checked> {
+  const found = (mend: string) => problem(nameOf(source), reasonOf(error), mend);
+  if (!(error instanceof Unreachable))
+    return found(
+      error instanceof UsageError
+        ? 'Mend it and run this again.'
+        : 'Check merchantId, directories and folder of the source, and who may read them.',
+    );
+  const { HostKeyRefused, LoginRefused } = await import('../../adapters/sftp.ts');
+  if (error instanceof HostKeyRefused)
+    return found(
+      "Compare the key with what the provider says; if it is the provider's, set hostKeySha256 of the source to it.",
+    );
+  if (error instanceof LoginRefused) return found('Check the user and the password or key of the source.');
+  return { ...found("Check host and port, and that the provider lets this machine's address in."), isAway: true };
+}
