@@ -7,7 +7,7 @@ export type Ask = <T>(question: (db: Db) => Promise<T>) => Promise<T>;
 
 /** What was found of one thing. */
 export type Finding = {
-  /** `database`, `source alipay`. */
+  /** `database`, `source europe`. */
   readonly name: string;
   readonly state: 'ok' | 'warning' | 'problem';
   readonly message: string;
