@@ -21,18 +21,29 @@ type Reading = 'format' | 'amountUnit' | 'timeZone' | 'tolerance' | 'pollSeconds
 type WithCalendar = { readonly calendar: Calendar };
 
 /** Where reports come from: a folder or a server. */
-export type SourceConfig = Omit<Complete<SourceSettings, Reading>, 'calendar'> & WithCalendar;
+export type SourceConfig = Omit<Complete<SourceSettings, Reading | 'keepDays'>, 'calendar'> & WithCalendar;
 
 /** All settings, with what nobody said filled in. Their meaning stands in config/shape.ts. */
 export type Config = Complete<
-  Omit<Settings, 'http' | 'archive' | 'sources'>,
+  Omit<Settings, 'http' | 'archive' | 'retention' | 'sources'>,
   Reading | 'quietMinutes' | 'processes' | 'chunkBytes'
 > & {
   readonly databaseUrl?: string | undefined;
   readonly redisUrl?: string | undefined;
   readonly http: { readonly host: string; readonly port: number };
   readonly archive: { readonly folder?: string | undefined };
+  readonly retention: Retention;
   readonly sources: readonly SourceConfig[];
+};
+
+/** After how many months what is dropped; null: never. */
+export type Retention = {
+  /** Rows of reports. */
+  readonly rowsMonths: number | null;
+  /** What refused rows say, where closed discrepancies quote it. */
+  readonly rawTextMonths: number | null;
+  /** Copies of the reports as they came. */
+  readonly archiveMonths: number | null;
 };
 
 type Complete<Said, Filled extends keyof Said> = Omit<Said, Filled> & {
@@ -58,6 +69,9 @@ const SETTINGS: readonly { readonly path: string; readonly variable: string; rea
   { path: 'http.host', variable: 'SETTLESTREAM_HTTP_HOST' },
   { path: 'http.port', variable: 'SETTLESTREAM_HTTP_PORT', option: 'httpPort' },
   { path: 'archive.folder', variable: 'SETTLESTREAM_ARCHIVE_FOLDER' },
+  { path: 'retention.rowsMonths', variable: 'SETTLESTREAM_RETENTION_ROWS_MONTHS' },
+  { path: 'retention.rawTextMonths', variable: 'SETTLESTREAM_RETENTION_RAW_TEXT_MONTHS' },
+  { path: 'retention.archiveMonths', variable: 'SETTLESTREAM_RETENTION_ARCHIVE_MONTHS' },
 ];
 /** These hold passwords, so they are no settings of the file. */
 const ADDRESS_VARIABLES = [
@@ -68,6 +82,8 @@ const DEFAULT_FILE = 'settlestream.yaml';
 const FILE_VARIABLE = 'SETTLESTREAM_CONFIG';
 const SOURCES_VARIABLE = 'SETTLESTREAM_SOURCES';
 const PREFIX = 'SETTLESTREAM_';
+/** What providers promise. */
+const KEEP_DAYS = 7;
 const VARIABLES = [
   ...SETTINGS.map(({ variable }) => variable),
   FILE_VARIABLE,
@@ -96,8 +112,10 @@ export function readConfig(
   const said = layers.map((layer) => read(settingsShape({ folder: layer.folder, hasMerchant }), layer) ?? {});
   const addresses = read(ADDRESSES, variablesLayer(ADDRESS_VARIABLES, environment));
   mistakes.push(...unknownVariables(environment, layers));
+  const config = complete(said.reduce(over));
+  mistakes.push(...mistakesTogether(config, layers));
   if (mistakes.length > 0) throw new UsageError(mistakes.map(onOneLine).join('\n'));
-  return { ...complete(said.reduce(over)), ...addresses };
+  return { ...config, ...addresses };
 }
 
 /** Where the settings of this call come from: the file, if there is one, and the variables that are set. */
@@ -174,6 +192,15 @@ function flatLayer(
   };
 }
 
+/** What is right by itself and wrong beside what is said elsewhere. */
+function mistakesTogether({ retention: { rowsMonths, archiveMonths } }: Config, layers: readonly Layer[]): string[] {
+  if (rowsMonths === null || archiveMonths === null || archiveMonths >= rowsMonths) return [];
+  const path = ['retention', 'archiveMonths'];
+  const layer = layers.findLast(({ given }) => valueAt(given, path) !== undefined)!;
+  const why = 'what needs old rows reads them again from the archive';
+  return [`${layer.begin(path, String(archiveMonths))}is less than rowsMonths, which is ${rowsMonths}: ${why}`];
+}
+
 /** A misspelt variable would be ignored in silence. */
 function unknownVariables(environment: NodeJS.ProcessEnv, layers: readonly Layer[]): string[] {
   // Sources name variables of their own; where a layer cannot be read it is open which.
@@ -205,6 +232,7 @@ const over = (weak: Settings, strong: Settings): Settings => ({
   ...strong,
   http: { ...weak.http, ...strong.http },
   archive: { ...weak.archive, ...strong.archive },
+  retention: { ...weak.retention, ...strong.retention },
 });
 
 function complete(settings: Settings): Config {
@@ -224,6 +252,11 @@ function complete(settings: Settings): Config {
     chunkBytes: settings.chunkBytes ?? 8 << 20,
     http: { host: settings.http?.host ?? '127.0.0.1', port: settings.http?.port ?? 9464 },
     archive: settings.archive ?? {},
+    retention: {
+      rowsMonths: settings.retention?.rowsMonths ?? null,
+      rawTextMonths: settings.retention?.rawTextMonths ?? null,
+      archiveMonths: settings.retention?.archiveMonths ?? null,
+    },
     sources: (settings.sources ?? []).map((source) => ({
       ...source,
       // Where its directories tell whose reports they are, the merchant of all others would hide some.
@@ -233,6 +266,7 @@ function complete(settings: Settings): Config {
       timeZone: source.timeZone ?? reading.timeZone,
       tolerance: source.tolerance ?? reading.tolerance,
       pollSeconds: source.pollSeconds ?? reading.pollSeconds,
+      keepDays: source.keepDays ?? KEEP_DAYS,
       calendar: {
         ...source.calendar,
         quietMinutes: source.calendar.quietMinutes ?? quietMinutes,

@@ -40,6 +40,7 @@ export async function importLedger(
       }
       const merged = await query.mergeStaged(db);
       if (merged.inserted + merged.changed > 0) await query.wantRunsOfChanged(db);
+      if (merged.changed > 0) await query.wantRunsOfDropped(db);
       return { records: file.read, ...merged, refused: file.refused };
     }),
   );

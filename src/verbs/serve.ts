@@ -8,6 +8,7 @@ import { JOBS } from '../jobs.ts';
 import { checkDays } from '../producers/check-days.ts';
 import { findReports } from '../producers/find-reports.ts';
 import type { ListedFile } from '../producers/list-files.ts';
+import { type Retention, retain } from '../producers/retain.ts';
 import type { Source } from '../producers/source.ts';
 import { sweep } from '../producers/sweep.ts';
 import { startWatch, type Watch } from '../views/backlog.ts';
@@ -22,6 +23,8 @@ type Log = ReturnType<typeof openLog>;
 const GRACE_MS = 25_000;
 /** What was forgotten is asked for again at least this often. */
 const SWEEP_SECONDS = 10;
+/** When nothing was left to drop it is looked again so much later: it is dates that make things old. */
+const RETAIN_MS = 15 * 60_000;
 
 /** The standing service: finds reports, works on them, or both, until SIGTERM or SIGINT, which drain. */
 export async function serve(
@@ -78,7 +81,7 @@ export async function serve(
     }
     if (role === 'work')
       await new Promise((resolve) => stopping.signal.addEventListener('abort', resolve, { once: true }));
-    else await produce(sources, book, queue, { log, metrics }, stopping.signal);
+    else await produce(sources, config.retention, book, queue, { log, metrics }, stopping.signal);
     await queue.close(GRACE_MS);
     log.info({}, 'stopped');
     return 0;
@@ -97,7 +100,8 @@ export async function serve(
  */
 async function produce(
   sources: readonly Source[],
-  { database }: Book,
+  retention: Retention,
+  { database, archiveDir }: Book,
   queue: JobQueue,
   { log, metrics }: { log: Log; metrics: Metrics },
   stop: AbortSignal,
@@ -138,7 +142,16 @@ async function produce(
         log.error({ error: error.message }, 'the sweep failed, the next round tries again'),
       ),
   );
-  await Promise.all([...rounds, sweeping]);
+  let retainAtMs = 0;
+  const retaining = everySoOften(1_000 * SWEEP_SECONDS, stop, async () => {
+    if (Date.now() < retainAtMs) return;
+    try {
+      if (!(await retain({ database, archiveDir, log }, retention))) retainAtMs = Date.now() + RETAIN_MS;
+    } catch (error) {
+      log.error({ error: (error as Error).message }, 'dropping what is old failed, the next round tries again');
+    }
+  });
+  await Promise.all([...rounds, sweeping, retaining]);
 }
 
 /** Runs a step, pauses, and so on until told to stop; a step under way is waited for. */

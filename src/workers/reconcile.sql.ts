@@ -393,7 +393,7 @@ export const unsettledRecords = (
      and not exists (select from record c where c.merchant_no = r.merchant_no and c.type in ('CANCEL', 'VOID') and c.status = 'SUCCESS'
                         and c.original_request_id = r.request_id)`;
 
-/** What is read of other batches of the merchant right now, and by which run. */
+/** What is read of other batches of the merchant right now. Rows that were dropped are not there: `dropped.ts` says whether they are needed. */
 export async function currentLoadsOf(
   db: Db,
   merchantNo: number,
@@ -407,7 +407,9 @@ export async function currentLoadsOf(
     select l.no as "loadNo", l.slot, b.no as "batchNo", b.day::text, b.batch_id is not null as "isSettlement",
            b.settlement_date::text as "settlementDate"
       from batch b join run_load rl on rl.run_no = b.current_run join load l on l.no = rl.load_no join report r on r.no = l.report_no
-     where b.merchant_no = ${merchantNo} and b.no <> ${exceptBatchNo} and r.kind <> 'settlementSummary'`.execute(db);
+     where b.merchant_no = ${merchantNo} and b.no <> ${exceptBatchNo} and r.kind <> 'settlementSummary' and l.rows_dropped_at is null`.execute(
+    db,
+  );
   return found.rows;
 }
 

@@ -20,6 +20,8 @@ import { dateIn } from '../domain/time.ts';
 import { compareTotals, detailsTotals, residualOf, type SummaryRow, summaryTotals } from '../domain/totals.ts';
 import { type Enqueue, type ReconcileJob, reconcile as reconcileJob } from '../jobs.ts';
 import { publishOverRefunded, publishSettledTwice } from './by-key.ts';
+import { batchesLookingFor, lastDropped, wantNoRows } from './dropped.sql.ts';
+import { askForRows, needOtherRows, needOwnRows, RowsDropped } from './dropped.ts';
 import { daysSettledBy, dueOf, type Standing, tellUnsettled, waitOf } from './due.ts';
 import { formatById } from './formats.ts';
 import * as publish from './publish.sql.ts';
@@ -47,13 +49,29 @@ export async function reconcile(
     const taken = await query.takeBatch(db, batchNo);
     if (!taken) return [batchNo];
     await query.makeWorkTables(db);
-    const decided = await inTransaction(db, () => decide(db, batchNo, timed, standing), 'repeatable read');
-    const published = await timed('publish', () => inTransaction(db, () => publishRun(db, decided, taken.epoch)));
+    const published = await decideAndPublish(db, { batchNo, epoch: taken.epoch }, timed, standing).catch((error) => {
+      if (error instanceof RowsDropped) return error;
+      throw error;
+    });
+    if (published instanceof RowsDropped) {
+      await askForRows(db, enqueue, batchNo, published);
+      return [];
+    }
     if (published.changed) await tellRows(db, batchNo, measured);
     if (published.isReplay) measured({ name: 'recon_replays_total', labels: {}, value: 1 });
     return published.asked;
   });
   for (const wanted of await publish.wantedOf(database.db, asked)) await enqueue(reconcileJob, wanted);
+}
+
+async function decideAndPublish(
+  db: Db,
+  { batchNo, epoch }: { batchNo: number; epoch: number },
+  timed: Timed,
+  standing: Standing,
+): Promise<Published> {
+  const decided = await inTransaction(db, () => decide(db, batchNo, timed, standing), 'repeatable read');
+  return timed('publish', () => inTransaction(db, () => publishRun(db, decided, epoch)));
 }
 
 /**
@@ -91,6 +109,8 @@ async function tellRows(db: Db, batchNo: number, measured: Measured): Promise<vo
 type Decided = {
   readonly batch: query.BatchRow;
   readonly lastRun: number;
+  /** The last drop of rows that it knows of; what goes later is looked for when it is published. */
+  readonly lastDropped: bigint;
   readonly details: readonly query.ReadLoad[];
   /** Null: nothing of the batch can be read, and nothing ever could. */
   readonly run: {
@@ -110,15 +130,18 @@ type Decided = {
 async function decide(db: Db, batchNo: number, timed: Timed, standing: Standing): Promise<Decided> {
   const batch = await query.batchOf(db, batchNo);
   const lastRun = await query.lastRunOf(db, batch.merchantNo);
+  const dropped = await lastDropped(db, batch.merchantNo);
   const reports = await query.reportsOf(db, batchNo);
   const isDay = batch.batchId === null;
   const details = readKind(reports, isDay ? 'transactionDetails' : 'settlementDetails');
   const summary = readKind(reports, 'settlementSummary');
   const due = await dueOf(db, batch, standing);
+  if (dropped > 0n) await needOwnRows(db, batch, details.loads);
   const isNothingRead = details.read.length + summary.read.length === 0;
   const isEmpty = isNothingRead && !due.isReportDue && due.settledBy === null;
   // What was there and is gone needs one more run, which closes what was told of it.
-  if (isEmpty && !(await query.hasReports(db, batch.currentRun))) return { batch, lastRun, details: [], run: null };
+  if (isEmpty && !(await query.hasReports(db, batch.currentRun)))
+    return { batch, lastRun, lastDropped: dropped, details: [], run: null };
 
   const facts = addFacts(details.read.map((part) => part.facts!));
   await timed('total', () => checkSums(db, details.loads, facts, batchNo));
@@ -172,7 +195,8 @@ async function decide(db: Db, batchNo: number, timed: Timed, standing: Standing)
   await tellAll(db, said);
   // A day without a report is no result by itself; what was told of it before has to be taken back.
   if (isNothingRead && batch.currentRun === null && !(await query.hasTold(db)))
-    return { batch, lastRun, details: [], run: null };
+    return { batch, lastRun, lastDropped: dropped, details: [], run: null };
+  if (dropped > 0n) await needOtherRows(db, { batch, details: details.loads, settlementDate });
 
   const residual = detailsWhole && summaryWhole && !isWaiting ? residualOf(totals, summed!) : null;
   const runFacts: RunFacts = {
@@ -202,6 +226,7 @@ async function decide(db: Db, batchNo: number, timed: Timed, standing: Standing)
   return {
     batch,
     lastRun,
+    lastDropped: dropped,
     details: details.loads,
     run: {
       facts: runFacts,
@@ -444,7 +469,11 @@ type Published = {
 };
 
 /** Publishes what was decided, under the merchant's lock. */
-async function publishRun(db: Db, { batch, details, lastRun, run }: Decided, epoch: number): Promise<Published> {
+async function publishRun(
+  db: Db,
+  { batch, details, lastRun, lastDropped: knownDrop, run }: Decided,
+  epoch: number,
+): Promise<Published> {
   await publish.lockMerchant(db, batch.merchantNo);
   const nothing = { asked: [batch.no], changed: false, isReplay: false };
   if (!(await publish.lockBatch(db, batch.no, epoch, batch.wanted))) return nothing;
@@ -452,6 +481,9 @@ async function publishRun(db: Db, { batch, details, lastRun, run }: Decided, epo
     await publish.answerWithoutRun(db, batch.no, batch.wanted);
     return nothing;
   }
+  const drop = await lastDropped(db, batch.merchantNo);
+  if (drop > knownDrop) await needOtherRows(db, { batch, details, settlementDate: run.settlementDate }, knownDrop);
+  if (drop > 0n) await wantNoRows(db, batch.no);
   const { interventions, isReplay } = await publish.causesOf(db, batch.no, batch.wanted);
   const before = await runBefore(db, batch);
   const changed = !before || before.map((load) => load.loadNo).join() !== run.parts.map((part) => part.loadNo).join();
@@ -495,6 +527,7 @@ async function publishRun(db: Db, { batch, details, lastRun, run }: Decided, epo
     // What another batch found in the loads of before may stand there no longer.
     const loads = [...details, ...(before ?? [])];
     asked.push(...(await publish.withOpenReferences(db, loads, { merchantNo: batch.merchantNo, batchNo: batch.no })));
+    if (drop > 0n && before) asked.push(...(await batchesLookingFor(db, before, batch)));
     if (batch.batchId === null) {
       const of = { merchantNo: batch.merchantNo, day: batch.day!, replaced: before !== null };
       asked.push(...(await publish.neighboursOf(db, of)));

@@ -8,6 +8,8 @@ import type { Enqueue } from '../../src/jobs.ts';
 import { checkDays } from '../../src/producers/check-days.ts';
 import { findReports } from '../../src/producers/find-reports.ts';
 import { importLedger } from '../../src/producers/import-ledger.ts';
+import { type Retention, retain } from '../../src/producers/retain.ts';
+import type { Source } from '../../src/producers/source.ts';
 import { sweep } from '../../src/producers/sweep.ts';
 import { batchesOf } from '../../src/views/answer.sql.ts';
 import { stateOfBatch } from '../../src/views/answer.ts';
@@ -18,12 +20,16 @@ import { freshDatabase } from './postgres.ts';
 
 export type Mornings = {
   readonly database: Database;
+  readonly archiveDir: string;
+  readonly source: Source;
   /** Files come below the folder of the provider; a text is given as its lines. */
   arrive(files: Readonly<Record<string, readonly string[]>>): void;
   /** Records come, or come again with other content; `lines` without the header. */
   record(...lines: string[]): Promise<void>;
   /** Time passes to this moment (ISO 8601), and everything that there is to do is done. */
   at(time: string): Promise<void>;
+  /** What is old is dropped, until there is nothing more. */
+  retain(retention: Partial<Retention>): Promise<void>;
   /** `batch or day: state` with the kinds that are open, each with what it names. */
   states(): Promise<Record<string, string>>;
   close(): Promise<void>;
@@ -37,12 +43,14 @@ export async function startMornings(calendar: Calendar): Promise<Mornings> {
   mkdirSync(reports);
   const database = await openDatabase(await freshDatabase(), 4);
   const source = { ...filesAt(reports), name: 'provider', merchantId: 'M1', timeZone: calendar.timeZone, calendar };
+  const archiveDir = join(folder, 'archive');
+  mkdirSync(archiveDir);
   let nowMs = 0;
   const now = () => nowMs;
   let jobs: { name: string; payload: unknown }[] = [];
   const enqueue: Enqueue = async (job, payload) => void jobs.push({ name: job.name, payload });
   const context = {
-    ...contextOf(database, enqueue, join(folder, 'archive')),
+    ...contextOf(database, enqueue, archiveDir),
     calendars: [{ source: source.name, merchantId: source.merchantId, calendar }],
     now,
   };
@@ -55,6 +63,8 @@ export async function startMornings(calendar: Calendar): Promise<Mornings> {
   };
   return {
     database,
+    archiveDir,
+    source,
     arrive(files) {
       for (const [name, lines] of Object.entries(files)) {
         const path = join(reports, name);
@@ -77,6 +87,10 @@ export async function startMornings(calendar: Calendar): Promise<Mornings> {
       await checkDays({ database, now }, [source]);
       await sweep({ database, enqueue, now });
       await work();
+    },
+    async retain(retention) {
+      const all = { rowsMonths: null, rawTextMonths: null, archiveMonths: null, ...retention };
+      while (await retain({ database, archiveDir, now, log: { info: () => {}, warn: () => {} } }, all));
     },
     async states() {
       const batches = await batchesOf(database.db, {});
