@@ -9,6 +9,7 @@ import { type Enqueue, ingestReport } from '../jobs.ts';
 import * as query from './find-reports.sql.ts';
 import { type ListedFile, listFiles } from './list-files.ts';
 import { layoutOf, type Source } from './source.ts';
+import { type LateFile, lateFiles } from './watch-source.ts';
 
 export type Found = {
   /** The deliveries of what is listed now, known ones included. */
@@ -16,6 +17,8 @@ export type Found = {
   /** Files whose name is no report's. */
   readonly notReports: readonly ListedFile[];
   readonly growing: readonly ListedFile[];
+  /** What the provider may soon delete, and is not fetched. */
+  readonly late: readonly LateFile[];
 };
 
 type Named = ReportName & { /** Inside a zip: the file that is the report. */ readonly entry: string | null };
@@ -75,7 +78,8 @@ export async function findReports(
     }),
   );
   for (const deliveryNo of recorded) await enqueue(ingestReport, { deliveryNo, attempt: 0 });
-  return { deliveryNos: [...known.values(), ...recorded], notReports, growing };
+  const late = await lateFiles(database.db, source, listed, now());
+  return { deliveryNos: [...known.values(), ...recorded], notReports, growing, late };
 }
 
 /** A look takes a few round trips to the server: so many files are looked at side by side. */

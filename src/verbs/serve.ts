@@ -16,6 +16,7 @@ import { type ParserPool, startParsers } from '../workers/pool.ts';
 import { work } from '../workers/work.ts';
 import { type Book, enqueueNamed, migrate, openBook, openQueueOf } from './book.ts';
 import { sourcesOf } from './sources.ts';
+import { warnerOf } from './warn-of-source.ts';
 
 type Log = ReturnType<typeof openLog>;
 
@@ -110,6 +111,7 @@ async function produce(
   const rounds = sources.map(async (source) => {
     const place = await openPlace(source.at);
     const settled = settledTwice();
+    const warner = warnerOf(source, database.db, log);
     const { name } = source;
     // A server that hangs must not hold up the end.
     stop.addEventListener('abort', () => void place.close(), { once: true });
@@ -121,6 +123,7 @@ async function produce(
           labels: { source: name },
           value: Date.now() / 1_000,
         });
+        await warner.listed(found.late);
         for (const { file } of found.growing) log.debug({ source: name, file }, 'still growing');
       } catch (error) {
         log.error(
@@ -128,6 +131,9 @@ async function produce(
           'looking for reports failed, the next round tries again',
         );
       }
+      await warner
+        .account()
+        .catch((error: Error) => log.error({ source: name, error: error.message }, 'could not look'));
     });
   });
   const lookAgain = async () => {
