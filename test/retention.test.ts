@@ -75,8 +75,13 @@ const record = (
 ) => `${id},${type},${amount},USD,${status},${date}T12:00:00+08:00,${original}`;
 
 /** A book that drops what is older than a year, and one that keeps everything. */
-const [dropping, keeping] = await Promise.all([startMornings(CALENDAR), startMornings(CALENDAR)]);
-after(() => Promise.all([dropping.close(), keeping.close()]));
+const [dropping, keeping, small, gone] = await Promise.all([
+  startMornings(CALENDAR),
+  startMornings(CALENDAR),
+  startMornings(CALENDAR),
+  startMornings(CALENDAR),
+]);
+after(() => Promise.all([dropping.close(), keeping.close(), gone.close()]));
 const { url } = dropping.database;
 type Book = typeof dropping;
 const both = (act: (book: Book) => Promise<void> | void) => Promise.all([act(dropping), act(keeping)]);
@@ -278,8 +283,7 @@ suite('rows that were dropped are not missed', () => {
 });
 
 /** A small book of which everything is old: a load with a table of its own, others in that of a month, and a row that was refused once. */
-async function oldBook() {
-  const book = await startMornings(CALENDAR);
+async function makeOld(book: Book) {
   await book.record(
     record('p', '2026-03-02'),
     record('q', '2026-03-02'),
@@ -296,7 +300,6 @@ async function oldBook() {
   assert.deepEqual(await book.states(), { B1: 'reconciled', MANY: 'reconciled' });
   await book.at('2028-03-07T04:00:00Z');
   await book.close();
-  return book;
 }
 
 const ALL: Retention = { rowsMonths: 12, rawTextMonths: 12, archiveMonths: 24 };
@@ -304,7 +307,8 @@ const filesIn = (folder: string) =>
   readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile()).length;
 
 suite('dropping', async () => {
-  const { database, archiveDir } = await oldBook();
+  const { database, archiveDir } = small;
+  await makeOld(small);
   const copies = `${archiveDir}-copy`;
   cpSync(archiveDir, copies, { recursive: true });
   const said: string[] = [];
@@ -402,8 +406,7 @@ suite('dropping', async () => {
 });
 
 suite('where the archived copies are gone too', async () => {
-  const book = await startMornings(CALENDAR);
-  after(() => book.close());
+  const book = gone;
   const ask = (text: string) => query<{ batch: string; reason: string; n: number }>(book.database.url, text);
   const parked = () =>
     ask(

@@ -13,6 +13,7 @@ import { checkMigrations, checkServer } from './doctor/database.ts';
 import { checkFolders, checkNode } from './doctor/machine.ts';
 import { checkQueue } from './doctor/queue.ts';
 import { checkReports } from './doctor/reports.ts';
+import { checkRetention } from './doctor/retention.ts';
 import { checkSource, sourcesToCheck } from './doctor/sources.ts';
 
 const LIMIT_MS = 5_000;
@@ -68,6 +69,7 @@ async function examineWith(config: Config, origins: readonly string[]): Promise<
         check(`source ${source.name}`, SFTP_LIMIT_MS + 2 * LIMIT_MS, () => checkSource(source, ask, SFTP_LIMIT_MS)),
       ),
       ask ? check('reports', 2 * LIMIT_MS, () => ask(checkReports)) : [],
+      ask ? check('retention', 2 * LIMIT_MS, () => ask((db) => checkRetention(db, config.retention, archiveDir))) : [],
     ];
     return [book, ...(await Promise.all(checks)).flat()];
   });

@@ -182,7 +182,7 @@ async function batchesIn(db: Db, filter: query.BatchFilter, { state, kind }: Giv
   return state === undefined ? all : all.filter((batch) => stateOfBatch(batch) === state);
 }
 
-async function looking(config: Config, look: (database: Database) => Promise<void>): Promise<number> {
+export async function looking(config: Config, look: (database: Database) => Promise<void>): Promise<number> {
   const book = await openBook(config, { mayBeTemporary: false });
   try {
     process.stderr.write(`settlestream: ${book.description}\n`);
@@ -282,7 +282,7 @@ const rowTable = (rows: readonly RevisedRow[]): string =>
 
 const OUTPUTS = ['table', 'json', 'csv', 'xlsx'] as const;
 
-function outputOf(verb: string, options: Given): (typeof OUTPUTS)[number] {
+export function outputOf(verb: string, options: Given): (typeof OUTPUTS)[number] {
   const format = options['json'] ? 'json' : (options['format'] ?? 'table');
   const output = OUTPUTS.find((name) => name === format);
   if (output === undefined) throw notAllowed('--format', format, OUTPUTS);
@@ -293,7 +293,7 @@ function outputOf(verb: string, options: Given): (typeof OUTPUTS)[number] {
   return output;
 }
 
-function filterOf(options: Given): query.BatchFilter {
+export function filterOf(options: Given): query.BatchFilter {
   const { kind, state } = options;
   if (kind !== undefined && !(KINDS as readonly string[]).includes(kind)) throw notAllowed('--kind', kind, KINDS);
   if (state !== undefined && !STATES.includes(state)) throw notAllowed('--state', state, STATES);
@@ -321,7 +321,7 @@ function asOfGiven({ asOf }: Given): string | undefined {
 }
 
 /** A whole number above zero; undefined where it is not given. */
-function numberIn(name: string, options: Given): number | undefined {
+export function numberIn(name: string, options: Given): number | undefined {
   const given = options[name];
   if (given === undefined) return undefined;
   if (!/^[1-9]\d{0,14}$/.test(given)) throw new UsageError(`--${name} ${given}: is no whole number above zero.`);

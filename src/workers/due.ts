@@ -86,7 +86,12 @@ export async function tellUnsettled(db: Db, batch: query.BatchRow, { calendar, s
     (load) => load.isSettlement && (load.settlementDate ?? day) >= day,
   );
   const { merchantNo } = batch;
-  const statement = query.unsettledRecords(settlements, { merchantNo, day, timeZone: calendar.timeZone });
+  const statement = query.unsettledRecords(settlements, {
+    merchantNo,
+    from: day,
+    to: day,
+    timeZone: calendar.timeZone,
+  });
   for await (const rows of inPortions<Record<string, unknown>>(db, statement)) {
     const told = rows.map((row) => unsettled(recordFrom(row, 'r')!, settledBy));
     await tellAll(

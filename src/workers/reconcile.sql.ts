@@ -379,15 +379,15 @@ export async function hasTold(db: Db): Promise<boolean> {
   return found.rows.length > 0;
 }
 
-/** Records of this day that should be settled, and that no settlement has and no cancellation takes back. */
+/** Records of these days that should be settled, and that no settlement has and no cancellation takes back. */
 export const unsettledRecords = (
   loads: readonly ReadLoad[],
-  { merchantNo, day, timeZone }: { merchantNo: number; day: string; timeZone: string },
+  { merchantNo, from, to, timeZone }: { merchantNo: number; from: string; to: string; timeZone: string },
 ): RawBuilder<unknown> => sql`
   select ${RECORD('r')} from record r
    where r.merchant_no = ${merchantNo} and r.status = 'SUCCESS' and r.type in ('PAYMENT', 'CAPTURE', 'REFUND')
-     and r.occurred_at >= ${day}::date::timestamp at time zone ${timeZone}
-     and r.occurred_at < (${day}::date + 1)::timestamp at time zone ${timeZone}
+     and r.occurred_at >= ${from}::date::timestamp at time zone ${timeZone}
+     and r.occurred_at < (${to}::date + 1)::timestamp at time zone ${timeZone}
      and not exists (select from ${rowsOf(loads)} d where d.key_hash = r.key_hash and d.request_id = r.request_id and d.type = r.type
                         and d.settlement_minor is not null)
      and not exists (select from record c where c.merchant_no = r.merchant_no and c.type in ('CANCEL', 'VOID') and c.status = 'SUCCESS'

@@ -14,7 +14,7 @@ import {
   unitMismatch,
   unreported,
 } from '../domain/match.ts';
-import { missingParts, missingReport, missingReports, type Part, readParts } from '../domain/parts.ts';
+import { awaitedOf, missingParts, missingReport, missingReports, type Part, readParts } from '../domain/parts.ts';
 import type { RunFacts } from '../domain/run.ts';
 import { dateIn } from '../domain/time.ts';
 import { compareTotals, detailsTotals, residualOf, type SummaryRow, summaryTotals } from '../domain/totals.ts';
@@ -160,13 +160,14 @@ async function decide(db: Db, batchNo: number, timed: Timed, standing: Standing)
     feeMinor: row.feeMinor === null ? null : BigInt(row.feeMinor),
   }));
   const summed = summary.read.length > 0 ? summaryTotals(stated) : null;
+  const hasAllRows = isDay || !hasSummaries || summed?.count === facts.rows;
   const waitsUntilMs = isNothingRead
     ? null
     : waitOf(due, standing, {
         duty: isDay ? 'transactionDetails' : 'settlementReports',
         day: isDay ? batch.day : settlementDate,
         isMissing: missing.length > 0,
-        hasAllRows: isDay || !hasSummaries || summed?.count === facts.rows,
+        hasAllRows,
       });
   const isWaiting = waitsUntilMs !== null;
   const wrongUnit = await timed('match', async () => {
@@ -204,7 +205,7 @@ async function decide(db: Db, batchNo: number, timed: Timed, standing: Standing)
     matchableRows: facts.matchableRows,
     wrongUnit,
     missing: missed.length > 0,
-    ...(isWaiting ? { waiting: true as const } : {}),
+    ...(isWaiting ? { waiting: true as const, awaits: awaitedOf(missing, facts.rows, summed?.count ?? null) } : {}),
     totals: (totals?.types ?? []).map(({ type, ...sums }) => ({ type, ...inText(sums) })),
     details: totals && inText(totals.all),
     summary: summed && inText(summed),
