@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { createConnection, type Socket } from 'node:net';
+import { posix } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import SftpClient from 'ssh2-sftp-client';
-import { Unreachable, UsageError } from '../domain/errors.ts';
+import { Denied, Unreachable, UsageError } from '../domain/errors.ts';
 import type { Entry, FileState, Place } from './place.ts';
 
 export type SftpSettings = {
@@ -23,7 +24,7 @@ export type SftpSettings = {
   readonly hostKeySha256: readonly string[];
 };
 
-export type Timing = {
+export type Limits = {
   /** For reaching a host and logging in. */
   readonly connectMs: number;
   readonly keepaliveMs: number;
@@ -35,15 +36,18 @@ export type Timing = {
   readonly pauseMs: number;
   /** So often in a row it is tried to go on with a file, without a byte of it coming. */
   readonly retries: number;
+  /** A directory that holds more is not listed: one without an end would fill the memory. */
+  readonly maxEntries: number;
 };
 
-const TIMING: Timing = {
+const LIMITS: Limits = {
   connectMs: 20_000,
   keepaliveMs: 10_000,
   stallMs: 30_000,
   idleMs: 30_000,
   pauseMs: 500,
   retries: 5,
+  maxEntries: 500_000,
 };
 const LONGEST_PAUSE_MS = 30_000;
 /** So long a connection may take to end in good order. */
@@ -57,6 +61,7 @@ const SMALLEST_BLOCK_BYTES = 16_384;
 /** What comes on a line on which nothing is answered: keepalive. */
 const NOISE_BYTES = 1_024;
 
+const END_OF_LIST = 1;
 const NO_SUCH_FILE = 2;
 const PERMISSION_DENIED = 3;
 
@@ -73,7 +78,7 @@ export class HostKeyRefused extends Unreachable {}
 export class LoginRefused extends Unreachable {}
 
 /** The server answered, and the answer is no. `code` is SFTP's. */
-class AnswerIsNo extends Unreachable {
+class AnswerIsNo extends Denied {
   readonly code: number;
 
   constructor(code: number, message: string) {
@@ -83,9 +88,9 @@ class AnswerIsNo extends Unreachable {
 }
 
 /** Files on an SFTP server, which are only ever read. Nothing is connected before something is asked for. */
-export function openSftp(settings: SftpSettings, timing: Partial<Timing> = {}): Place {
-  const times = { ...TIMING, ...timing };
-  const line = openLine(settings, times);
+export function openSftp(settings: SftpSettings, given: Partial<Limits> = {}): Place {
+  const limits = { ...LIMITS, ...given };
+  const line = openLine(settings, limits);
 
   /** Where the connection breaks, it is done once more on a new one. */
   const ask = async <T>(work: (connection: Connection) => Promise<T>): Promise<T> => {
@@ -102,25 +107,59 @@ export function openSftp(settings: SftpSettings, timing: Partial<Timing> = {}): 
   };
 
   return {
-    entries: (directory) => ask((connection) => entriesOf(connection, directory)),
+    entries: (directory) => ask((connection) => entriesOf(connection, directory, limits.maxEntries)),
     stat: (path) => ask((connection) => stateAt(connection, path)),
     read: (path, offset, length) => ask((connection) => readAt(connection, path, offset, length)),
-    blocks: (path, from = 0, to = Number.POSITIVE_INFINITY) => blocksOf(line, times, path, from, to),
+    blocks: (path, from = 0, to = Number.POSITIVE_INFINITY) => blocksOf(line, limits, path, from, to),
     close: line.close,
   };
 }
 
-async function entriesOf({ sftp, ask }: Connection, directory: string): Promise<Entry[] | null> {
-  const listed = await ask<Listed[]>(directory, (done) => sftp.readdir(directory, done)).catch(notThere);
-  if (listed === null) return null;
-  return listed
-    .filter(({ filename, attrs }) => isName(filename) && (attrs.isFile() || attrs.isDirectory()))
-    .map(({ filename, attrs }) => ({ name: filename, isDirectory: attrs.isDirectory(), ...stateOf(attrs) }));
+async function entriesOf(connection: Connection, directory: string, maxEntries: number): Promise<Entry[] | null> {
+  const { sftp, ask, where } = connection;
+  const handle = await ask<Buffer>(directory, (done) => sftp.opendir(directory, done)).catch(notThere);
+  if (handle === null) return null;
+  try {
+    const entries: Entry[] = [];
+    for (let seen = 0; ; ) {
+      const some = await ask<Listed[]>(directory, (done) => sftp.readdir(handle, done)).catch(atEnd);
+      if (some === null) return entries;
+      // One that has nothing to tell and does not end is no better than one that is endless.
+      seen += Math.max(1, some.length);
+      if (seen > maxEntries)
+        throw new Denied(
+          `${where}: more than ${maxEntries} files are in ${directory}: ask the provider for directories of days.`,
+        );
+      entries.push(...(await told(connection, directory, some)));
+    }
+  } finally {
+    await closeHandle(connection, directory, handle);
+  }
 }
 
-async function stateAt({ sftp, ask }: Connection, path: string): Promise<FileState | null> {
+/** The files and directories among them. What the listing leaves open of one of them is asked for. */
+async function told(connection: Connection, directory: string, listed: readonly Listed[]): Promise<Entry[]> {
+  const entries = listed
+    .filter(({ filename }) => isName(filename))
+    .map(async ({ filename: name, attrs: shown }): Promise<Entry | null> => {
+      const path = posix.join(directory, name);
+      const attrs = isComplete(shown) ? shown : await attrsOf(connection, path);
+      if (!attrs?.isFile() && !attrs?.isDirectory()) return null;
+      return { name, isDirectory: attrs.isDirectory(), ...stateOf(connection, path, attrs) };
+    });
+  return (await Promise.all(entries)).filter((entry) => entry !== null);
+}
+
+async function stateAt(connection: Connection, path: string): Promise<FileState | null> {
+  const seen = await attrsOf(connection, path);
+  return seen?.isFile() ? stateOf(connection, path, seen) : null;
+}
+
+/** Of the file itself, where it is a link. */
+async function attrsOf({ sftp, ask, where }: Connection, path: string): Promise<Stats | null> {
   const seen = await ask<Stats>(path, (done) => sftp.lstat(path, done)).catch(notThere);
-  return seen?.isFile() ? stateOf(seen) : null;
+  if (seen !== null && seen.mode === undefined) throw new Denied(untold(where, path, 'whether it is a file'));
+  return seen;
 }
 
 async function readAt(connection: Connection, path: string, offset: number, length: number): Promise<Buffer> {
@@ -143,7 +182,7 @@ async function readAt(connection: Connection, path: string, offset: number, leng
  * The file as large as it is at the beginning. When the connection breaks, it is gone on with where it was, on a new one; only
  * if the file is still the same, for the halves of two files would look like one.
  */
-async function* blocksOf(line: Line, times: Timing, path: string, from: number, to: number): AsyncGenerator<Buffer> {
+async function* blocksOf(line: Line, limits: Limits, path: string, from: number, to: number): AsyncGenerator<Buffer> {
   let file: OpenFile | null = null;
   let first: FileState | null = null;
   let offset = from;
@@ -161,9 +200,9 @@ async function* blocksOf(line: Line, times: Timing, path: string, from: number, 
           yield block;
         }
       } catch (error) {
-        if (!(error instanceof ConnectionLost) || ++failures > times.retries) throw error;
+        if (!(error instanceof ConnectionLost) || ++failures > limits.retries) throw error;
         file = null;
-        await line.pause(pauseMs(failures, times.pauseMs));
+        await line.pause(pauseMs(failures, limits.pauseMs));
       }
     }
   } finally {
@@ -242,31 +281,49 @@ type OpenFile = {
 async function openFile(connection: Connection, path: string): Promise<OpenFile> {
   const { sftp, ask } = connection;
   const handle = await ask<Buffer>(path, (done) => sftp.open(path, 'r', done));
-  const state = stateOf(await ask<Stats>(path, (done) => sftp.fstat(handle, done)));
-  return { connection, path, handle, state };
+  try {
+    const state = stateOf(connection, path, await ask<Stats>(path, (done) => sftp.fstat(handle, done)));
+    return { connection, path, handle, state };
+  } catch (error) {
+    await closeHandle(connection, path, handle);
+    throw error;
+  }
 }
 
+const closeFile = ({ connection, path, handle }: OpenFile): Promise<void> => closeHandle(connection, path, handle);
+
 /** Where the connection is gone, so is the handle. */
-const closeFile = ({ connection: { sftp, ask }, path, handle }: OpenFile): Promise<void> =>
+const closeHandle = ({ sftp, ask }: Connection, path: string, handle: Buffer): Promise<void> =>
   ask<void>(path, (done) => sftp.close(handle, done)).catch(() => {});
 
 /** How many bytes came; 0 at the end of the file. */
 const readSome = (file: OpenFile, into: Buffer, at: number, length: number, position: number): Promise<number> =>
   file.connection.ask(file.path, (done) => file.connection.sftp.read(file.handle, into, at, length, position, done));
 
+/** A server may leave out whatever it likes. */
+const isComplete = ({ mode, size, mtime }: Partial<Stats>): boolean =>
+  mode !== undefined && size !== undefined && mtime !== undefined;
+
 /** In whole seconds, for SFTP's version 3 tells no finer time. */
-const stateOf = ({ size, mtime }: { size: number; mtime: number }): FileState => ({
-  sizeBytes: size,
-  modifiedAtMicros: BigInt(mtime) * 1_000_000n,
-});
-
-/** A name that leads elsewhere is no name. */
-const isName = (text: string): boolean => text !== '.' && text !== '..' && !text.includes('/');
-
-function notThere(error: unknown): null {
-  if (error instanceof AnswerIsNo && error.code === NO_SUCH_FILE) return null;
-  throw error;
+function stateOf({ where }: Connection, path: string, { size, mtime }: Partial<Stats>): FileState {
+  if (size === undefined || mtime === undefined) throw new Denied(untold(where, path, 'its size and time'));
+  return { sizeBytes: size, modifiedAtMicros: BigInt(mtime) * 1_000_000n };
 }
+
+const untold = (where: string, path: string, what: string): string =>
+  `${where}: of ${path} the server does not tell ${what}, so nothing of it can be relied on: ask the provider.`;
+
+/** A name that leads elsewhere, or that no text can hold, is no name. */
+const isName = (text: string): boolean => !['', '.', '..'].includes(text) && !/[/\0]/.test(text);
+
+const nullAt =
+  (code: number) =>
+  (error: unknown): null => {
+    if (error instanceof AnswerIsNo && error.code === code) return null;
+    throw error;
+  };
+const notThere = nullAt(NO_SUCH_FILE);
+const atEnd = nullAt(END_OF_LIST);
 
 type Line = {
   /** The one connection that all calls share, made if there is none. */
@@ -279,7 +336,7 @@ type Line = {
   close(): Promise<void>;
 };
 
-function openLine(settings: SftpSettings, times: Timing): Line {
+function openLine(settings: SftpSettings, limits: Limits): Line {
   const closed = new AbortController();
   let current: Connection | null = null;
   let coming: Promise<Connection> | null = null;
@@ -291,7 +348,7 @@ function openLine(settings: SftpSettings, times: Timing): Line {
     async connection() {
       if (isClosed) throw new Error(`${nameOf(settings, settings.host)} is asked for something after it was closed`);
       if (current?.isOpen()) return current;
-      coming ??= connect(settings, times, closed.signal).finally(() => {
+      coming ??= connect(settings, limits, closed.signal).finally(() => {
         coming = null;
       });
       current = await coming;
@@ -302,7 +359,7 @@ function openLine(settings: SftpSettings, times: Timing): Line {
       clearTimeout(idle);
     },
     release() {
-      if (--holders === 0 && !isClosed) idle = setTimeout(() => current?.end(), times.idleMs);
+      if (--holders === 0 && !isClosed) idle = setTimeout(() => current?.end(), limits.idleMs);
     },
     pause: (ms) => delay(ms, undefined, { signal: closed.signal }).catch(() => {}),
     async close() {
@@ -315,12 +372,12 @@ function openLine(settings: SftpSettings, times: Timing): Line {
   };
 }
 
-async function connect(settings: SftpSettings, times: Timing, closed: AbortSignal): Promise<Connection> {
+async function connect(settings: SftpSettings, limits: Limits, closed: AbortSignal): Promise<Connection> {
   const { host, fallbackHost } = settings;
   const reasons: string[] = [];
   for (const name of fallbackHost === null ? [host] : [host, fallbackHost]) {
     try {
-      return await connectTo(name, settings, times, closed);
+      return await connectTo(name, settings, limits, closed);
     } catch (error) {
       if (!(error instanceof ConnectionLost)) throw error;
       reasons.push(error.message);
@@ -338,7 +395,7 @@ async function connect(settings: SftpSettings, times: Timing, closed: AbortSigna
 async function connectTo(
   host: string,
   settings: SftpSettings,
-  times: Timing,
+  limits: Limits,
   closed: AbortSignal,
 ): Promise<Connection> {
   const { port, username, password, privateKey, passphrase } = settings;
@@ -351,8 +408,8 @@ async function connectTo(
   socket.on('error', (error) => troubles.push(error));
   socket.on('end', () => troubles.push(new Error('the server closed the connection')));
   const late = setTimeout(
-    () => socket.destroy(new Error(`no login within ${times.connectMs / 1000} s`)),
-    times.connectMs,
+    () => socket.destroy(new Error(`no login within ${limits.connectMs / 1000} s`)),
+    limits.connectMs,
   );
   const client = new SftpClient('', { error() {}, end() {}, close() {} });
   client.on('error', (error: Error & { level?: string }) =>
@@ -374,10 +431,10 @@ async function connectTo(
       ...(privateKey === null ? {} : { privateKey }),
       ...(passphrase === null ? {} : { passphrase }),
       readyTimeout: 0,
-      keepaliveInterval: times.keepaliveMs,
+      keepaliveInterval: limits.keepaliveMs,
       keepaliveCountMax: 3,
     });
-    return overSocket(socket, client, sftp, { where, troubles, stallMs: times.stallMs });
+    return overSocket(socket, client, sftp, { where, troubles, stallMs: limits.stallMs });
   } catch (error) {
     socket.destroy();
     throw whyNot(where, troubles[0] ?? (error as Error));

@@ -6,7 +6,7 @@ import type { JobQueue } from '../adapters/queue.ts';
 import type { Config } from '../config.ts';
 import { JOBS } from '../jobs.ts';
 import { checkDays } from '../producers/check-days.ts';
-import { findReports } from '../producers/find-reports.ts';
+import { findReports, type NotReport } from '../producers/find-reports.ts';
 import type { ListedFile } from '../producers/list-files.ts';
 import type { Source } from '../producers/source.ts';
 import { sweep } from '../producers/sweep.ts';
@@ -29,7 +29,7 @@ export async function serve(
   role: 'run' | 'produce' | 'work',
   sources: readonly Source[] = sourcesOf(config),
 ): Promise<number> {
-  const log = openLog();
+  const log = openLog(config.logLevel);
   const stopping = new AbortController();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.once(signal, () => {
@@ -107,17 +107,24 @@ async function produce(
     const place = await openPlace(source.at);
     const settled = settledTwice();
     const { name } = source;
+    const tellSkipped = eachOnce((files: object) =>
+      log.warn({ source: name, ...files }, 'these files are no reports, and are not read'),
+    );
     // A server that hangs must not hold up the end.
     stop.addEventListener('abort', () => void place.close(), { once: true });
     await everySoOften(source.pollSeconds * 1_000, stop, async () => {
       try {
         const found = await findReports(context, source, place, settled);
+        for (const { file } of found.growing) log.debug({ source: name, file }, 'still growing');
+        tellSkipped(found.notReports);
+        for (const { message } of found.unseen)
+          log.error({ source: name, error: message }, 'not everything could be looked at, the next round tries again');
+        if (found.unseen.length > 0) return;
         metrics.measured({
           name: 'recon_last_poll_success_timestamp_seconds',
           labels: { source: name },
           value: Date.now() / 1_000,
         });
-        for (const { file } of found.growing) log.debug({ source: name, file }, 'still growing');
       } catch (error) {
         log.error(
           { source: name, error: (error as Error).message },
@@ -158,6 +165,20 @@ function settledTwice() {
     if (isWhole || isSame) seen.delete(file.path);
     else seen.set(file.path, looks);
     return isWhole || isSame;
+  };
+}
+
+/** So many of the files that are new in a round are named. */
+const NAMED = 10;
+
+/** Tells of files that are no reports when they are first listed: one day a report is among them, under a name that nobody expected. */
+function eachOnce(tell: (files: { readonly count: number; readonly files: readonly string[] }) => void) {
+  let known = new Set<string>();
+  return (notReports: readonly NotReport[]): void => {
+    const fresh = notReports.filter(({ file }) => !known.has(file.path));
+    known = new Set(notReports.map(({ file }) => file.path));
+    const named = fresh.slice(0, NAMED).map(({ file, why }) => `${file.file}: ${why}`);
+    if (fresh.length > 0) tell({ count: fresh.length, files: named });
   };
 }
 

@@ -52,12 +52,13 @@ export async function checkSource(source: Source, ask: Ask | null, limitMs: numb
   const place = await openPlace(source.at);
   const today = dateIn(BigInt(Date.now()) * 1000n, source.timeZone);
   try {
-    const files = await within(limitMs, listFiles(source, place, today));
+    const { files, notListed } = await within(limitMs, listFiles(source, place, today));
     const { formats } = layoutOf(source);
     const reports = files.filter(({ path }) => /\.zip$/i.test(path) || readReportName(basename(path), formats));
     const known = ask && (await ask((db) => knownOf(db, source, reports)).catch(() => null));
     return [
-      listed(source, reports),
+      ...notListed.map(({ message }) => problem(nameOf(source), message, LOOK_AT)),
+      ...(files.length === 0 && notListed.length > 0 ? [] : [listed(source, reports)]),
       ...clockOf(source, files),
       ...headroomOf(source, reports, known),
       ...usedOf(source, known),
@@ -147,15 +148,13 @@ async function knownOf(db: Db, source: Source, reports: readonly ListedFile[]): 
   };
 }
 
+const LOOK_AT = 'Check merchantId, directories and folder of the source, and who may read them.';
+
 /** A server that answers, and says no, has to be talked about; one that does not answer may do so later. */
 async function whyNot(source: Source, error: unknown): Promise<Checked> {
   const found = (mend: string) => problem(nameOf(source), reasonOf(error), mend);
   if (!(error instanceof Unreachable))
-    return found(
-      error instanceof UsageError
-        ? 'Mend it and run this again.'
-        : 'Check merchantId, directories and folder of the source, and who may read them.',
-    );
+    return found(error instanceof UsageError ? 'Mend it and run this again.' : LOOK_AT);
   const { HostKeyRefused, LoginRefused } = await import('../../adapters/sftp.ts');
   if (error instanceof HostKeyRefused)
     return found(
