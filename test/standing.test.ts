@@ -1,6 +1,6 @@
 /** The standing service against a provider's real SFTP server: reports arrive, grow, are exchanged, and it follows. */
 import assert from 'node:assert/strict';
-import { appendFileSync, chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, chmodSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { after, test } from 'node:test';
 import { writeSheet } from '../demo/sheet.ts';
@@ -21,7 +21,7 @@ const summaryOf = (batch: string) => [
   `${batch},TOTAL,1,10.00,USD`,
   '<END>',
 ];
-const BATCHES = ['A1', 'A2', 'A3', 'A4', 'X1'];
+const BATCHES = ['A1', 'A2', 'A3', 'A4', 'A5', 'X1'];
 const RECORDS = [
   'merchantId,requestId,type,amount,currency,status,occurredAt',
   ...BATCHES.map((batch) => `M1,p-${batch},PAYMENT,10.00,USD,SUCCESS,2026-01-04T09:00:00+08:00`),
@@ -35,6 +35,7 @@ const url = await freshDatabase();
 const sshd = await startSshd();
 after(() => sshd.stop());
 
+let toldOfSkipped = '';
 const written = new Set<string>();
 const put = (path: string, content: string | Buffer) => {
   mkdirSync(dirname(join(sshd.folder, path)), { recursive: true });
@@ -146,6 +147,35 @@ test('other bytes under the same name are a new revision, and what they mend is 
   await until('the mended batch', runOf('A3'), [{ done: true, rows: 1, open: 0 }]);
 });
 
+test('what is no report is told once, and a directory that is closed every round; both hide nothing else', async () => {
+  const closed = join(sshd.folder, 'out/M1/20260107');
+  mkdirSync(closed, { mode: 0 });
+  put('out/M1/20260108/settlement_items.csv', lines(detailsOf('A5')));
+  put('out/M1/20260108/settlementSummary_USD_A5_000.csv', lines(summaryOf('A5')));
+  await until('the file beside', stateOf('settlementSummary_USD_A5_000'), [{ state: 'closed', revision: 1 }]);
+  const skipped = await service.says(/are no reports, and are not read/);
+  const { source, count, files } = JSON.parse(skipped);
+  assert.deepEqual([source, count], ['first', 1]);
+  assert.match(
+    files.join(),
+    /\/20260108\/settlement_items\.csv: The name fits no report of this format: check the name/,
+  );
+  const unseen = JSON.parse(await service.says(/not everything could be looked at/));
+  assert.match(unseen.error, /20260107 may not be read by this user: ask the provider to allow it\.$/);
+  // What could not be looked at may hide a report: meanwhile that round was no success.
+  const before = await metric('recon_last_poll_success_timestamp_seconds', 'source="first"');
+  put('out/M1/20260108/settlementItems_USD_A5_000.csv', lines(detailsOf('A5')));
+  await until('what came after', runOf('A5'), [{ done: true, rows: 1, open: 0 }]);
+  assert.equal(await metric('recon_last_poll_success_timestamp_seconds', 'source="first"'), before);
+  rmdirSync(closed);
+  for (let tries = 0; ; tries++) {
+    if ((await metric('recon_last_poll_success_timestamp_seconds', 'source="first"'))! > before!) break;
+    assert.ok(tries < 300, 'a round that sees everything is a success again');
+    await new Promise((wake) => setTimeout(wake, 100));
+  }
+  toldOfSkipped = skipped;
+});
+
 test("another customer's rows refuse a report whole", async () => {
   put('out/M1/20260106/settlementItems_USD_A4_000.csv', lines(detailsOf('A4', '10.00', 'C2')));
   await until('the refusal', `select state, error_code from delivery where file like '%_A4_000.csv'`, [
@@ -167,6 +197,11 @@ test('SIGTERM ends it in seconds, and nothing was written to the server', async 
   const { code, stderr } = await service.ended;
   assert.equal(code, 0, stderr.slice(-1_000));
   assert.ok(Date.now() - startedAt < 5_000, `${Date.now() - startedAt} ms`);
+  assert.deepEqual(
+    stderr.split('\n').filter((line) => line.includes('are no reports')),
+    [toldOfSkipped],
+    'what was skipped was told once',
+  );
   const left = readdirSync(sshd.folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
   assert.deepEqual(
     left.map((entry) => relative(sshd.folder, join(entry.parentPath, entry.name))).sort(),
