@@ -7,7 +7,7 @@ import { writeSheet } from '../demo/sheet.ts';
 import { query, temporaryFolder, writeFiles } from './support/book.ts';
 import { freshDatabase } from './support/postgres.ts';
 import { settlestream, startSettlestream } from './support/settlestream.ts';
-import { startSshd } from './support/sshd.ts';
+import { makeKey, startSshd } from './support/sshd.ts';
 
 const HEADER =
   'settlementBatchId,customerId,transactionType,transactionId,transactionRequestId,transactionAmountValue,transactionCurrency,settlementAmountValue,settlementCurrency';
@@ -67,6 +67,7 @@ const metric = async (name: string, labels: string) => {
 
 writeFiles(folder, { 'records.csv': RECORDS });
 writeFileSync(join(folder, 'key'), sshd.privateKey, { mode: 0o600 });
+writeFileSync(join(folder, 'other'), makeKey(folder, 'other').privateKey, { mode: 0o600 });
 const server = `{ host: 127.0.0.1, port: ${sshd.port}, username: ${sshd.username}, privateKeyFile: key, hostKeySha256: "${sshd.hostKeySha256}" }`;
 const directories = (root: string) =>
   ['transactionDetails', 'settlementDetails', 'settlementSummary']
@@ -79,6 +80,7 @@ processes: 2
 sources:
 - { name: first, merchantId: M1, customerIds: [C1], lookbackDays: 36500, sftp: ${server}, directories: { ${directories('out/{merchantId}/{date}')} } }
 - { name: second, merchantId: M2, sftp: ${server}, directories: { ${directories('flat')} } }
+- { name: locked, merchantId: M4, sftp: { host: 127.0.0.1, port: ${sshd.port}, username: ${sshd.username}, privateKeyFile: other, hostKeySha256: "${sshd.hostKeySha256}" } }
 - { name: away, merchantId: M3, sftp: { host: 127.0.0.1, port: 1, username: nobody, privateKeyFile: key, hostKeySha256: "${sshd.hostKeySha256}" } }
 `;
 writeFileSync(join(folder, 'settlestream.yaml'), settings);
@@ -191,6 +193,14 @@ test('metrics say what was done', async () => {
   assert.equal((await fetch(`${page}/readyz`)).status, 200);
 });
 
+test('a server that lets nobody in is asked less and less often', async () => {
+  const deadline = Date.now() + 30_000;
+  while (sshd.said().split('Failed publickey').length <= 3) {
+    assert.ok(Date.now() < deadline, sshd.said());
+    await new Promise((wake) => setTimeout(wake, 50));
+  }
+});
+
 test('SIGTERM ends it in seconds, and nothing was written to the server', async () => {
   const startedAt = Date.now();
   service.kill('SIGTERM');
@@ -202,6 +212,11 @@ test('SIGTERM ends it in seconds, and nothing was written to the server', async 
     [toldOfSkipped],
     'what was skipped was told once',
   );
+  const refusals = stderr.split('\n').filter((line) => /"source":"locked".*refuses the login/.test(line));
+  const times = refusals.map((line) => Date.parse(JSON.parse(line).time));
+  const pauses = times.slice(1).map((at, no) => at - times[no]!);
+  assert.ok(pauses.length >= 2);
+  for (const [no, pause] of pauses.entries()) assert.ok(pause >= 2 ** (no + 1) * 1_000 - 50, `${pauses} ms`);
   const left = readdirSync(sshd.folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
   assert.deepEqual(
     left.map((entry) => relative(sshd.folder, join(entry.parentPath, entry.name))).sort(),

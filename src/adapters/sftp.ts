@@ -4,7 +4,7 @@ import { createConnection, type Socket } from 'node:net';
 import { posix } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import SftpClient from 'ssh2-sftp-client';
-import { Denied, Unreachable, UsageError } from '../domain/errors.ts';
+import { Denied, LoginRefused, Unreachable, UsageError } from '../domain/errors.ts';
 import type { Entry, FileState, Place } from './place.ts';
 
 export type SftpSettings = {
@@ -73,9 +73,6 @@ class ConnectionLost extends Unreachable {}
  * It is Unreachable to those who call: asked again later, the right server may answer.
  */
 export class HostKeyRefused extends Unreachable {}
-
-/** The server does not let this user in. Not tried again at once, for servers lock those out who try too often. */
-export class LoginRefused extends Unreachable {}
 
 /** The server answered, and the answer is no. `code` is SFTP's. */
 class AnswerIsNo extends Denied {

@@ -116,6 +116,9 @@ export class Unreachable extends Error {
 /** The server or disk answers, and of this one thing the answer is no; others can be had. */
 export class Denied extends Unreachable {}
 
+/** The server does not let this user in. Not tried again at once, for servers lock those out who try too often. */
+export class LoginRefused extends Unreachable {}
+
 /** Cut by whole characters, so that no half of one is left; NUL is shown as U+FFFD, because Postgres stores none. */
 function showable(text: string, characters: number): string {
   const cut = text.length <= characters ? text : [...text.slice(0, 2 * characters)].slice(0, characters).join('');

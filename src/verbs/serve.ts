@@ -4,6 +4,7 @@ import { type Metrics, openMetrics } from '../adapters/metrics.ts';
 import { openPlace } from '../adapters/place.ts';
 import type { JobQueue } from '../adapters/queue.ts';
 import type { Config } from '../config.ts';
+import { LoginRefused } from '../domain/errors.ts';
 import { JOBS } from '../jobs.ts';
 import { checkDays } from '../producers/check-days.ts';
 import { findReports, type NotReport } from '../producers/find-reports.ts';
@@ -22,6 +23,8 @@ type Log = ReturnType<typeof openLog>;
 const GRACE_MS = 25_000;
 /** What was forgotten is asked for again at least this often. */
 const SWEEP_SECONDS = 10;
+/** A server that does not let us in is asked less and less often, for it may lock an account for good. */
+const LONGEST_REFUSED_MS = 15 * 60_000;
 
 /** The standing service: finds reports, works on them, or both, until SIGTERM or SIGINT, which drain. */
 export async function serve(
@@ -112,9 +115,13 @@ async function produce(
     );
     // A server that hangs must not hold up the end.
     stop.addEventListener('abort', () => void place.close(), { once: true });
-    await everySoOften(source.pollSeconds * 1_000, stop, async () => {
+    const pollMs = source.pollSeconds * 1_000;
+    let refusals = 0;
+    const pauseMs = () => Math.max(pollMs, Math.min(pollMs * 2 ** refusals, LONGEST_REFUSED_MS));
+    await everySoOften(pauseMs, stop, async () => {
       try {
         const found = await findReports(context, source, place, settled);
+        refusals = 0;
         for (const { file } of found.growing) log.debug({ source: name, file }, 'still growing');
         tellSkipped(found.notReports);
         for (const { message } of found.unseen)
@@ -126,6 +133,7 @@ async function produce(
           value: Date.now() / 1_000,
         });
       } catch (error) {
+        if (error instanceof LoginRefused) refusals++;
         log.error(
           { source: name, error: (error as Error).message },
           'looking for reports failed, the next round tries again',
@@ -138,7 +146,7 @@ async function produce(
     await sweep(context);
   };
   const sweeping = everySoOften(
-    1_000 * Math.min(SWEEP_SECONDS, ...sources.map(({ pollSeconds }) => pollSeconds)),
+    () => 1_000 * Math.min(SWEEP_SECONDS, ...sources.map(({ pollSeconds }) => pollSeconds)),
     stop,
     () =>
       lookAgain().catch((error: Error) =>
@@ -149,10 +157,10 @@ async function produce(
 }
 
 /** Runs a step, pauses, and so on until told to stop; a step under way is waited for. */
-async function everySoOften(pauseMs: number, stop: AbortSignal, step: () => Promise<void>): Promise<void> {
+async function everySoOften(pauseMs: () => number, stop: AbortSignal, step: () => Promise<void>): Promise<void> {
   while (!stop.aborted) {
     await step();
-    if (!stop.aborted) await pause(pauseMs, stop);
+    if (!stop.aborted) await pause(pauseMs(), stop);
   }
 }
 

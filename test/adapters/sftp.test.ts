@@ -21,8 +21,8 @@ import { after, afterEach, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import ssh2, { type FileEntry } from 'ssh2';
 import type { Place } from '../../src/adapters/place.ts';
-import { HostKeyRefused, type Limits, LoginRefused, openSftp, type SftpSettings } from '../../src/adapters/sftp.ts';
-import { Denied, Unreachable, UsageError } from '../../src/domain/errors.ts';
+import { HostKeyRefused, type Limits, openSftp, type SftpSettings } from '../../src/adapters/sftp.ts';
+import { Denied, LoginRefused, Unreachable, UsageError } from '../../src/domain/errors.ts';
 import { makeKey, startSshd, type TestSshd } from '../support/sshd.ts';
 
 const isRoot = process.getuid?.() === 0;

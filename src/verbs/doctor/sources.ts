@@ -4,7 +4,7 @@ import { reasonOf, within } from '../../adapters/in-time.ts';
 import { openPlace } from '../../adapters/place.ts';
 import type { Db } from '../../adapters/postgres.ts';
 import type { Config } from '../../config.ts';
-import { Unreachable, UsageError } from '../../domain/errors.ts';
+import { LoginRefused, Unreachable, UsageError } from '../../domain/errors.ts';
 import { readReportName } from '../../domain/report-name.ts';
 import { dateIn } from '../../domain/time.ts';
 import { type ListedFile, listFiles } from '../../producers/list-files.ts';
@@ -155,7 +155,7 @@ async function whyNot(source: Source, error: unknown): Promise<Checked> {
   const found = (mend: string) => problem(nameOf(source), reasonOf(error), mend);
   if (!(error instanceof Unreachable))
     return found(error instanceof UsageError ? 'Mend it and run this again.' : LOOK_AT);
-  const { HostKeyRefused, LoginRefused } = await import('../../adapters/sftp.ts');
+  const { HostKeyRefused } = await import('../../adapters/sftp.ts');
   if (error instanceof HostKeyRefused)
     return found(
       "Compare the key with what the provider says; if it is the provider's, set hostKeySha256 of the source to it.",
