@@ -120,28 +120,31 @@ async function sampleMemory({ pid }: Started, dataDir: string, signal: AbortSign
 }
 
 /**
- * At the beginning, in the middle and at the end, and how it grew: the slope of the straight line nearest to all samples, and the
- * usual of the last third beside the usual of the one before.
+ * At the beginning, in the middle and at the end, and how what the processes made themselves grew: the slope of the straight line
+ * nearest to all samples, and the usual of the last third beside the usual of the one before.
  */
 function trend(samples: readonly Sample[]) {
   if (samples.length < 6) return null;
   const third = Math.floor(samples.length / 3);
-  const medianOf = (some: readonly Sample[]) =>
-    some.map(({ peak }) => peak.pssBytes).sort((a, b) => a - b)[some.length >> 1]!;
+  const medianOf = (some: readonly Sample[]) => some.map(ownBytes).sort((a, b) => a - b)[some.length >> 1]!;
   const growth = medianOf(samples.slice(-third)) / medianOf(samples.slice(-2 * third, -third));
   const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
   const middle = mean(samples.map(({ minute }) => minute));
-  const usual = mean(samples.map(({ peak }) => peak.pssBytes));
+  const usual = mean(samples.map(ownBytes));
   const spread = samples.reduce((sum, { minute }) => sum + (minute - middle) ** 2, 0);
-  const rise = samples.reduce((sum, { minute, peak }) => sum + (minute - middle) * (peak.pssBytes - usual), 0);
+  const rise = samples.reduce((sum, sample) => sum + (sample.minute - middle) * (ownBytes(sample) - usual), 0);
   return {
     start: samples[0]!.peak,
     middle: samples[samples.length >> 1]!.peak,
     end: samples.at(-1)!.peak,
     bytesAMinute: rise / spread,
     growth,
+    /** In the order of time. */
+    ownBytes: samples.map(ownBytes),
   };
 }
+
+const ownBytes = ({ peak }: Sample): number => peak.node.anonymousBytes + peak.postgres.anonymousBytes;
 
 /** The week's reports are from long ago and were read before Prometheus looked, so that lag is that of the new batches. */
 async function whatPrometheusSaw(prometheus: TestPrometheus) {
@@ -218,8 +221,8 @@ function textOf({ memory, seen, lag, ...result }: Result): string {
     memory === null
       ? 'memory: too few samples, or no /proc to read it from'
       : `memory of all processes (PSS): ${peakText(memory.start)} at the start, ${peakText(memory.middle)} in the middle, ` +
-        `${peakText(memory.end)} at the end; ${megabytes(memory.bytesAMinute)} a minute; ` +
-        `the last third ${Math.round((memory.growth - 1) * 100)} % above the one before`,
+        `${peakText(memory.end)} at the end; what they made themselves grew by ${megabytes(memory.bytesAMinute)} a minute, ` +
+        `and was ${Math.round((memory.growth - 1) * 100)} % more in the last third than in the one before`,
     `Prometheus: lag of reports ${seconds(p50)} (median), ${seconds(p95)} (95 %), ${seconds(p99)} (99 %); ` +
       `oldest open report ${seconds(seen.oldestOpenSeconds)}; at most ${seen.mostBacklogReports} reports waiting; ` +
       `${seen.reportsClosed} reports closed, with ${seconds(seen.closed.seconds)} of lag in all; by files and book there are ` +

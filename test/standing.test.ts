@@ -21,7 +21,7 @@ const summaryOf = (batch: string) => [
   `${batch},TOTAL,1,10.00,USD`,
   '<END>',
 ];
-const BATCHES = ['A1', 'A2', 'A3', 'A4', 'A5', 'X1'];
+const BATCHES = ['A1', 'A2', 'A3', 'A4', 'A5', 'A6', 'X1'];
 const RECORDS = [
   'merchantId,requestId,type,amount,currency,status,occurredAt',
   ...BATCHES.map((batch) => `M1,p-${batch},PAYMENT,10.00,USD,SUCCESS,2026-01-04T09:00:00+08:00`),
@@ -191,6 +191,16 @@ test('metrics say what was done', async () => {
   assert.ok((await metric('recon_bytes_total', 'source="first"'))! > 500);
   assert.ok((await metric('recon_report_lag_seconds_count', 'source="first",kind="settlementDetails"'))! >= 4);
   assert.equal((await fetch(`${page}/readyz`)).status, 200);
+});
+
+test('a server that goes away and comes back is gone on with, by itself', async () => {
+  await sshd.kill();
+  put('out/M1/20260109/settlementItems_USD_A6_000.csv', lines(detailsOf('A6')));
+  put('out/M1/20260109/settlementSummary_USD_A6_000.csv', lines(summaryOf('A6')));
+  const told = JSON.parse(await service.says(/"source":"first".*ECONNREFUSED/));
+  assert.match(told.error, /^cannot reach sftp:.*Check host and port/);
+  await sshd.start();
+  await until('what came meanwhile', runOf('A6'), [{ done: true, rows: 1, open: 0 }]);
 });
 
 test('a server that lets nobody in is asked less and less often', async () => {
