@@ -413,7 +413,7 @@ suite('mistakes of all places are told in one answer', () => {
     for (const [file, sentence] of [
       ['nowhere.yaml', 'is not there.'],
       ['dir', 'is a folder and no file.'],
-      ['latin.yaml', 'is no UTF-8 text.'],
+      ['latin.yaml', 'is no UTF-8 text: save it in this encoding.'],
       ['large.yaml', 'is larger than 1 MiB: is it the right file?'],
     ] as const) {
       const port = 'SETTLESTREAM_HTTP_PORT=x: is no whole number from 0 to 65535';
