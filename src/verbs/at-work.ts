@@ -51,7 +51,7 @@ export async function atWork<T>(
     parsers.open({ databaseUrl: database.url, archiveDir: book.archiveDir, chunkBytes, places: sources, calendars });
     const opened = await openQueueOf(config, book);
     queue = opened;
-    const sweepNow = () => sweep({ database, enqueue: opened.enqueue });
+    const sweepNow = () => sweep({ database, enqueue: opened.enqueue, held: opened.held });
     return await act({
       book,
       queue,

@@ -105,7 +105,7 @@ async function produce(
   { log, metrics }: { log: Log; metrics: Metrics },
   stop: AbortSignal,
 ): Promise<void> {
-  const context = { database, enqueue: queue.enqueue, isForGood: true };
+  const context = { database, enqueue: queue.enqueue, held: queue.held, isForGood: true };
   const rounds = sources.map(async (source) => {
     const place = await openPlace(source.at);
     const settled = settledTwice();
