@@ -823,7 +823,9 @@ describe('the connection', () => {
 });
 
 describe('nothing is changed on the server', () => {
-  const SOURCE = readFileSync(resolve(import.meta.dirname, '../../src/adapters/sftp.ts'), 'utf8');
+  const SOURCE = ['sftp.ts', 'sftp-line.ts']
+    .map((name) => readFileSync(resolve(import.meta.dirname, '../../src/adapters', name), 'utf8'))
+    .join('\n');
 
   test('whatever is asked, by a user who could change everything', async () => {
     const folder = join(server.folder, 'tree');
