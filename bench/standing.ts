@@ -24,8 +24,7 @@ const MINUTE_MS = 60_000;
 const SCRAPED_AFTER_MS = 3_000;
 /** Clocks of processes, and the time from the book's commit to the count. */
 const LAG_SLACK_SECONDS = 0.5;
-/** Garbage comes and goes; what leaks in ten minutes goes beyond this. */
-const MOST_GROWTH = 1.2;
+const MOST_GROWTH = 1.1;
 const MOST_STOP_SECONDS = 10;
 
 /** The most that all processes together had in a span of time. */
@@ -121,13 +120,14 @@ async function sampleMemory({ pid }: Started, dataDir: string, signal: AbortSign
 
 /**
  * At the beginning, in the middle and at the end, and how what the processes made themselves grew: the slope of the straight line
- * nearest to all samples, and the usual of the last third beside the usual of the one before.
+ * nearest to all samples, and the most of the last third beside the most of all before. Between two collections of garbage, which
+ * are minutes apart, it always grows.
  */
 function trend(samples: readonly Sample[]) {
   if (samples.length < 6) return null;
   const third = Math.floor(samples.length / 3);
-  const medianOf = (some: readonly Sample[]) => some.map(ownBytes).sort((a, b) => a - b)[some.length >> 1]!;
-  const growth = medianOf(samples.slice(-third)) / medianOf(samples.slice(-2 * third, -third));
+  const mostOf = (some: readonly Sample[]) => Math.max(...some.map(ownBytes));
+  const growth = mostOf(samples.slice(-third)) / mostOf(samples.slice(0, -third));
   const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
   const middle = mean(samples.map(({ minute }) => minute));
   const usual = mean(samples.map(ownBytes));
@@ -222,7 +222,7 @@ function textOf({ memory, seen, lag, ...result }: Result): string {
       ? 'memory: too few samples, or no /proc to read it from'
       : `memory of all processes (PSS): ${peakText(memory.start)} at the start, ${peakText(memory.middle)} in the middle, ` +
         `${peakText(memory.end)} at the end; what they made themselves grew by ${megabytes(memory.bytesAMinute)} a minute, ` +
-        `and was ${Math.round((memory.growth - 1) * 100)} % more in the last third than in the one before`,
+        `and the most in the last third was ${Math.round(memory.growth * 100)} % of the most before`,
     `Prometheus: lag of reports ${seconds(p50)} (median), ${seconds(p95)} (95 %), ${seconds(p99)} (99 %); ` +
       `oldest open report ${seconds(seen.oldestOpenSeconds)}; at most ${seen.mostBacklogReports} reports waiting; ` +
       `${seen.reportsClosed} reports closed, with ${seconds(seen.closed.seconds)} of lag in all; by files and book there are ` +
