@@ -46,11 +46,11 @@ export const switchTo = (
   db: Db,
   batchNo: number,
   runNo: number | null,
-  run: { answers: number; settlementDate: string | null; acquirer: string | null; waitsUntilMs: number | null },
+  run: { answers: number; settlementDate: string | null; acquirer: string | null; againAtMs: number | null },
 ) =>
   sql`update batch set current_run = ${runNo}, done = ${run.answers}, attempts = 0, next_attempt_at = null,
          settlement_date = ${runNo === null ? sql`settlement_date` : run.settlementDate}, acquirer = ${run.acquirer},
-         waiting_until = timestamptz 'epoch' + ${run.waitsUntilMs}::int8 * interval '1 millisecond' where no = ${batchNo}`.execute(
+         waiting_until = timestamptz 'epoch' + ${run.againAtMs}::int8 * interval '1 millisecond' where no = ${batchNo}`.execute(
     db,
   );
 

@@ -1,8 +1,11 @@
 import { sql } from 'kysely';
 import type { Db } from '../adapters/postgres.ts';
+import type { Calendar } from '../domain/calendar.ts';
 import type { RunFacts } from '../domain/run.ts';
 import { publishSettledTwice, publishSums } from './by-key.ts';
-import { daysSettledBy } from './due.ts';
+import { daysSettledBy, type Standing } from './due.ts';
+import { type RunDay, replaceDays } from './not-reported.sql.ts';
+import { settlementsListedBy } from './not-reported.ts';
 import * as publish from './publish.sql.ts';
 import * as query from './reconcile.sql.ts';
 
@@ -10,6 +13,7 @@ import * as query from './reconcile.sql.ts';
 export type Decided = {
   readonly batch: query.BatchRow;
   readonly lastRun: number;
+  readonly calendar: Calendar | null;
   readonly details: readonly query.ReadLoad[];
   /** Null: nothing of the batch can be read, and nothing ever could. */
   readonly run: {
@@ -18,7 +22,10 @@ export type Decided = {
     readonly rules: string;
     readonly parts: readonly { loadNo: number; part: number }[];
     readonly settlementDate: string | null;
-    readonly waitsUntilMs: number | null;
+    /** When it is to be asked for again, though nothing comes: something is waited for until then, or due. */
+    readonly againAtMs: number | null;
+    /** The days on which its rows were paid, where reports of these are expected. */
+    readonly listed: readonly RunDay[];
     readonly acquirer: string | null;
     /** Nothing is left of what the run before had read. */
     readonly isGone: boolean;
@@ -35,7 +42,12 @@ type Published = {
 };
 
 /** Publishes what was decided, under the merchant's lock. Run twice, or twice at once, it publishes once: the epoch decides. */
-export async function publishRun(db: Db, { batch, details, lastRun, run }: Decided, epoch: number): Promise<Published> {
+export async function publishRun(
+  db: Db,
+  { batch, details, lastRun, calendar, run }: Decided,
+  epoch: number,
+  standing: Standing,
+): Promise<Published> {
   await publish.lockMerchant(db, batch.merchantNo);
   const nothing = { asked: [batch.no], changed: false, isReplay: false };
   if (!(await publish.lockBatch(db, batch.no, epoch, batch.wanted))) return nothing;
@@ -62,7 +74,7 @@ export async function publishRun(db: Db, { batch, details, lastRun, run }: Decid
   await publish.switchTo(db, batch.no, run.isGone ? null : runNo, {
     answers: batch.wanted,
     settlementDate: run.settlementDate,
-    waitsUntilMs: run.waitsUntilMs,
+    againAtMs: run.againAtMs,
     acquirer: run.acquirer,
   });
   await publish.publishTold(db, batch.no, runNo);
@@ -73,6 +85,7 @@ export async function publishRun(db: Db, { batch, details, lastRun, run }: Decid
     await publishSettledTwice(db, batch, runNo, details, settled);
     await publishSums(db, batch, runNo);
   }
+  await replaceDays(db, runNo, batch.currentRun, batch.merchantNo, run.listed);
   const openReferences = await publish.replaceOpenReferences(db, runNo, batch.currentRun, {
     merchantNo: batch.merchantNo,
     loads: details,
@@ -90,17 +103,20 @@ export async function publishRun(db: Db, { batch, details, lastRun, run }: Decid
     if (batch.batchId === null) {
       const of = { merchantNo: batch.merchantNo, day: batch.day!, replaced: before !== null };
       asked.push(...(await publish.neighboursOf(db, of)));
+      asked.push(...(await settlementsListedBy(db, batch.merchantNo, batch.day!, calendar, standing)));
     }
   }
   const since = await publish.publishedSince(db, batch.merchantNo, batch.no, lastRun);
   // What was published after this run looked may answer what it did not find.
-  const isNeighbour = (day: string | null) =>
-    day !== null && batch.batchId === null && Math.abs(Date.parse(day) - Date.parse(batch.day!)) <= 86_400_000;
-  if (since.some((other) => openReferences > 0 || (!other.isSettlement && isNeighbour(other.day))))
+  const looksInto = batch.batchId === null ? [batch.day!] : run.listed.map(({ day }) => day);
+  const isNear = (day: string) => looksInto.some((own) => Math.abs(Date.parse(day) - Date.parse(own)) <= DAY_MS);
+  if (since.some(({ isSettlement, day }) => openReferences > 0 || (!isSettlement && day !== null && isNear(day))))
     asked.push(batch.no);
   await publish.askBecauseOf(db, batch.no, interventions, asked);
   return { asked: [batch.no, ...asked], changed, isReplay };
 }
+
+const DAY_MS = 86_400_000;
 
 async function runBefore(db: Db, batch: query.BatchRow): Promise<query.ReadLoad[] | null> {
   if (batch.currentRun === null) return null;

@@ -213,7 +213,7 @@ const agrees = (isSettlement: boolean) => {
 };
 
 /** From so many rows on the merchant's records are read as a whole rather than one by one. */
-const LARGE_ROWS = 20_000;
+export const LARGE_ROWS = 20_000;
 
 /**
  * All rows which are not plainly right, with what the domain needs to judge them. The merchant's records of the batch's own

@@ -9,6 +9,7 @@ import { compareTotals, detailsTotals, residualOf, type SummaryRow, summaryTotal
 import { type Enqueue, type ReconcileJob, reconcile as reconcileJob } from '../jobs.ts';
 import { dueOf, type Standing, tellUnsettled, waitOf } from './due.ts';
 import { formatById } from './formats.ts';
+import { tellNotReported } from './not-reported.ts';
 import * as publish from './publish.sql.ts';
 import { type Decided, publishRun } from './publish.ts';
 import * as query from './reconcile.sql.ts';
@@ -37,7 +38,9 @@ export async function reconcile(
     if (!taken) return [batchNo];
     await query.makeWorkTables(db);
     const decided = await inTransaction(db, () => decide(db, batchNo, timed, standing), 'repeatable read');
-    const published = await timed('publish', () => inTransaction(db, () => publishRun(db, decided, taken.epoch)));
+    const published = await timed('publish', () =>
+      inTransaction(db, () => publishRun(db, decided, taken.epoch, standing)),
+    );
     if (published.changed) await tellRows(db, batchNo, measured);
     if (published.isReplay) measured({ name: 'recon_replays_total', labels: {}, value: 1 });
     return published.asked;
@@ -54,7 +57,7 @@ export async function reconcileInside(db: Db, batchNo: number, standing: Standin
   if (!taken) return [];
   await query.makeWorkTables(db);
   const decided = await decide(db, batchNo, (_, step) => step(), standing);
-  return (await publishRun(db, decided, taken.epoch)).asked;
+  return (await publishRun(db, decided, taken.epoch, standing)).asked;
 }
 
 type Timed = <T>(stage: 'match' | 'total' | 'publish', step: () => Promise<T>) => Promise<T>;
@@ -86,10 +89,12 @@ async function decide(db: Db, batchNo: number, timed: Timed, standing: Standing)
   const details = readKind(reports, isDay ? 'transactionDetails' : 'settlementDetails');
   const summary = readKind(reports, 'settlementSummary');
   const due = await dueOf(db, batch, standing);
+  const { calendar } = due;
   const isNothingRead = details.read.length + summary.read.length === 0;
   const isEmpty = isNothingRead && !due.isReportDue && due.settledBy === null;
   // What was there and is gone needs one more run, which closes what was told of it.
-  if (isEmpty && !(await query.hasReports(db, batch.currentRun))) return { batch, lastRun, details: [], run: null };
+  if (isEmpty && !(await query.hasReports(db, batch.currentRun)))
+    return { batch, lastRun, calendar, details: [], run: null };
 
   const facts = addFacts(details.read.map((part) => part.facts!));
   await timed('total', () => checkSums(db, details.loads, facts, batchNo));
@@ -117,12 +122,13 @@ async function decide(db: Db, batchNo: number, timed: Timed, standing: Standing)
         hasAllRows: isDay || !hasSummaries || summed?.count === facts.rows,
       });
   const isWaiting = waitsUntilMs !== null;
-  const wrongUnit = await timed('match', async () => {
+  const { wrongUnit, listed } = await timed('match', async () => {
     const wrongUnit = await tellOfRows(db, batch, details, facts);
+    const listed = await tellNotReported(db, batch, details.loads, due, standing);
     await query.tellFindings(db, summary.loads, false);
     if (isDay && !isNothingRead && !isWaiting) await tellOfRecords(db, batch, details, facts);
     if (isDay) await tellUnsettled(db, batch, due);
-    return wrongUnit;
+    return { wrongUnit, listed };
   });
 
   const totals = details.read.length > 0 && !isDay ? detailsTotals(typeSums(facts)) : null;
@@ -143,7 +149,7 @@ async function decide(db: Db, batchNo: number, timed: Timed, standing: Standing)
   await tellAll(db, said);
   // A day without a report is no result by itself; what was told of it before has to be taken back.
   if (isNothingRead && batch.currentRun === null && !(await query.hasTold(db)))
-    return { batch, lastRun, details: [], run: null };
+    return { batch, lastRun, calendar, details: [], run: null };
 
   const residual = detailsWhole && summaryWhole && !isWaiting ? residualOf(totals, summed!) : null;
   const runFacts: RunFacts = {
@@ -173,6 +179,7 @@ async function decide(db: Db, batchNo: number, timed: Timed, standing: Standing)
   return {
     batch,
     lastRun,
+    calendar,
     details: details.loads,
     run: {
       facts: runFacts,
@@ -180,12 +187,16 @@ async function decide(db: Db, batchNo: number, timed: Timed, standing: Standing)
       rules: rules.digest('hex').slice(0, 16),
       parts,
       settlementDate,
-      waitsUntilMs,
+      againAtMs: earlier(waitsUntilMs, listed.againAtMs),
+      listed: listed.days,
       acquirer: addFacts(all.map((part) => part.facts!)).acquirer,
       isGone: isEmpty,
     },
   };
 }
+
+const earlier = (a: number | null, b: number | null): number | null =>
+  a === null || b === null ? (a ?? b) : Math.min(a, b);
 
 /** Some providers state no totals: their batches are whole without a summary. */
 async function mayHaveSummaries(db: Db, details: readonly ReadPart[]): Promise<boolean> {

@@ -708,8 +708,9 @@ function someRecord(
 const someSettlement = (world: World, merchant: Merchant): Batch =>
   world.random.pick(merchant.batches.filter((batch) => !/^0+$/.test(batch.id)));
 
-/** Changes one amount cell by some minor units. */
+/** Changes one amount cell by some minor units, if another fault has left an amount in it. */
 function shift(world: World, cells: Cells, column: string, by: bigint, currency: string) {
+  if (!/^(-?\d+(\.\d+)?)?$/.test(cells[column] ?? '')) return;
   cells[column] = world.print(world.parse(cells[column] || '0', currency) + by, currency);
 }
 const some = (world: World) => BigInt(world.random.int(3, 5000) * world.random.pick([1, -1]));
