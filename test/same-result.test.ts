@@ -1,6 +1,6 @@
 /** The same reports come to the same result: whatever the order, the number of processes, the size of a chunk, the queue. */
 import assert from 'node:assert/strict';
-import { readdirSync } from 'node:fs';
+import { cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, suite, test } from 'node:test';
 import { openDatabase } from '../src/adapters/postgres.ts';
@@ -82,7 +82,11 @@ suite('a delivery with faults', () => {
   const ways: Record<string, Env> = {
     'in one chunk, by one process': { SETTLESTREAM_CHUNK_BYTES: '67108864', SETTLESTREAM_PROCESSES: '1' },
     'in small chunks, by four processes': { ...SMALL_CHUNKS, SETTLESTREAM_PROCESSES: '4' },
-    'through Redis': { ...SMALL_CHUNKS, REDIS_URL: redis.url },
+    'through Redis, in larger chunks, by two processes': {
+      SETTLESTREAM_CHUNK_BYTES: '200000',
+      SETTLESTREAM_PROCESSES: '2',
+      REDIS_URL: redis.url,
+    },
   };
   for (const [name, env] of Object.entries(ways)) {
     test(name, async () => {
@@ -235,6 +239,21 @@ suite('results that depend on other reports', () => {
     const kinds = new Set(answer.discrepancies.map(({ kind }) => kind));
     for (const kind of ['settled_twice', 'over_refunded', 'over_captured', 'amount_mismatch', 'unreported_transaction'])
       assert.ok(kinds.has(kind), `${kind} is among ${[...kinds].join(', ')}`);
+  });
+
+  test('one cent of one row is another digest, of its batch alone', async () => {
+    const other = join(temporaryFolder(), 'reports');
+    cpSync(reports, other, { recursive: true });
+    const file = join(other, 'M1/20260106/settlementItems_USD_C_000.csv');
+    const changed = readFileSync(file, 'utf8').replace('7.00,USD,7.00,USD', '7.00,USD,7.01,USD');
+    writeFileSync(file, changed);
+    const url = await freshDatabase();
+    await inAnyOrder(url, other, ledger, randomOf(1), optionsFor({}));
+    const found = await digestsOf(url);
+    assert.deepEqual(
+      Object.keys(digests).filter((batch) => found[batch] !== digests[batch]),
+      ['M1 C USD'],
+    );
   });
 
   const orders = Number(process.env['SETTLESTREAM_TEST_ORDERS'] ?? 12);
