@@ -97,6 +97,7 @@ export async function lookedForIn(
   const told = (kind: string) => sql`select hashtextextended(request_id, 0) from told where kind = ${kind}`;
   const near = (batch: string) => sql`(${sql.ref(batch)}.settlement_date is null or ${settlementDate}::date is null
     or ${sql.ref(batch)}.settlement_date between ${settlementDate}::date - ${lookbackDays}::int and ${settlementDate}::date + ${lookbackDays}::int)`;
+  const notReported = sql`told t join ${rowsOf(settled)} s on s.load_no = t.load_no and s.line = t.line and t.kind = 'settled_not_reported'`;
   const places: RawBuilder<unknown>[] = [
     holding(other, sql`true`, sql`select id from looked_for`),
     ...(day === null
@@ -120,6 +121,11 @@ export async function lookedForIn(
             other,
             sql`b.batch_id is not null and ${near('b')}`,
             sql`select s.key_hash from ${rowsOf(settled)} s where s.request_id is not null and s.settlement_minor is not null`,
+          ),
+          holding(
+            other,
+            sql`b.batch_id is null and b.day between (select min(s.paid_at)::date - 2 from ${notReported}) and (select max(s.paid_at)::date + 2 from ${notReported})`,
+            told('settled_not_reported'),
           ),
         ]),
   ];
