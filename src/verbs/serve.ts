@@ -38,6 +38,7 @@ export async function serve(
     });
   }
   const metrics = openMetrics({ source: sources.map(({ name }) => name), job: JOBS.map(({ name }) => name) });
+  metrics.measured({ name: 'recon_process_info', labels: { role }, value: 1 });
   let http: HttpServer | undefined;
   let watch: Watch | undefined;
   let queue: JobQueue | undefined;
@@ -66,6 +67,7 @@ export async function serve(
     watch = startWatch({
       databaseUrl: database.url,
       queueState: () => jobs.state(JOBS),
+      redis: jobs.redis,
       sources: sources.map(({ name }) => name),
       metrics,
       log,
@@ -110,8 +112,15 @@ async function produce(
     // A server that hangs must not hold up the end.
     stop.addEventListener('abort', () => void place.close(), { once: true });
     await everySoOften(source.pollSeconds * 1_000, stop, async () => {
+      const startedAt = performance.now();
+      const tellEnd = (outcome: 'done' | 'failed') => {
+        const value = (performance.now() - startedAt) / 1_000;
+        metrics.measured({ name: 'recon_poll_duration_seconds', labels: { source: name }, value });
+        metrics.measured({ name: 'recon_polls_total', labels: { source: name, outcome }, value: 1 });
+      };
       try {
         const found = await findReports(context, source, place, settled);
+        tellEnd('done');
         metrics.measured({
           name: 'recon_last_poll_success_timestamp_seconds',
           labels: { source: name },
@@ -119,6 +128,7 @@ async function produce(
         });
         for (const { file } of found.growing) log.debug({ source: name, file }, 'still growing');
       } catch (error) {
+        tellEnd('failed');
         log.error(
           { source: name, error: (error as Error).message },
           'looking for reports failed, the next round tries again',

@@ -14,6 +14,7 @@ import {
   unitMismatch,
   unreported,
 } from '../domain/match.ts';
+import { formatAmount } from '../domain/money.ts';
 import { missingParts, missingReport, missingReports, type Part, readParts } from '../domain/parts.ts';
 import type { RunFacts } from '../domain/run.ts';
 import { dateIn } from '../domain/time.ts';
@@ -50,6 +51,8 @@ export async function reconcile(
     const decided = await inTransaction(db, () => decide(db, batchNo, timed, standing), 'repeatable read');
     const published = await timed('publish', () => inTransaction(db, () => publishRun(db, decided, taken.epoch)));
     if (published.changed) await tellRows(db, batchNo, measured);
+    // A call that takes what is there for all there is tells nobody, and should not take longer for it.
+    if (published.changed && standing.calendars) await tellAmounts(db, decided, measured);
     if (published.isReplay) measured({ name: 'recon_replays_total', labels: {}, value: 1 });
     return published.asked;
   });
@@ -85,6 +88,16 @@ async function tellRows(db: Db, batchNo: number, measured: Measured): Promise<vo
   for (const { source, kind, ...outcomes } of await publish.rowOutcomes(db, batchNo)) {
     for (const [outcome, rows] of Object.entries(outcomes) as [keyof typeof outcomes, bigint][])
       measured({ name: 'recon_rows_total', labels: { source, kind, outcome }, value: Number(rows) });
+  }
+}
+
+/** How much money the rows of such a run are about. */
+async function tellAmounts(db: Db, { batch, details }: Decided, measured: Measured): Promise<void> {
+  const { no, batchId, currency } = batch;
+  if (batchId === null || currency === null || details.length === 0) return;
+  for (const { source, outcome, amountMinor } of await publish.amountOutcomes(db, no, details)) {
+    const value = Number(formatAmount(BigInt(amountMinor), currency));
+    measured({ name: 'recon_settlement_amount_total', labels: { source, currency, outcome }, value });
   }
 }
 
