@@ -70,8 +70,8 @@ test('nothing is imported through a wall', () => {
   assert.deepEqual([...new Set(breaches)].sort(), []);
 });
 
-test('the program does not know its demo, tests and benchmarks', () => {
-  const known = files.flatMap(importsOf).filter(({ of }) => /^(demo|test|bench)\//.test(of));
+test('the program does not know its demo, tests, benchmarks and dashboards', () => {
+  const known = files.flatMap(importsOf).filter(({ of }) => /^(demo|test|bench|deploy)\//.test(of));
   assert.deepEqual(
     known.map(({ file, of }) => `${file} imports ${of}`),
     [],
