@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,9 +11,8 @@ import { migrate, openDatabase } from '../src/adapters/postgres.ts';
 import { openQueue } from '../src/adapters/queue.ts';
 import { JOBS, reconcile } from '../src/jobs.ts';
 import { startWatch } from '../src/views/backlog.ts';
-import { query } from './support/book.ts';
 import { newBook } from './support/by-hand.ts';
-import { startPostgres, templateCopy } from './support/postgres.ts';
+import { processesOf, startPostgres, templateCopy } from './support/postgres.ts';
 import { lintMetrics, startPrometheus } from './support/prometheus.ts';
 import { startRedis } from './support/redis.ts';
 
@@ -302,15 +301,15 @@ describe('a neighbour that does not answer', () => {
       return text;
     };
     await until(timed, (text) => upOf(text) === ALL_UP);
-    for (const pid of await pids()) process.kill(pid, 'SIGSTOP');
+    for (const pid of pids()) process.kill(pid, 'SIGSTOP');
     const [problems, stopped] = await Promise.all([watch.problems(), until(timed, (text) => upOf(text) === 'queue')]);
     assert.match(problems.join('\n'), /^database: .+$/);
     assert.match(stopped, /^recon_backlog_reports\{/m);
-    for (const pid of await pids()) process.kill(pid, 'SIGCONT');
+    for (const pid of pids()) process.kill(pid, 'SIGCONT');
     await until(timed, (text) => upOf(text) === ALL_UP);
     assert.deepEqual(await watch.problems(), []);
     // What it started ends by itself then.
-    process.kill((await pids()).at(-1)!, 'SIGKILL');
+    process.kill(pids().at(-1)!, 'SIGKILL');
     await until(timed, (text) => upOf(text) === 'queue');
     // After three looks in vain nothing old is told any more.
     const killed = await until(
@@ -338,17 +337,6 @@ describe('a neighbour that does not answer', () => {
     assert.deepEqual(await watch.problems(), []);
   });
 });
-
-/** The processes of a Postgres on this machine, now: its backends, and last the postmaster. */
-async function processesOf(url: string): Promise<() => Promise<number[]>> {
-  const [asked] = await query<{ pid: number }>(url, 'select pg_backend_pid() as pid');
-  const status = readFileSync(`/proc/${asked!.pid}/status`, 'utf8');
-  const postmaster = Number(/^PPid:\s+(\d+)$/m.exec(status)![1]);
-  return async () => [
-    ...readFileSync(`/proc/${postmaster}/task/${postmaster}/children`, 'utf8').trim().split(' ').map(Number),
-    postmaster,
-  ];
-}
 
 /** A way to a Postgres that can be led to another one, or be open and lead nowhere. */
 async function openDoor(url: string) {

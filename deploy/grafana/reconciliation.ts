@@ -165,10 +165,7 @@ const ageing: Row = {
         unit: 'short',
       },
       HALF,
-      ...AGES.map((age) => ({
-        ask: `${whole('recon_discrepancy_amount_open_by_age', 'age, currency', `age="${age}",`)} > 0`,
-        called: '{{age}} {{currency}}',
-      })),
+      { ask: `${whole('recon_discrepancy_amount_open_by_age', 'age, currency')} > 0`, called: '{{age}} {{currency}}' },
     ),
     table(
       'Batches and days that have been open longest',

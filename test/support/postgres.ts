@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync } from 'node:fs';
+import { mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after } from 'node:test';
@@ -55,12 +55,23 @@ export async function templateCopy(url: string): Promise<string> {
 
 const databaseUrl = (url: string, database: string) => url.replace(/[^/]+$/, database);
 
-async function run(url: string, statement: string): Promise<void> {
+async function run<Row>(url: string, statement: string): Promise<Row[]> {
   const client = new pg.Client({ connectionString: url });
   await client.connect();
   try {
-    await client.query(statement);
+    return (await client.query(statement)).rows;
   } finally {
     await client.end();
   }
+}
+
+/** The processes of a Postgres on this machine, now: its backends, and last the postmaster. */
+export async function processesOf(url: string): Promise<() => number[]> {
+  const [asked] = await run<{ pid: number }>(url, 'select pg_backend_pid() as pid');
+  const status = readFileSync(`/proc/${asked!.pid}/status`, 'utf8');
+  const postmaster = Number(/^PPid:\s+(\d+)$/m.exec(status)![1]);
+  return () => [
+    ...readFileSync(`/proc/${postmaster}/task/${postmaster}/children`, 'utf8').trim().split(' ').map(Number),
+    postmaster,
+  ];
 }
