@@ -7,7 +7,7 @@ export type Asked = {
   readonly deliveryNos: readonly number[];
   readonly batchNos: readonly number[];
   /** Files that were named themselves and are no reports. */
-  readonly notReports: readonly string[];
+  readonly notReports: readonly { readonly file: string; readonly why: string }[];
 };
 
 export type ReportView = {
