@@ -55,11 +55,14 @@ export async function templateCopy(url: string): Promise<string> {
 
 const databaseUrl = (url: string, database: string) => url.replace(/[^/]+$/, database);
 
-async function run<Row>(url: string, statement: string): Promise<Row[]> {
+const run = (url: string, statement: string): Promise<void> =>
+  connected(url, async (client) => void (await client.query(statement)));
+
+async function connected<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
   const client = new pg.Client({ connectionString: url });
   await client.connect();
   try {
-    return (await client.query(statement)).rows;
+    return await work(client);
   } finally {
     await client.end();
   }
@@ -67,9 +70,12 @@ async function run<Row>(url: string, statement: string): Promise<Row[]> {
 
 /** The processes of a Postgres on this machine, now: its backends, and last the postmaster. */
 export async function processesOf(url: string): Promise<() => number[]> {
-  const [asked] = await run<{ pid: number }>(url, 'select pg_backend_pid() as pid');
-  const status = readFileSync(`/proc/${asked!.pid}/status`, 'utf8');
-  const postmaster = Number(/^PPid:\s+(\d+)$/m.exec(status)![1]);
+  const postmaster = await connected(url, async (client) => {
+    const { rows } = await client.query('select pg_backend_pid() as pid');
+    // Gone with its connection.
+    const status = readFileSync(`/proc/${rows[0].pid}/status`, 'utf8');
+    return Number(/^PPid:\s+(\d+)$/m.exec(status)![1]);
+  });
   return () => [
     ...readFileSync(`/proc/${postmaster}/task/${postmaster}/children`, 'utf8').trim().split(' ').map(Number),
     postmaster,

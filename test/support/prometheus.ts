@@ -16,6 +16,8 @@ export type TestPrometheus = {
   query(expression: string): Promise<Sample[]>;
   /** What it says as soon as it says anything. */
   untilSeen(expression: string, withinMs?: number): Promise<Sample[]>;
+  /** Takes what it knows of these series away, as time would. */
+  forget(series: string): Promise<void>;
   stop(): Promise<void>;
 };
 
@@ -68,6 +70,7 @@ function start(port: number, settings: object): Promise<TestPrometheus | string>
     ...[`--config.file=${config}`, `--storage.tsdb.path=${join(folder, 'data')}`],
     // The first scrape comes after five seconds; without this it may be ten.
     ...[`--web.listen-address=127.0.0.1:${port}`, '--scrape.discovery-reload-interval=100ms'],
+    '--web.enable-admin-api',
   ];
   const child = spawn('/bin/sh', ['-c', KEEPER, 'prometheus', path, ...options], {
     env: { ...process.env, LD_LIBRARY_PATH: libraries },
@@ -108,6 +111,11 @@ function speakerTo(url: string): Omit<TestPrometheus, 'stop'> {
   return {
     url,
     query,
+    async forget(series) {
+      const path = `/api/v1/admin/tsdb/delete_series?match[]=${encodeURIComponent(series)}`;
+      const { status } = await fetch(`${url}${path}`, { method: 'POST' });
+      if (status !== 204) throw new Error(`${series}: HTTP ${status}`);
+    },
     async untilSeen(expression, withinMs = 15_000) {
       const deadline = performance.now() + withinMs;
       for (;;) {
