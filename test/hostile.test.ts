@@ -143,7 +143,8 @@ suite('files', () => {
       'records.csv': [LEDGER_HEADER, record('1')],
     });
     chmodSync(join(folder, nameOf('SECRET')), 0);
-    const { json, code } = await settlestream(
+    mkdirSync(join(folder, 'reports/M1/20260106'), { mode: 0 });
+    const { json, code, stderr } = await settlestream(
       ['reconcile', join(folder, 'reports'), '--ledger', join(folder, 'records.csv'), '--json'],
       inBook(await freshDatabase()),
     );
@@ -153,6 +154,10 @@ suite('files', () => {
         ['closed', undefined],
         ['refused', 'unreadable'],
       ],
+    );
+    assert.match(
+      stderr,
+      /^not seen: the directory .*20260106 may not be read by this user: change who may read it\.$/m,
     );
     assert.equal(code, 3);
   });
