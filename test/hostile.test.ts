@@ -1,7 +1,7 @@
 /** Bad input never hangs, never takes good rows along, and is told by name. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { appendFileSync, chmodSync, mkdirSync, rmSync, symlinkSync } from 'node:fs';
+import { appendFileSync, chmodSync, mkdirSync, rmdirSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import { openDatabase } from '../src/adapters/postgres.ts';
@@ -143,11 +143,14 @@ suite('files', () => {
       'records.csv': [LEDGER_HEADER, record('1')],
     });
     chmodSync(join(folder, nameOf('SECRET')), 0);
-    mkdirSync(join(folder, 'reports/M1/20260106'), { mode: 0 });
+    const closed = join(folder, 'reports/M1/20260106');
+    mkdirSync(closed, { mode: 0 });
     const { json, code, stderr } = await settlestream(
       ['reconcile', join(folder, 'reports'), '--ledger', join(folder, 'records.csv'), '--json'],
       inBook(await freshDatabase()),
     );
+    rmdirSync(closed);
+    assert.doesNotMatch(stderr, /tried again/);
     assert.deepEqual(
       json.reports.map((report: ReportAnswer) => [report.state, report.error?.code]),
       [
