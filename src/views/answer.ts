@@ -26,7 +26,8 @@ export async function* answer(
     reports: reports.length,
     rows: sum(all.map((batch) => batch.rows)),
     matchedRows: sum(all.map((batch) => batch.matchedRows)),
-    refusedRows: sum(reports.map((report) => report.refusedRows)),
+    // As with rows: what was replaced is not counted.
+    refusedRows: sum(reports.map((report) => (report.isNewest ? report.refusedRows : 0))),
     discrepancies: sum(totals.map((total) => total.count)),
   };
   yield `,"discrepancyTotals":${JSON.stringify(totals.map(totalJson))},"counts":${JSON.stringify(counts)}}\n`;
@@ -89,6 +90,7 @@ const notReport = ({ file, why }: query.Asked['notReports'][number]): query.Repo
   revision: 1,
   rows: 0,
   refusedRows: 0,
+  isNewest: true,
   errorCode: 'unknown_format',
   errorMessage: why,
 });
