@@ -1,4 +1,5 @@
 import { sql } from 'kysely';
+import { occurredBetween } from '../adapters/ledger.ts';
 import { type Database, type Db, inTransaction, onOneConnection } from '../adapters/postgres.ts';
 import { addDays, type Calendar, lastDueDay, missingDays } from '../domain/calendar.ts';
 import * as query from './find-reports.sql.ts';
@@ -95,9 +96,12 @@ async function daysWithRecords(
 ): Promise<Set<string>> {
   const found = await sql<{ day: string }>`
     select d.day::date::text as day from generate_series(${from}::date, ${to}::date, interval '1 day') d(day)
-     where exists (select from record r where r.merchant_no = ${merchantNo} and r.status = 'SUCCESS'
+     where exists (select from ledger() r where r.merchant_no = ${merchantNo} and r.status = 'SUCCESS'
                       and r.type in ('PAYMENT', 'CAPTURE', 'REFUND')
-                      and r.occurred_at >= d.day::timestamp at time zone ${timeZone}
-                      and r.occurred_at < (d.day::timestamp + interval '1 day') at time zone ${timeZone})`.execute(db);
+                      and ${occurredBetween(
+                        'r',
+                        sql`(d.day::timestamp at time zone ${timeZone})`,
+                        sql`((d.day::timestamp + interval '1 day') at time zone ${timeZone})`,
+                      )})`.execute(db);
   return new Set(found.rows.map(({ day }) => day));
 }

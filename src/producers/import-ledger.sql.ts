@@ -111,6 +111,6 @@ export async function wantRunsOfChanged(db: Db): Promise<void> {
 
 /** Whether there is any record at all to compare with. */
 export async function hasRecords(db: Db): Promise<boolean> {
-  const found = await sql`select from record limit 1`.execute(db);
+  const found = await sql`select from ledger() limit 1`.execute(db);
   return found.rows.length > 0;
 }

@@ -80,6 +80,8 @@ type RefundedRow = {
   settlement_date: string;
   part: number;
   r_request_id: string;
+  /** What the records of this id said. */
+  print: bigint | null;
 };
 
 /** Decides anew of which payments more was refunded than paid: in whatever batch that is told. */
@@ -112,6 +114,8 @@ export async function publishOverRefunded(db: Db, batch: query.BatchRow, runNo: 
       loadNo: row.load_no,
       ofMatchable: isMatchable(matchByOf(row.flags)),
       batchNo: row.batch_no,
+      quotedIds: [payment.requestId],
+      quotedPrint: row.print,
     });
   }
   await tellAll(db, told, 'told_by_key');

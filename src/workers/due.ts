@@ -91,7 +91,12 @@ export async function tellUnsettled(db: Db, batch: query.BatchRow, { calendar, s
     const told = rows.map((row) => unsettled(recordFrom(row, 'r')!, settledBy));
     await tellAll(
       db,
-      told.map((discrepancy) => ({ discrepancy, loadNo: null, ofMatchable: false })),
+      told.map((discrepancy) => ({
+        discrepancy,
+        loadNo: null,
+        ofMatchable: false,
+        quotedIds: [discrepancy.requestId],
+      })),
     );
   }
 }

@@ -1,4 +1,5 @@
 import { sql } from 'kysely';
+import { isRecord, printsOf } from '../adapters/ledger.ts';
 import type { Db } from '../adapters/postgres.ts';
 import type { ReportKind } from '../domain/formats/format.ts';
 import { IDENTITY, type ReadLoad, rowsOf } from './reconcile.sql.ts';
@@ -83,7 +84,7 @@ const SAME = sql`t.identity = x.identity and t.ordinal = x.ordinal
   and (t.reported, t.recorded, t.difference, t.currency, t.message, t.stake_minor, t.stake_currency, t.other_batch_no)
       is not distinct from (x.reported, x.recorded, x.difference, x.currency, x.message, x.stake_minor, x.stake_currency, x.other_batch_no)`;
 const NAMES =
-  'batch_no identity ordinal of_matchable kind load_no line type request_id transaction_id field reported recorded difference currency message stake_minor stake_currency other_batch_no'.split(
+  'batch_no identity ordinal of_matchable kind load_no line type request_id transaction_id field reported recorded difference currency message stake_minor stake_currency other_batch_no quoted_ids quoted_print'.split(
     ' ',
   );
 const COLUMNS = sql.raw(NAMES.join(', '));
@@ -114,11 +115,13 @@ export async function publishToldByKey(db: Db, kind: 'settled_twice' | 'over_ref
 
 async function keepAndOpen(db: Db, table: 'told' | 'told_by_key', runNo: number): Promise<void> {
   await sql`update discrepancy x set load_no = t.load_no, line = t.line, transaction_id = t.transaction_id, type = t.type, field = t.field,
-      of_matchable = t.of_matchable
+      of_matchable = t.of_matchable, quoted_ids = t.quoted_ids, quoted_print = t.quoted_print
     from ${sql.ref(table)} t
    where x.closed_run is null and x.batch_no = t.batch_no and x.identity = t.identity and x.ordinal = t.ordinal
-     and (x.load_no, x.line, x.transaction_id, x.type, x.field, x.of_matchable)
-         is distinct from (t.load_no, t.line, t.transaction_id, t.type, t.field, t.of_matchable)`.execute(db);
+     and (x.load_no, x.line, x.transaction_id, x.type, x.field, x.of_matchable, x.quoted_ids, x.quoted_print)
+         is distinct from (t.load_no, t.line, t.transaction_id, t.type, t.field, t.of_matchable, t.quoted_ids, t.quoted_print)`.execute(
+    db,
+  );
   // What this very run closed, because its amounts changed, is the same discrepancy still: it keeps its first-seen time.
   await sql`insert into discrepancy (${COLUMNS}, first_seen_at, opened_run, opened_at)
     select ${COLUMNS_OF_T}, coalesce(o.first_seen_at, now()), ${runNo}::int, now()
@@ -194,26 +197,27 @@ export const overRefundedRows = (merchantNo: number) => sql`
     select f.payment_request_id, f.currency, sum(f.amount_minor) as sum_minor
       from refund_key k join run_refund f on f.merchant_no = ${merchantNo} and f.payment_request_id = k.payment_request_id
      group by 1, 2),
-  suspect as (
+  suspect as materialized (
     select distinct s.payment_request_id from summed s
-      join record x on x.merchant_no = ${merchantNo} and x.key_hash = hashtextextended(s.payment_request_id, 0)
-       and x.request_id = s.payment_request_id and x.currency = s.currency and x.amount_minor < s.sum_minor),
+      join ledger() x on x.merchant_no = ${merchantNo} and ${isRecord('x', sql`s.payment_request_id`)}
+       and x.currency = s.currency and x.amount_minor < s.sum_minor),
   payment as (
-    select k.payment_request_id, r.* from suspect k
-      join lateral (select * from record x where x.merchant_no = ${merchantNo} and x.key_hash = hashtextextended(k.payment_request_id, 0)
-                       and x.request_id = k.payment_request_id and x.type in ('PAYMENT', 'CAPTURE', 'AUTHORIZATION')
-                     order by array_position(array['PAYMENT', 'CAPTURE', 'AUTHORIZATION'], x.type) limit 1) r on true),
+    select distinct on (k.payment_request_id) k.payment_request_id, x.type, x.request_id, x.amount_minor, x.currency, x.status,
+           x.original_request_id, (extract(epoch from x.occurred_at) * 1000000)::bigint as occurred_at_micros
+      from suspect k join ledger() x on x.merchant_no = ${merchantNo} and ${isRecord('x', sql`k.payment_request_id`)}
+                                    and x.type in ('PAYMENT', 'CAPTURE', 'AUTHORIZATION')
+     order by k.payment_request_id, array_position(array['PAYMENT', 'CAPTURE', 'AUTHORIZATION'], x.type), x.occurred_at desc, x.amount_minor),
   over as (
     select p.* from payment p
-      join run_refund f on f.merchant_no = ${merchantNo} and f.payment_request_id = p.payment_request_id and f.currency = p.currency
-     group by p.payment_request_id, p.merchant_no, p.type, p.request_id, p.amount_minor, p.currency, p.status, p.occurred_at,
-              p.original_request_id, p.order_id, p.source, p.key_hash
-    having sum(f.amount_minor) > p.amount_minor)
+     where p.amount_minor < (select sum(f.amount_minor) from run_refund f
+                              where f.merchant_no = ${merchantNo} and f.payment_request_id = p.payment_request_id and f.currency = p.currency))
   select o.type as r_type, o.request_id as r_request_id, o.amount_minor as r_amount_minor, o.currency as r_currency, o.status as r_status,
-         o.original_request_id as r_original_request_id, (extract(epoch from o.occurred_at) * 1000000)::bigint as r_occurred_at_micros,
+         o.original_request_id as r_original_request_id, o.occurred_at_micros as r_occurred_at_micros, p.print,
          f.load_no, f.line, f.flags, f.amount_minor, f.currency, b.no as batch_no, b.batch_id, b.currency as batch_currency,
          coalesce(b.settlement_date::text, '') as settlement_date, rl.part
     from over o
+    left join ${printsOf(sql`select payment_request_id as place, ${merchantNo}::int as merchant_no, array[payment_request_id] as ids, false as has_cancels from suspect`)} p
+      on p.place = o.payment_request_id
     join run_refund f on f.merchant_no = ${merchantNo} and f.payment_request_id = o.payment_request_id
     join run_load rl on rl.run_no = f.run_no and rl.load_no = f.load_no
     join batch b on b.current_run = f.run_no

@@ -193,6 +193,7 @@ async function decide(db: Db, batchNo: number, timed: Timed, standing: Standing)
     all.map((part) => ({ loadNo: part.loadNo!, slot: part.slot! })),
     batchNo,
   );
+  await query.printQuoted(db, batch.merchantNo);
   const rules = createHash('sha256').update(
     JSON.stringify([RULES_VERSION, ...new Set(all.map((p) => JSON.stringify([p.rules, p.format])))]),
   );
@@ -284,7 +285,10 @@ async function tellOfRows(
   );
   const direction = decideUnit(units);
   if (direction) {
-    await tellAll(db, [{ discrepancy: unitMismatch(direction, units), loadNo: loads[0]!.loadNo, ofMatchable: false }]);
+    const quotedIds = await query.someOffByUnit(db);
+    await tellAll(db, [
+      { discrepancy: unitMismatch(direction, units), loadNo: loads[0]!.loadNo, ofMatchable: false, quotedIds },
+    ]);
   }
   for await (const rows of inPortions<CandidateRow>(db, query.CANDIDATES)) {
     await tellAll(
@@ -324,7 +328,8 @@ function tellOfRow(stored: CandidateRow, report: Report): Told[] {
           report,
         )
       : compareOriginal(row, stored.original, recordFrom(stored, 'o'), report);
-  return found.map((discrepancy) => ({ discrepancy, loadNo: stored.load_no, ofMatchable: true }));
+  const quotedIds = [stored.request_id, stored.original, stored.r_original_request_id].filter((id) => id !== null);
+  return found.map((discrepancy) => ({ discrepancy, loadNo: stored.load_no, ofMatchable: true, quotedIds }));
 }
 
 async function tellDuplicates(db: Db, details: ReturnType<typeof readKind>, report: Report): Promise<void> {
@@ -425,11 +430,11 @@ async function tellOfRecords(
   for await (const rows of inPortions<Record<string, unknown>>(db, statement)) {
     await tellAll(
       db,
-      rows.map((row) => ({
-        discrepancy: unreported(recordFrom(row, 'r')!, missing),
-        loadNo: null,
-        ofMatchable: false,
-      })),
+      rows.map((row) => {
+        const record = recordFrom(row, 'r')!;
+        const discrepancy = unreported(record, missing);
+        return { discrepancy, loadNo: null, ofMatchable: false, quotedIds: [record.requestId] };
+      }),
     );
   }
 }
