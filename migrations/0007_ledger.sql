@@ -20,10 +20,11 @@ insert into ledger_setting default values;
 
 -- Versions of records that were looked at, as long as others of the same time may still be committed.
 create table seen_change (
-  key_hash   bigint not null,
-  print      bigint not null,
-  updated_at timestamptz not null,
-  primary key (key_hash, print)
+  key_hash    bigint not null,
+  merchant_no integer not null,
+  print       bigint not null,
+  updated_at  timestamptz not null,
+  primary key (key_hash, merchant_no, print)
 );
 
 -- All statements read the records through these functions. They are written so that Postgres puts their text in place of the

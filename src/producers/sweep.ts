@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import { type Database, inTransaction, onOneConnection } from '../adapters/postgres.ts';
 import { closeLoad, type Enqueue, ingestReport, loadChunk, reconcile } from '../jobs.ts';
+import { checkRecords } from './check-records.ts';
 
 /**
  * Asks again for everything that is recorded and not done. The queue ignores what it still holds, so only what it lost, or what
@@ -16,6 +17,7 @@ export async function sweep({
   now?: () => number;
 }): Promise<void> {
   const { db } = database;
+  await checkRecords({ database, now });
   // What was waited for may have come or not: that the time is over is news for the batch.
   await sql`
     with due as (

@@ -344,6 +344,18 @@ async function addRelated(
   );
 }
 
+/** How many candidates miss a record that is there, but cannot be used. */
+export async function countRefused(db: Db): Promise<number> {
+  const made = await sql<{ isMade: boolean }>`select to_regclass('pg_temp.candidate') is not null as "isMade"`.execute(
+    db,
+  );
+  if (!made.rows[0]!.isMade) return 0;
+  const found = await sql<{ count: number }>`
+    select count(*)::int as count from candidate c join ledger_refused() x on ${isRecord('x', sql`coalesce(c.request_id, c.original)`)}
+     where c.r_type is null and c.o_type is null`.execute(db);
+  return found.rows[0]!.count;
+}
+
 /** Which of the cancelled records have a CANCEL or VOID, recorded or reported. Leaves them in a table of their own. */
 export async function findCancelled(
   db: Db,

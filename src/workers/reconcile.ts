@@ -22,6 +22,7 @@ import { type Enqueue, type ReconcileJob, reconcile as reconcileJob } from '../j
 import { publishOverRefunded, publishSettledTwice } from './by-key.ts';
 import { daysSettledBy, dueOf, type Standing, tellUnsettled, waitOf } from './due.ts';
 import { formatById } from './formats.ts';
+import type { Noted } from './pool.ts';
 import * as publish from './publish.sql.ts';
 import * as query from './reconcile.sql.ts';
 import { RULES_VERSION, takeOver } from './take.ts';
@@ -31,6 +32,7 @@ export type ReconcileContext = Standing & {
   readonly database: Database;
   readonly enqueue: Enqueue;
   readonly measured: Measured;
+  readonly noted: Noted;
 };
 
 /**
@@ -38,7 +40,7 @@ export type ReconcileContext = Standing & {
  * as a run in one transaction. Run twice, or twice at once, it publishes once: the epoch decides.
  */
 export async function reconcile(
-  { database, enqueue, measured, ...standing }: ReconcileContext,
+  { database, enqueue, measured, noted, ...standing }: ReconcileContext,
   { batchNo }: ReconcileJob,
 ): Promise<void> {
   const timed = stopwatch(measured);
@@ -48,6 +50,9 @@ export async function reconcile(
     if (!taken) return [batchNo];
     await query.makeWorkTables(db);
     const decided = await inTransaction(db, () => decide(db, batchNo, timed, standing), 'repeatable read');
+    const refused = await query.countRefused(db);
+    if (refused > 0)
+      noted('rows whose records cannot be used: settlestream doctor says why', { batchNo, rows: refused });
     const published = await timed('publish', () => inTransaction(db, () => publishRun(db, decided, taken.epoch)));
     if (published.changed) await tellRows(db, batchNo, measured);
     if (published.isReplay) measured({ name: 'recon_replays_total', labels: {}, value: 1 });
