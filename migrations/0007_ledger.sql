@@ -24,7 +24,7 @@ create table seen_change (
   merchant_no integer not null,
   print       bigint not null,
   updated_at  timestamptz not null,
-  primary key (key_hash, merchant_no, print)
+  primary key (key_hash, merchant_no, print, updated_at)
 );
 
 -- All statements read the records through these functions. They are written so that Postgres puts their text in place of the

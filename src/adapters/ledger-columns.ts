@@ -188,7 +188,9 @@ function tellMissing(settings: LedgerSettings, columns: { [field in Field]?: Col
   const isGiven = (field: Field) => columns[field] !== undefined || settings.columns[field] !== undefined;
   for (const field of NEEDED) {
     if (!isGiven(field))
-      mistakes.push(`${begin}has no column called ${field} or ${snake(field)}: name it under ledger.columns`);
+      mistakes.push(
+        `${begin}has no column called ${[...new Set([field, snake(field)])].join(' or ')}: name it under ledger.columns`,
+      );
   }
   if (!isGiven('amount') && !isGiven('amountMinor'))
     mistakes.push(`${begin}has no column called amount, amountMinor or amount_minor: name it under ledger.columns`);

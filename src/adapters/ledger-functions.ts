@@ -256,3 +256,10 @@ function comparison(column: Column, raw: string, asText: string, id: string): st
       return null;
   }
 }
+
+/** What an index has to hold so that a column can be looked up by it. */
+export function indexed(field: Field, column: Column): string {
+  const name = /^[a-z_][a-z0-9_]*$/.test(column.name) ? column.name : quote(column.name);
+  if (comparison(column, '', '', '') !== null || !['requestId', 'originalRequestId'].includes(field)) return name;
+  return field === 'requestId' ? `hashtextextended(${name}::text, 0)` : `(${name}::text) collate "C"`;
+}

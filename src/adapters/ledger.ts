@@ -36,12 +36,12 @@ export const printOf = (record: string): RawBuilder<bigint> => {
 
 /**
  * What the records that are quoted say now: `place` and `print`, for each place of which there is any. `quoting` has place,
- * merchant_no, ids, and whether cancellations of these count (has_cancels). Read by one join, whatever indexes there are.
+ * merchant_no, ids (at most three, which the planner has to be told), and whether cancellations of these count (has_cancels). Read by one join, whatever indexes there are.
  */
 export const printsOf = (quoting: RawBuilder<unknown>): RawBuilder<unknown> => sql`
   (with quoted as materialized (
      select q.place, q.merchant_no, q.has_cancels, i.id, hashtextextended(i.id, 0) as id_hash
-       from (${quoting}) q cross join unnest(q.ids) i(id))
+       from (${quoting}) q cross join lateral (select * from unnest(q.ids) limit 3) i(id))
    select place, hashtextextended(count(*) || ' ' || sum(print::numeric), 0) as print
      from (select q.place, ${printOf('r')} as print
              from quoted q join ledger() r on r.merchant_no = q.merchant_no and ${isRecord('r', sql`q.id`, sql`q.id_hash`)}

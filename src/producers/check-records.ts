@@ -39,7 +39,7 @@ async function check({ database, now = Date.now, pageRows = PAGE_ROWS }: Context
       do {
         const page = await nextPage(db, checkedNo, pageRows);
         for (const no of page.batchNos) differing.add(no);
-        checkedNo = page.isLast ? 0n : page.lastNo!;
+        checkedNo = page.isLast ? 0n : page.lastNo;
       } while (checkedNo !== 0n && tookMs() < mostMs);
       // One that has a run to come will be looked at again when that has come.
       await sql`select want_runs(array(select no from batch where no = any(${[...differing]}::int[]) and done = wanted order by no for update),
@@ -64,16 +64,22 @@ async function takeTurn(db: Db, nowMs: number, isAll: boolean) {
 
 /** The batches of the next open discrepancies whose records say something else now. */
 async function nextPage(db: Db, checkedNo: bigint, rows: number) {
-  const found = await sql<{ lastNo: bigint | null; isLast: boolean; batchNos: number[] }>`
+  const found = await sql<{ no: bigint }>`
+    select no from discrepancy where closed_run is null and quoted_ids is not null and no > ${checkedNo}::int8 order by no limit ${rows}`.execute(
+    db,
+  );
+  const nos = found.rows.map(({ no }) => no.toString());
+  const page = { lastNo: found.rows.at(-1)?.no ?? 0n, isLast: nos.length < rows };
+  if (nos.length === 0) return { ...page, batchNos: [] };
+  // By their numbers: how many there are decides whether records are looked up one by one.
+  const differing = await sql<{ batchNo: number }>`
     with page as materialized (
       select d.no, d.batch_no, b.merchant_no, d.quoted_ids, d.quoted_print, ${hasCancels(sql`d.kind`)} as has_cancels
-        from discrepancy d join batch b on b.no = d.batch_no
-       where d.closed_run is null and d.quoted_ids is not null and d.no > ${checkedNo}::int8 order by d.no limit ${rows})
-    select (select max(no) from page) as "lastNo", (select count(*) < ${rows} from page) as "isLast",
-           array(select distinct p.batch_no from page p
-                   left join ${printsOf(sql`select no as place, merchant_no, quoted_ids as ids, has_cancels from page`)} n on n.place = p.no
-                  where n.print is distinct from p.quoted_print) as "batchNos"`.execute(db);
-  return found.rows[0]!;
+        from discrepancy d join batch b on b.no = d.batch_no where d.no = any(${nos}::int8[]))
+    select distinct p.batch_no as "batchNo" from page p
+      left join ${printsOf(sql`select no as place, merchant_no, quoted_ids as ids, has_cancels from page`)} n on n.place = p.no
+     where n.print is distinct from p.quoted_print`.execute(db);
+  return { ...page, batchNos: differing.rows.map(({ batchNo }) => batchNo) };
 }
 
 /** Looks at records that were changed since it was last looked. Returns whether there are more of them. */
@@ -83,11 +89,12 @@ async function checkChanged(db: Db, rows: number): Promise<boolean> {
   await sql`create temp table changed as
     select r.merchant_no, r.type, r.request_id, r.amount_minor, r.currency, r.status, r.occurred_at, r.key_hash, r.updated_at, ${printOf('r')} as print
       from ledger() r where ${updatedSince('r', sql`(select changed_until - ${LATE_COMMITS} from ledger_setting)`)}
-       and not exists (select from seen_change s where s.key_hash = r.key_hash and s.merchant_no = r.merchant_no and s.print = ${printOf('r')})
+       and not exists (select from seen_change s where s.key_hash = r.key_hash and s.merchant_no = r.merchant_no and s.print = ${printOf('r')}
+                          and s.updated_at = r.updated_at)
      order by r.updated_at limit ${rows}`.execute(db);
   const looked = await sql<{ count: number }>`
     with kept as (
-      insert into seen_change (key_hash, merchant_no, print, updated_at) select key_hash, merchant_no, print, max(updated_at) from changed group by 1, 2, 3
+      insert into seen_change (key_hash, merchant_no, print, updated_at) select distinct key_hash, merchant_no, print, updated_at from changed
       on conflict do nothing)
     select count(*)::int as count from changed`.execute(db);
   const { count } = looked.rows[0]!;

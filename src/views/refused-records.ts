@@ -25,7 +25,7 @@ export async function refusedRecords(
       await sql`set local statement_timeout = ${sql.lit(limitMs)}`.execute(db);
       const found = await sql<RefusedRecords>`
         select field, code, count(*)::int as count, min(array[request_id, value]) as example
-          from ${from} r group by field, code order by count desc, field, code`.execute(db);
+          from ${from} group by field, code order by count desc, field, code`.execute(db);
       return found.rows;
     });
   } catch (error) {

@@ -350,6 +350,8 @@ export async function countRefused(db: Db): Promise<number> {
     db,
   );
   if (!made.rows[0]!.isMade) return 0;
+  const some = await sql`select from candidate where r_type is null and o_type is null limit 1`.execute(db);
+  if (some.rows.length === 0) return 0;
   const found = await sql<{ count: number }>`
     select count(*)::int as count from candidate c join ledger_refused() x on ${isRecord('x', sql`coalesce(c.request_id, c.original)`)}
      where c.r_type is null and c.o_type is null`.execute(db);
@@ -547,6 +549,8 @@ export async function identifyTold(db: Db, loads: readonly ReadLoad[], batchNo: 
 
 /** Leaves beside what is told what the records said that it quotes, as they stand in this snapshot. */
 export async function printQuoted(db: Db, merchantNo: number): Promise<void> {
+  const some = await sql`select from told where quoted_ids is not null limit 1`.execute(db);
+  if (some.rows.length === 0) return;
   await sql`update told t set quoted_print = p.print
     from ${printsOf(sql`select ctid as place, ${merchantNo}::int as merchant_no, quoted_ids as ids, ${hasCancels(sql`kind`)} as has_cancels
                           from told where quoted_ids is not null`)} p
