@@ -27,6 +27,13 @@ create table seen_change (
   primary key (key_hash, merchant_no, print, updated_at)
 );
 
+-- Days that were checked when nothing was recorded of them, and of which something is recorded now: they are checked once more.
+create table late_day (
+  merchant_no integer not null references merchant,
+  day         date not null,
+  primary key (merchant_no, day)
+);
+
 -- All statements read the records through these functions. They are written so that Postgres puts their text in place of the
 -- call: a plan is the same as if the table were named. They depend on nothing of the merchant's, so that its tables can be
 -- changed as if this book were not there. `key`, `original_key` and the other raw columns are the merchant's own, whatever
@@ -50,17 +57,17 @@ $$;
 
 -- Whether a record is the one with this request id.
 create function is_record(key_hash bigint, key text, request_id text, other_hash bigint, other_id text) returns boolean
-language sql immutable parallel safe as $$ select key_hash = other_hash and request_id = other_id collate "C" $$;
+language sql immutable parallel safe as $$ select $1 = $4 and $3 = $5 collate "C" $$;
 
 -- Whether a record names this request id as its original.
 create function is_of_original(original_key text, original_request_id text, other_id text) returns boolean
-language sql immutable parallel safe as $$ select original_request_id = other_id collate "C" $$;
+language sql immutable parallel safe as $$ select $2 = $3 collate "C" $$;
 
 create function occurred_between(raw_occurred_at timestamptz, occurred_at timestamptz, since timestamptz, until timestamptz) returns boolean
-language sql immutable parallel safe as $$ select occurred_at >= since and occurred_at < until $$;
+language sql immutable parallel safe as $$ select $2 >= $3 and $2 < $4 $$;
 
 create function updated_since(raw_updated_at timestamptz, updated_at timestamptz, since timestamptz) returns boolean
-language sql immutable parallel safe as $$ select updated_at >= since $$;
+language sql immutable parallel safe as $$ select $2 >= $3 $$;
 
 -- All of a record that a run looks at, as one number.
 create function record_print(type text, request_id text, amount_minor bigint, currency text, status text, occurred_at timestamptz,

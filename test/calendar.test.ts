@@ -147,4 +147,22 @@ suite('days and what was sold on them', () => {
     await mornings.at('2026-03-11T17:00:00+08:00');
     assert.equal((await mornings.states())['2026-03-04'], 'reconciled');
   });
+
+  test('what is recorded only after its day was checked is looked at once more', async () => {
+    await mornings.at('2026-03-13T13:00:00+08:00');
+    const before = await mornings.states();
+    assert.equal(before['2026-03-07'], undefined);
+    await mornings.record(recorded('w', '2026-03-07'));
+    await mornings.at('2026-03-13T13:10:00+08:00');
+    assert.deepEqual(await mornings.states(), {
+      ...before,
+      '2026-03-07': 'incomplete: missing_report, unsettled_transaction w 10.00',
+    });
+    await mornings.record(recorded('v', '2026-03-07'));
+    await mornings.at('2026-03-13T13:20:00+08:00');
+    assert.match(
+      (await mornings.states())['2026-03-07']!,
+      /unsettled_transaction v 10.00, unsettled_transaction w 10.00/,
+    );
+  });
 });

@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import { hasCancels, printOf, printsOf, updatedSince } from '../adapters/ledger.ts';
 import { type Database, type Db, inTransaction, onOneConnection } from '../adapters/postgres.ts';
+import { keepLateDays } from './late-days.sql.ts';
 
 /** Looking takes at most one part in so many of the time, whatever it costs on the merchant's relation. */
 const SHARE = 20;
@@ -114,6 +115,7 @@ async function checkChanged(db: Db, rows: number): Promise<boolean> {
  */
 async function wantRunsOf(db: Db): Promise<void> {
   await sql`analyze changed`.execute(db);
+  await keepLateDays(db, 'changed');
   await sql`select want_runs(array(
     select b.no from changed c join report_row d on d.key_hash = c.key_hash and d.request_id = c.request_id and d.type = c.type
       join run_load l on l.load_no = d.load_no join batch b on b.current_run = l.run_no and b.merchant_no = c.merchant_no
@@ -125,7 +127,8 @@ async function wantRunsOf(db: Db): Promise<void> {
        and b.day between c.occurred_at::date - 1 and c.occurred_at::date + 1
       left join lateral (
         select l.rules->>'timeZone' as time_zone from run_load rl join load l on l.no = rl.load_no where rl.run_no = b.current_run limit 1) z on true
-     where c.status = 'SUCCESS' and (z.time_zone is null or (c.occurred_at at time zone z.time_zone)::date = b.day)
+     where c.status = 'SUCCESS' and b.day >= (select max(coalesce(settlement_date, day)) - 130 from batch l where l.merchant_no = c.merchant_no)
+       and (z.time_zone is null or (c.occurred_at at time zone z.time_zone)::date = b.day)
        and not exists (select from report_row d join run_load l on l.load_no = d.load_no join batch o on o.current_run = l.run_no
                         where d.key_hash = c.key_hash and d.request_id = c.request_id and d.type = c.type and o.merchant_no = c.merchant_no)
        and not exists (select from discrepancy x where x.batch_no = b.no and x.closed_run is null and x.request_id = c.request_id
