@@ -98,19 +98,20 @@ export type ReportState = {
   facts: Facts | null;
   rules: { tolerance: string; timeZone: string } | null;
   file: string;
+  source: string;
   day: string | null;
 };
 
 /** The reports of a batch: its newest content where one was read to the end, else the state of what came last. */
 export async function reportsOf(db: Db, batchNo: number): Promise<ReportState[]> {
   const found = await sql<ReportState>`
-    select r.kind, r.name, r.psp, r.seq, r.is_portal as "isPortal", l.format, r.load_no as "loadNo", l.slot, l.facts, l.rules, d.file, d.day::text,
+    select r.kind, r.name, r.psp, r.seq, r.is_portal as "isPortal", l.format, r.load_no as "loadNo", l.slot, l.facts, l.rules, d.file, d.source, d.day::text,
            case when r.load_no is not null then 'closed' when d.state in ('found', 'reading') and d.parked_reason is null then 'waiting'
                 when d.state in ('waiting', 'duplicate', 'withdrawn') then d.state else 'refused' end as state
       from report r
       left join load l on l.no = r.load_no
       join lateral (
-        select file, state, parked_reason, directory_date as day from delivery
+        select file, source, state, parked_reason, directory_date as day from delivery
          where report_no = r.no and (l.delivery_no is null or no = l.delivery_no) and state not in ('dry', 'over')
          order by no desc limit 1) d on true
      where r.batch_no = ${batchNo}
@@ -434,13 +435,25 @@ const onDay = (record: string, day: string, timeZone: string) =>
     sql`((${day}::date + 1)::timestamp at time zone ${timeZone})`,
   );
 
+/** A record that names no source, or none that is configured, may be due in any. */
+export const notOf = (sources: readonly string[]): RawBuilder<unknown> =>
+  sources.length === 0 ? sql`` : sql`and (r.source is null or r.source <> all(${[...sources]}::text[]))`;
+
+export const onlyOf = (source: string): RawBuilder<unknown> => sql`and r.source = ${source}`;
+
 /** Records of a day that are done and stand in none of these reports. */
 export const unreportedRecords = (
   loads: readonly ReadLoad[],
-  { merchantNo, day, timeZone, types }: { merchantNo: number; day: string; timeZone: string; types: readonly string[] },
+  {
+    merchantNo,
+    day,
+    timeZone,
+    types,
+    whose,
+  }: { merchantNo: number; day: string; timeZone: string; types: readonly string[]; whose: RawBuilder<unknown> },
 ): RawBuilder<unknown> => sql`
   select ${RECORD('r')} from ledger() r
-   where r.merchant_no = ${merchantNo} and r.status = 'SUCCESS' and r.type = any(${types}::text[]) and ${onDay('r', day, timeZone)}
+   where r.merchant_no = ${merchantNo} and r.status = 'SUCCESS' and r.type = any(${types}::text[]) and ${onDay('r', day, timeZone)} ${whose}
      and not exists (select from ${rowsOf(loads)} d where d.key_hash = r.key_hash and d.request_id = r.request_id and d.type = r.type)`;
 
 export async function hasTold(db: Db): Promise<boolean> {
@@ -451,10 +464,15 @@ export async function hasTold(db: Db): Promise<boolean> {
 /** Records of this day that should be settled, and that no settlement has and no cancellation takes back. */
 export const unsettledRecords = (
   loads: readonly ReadLoad[],
-  { merchantNo, day, timeZone }: { merchantNo: number; day: string; timeZone: string },
+  {
+    merchantNo,
+    day,
+    timeZone,
+    whose,
+  }: { merchantNo: number; day: string; timeZone: string; whose: RawBuilder<unknown> },
 ): RawBuilder<unknown> => sql`
   select ${RECORD('r')} from ledger() r
-   where r.merchant_no = ${merchantNo} and r.status = 'SUCCESS' and r.type in ('PAYMENT', 'CAPTURE', 'REFUND') and ${onDay('r', day, timeZone)}
+   where r.merchant_no = ${merchantNo} and r.status = 'SUCCESS' and r.type in ('PAYMENT', 'CAPTURE', 'REFUND') and ${onDay('r', day, timeZone)} ${whose}
      and not exists (select from ${rowsOf(loads)} d where d.key_hash = r.key_hash and d.request_id = r.request_id and d.type = r.type
                         and d.settlement_minor is not null)
      and not exists (select from ledger() c where c.merchant_no = ${merchantNo} and c.type in ('CANCEL', 'VOID') and c.status = 'SUCCESS'

@@ -20,7 +20,7 @@ import { dateIn } from '../domain/time.ts';
 import { compareTotals, detailsTotals, residualOf, type SummaryRow, summaryTotals } from '../domain/totals.ts';
 import { type Enqueue, type ReconcileJob, reconcile as reconcileJob } from '../jobs.ts';
 import { publishOverRefunded, publishSettledTwice } from './by-key.ts';
-import { daysSettledBy, dueOf, type Standing, tellUnsettled, waitOf } from './due.ts';
+import { type Due, daysSettledBy, dueOf, type Standing, tellUnsettled, waitOf } from './due.ts';
 import { formatById } from './formats.ts';
 import type { Noted } from './pool.ts';
 import * as publish from './publish.sql.ts';
@@ -121,7 +121,8 @@ async function decide(db: Db, batchNo: number, timed: Timed, standing: Standing)
   const summary = readKind(reports, 'settlementSummary');
   const due = await dueOf(db, batch, standing);
   const isNothingRead = details.read.length + summary.read.length === 0;
-  const isEmpty = isNothingRead && !due.isReportDue && due.settledBy === null;
+  const isUnsettledDue = [due, ...due.others].some(({ settledBy }) => settledBy !== null);
+  const isEmpty = isNothingRead && !due.isReportDue && !isUnsettledDue;
   // What was there and is gone needs one more run, which closes what was told of it.
   if (isEmpty && !(await query.hasReports(db, batch.currentRun))) return { batch, lastRun, details: [], run: null };
 
@@ -154,7 +155,7 @@ async function decide(db: Db, batchNo: number, timed: Timed, standing: Standing)
   const wrongUnit = await timed('match', async () => {
     const wrongUnit = await tellOfRows(db, batch, details, facts);
     await query.tellFindings(db, summary.loads, false);
-    if (isDay && !isNothingRead && !isWaiting) await tellOfRecords(db, batch, details, facts);
+    if (isDay && !isNothingRead && !isWaiting) await tellOfRecords(db, batch, details, facts, due);
     if (isDay) await tellUnsettled(db, batch, due);
     return wrongUnit;
   });
@@ -412,6 +413,7 @@ async function tellOfRecords(
   batch: query.BatchRow,
   details: ReturnType<typeof readKind>,
   facts: Facts,
+  due: Due,
 ): Promise<void> {
   const day = batch.day!;
   const neighbours = [addDays(day, -1), addDays(day, 1)];
@@ -426,11 +428,16 @@ async function tellOfRecords(
     ...['AUTHORIZATION', 'CANCEL', 'VOID'].filter((type) => type in facts.types),
   ];
   const timeZone = details.read[0]!.rules!.timeZone;
+  // Reports of the day may come from several sources; what is due in one whose report is not there yet is not missed.
+  const elsewhere = due.others
+    .map(({ source }) => source)
+    .filter((name) => !details.read.some(({ source }) => source === name));
   const statement = query.unreportedRecords([...details.loads, ...others], {
     merchantNo: batch.merchantNo,
     day,
     timeZone,
     types,
+    whose: query.notOf(elsewhere),
   });
   for await (const rows of inPortions<Record<string, unknown>>(db, statement)) {
     await tellAll(
