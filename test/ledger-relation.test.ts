@@ -10,6 +10,7 @@ import { ledgerOf, useLedger } from '../src/adapters/ledger-setting.ts';
 import { migrate, onOneConnection, openDatabase } from '../src/adapters/postgres.ts';
 import { readConfig } from '../src/config.ts';
 import { UsageError } from '../src/domain/errors.ts';
+import { sweep } from '../src/producers/sweep.ts';
 import { checkLedger } from '../src/verbs/doctor/ledger.ts';
 import { refusedRecords, refusedText } from '../src/views/refused-records.ts';
 import { optionsOf, query, temporaryFolder, writeFiles } from './support/book.ts';
@@ -146,7 +147,17 @@ suite('a relation', () => {
     await use('plain', settings);
     assert.deepEqual(await run(since), [before]);
     await run('drop table shop.plain');
+    await run(`insert into batch (merchant_no, batch_id, currency, wanted) values (1, 'B', 'USD', 1);
+               insert into discrepancy (batch_no, identity, kind, of_matchable, message, first_seen_at, opened_run, opened_at, quoted_ids)
+               values (1, 'i', 'unknown_transaction', true, '', now(), 1, now(), '{p}')`);
     assert.match((await mistakes('plain'))[0]!, /^relation: is no table or view of this database/);
+    await assert.rejects(
+      useLedger(database, undefined),
+      /cannot be read from shop\.plain.*relation "shop\.plain" does not exist/,
+    );
+    const asked: string[] = [];
+    await assert.rejects(sweep({ database, enqueue: async ({ name }) => void asked.push(name) }), /shop\.plain/);
+    assert.deepEqual(asked, ['reconcile']);
   });
 
   test('may hold any amount that is whole in its currency, and none is rounded', async () => {

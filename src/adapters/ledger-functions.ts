@@ -147,7 +147,7 @@ ${make(
 )}`;
 }
 
-export const literal = (text: string): string =>
+const literal = (text: string): string =>
   text.includes('\\') ? `E'${text.replaceAll('\\', '\\\\').replaceAll("'", "''")}'` : `'${text.replaceAll("'", "''")}'`;
 
 const quote = (name: string): string => `"${name.replaceAll('"', '""')}"`;

@@ -23,13 +23,16 @@ export async function useLedger(
 ): Promise<LedgerInUse> {
   return onOneConnection({ pool }, async (db) => {
     if (settings) await use(db, await ledgerOf(db, settings));
-    return ledgerInUse(db);
+    const found = await sql<LedgerInUse>`select described, is_imported as "isImported" from ledger_setting`.execute(db);
+    const ledger = found.rows[0]!;
+    // What was there when it was made may be gone by now.
+    await sql`select from ledger() limit 0`.execute(db).catch((error: Error) => {
+      throw new UsageError(
+        `the records cannot be read from ${ledger.described}, as this book was told to: ${error.message}. Put it right there, or in ledger of the settings.`,
+      );
+    });
+    return ledger;
   });
-}
-
-export async function ledgerInUse(db: Db): Promise<LedgerInUse> {
-  const found = await sql<LedgerInUse>`select described, is_imported as "isImported" from ledger_setting`.execute(db);
-  return found.rows[0]!;
 }
 
 /** A ledger as it would be: its functions, and what they read. */
@@ -65,12 +68,15 @@ export async function ledgerOf(db: Db, settings: LedgerSettings): Promise<Ledger
 
 async function use(db: Db, ledger: Ledger): Promise<void> {
   const definition = definitionOf(ledger.functions);
+  const isSo = async () => {
+    const known = await sql<{ definition: string }>`select definition from ledger_setting`.execute(db);
+    return (known.rows[0]!.definition || definitionOf(importedFunctions(undefined))) === definition;
+  };
+  if (await isSo()) return;
   await inTransaction(db, async () => {
     await sql`select pg_advisory_xact_lock(7355625)`.execute(db);
-    const known = await sql<{ definition: string }>`select definition from ledger_setting for update`.execute(db);
-    if ((known.rows[0]!.definition || definitionOf(importedFunctions(undefined))) === definition) return;
+    if (await isSo()) return;
     await sql.raw(definition).execute(db);
-    await sql`select from ledger() limit 0`.execute(db);
     await sql`truncate seen_change`.execute(db);
     await sql`update ledger_setting set definition = ${definition}, described = ${ledger.described}, is_imported = ${ledger.isImported},
         has_updated_at = ${ledger.hasUpdatedAt}, since = now(), checked_no = 0, next_check_at = null, changed_until = now()`.execute(

@@ -4,7 +4,7 @@ import { type Check, group, text, timeZone } from './values.ts';
 /** The records that `ledger import` loads: what is compared with unless something else is said. */
 const IMPORTED = 'imported';
 /** In place of a column: the relation has none for it, though one is called so. */
-export const NO_COLUMN = 'none';
+const NO_COLUMN = 'none';
 
 /** Names are taken as they are written, upper and lower case too. With a dot in it a name needs quotes. */
 const PART = '(?:"(?:[^"]|"")+"|[^".]+)';

@@ -17,7 +17,11 @@ export async function sweep({
   now?: () => number;
 }): Promise<void> {
   const { db } = database;
-  await checkRecords({ database, now });
+  // Where the merchant's relation cannot be read, everything else goes on all the same.
+  const unread = await checkRecords({ database, now }).then(
+    () => null,
+    (error: Error) => error,
+  );
   // What was waited for may have come or not: that the time is over is news for the batch.
   await sql`
     with due as (
@@ -64,6 +68,7 @@ export async function sweep({
   await sql`delete from delivery d where d.state = 'over' and not exists (select from load l where l.delivery_no = d.no)`.execute(
     db,
   );
+  if (unread) throw unread;
 }
 
 /** Held by the connection of a dry run, with its number, for as long as it lasts. */

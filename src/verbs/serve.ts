@@ -146,8 +146,12 @@ async function produce(
     });
   });
   const lookAgain = async () => {
-    await checkDays(context, sources);
+    const unchecked = await checkDays(context, sources).then(
+      () => null,
+      (error: Error) => error,
+    );
     await sweep(context);
+    if (unchecked) throw unchecked;
   };
   const sweeping = everySoOften(
     1_000 * Math.min(SWEEP_SECONDS, ...sources.map(({ pollSeconds }) => pollSeconds)),
