@@ -5,7 +5,7 @@ import type { z } from 'zod';
 import { readTextFile } from './config/files.ts';
 import { dotted, type Given, type Layer, type Path, valueAt, withoutBlanks } from './config/given.ts';
 import { linesOf, nearest } from './config/mistakes.ts';
-import { ADDRESSES, type Settings, type SourceSettings, settingsShape } from './config/shape.ts';
+import { ONLY_OF_VARIABLES, type Settings, type SourceSettings, settingsShape } from './config/shape.ts';
 import { readYaml } from './config/yaml.ts';
 import type { Calendar } from './domain/calendar.ts';
 import { UsageError } from './domain/errors.ts';
@@ -30,6 +30,7 @@ export type Config = Complete<
 > & {
   readonly databaseUrl?: string | undefined;
   readonly redisUrl?: string | undefined;
+  readonly logLevel?: string | undefined;
   readonly http: { readonly host: string; readonly port: number };
   readonly archive: { readonly folder?: string | undefined };
   /** Undefined: nothing is said of it, and the book stays as it is. */
@@ -77,10 +78,11 @@ const STRUCTURED = [
   { path: ['sources'], variable: 'SETTLESTREAM_SOURCES' },
   { path: ['ledger', 'columns'], variable: 'SETTLESTREAM_LEDGER_COLUMNS' },
 ] as const;
-/** These hold passwords, so they are no settings of the file. */
-const ADDRESS_VARIABLES = [
+/** No settings of the file: addresses hold passwords, and logs begin before it is read. */
+const ONLY_VARIABLES = [
   { path: 'databaseUrl', variable: 'DATABASE_URL' },
   { path: 'redisUrl', variable: 'REDIS_URL' },
+  { path: 'logLevel', variable: 'SETTLESTREAM_LOG_LEVEL' },
 ];
 const DEFAULT_FILE = 'settlestream.yaml';
 const FILE_VARIABLE = 'SETTLESTREAM_CONFIG';
@@ -111,7 +113,7 @@ export function readConfig(
   };
   const hasMerchant = layers.some(({ given }) => valueAt(given, ['merchant']) !== undefined);
   const said = layers.map((layer) => read(settingsShape({ folder: layer.folder, hasMerchant }), layer) ?? {});
-  const addresses = read(ADDRESSES, variablesLayer(ADDRESS_VARIABLES, environment));
+  const onlyVariables = read(ONLY_OF_VARIABLES, variablesLayer(ONLY_VARIABLES, environment));
   mistakes.push(...unknownVariables(environment, layers));
   const { ledger } = said.reduce(over);
   if (ledger && !ledger.relation) {
@@ -121,7 +123,7 @@ export function readConfig(
     }
   }
   if (mistakes.length > 0) throw new UsageError(mistakes.map(onOneLine).join('\n'));
-  const config = { ...complete(said.reduce(over)), ...addresses };
+  const config = { ...complete(said.reduce(over)), ...onlyVariables };
   if (!ledger) return config;
   // An option is of one call, and whose records these are is a matter of the book.
   const { merchant } = said.slice(0, -1).reduce(over);
@@ -148,8 +150,8 @@ function beginOf(layers: readonly Layer[], path: Path): string {
 export function originsOf(options: Options, environment: NodeJS.ProcessEnv = process.env): string[] {
   const file =
     options['config'] ?? (environment[FILE_VARIABLE] || (existsSync(DEFAULT_FILE) ? DEFAULT_FILE : undefined));
-  const variables = [...VARIABLES, ...ADDRESS_VARIABLES.map(({ variable }) => variable)];
-  return [...(file === undefined ? [] : [file]), ...variables.filter((name) => environment[name])];
+  const variables = new Set([...VARIABLES, ...ONLY_VARIABLES.map(({ variable }) => variable)]);
+  return [...(file === undefined ? [] : [file]), ...[...variables].filter((name) => environment[name])];
 }
 
 function fileLayer(options: Options, environment: NodeJS.ProcessEnv, defaultFile: string | null): Layer {

@@ -111,7 +111,7 @@ async function checkChanged(db: Db, rows: number): Promise<boolean> {
 
 /**
  * Of records that were changed: batches with a row that matched and no longer agrees, days that may miss one, and batches with a
- * refund of a payment that is smaller now. What is told already is looked at by what it quotes.
+ * share of a sum that is not theirs any more. What is told already is looked at by what it quotes.
  */
 async function wantRunsOf(db: Db): Promise<void> {
   await sql`analyze changed`.execute(db);
@@ -119,7 +119,9 @@ async function wantRunsOf(db: Db): Promise<void> {
   await sql`select want_runs(array(
     select b.no from changed c join report_row d on d.key_hash = c.key_hash and d.request_id = c.request_id and d.type = c.type
       join run_load l on l.load_no = d.load_no join batch b on b.current_run = l.run_no and b.merchant_no = c.merchant_no
-     where (d.flags & 3) = 1 and (c.amount_minor, c.currency, c.status) is distinct from (abs(d.amount_minor), d.currency, 'SUCCESS')
+     where (d.flags & 3) = 1 and (c.currency is distinct from d.currency or c.status <> 'SUCCESS'
+                                  -- Of instalments the sum is compared.
+                                  or (d.flags & 4) = 0 and c.amount_minor is distinct from abs(d.amount_minor))
        and not exists (select from discrepancy x where x.batch_no = b.no and x.closed_run is null and x.load_no = d.load_no and x.line = d.line
                           and x.quoted_ids is not null)
     union
@@ -135,10 +137,14 @@ async function wantRunsOf(db: Db): Promise<void> {
                           and x.quoted_ids is not null)
     union
     select b.no from changed c
-      join lateral (select sum(f.amount_minor) as minor, min(f.run_no) as run_no from run_refund f
-                     where f.merchant_no = c.merchant_no and f.payment_request_id = c.request_id and f.currency = c.currency) f on true
+      join lateral (select s.sum, sum(s.amount_minor) as minor, sum(greatest(s.amount_minor, 0)) as added_minor, count(*) as shares,
+                           max(s.flags >> 4) as instalments, min(s.run_no) as run_no
+                      from run_share s where s.merchant_no = c.merchant_no and s.key_hash = c.key_hash and s.request_id = c.request_id
+                       and s.currency = c.currency and coalesce(s.record_type, c.type) = c.type group by s.sum) f on true
       join batch b on b.current_run = f.run_no
-     where c.type in ('PAYMENT', 'CAPTURE', 'AUTHORIZATION') and f.minor > c.amount_minor
-       and not exists (select from discrepancy x where x.closed_run is null and x.kind = 'over_refunded' and x.request_id = c.request_id)),
+     where case f.sum when 'instalments' then f.minor > c.amount_minor or f.shares >= f.instalments and f.minor < c.amount_minor
+                      else c.type in ('PAYMENT', 'CAPTURE', 'AUTHORIZATION') and f.added_minor > c.amount_minor end
+       and not exists (select from discrepancy x where x.closed_run is null and x.is_by_key and x.request_id = c.request_id
+                          and x.kind in ('over_refunded', 'over_captured', 'amount_mismatch'))),
     'records')`.execute(db);
 }
