@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import { type Database, inTransaction, onOneConnection } from '../adapters/postgres.ts';
 import { closeLoad, type Enqueue, ingestReport, type JobKind, loadChunk, reconcile } from '../jobs.ts';
+import { checkRecords } from './check-records.ts';
 
 /**
  * Asks again for everything that is recorded and not done. The queue ignores what it still holds, so only what it lost, or what
@@ -20,6 +21,11 @@ export async function sweep({
   now?: () => number;
 }): Promise<void> {
   const { db } = database;
+  // Where the merchant's relation cannot be read, everything else goes on all the same.
+  const unread = await checkRecords({ database, now }).then(
+    () => null,
+    (error: Error) => error,
+  );
   const ask = async <P>(job: JobKind<P>, payloads: readonly P[]) => {
     if (payloads.length === 0 || (await held(job)) >= payloads.length) return;
     for (const payload of payloads) await enqueue(job, payload);
@@ -70,6 +76,7 @@ export async function sweep({
   await sql`delete from delivery d where d.state = 'over' and not exists (select from load l where l.delivery_no = d.no)`.execute(
     db,
   );
+  if (unread) throw unread;
 }
 
 /** Held by the connection of a dry run, with its number, for as long as it lasts. */

@@ -1,7 +1,9 @@
 import { type HttpServer, openHttp } from '../adapters/http.ts';
+import { useLedger } from '../adapters/ledger-setting.ts';
 import { openLog } from '../adapters/log.ts';
 import { type Measured, type Metrics, openMetrics } from '../adapters/metrics.ts';
 import { openPlace } from '../adapters/place.ts';
+import { onOneConnection } from '../adapters/postgres.ts';
 import type { JobQueue } from '../adapters/queue.ts';
 import type { Config } from '../config.ts';
 import { LoginRefused } from '../domain/errors.ts';
@@ -12,6 +14,7 @@ import type { ListedFile } from '../producers/list-files.ts';
 import type { Source } from '../producers/source.ts';
 import { sweep } from '../producers/sweep.ts';
 import { startWatch, type Watch } from '../views/backlog.ts';
+import { refusedRecords, refusedText } from '../views/refused-records.ts';
 import { type ParserPool, startParsers } from '../workers/pool.ts';
 import { work } from '../workers/work.ts';
 import { type Book, enqueueNamed, migrate, openBook, openQueueOf } from './book.ts';
@@ -21,6 +24,8 @@ type Log = ReturnType<typeof openLog>;
 
 /** How long jobs under way may take to end after SIGTERM; what is not done by then, another worker does again. */
 const GRACE_MS = 25_000;
+/** A table so large that looking through it takes longer is looked at by the doctor. */
+const REFUSED_LIMIT_MS = 60_000;
 /** What was forgotten is asked for again at least this often. */
 const SWEEP_SECONDS = 10;
 /** A server that does not let us in is asked less and less often, for it may lock an account for good. */
@@ -64,6 +69,10 @@ export async function serve(
     book = await openBook(config, { mayBeTemporary: false });
     log.info({}, book.description);
     await migrate(book.database);
+    // Who only works takes the records from where the producer found them.
+    const ledger = await useLedger(book.database, role === 'work' ? undefined : config.ledger);
+    log.info({}, `records: ${ledger.described}`);
+    if (role !== 'work' && !ledger.isImported) void tellRefusedRecords(book, log);
     const { database, archiveDir } = book;
     const jobs = await openQueueOf(config, book);
     queue = jobs;
@@ -93,6 +102,16 @@ export async function serve(
     parsers?.close();
     await book?.close();
     await http?.close();
+  }
+}
+
+/** Says once which of the merchant's records cannot be used, while the work goes on. */
+async function tellRefusedRecords({ database }: Book, log: Log): Promise<void> {
+  try {
+    const refused = await onOneConnection(database, (db) => refusedRecords(db, REFUSED_LIMIT_MS));
+    for (const records of refused ?? []) log.warn({}, `records that cannot be used: ${refusedText(records)}`);
+  } catch (error) {
+    log.warn({ error: (error as Error).message }, 'could not look for records that cannot be used');
   }
 }
 
@@ -141,8 +160,12 @@ async function produce(
     });
   });
   const lookAgain = async () => {
-    await checkDays(context, sources);
+    const unchecked = await checkDays(context, sources).then(
+      () => null,
+      (error: Error) => error,
+    );
     await sweep(context);
+    if (unchecked) throw unchecked;
   };
   const sweeping = everySoOften(
     () => 1_000 * Math.min(SWEEP_SECONDS, ...sources.map(({ pollSeconds }) => pollSeconds)),

@@ -11,6 +11,7 @@ import { type Enqueue, type ReconcileJob, reconcile as reconcileJob } from '../j
 import { dueOf, type Standing, tellUnsettled, waitOf } from './due.ts';
 import { formatById } from './formats.ts';
 import { tellNotReported } from './not-reported.ts';
+import type { Noted } from './pool.ts';
 import * as publish from './publish.sql.ts';
 import { type Decided, publishRun } from './publish.ts';
 import * as query from './reconcile.sql.ts';
@@ -22,6 +23,7 @@ export type ReconcileContext = Standing & {
   readonly database: Database;
   readonly enqueue: Enqueue;
   readonly measured: Measured;
+  readonly noted: Noted;
 };
 
 /**
@@ -29,7 +31,7 @@ export type ReconcileContext = Standing & {
  * as a run in one transaction. Run twice, or twice at once, it publishes once: the epoch decides.
  */
 export async function reconcile(
-  { database, enqueue, measured, ...standing }: ReconcileContext,
+  { database, enqueue, measured, noted, ...standing }: ReconcileContext,
   { batchNo }: ReconcileJob,
 ): Promise<void> {
   const timed = stopwatch(measured);
@@ -39,6 +41,9 @@ export async function reconcile(
     if (!taken) return [batchNo];
     await query.makeWorkTables(db);
     const decided = await inTransaction(db, () => decide(db, batchNo, timed, standing), 'repeatable read');
+    const refused = await query.countRefused(db);
+    if (refused > 0)
+      noted('rows whose records cannot be used: settlestream doctor says why', { batchNo, rows: refused });
     const published = await timed('publish', () =>
       inTransaction(db, () => publishRun(db, decided, taken.epoch, standing)),
     );
@@ -104,7 +109,8 @@ async function decide(db: Db, batchNo: number, timed: Timed, standing: Standing)
   const due = await dueOf(db, batch, standing);
   const { calendar } = due;
   const isNothingRead = details.read.length + summary.read.length === 0;
-  const isEmpty = isNothingRead && !due.isReportDue && due.settledBy === null;
+  const isUnsettledDue = [due, ...due.others].some(({ settledBy }) => settledBy !== null);
+  const isEmpty = isNothingRead && !due.isReportDue && !isUnsettledDue;
   // What was there and is gone needs one more run, which closes what was told of it.
   if (isEmpty && !(await query.hasReports(db, batch.currentRun)))
     return { batch, lastRun, calendar, details: [], run: null };
@@ -139,7 +145,7 @@ async function decide(db: Db, batchNo: number, timed: Timed, standing: Standing)
     const wrongUnit = await tellOfRows(db, batch, details, facts);
     const listed = await tellNotReported(db, batch, details.loads, due, standing);
     await query.tellFindings(db, summary.loads, false);
-    if (isDay && !isNothingRead && !isWaiting) await tellOfRecords(db, batch, details, facts);
+    if (isDay && !isNothingRead && !isWaiting) await tellOfRecords(db, batch, details, facts, due);
     if (isDay) await tellUnsettled(db, batch, due);
     return { wrongUnit, listed };
   });
@@ -183,6 +189,7 @@ async function decide(db: Db, batchNo: number, timed: Timed, standing: Standing)
     all.map((part) => ({ loadNo: part.loadNo!, slot: part.slot! })),
     batchNo,
   );
+  await query.printQuoted(db, batch.merchantNo);
   const rules = createHash('sha256').update(
     JSON.stringify([RULES_VERSION, ...new Set(all.map((p) => JSON.stringify([p.rules, p.format])))]),
   );
