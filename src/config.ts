@@ -3,7 +3,7 @@ import { availableParallelism } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import type { z } from 'zod';
 import { readTextFile } from './config/files.ts';
-import { dotted, type Given, type Layer, valueAt, withoutBlanks } from './config/given.ts';
+import { dotted, type Given, type Layer, type Path, valueAt, withoutBlanks } from './config/given.ts';
 import { linesOf, nearest } from './config/mistakes.ts';
 import { ONLY_OF_VARIABLES, type Settings, type SourceSettings, settingsShape } from './config/shape.ts';
 import { readYaml } from './config/yaml.ts';
@@ -25,7 +25,7 @@ export type SourceConfig = Omit<Complete<SourceSettings, Reading | 'keepDays'>, 
 
 /** All settings, with what nobody said filled in. Their meaning stands in config/shape.ts. */
 export type Config = Complete<
-  Omit<Settings, 'http' | 'archive' | 'retention' | 'sources'>,
+  Omit<Settings, 'http' | 'archive' | 'retention' | 'ledger' | 'sources'>,
   Reading | 'quietMinutes' | 'processes' | 'chunkBytes'
 > & {
   readonly databaseUrl?: string | undefined;
@@ -34,6 +34,8 @@ export type Config = Complete<
   readonly http: { readonly host: string; readonly port: number };
   readonly archive: { readonly folder?: string | undefined };
   readonly retention: Retention;
+  /** Undefined: nothing is said of it, and the book stays as it is. */
+  readonly ledger: LedgerConfig | undefined;
   readonly sources: readonly SourceConfig[];
 };
 
@@ -45,6 +47,14 @@ export type Retention = {
   readonly rawTextMonths: number | null;
   /** Copies of the reports as they came. */
   readonly archiveMonths: number | null;
+};
+
+/** Where the merchant's records stand. */
+export type LedgerConfig = Complete<NonNullable<Settings['ledger']>, 'columns'> & {
+  /** Whose records those are that name no merchant, where the file or the environment says it. */
+  readonly merchant: string | undefined;
+  /** How a mistake in one of these settings begins, that only the database shows. */
+  begin(path: readonly string[]): string;
 };
 
 type Complete<Said, Filled extends keyof Said> = Omit<Said, Filled> & {
@@ -73,7 +83,15 @@ const SETTINGS: readonly { readonly path: string; readonly variable: string; rea
   { path: 'retention.rowsMonths', variable: 'SETTLESTREAM_RETENTION_ROWS_MONTHS' },
   { path: 'retention.rawTextMonths', variable: 'SETTLESTREAM_RETENTION_RAW_TEXT_MONTHS' },
   { path: 'retention.archiveMonths', variable: 'SETTLESTREAM_RETENTION_ARCHIVE_MONTHS' },
+  { path: 'ledger.relation', variable: 'SETTLESTREAM_LEDGER_RELATION' },
+  { path: 'ledger.where', variable: 'SETTLESTREAM_LEDGER_WHERE' },
+  { path: 'ledger.timeZone', variable: 'SETTLESTREAM_LEDGER_TIME_ZONE' },
 ];
+/** Settings that are no single value: their variables hold YAML or JSON. */
+const STRUCTURED = [
+  { path: ['sources'], variable: 'SETTLESTREAM_SOURCES' },
+  { path: ['ledger', 'columns'], variable: 'SETTLESTREAM_LEDGER_COLUMNS' },
+] as const;
 /** No settings of the file: addresses hold passwords, and logs begin before it is read. */
 const ONLY_VARIABLES = [
   { path: 'databaseUrl', variable: 'DATABASE_URL' },
@@ -82,14 +100,13 @@ const ONLY_VARIABLES = [
 ];
 const DEFAULT_FILE = 'settlestream.yaml';
 const FILE_VARIABLE = 'SETTLESTREAM_CONFIG';
-const SOURCES_VARIABLE = 'SETTLESTREAM_SOURCES';
 const PREFIX = 'SETTLESTREAM_';
 /** What providers promise. */
 const KEEP_DAYS = 7;
 const VARIABLES = [
   ...SETTINGS.map(({ variable }) => variable),
   FILE_VARIABLE,
-  SOURCES_VARIABLE,
+  ...STRUCTURED.map(({ variable }) => variable),
   'SETTLESTREAM_LOG_LEVEL',
 ];
 
@@ -114,10 +131,37 @@ export function readConfig(
   const said = layers.map((layer) => read(settingsShape({ folder: layer.folder, hasMerchant }), layer) ?? {});
   const onlyVariables = read(ONLY_OF_VARIABLES, variablesLayer(ONLY_VARIABLES, environment));
   mistakes.push(...unknownVariables(environment, layers));
-  const config = complete(said.reduce(over));
-  mistakes.push(...mistakesTogether(config, layers));
+  const { ledger } = said.reduce(over);
+  if (ledger && !ledger.relation) {
+    for (const key of ['columns', 'timeZone'] as const) {
+      if (layers.some(({ given }) => valueAt(given, ['ledger', key]) !== undefined))
+        mistakes.push(`${beginOf(layers, ['ledger', key])}is only of use beside the relation that it is about`);
+    }
+  }
+  const settings = complete(said.reduce(over));
+  mistakes.push(...mistakesTogether(settings, layers));
   if (mistakes.length > 0) throw new UsageError(mistakes.map(onOneLine).join('\n'));
-  return { ...config, ...onlyVariables };
+  const config = { ...settings, ...onlyVariables };
+  if (!ledger) return config;
+  // An option is of one call, and whose records these are is a matter of the book.
+  const { merchant } = said.slice(0, -1).reduce(over);
+  return {
+    ...config,
+    ledger: {
+      ...ledger,
+      columns: ledger.columns ?? {},
+      merchant,
+      begin: (path) => beginOf(layers, ['ledger', ...path]),
+    },
+  };
+}
+
+/** The place where a setting is made: in the strongest layer that makes it. */
+function beginOf(layers: readonly Layer[], path: Path): string {
+  const layer = layers.findLast(({ given }) => valueAt(given, path) !== undefined);
+  if (!layer) return beginOf(layers, path.slice(0, -1));
+  const value = valueAt(layer.given, path);
+  return layer.begin(path, typeof value === 'string' ? value : null);
 }
 
 /** Where the settings of this call come from: the file, if there is one, and the variables that are set. */
@@ -144,14 +188,21 @@ function fileLayer(options: Options, environment: NodeJS.ProcessEnv, defaultFile
 
 function environmentLayer(environment: NodeJS.ProcessEnv): Layer {
   const flat = variablesLayer(SETTINGS, environment);
-  const text = environment[SOURCES_VARIABLE];
-  if (!text) return flat;
-  const sources = readYaml(text, SOURCES_VARIABLE, flat.folder, ['sources']);
+  return STRUCTURED.reduce((layer, { path, variable }) => {
+    const text = environment[variable];
+    return text ? within(layer, path, readYaml(text, variable, flat.folder, path)) : layer;
+  }, flat);
+}
+
+/** A layer with a part that was written by itself, as YAML. */
+function within(layer: Layer, path: Path, part: Layer): Layer {
+  const put = (given: Given, [key, ...below]: Path): Given =>
+    key === undefined ? part.given : { ...(given as object), [key]: put(valueAt(given, [key]), below) };
   return {
-    ...flat,
-    given: { ...(flat.given as object), sources: sources.given },
-    mistakes: sources.mistakes,
-    begin: (path, shown) => (path[0] === 'sources' ? sources : flat).begin(path, shown),
+    ...layer,
+    given: put(layer.given, path),
+    mistakes: [...layer.mistakes, ...part.mistakes],
+    begin: (at, shown) => (path.every((key, depth) => at[depth] === key) ? part : layer).begin(at, shown),
   };
 }
 
@@ -197,10 +248,10 @@ function flatLayer(
 /** What is right by itself and wrong beside what is said elsewhere. */
 function mistakesTogether({ retention: { rowsMonths, archiveMonths } }: Config, layers: readonly Layer[]): string[] {
   if (rowsMonths === null || archiveMonths === null || archiveMonths >= rowsMonths) return [];
-  const path = ['retention', 'archiveMonths'];
-  const layer = layers.findLast(({ given }) => valueAt(given, path) !== undefined)!;
-  const why = 'what needs old rows reads them again from the archive';
-  return [`${layer.begin(path, String(archiveMonths))}is less than rowsMonths, which is ${rowsMonths}: ${why}`];
+  const begin = beginOf(layers, ['retention', 'archiveMonths']);
+  return [
+    `${begin}is less than rowsMonths, which is ${rowsMonths}: what needs old rows reads them again from the archive`,
+  ];
 }
 
 /** A misspelt variable would be ignored in silence. */
@@ -235,6 +286,13 @@ const over = (weak: Settings, strong: Settings): Settings => ({
   http: { ...weak.http, ...strong.http },
   archive: { ...weak.archive, ...strong.archive },
   retention: { ...weak.retention, ...strong.retention },
+  ...(weak.ledger || strong.ledger ? { ledger: overLedger(weak.ledger, strong.ledger) } : {}),
+});
+
+const overLedger = (weak: Settings['ledger'], strong: Settings['ledger']) => ({
+  ...weak,
+  ...strong,
+  columns: { ...weak?.columns, ...strong?.columns },
 });
 
 function complete(settings: Settings): Config {
@@ -259,6 +317,7 @@ function complete(settings: Settings): Config {
       rawTextMonths: settings.retention?.rawTextMonths ?? null,
       archiveMonths: settings.retention?.archiveMonths ?? null,
     },
+    ledger: undefined,
     sources: (settings.sources ?? []).map((source) => ({
       ...source,
       // Where its directories tell whose reports they are, the merchant of all others would hide some.

@@ -7,7 +7,8 @@ import { FORMATS } from '../domain/formats/all.ts';
 import { calendarShape, quietMinutes } from './calendar-shape.ts';
 import { loadFormat } from './format-file.ts';
 import { isGroup } from './given.ts';
-import { type Check, group, listOf, type Refuse, wholeNumber } from './values.ts';
+import { ledgerShape } from './ledger-shape.ts';
+import { type Check, group, listOf, type Refuse, text, timeZone, wholeNumber } from './values.ts';
 
 /** What one place says; each part of it may be said in another. */
 export type Settings = z.output<ReturnType<typeof settingsShape>>;
@@ -91,6 +92,8 @@ export function settingsShape({ folder, hasMerchant }: { folder: string; hasMerc
         rawTextMonths: months(1).optional(),
         archiveMonths: months(6).optional(),
       }).optional(),
+      /** Whose records are compared. What says nothing of it leaves the book as it is. */
+      ledger: ledgerShape().optional(),
       sources: z.array(source).optional(),
     },
     checkNames,
@@ -110,12 +113,6 @@ export const ONLY_OF_VARIABLES = z.object({
   logLevel: z.enum(LOG_LEVELS, `is none of ${LOG_LEVELS.join(', ')}`).optional(),
 });
 
-/** Nothing more is said of a text that is empty. */
-const text = z.string().regex(/^\P{Cc}+$/u, {
-  error: 'is empty, or holds a line end or another control character',
-  abort: true,
-});
-
 const seconds = wholeNumber(1, 86_400);
 
 /** Null: for ever, as it is where nothing is said. */
@@ -128,7 +125,7 @@ const months = (least: number) =>
 const readingShape = (folder: string) => ({
   format: text.transform((name, context) => formatAt(name, folder, context)).optional(),
   amountUnit: z.enum(['major', 'minor'], { error: 'is neither major (14.50) nor minor (1450)' }).optional(),
-  timeZone: text.refine(isTimeZone, 'is no time zone (Asia/Shanghai is one)').optional(),
+  timeZone: timeZone.optional(),
   /** In minor units of the compared currency. */
   tolerance: text
     .regex(/^\d{1,9}$/, 'is no whole number of minor units')
@@ -263,15 +260,6 @@ function checkNames(settings: Readonly<Record<string, unknown>>, refuse: Refuse)
     if (name !== undefined && names.indexOf(name) < at)
       refuse(['sources', at, 'name'], 'is the name of another source');
   });
-}
-
-function isTimeZone(name: string): boolean {
-  try {
-    new Intl.DateTimeFormat('en', { timeZone: name });
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 function isAddress(...protocols: readonly string[]) {

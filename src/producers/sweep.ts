@@ -10,6 +10,7 @@ import {
   reconcile,
   restoreRows,
 } from '../jobs.ts';
+import { checkRecords } from './check-records.ts';
 
 /**
  * Asks again for everything that is recorded and not done. The queue ignores what it still holds, so only what it lost, or what
@@ -29,6 +30,11 @@ export async function sweep({
   now?: () => number;
 }): Promise<void> {
   const { db } = database;
+  // Where the merchant's relation cannot be read, everything else goes on all the same.
+  const unread = await checkRecords({ database, now }).then(
+    () => null,
+    (error: Error) => error,
+  );
   const ask = async <P>(job: JobKind<P>, payloads: readonly P[]) => {
     if (payloads.length === 0 || (await held(job)) >= payloads.length) return;
     for (const payload of payloads) await enqueue(job, payload);
@@ -88,6 +94,7 @@ export async function sweep({
   await sql`delete from delivery d where d.state = 'over' and not exists (select from load l where l.delivery_no = d.no)`.execute(
     db,
   );
+  if (unread) throw unread;
 }
 
 /**

@@ -1,3 +1,4 @@
+import { type LedgerInUse, useLedger } from '../adapters/ledger-setting.ts';
 import { openLog } from '../adapters/log.ts';
 import type { JobQueue } from '../adapters/queue.ts';
 import type { Config } from '../config.ts';
@@ -12,6 +13,8 @@ import { startProgress } from './progress.ts';
 export type AtWork = {
   readonly book: Book;
   readonly queue: JobQueue;
+  /** Whose records are compared. */
+  readonly ledger: LedgerInUse;
   /** Begins to take jobs. */
   start(): void;
   /** Waits while something is to be done; what the queue forgot is asked for again. Progress is told of these deliveries. */
@@ -47,6 +50,8 @@ export async function atWork<T>(
     const { database } = book;
     process.stderr.write(`settlestream: ${book.description}\n`);
     await migrate(database);
+    const ledger = await useLedger(database, config.ledger);
+    if (!ledger.isImported) process.stderr.write(`settlestream: records: ${ledger.described}\n`);
     const { chunkBytes, processes } = config;
     parsers.open({ databaseUrl: database.url, archiveDir: book.archiveDir, chunkBytes, places: sources, calendars });
     const opened = await openQueueOf(config, book);
@@ -55,6 +60,7 @@ export async function atWork<T>(
     return await act({
       book,
       queue,
+      ledger,
       start: () => work({ database, queue: opened, parsers, processes, log }),
       untilDone: (isBusy, deliveryNos) => untilDone(book!, sweepNow, isBusy, deliveryNos),
       sweep: sweepNow,

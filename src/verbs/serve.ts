@@ -1,7 +1,9 @@
 import { type HttpServer, openHttp } from '../adapters/http.ts';
+import { useLedger } from '../adapters/ledger-setting.ts';
 import { openLog } from '../adapters/log.ts';
-import { type Metrics, openMetrics } from '../adapters/metrics.ts';
+import { type Measured, type Metrics, openMetrics } from '../adapters/metrics.ts';
 import { openPlace } from '../adapters/place.ts';
+import { onOneConnection } from '../adapters/postgres.ts';
 import type { JobQueue } from '../adapters/queue.ts';
 import type { Config } from '../config.ts';
 import { LoginRefused } from '../domain/errors.ts';
@@ -13,6 +15,7 @@ import { type Retention, retain } from '../producers/retain.ts';
 import type { Source } from '../producers/source.ts';
 import { sweep } from '../producers/sweep.ts';
 import { startWatch, type Watch } from '../views/backlog.ts';
+import { refusedRecords, refusedText } from '../views/refused-records.ts';
 import { type ParserPool, startParsers } from '../workers/pool.ts';
 import { work } from '../workers/work.ts';
 import { type Book, enqueueNamed, migrate, openBook, openQueueOf } from './book.ts';
@@ -23,6 +26,8 @@ type Log = ReturnType<typeof openLog>;
 
 /** How long jobs under way may take to end after SIGTERM; what is not done by then, another worker does again. */
 const GRACE_MS = 25_000;
+/** A table so large that looking through it takes longer is looked at by the doctor. */
+const REFUSED_LIMIT_MS = 60_000;
 /** What was forgotten is asked for again at least this often. */
 const SWEEP_SECONDS = 10;
 /** When nothing was left to drop it is looked again so much later: it is dates that make things old. */
@@ -45,6 +50,7 @@ export async function serve(
     });
   }
   const metrics = openMetrics({ source: sources.map(({ name }) => name), job: JOBS.map(({ name }) => name) });
+  metrics.measured({ name: 'recon_process_info', labels: { role }, value: 1 });
   let http: HttpServer | undefined;
   let watch: Watch | undefined;
   let queue: JobQueue | undefined;
@@ -67,13 +73,19 @@ export async function serve(
     book = await openBook(config, { mayBeTemporary: false });
     log.info({}, book.description);
     await migrate(book.database);
+    // Who only works takes the records from where the producer found them.
+    const ledger = await useLedger(book.database, role === 'work' ? undefined : config.ledger);
+    log.info({}, `records: ${ledger.described}`);
+    if (role !== 'work' && !ledger.isImported) void tellRefusedRecords(book, log);
     const { database, archiveDir } = book;
     const jobs = await openQueueOf(config, book);
     queue = jobs;
     watch = startWatch({
       databaseUrl: database.url,
       queueState: () => jobs.state(JOBS),
+      redis: jobs.redis,
       sources: sources.map(({ name }) => name),
+      keepDays: Object.fromEntries(sources.map(({ name, keepDays }) => [name, keepDays])),
       metrics,
       log,
     });
@@ -95,6 +107,16 @@ export async function serve(
     parsers?.close();
     await book?.close();
     await http?.close();
+  }
+}
+
+/** Says once which of the merchant's records cannot be used, while the work goes on. */
+async function tellRefusedRecords({ database }: Book, log: Log): Promise<void> {
+  try {
+    const refused = await onOneConnection(database, (db) => refusedRecords(db, REFUSED_LIMIT_MS));
+    for (const records of refused ?? []) log.warn({}, `records that cannot be used: ${refusedText(records)}`);
+  } catch (error) {
+    log.warn({ error: (error as Error).message }, 'could not look for records that cannot be used');
   }
 }
 
@@ -125,6 +147,7 @@ async function produce(
     let refusals = 0;
     const pauseMs = () => Math.max(pollMs, Math.min(pollMs * 2 ** refusals, LONGEST_REFUSED_MS));
     await everySoOften(pauseMs, stop, async () => {
+      const tellEnd = startPoll(name, metrics.measured);
       try {
         const found = await findReports(context, source, place, settled);
         refusals = 0;
@@ -133,13 +156,9 @@ async function produce(
         tellSkipped(found.notReports);
         for (const { message } of found.unseen)
           log.error({ source: name, error: message }, 'not everything could be looked at, the next round tries again');
-        if (found.unseen.length > 0) return;
-        metrics.measured({
-          name: 'recon_last_poll_success_timestamp_seconds',
-          labels: { source: name },
-          value: Date.now() / 1_000,
-        });
+        tellEnd(found.unseen.length === 0 ? 'done' : 'failed');
       } catch (error) {
+        tellEnd('failed');
         if (error instanceof LoginRefused) refusals++;
         log.error(
           { source: name, error: (error as Error).message },
@@ -152,8 +171,12 @@ async function produce(
     });
   });
   const lookAgain = async () => {
-    await checkDays(context, sources);
+    const unchecked = await checkDays(context, sources).then(
+      () => null,
+      (error: Error) => error,
+    );
     await sweep(context);
+    if (unchecked) throw unchecked;
   };
   const sweeping = everySoOften(
     () => 1_000 * Math.min(SWEEP_SECONDS, ...sources.map(({ pollSeconds }) => pollSeconds)),
@@ -177,6 +200,18 @@ async function produce(
     },
   );
   await Promise.all([...rounds, sweeping, retaining]);
+}
+
+/** Measures a look for reports, until it is told how it ended. */
+function startPoll(source: string, measured: Measured) {
+  const startedAt = performance.now();
+  return (outcome: 'done' | 'failed') => {
+    const seconds = (performance.now() - startedAt) / 1_000;
+    measured({ name: 'recon_poll_duration_seconds', labels: { source }, value: seconds });
+    measured({ name: 'recon_polls_total', labels: { source, outcome }, value: 1 });
+    if (outcome === 'failed') return;
+    measured({ name: 'recon_last_poll_success_timestamp_seconds', labels: { source }, value: Date.now() / 1_000 });
+  };
 }
 
 /** Runs a step, pauses, and so on until told to stop; a step under way is waited for. */

@@ -22,7 +22,7 @@ export const filesAt = (config: Config, folder: string): Source => ({
   names: {},
   lookbackDays: 120,
   pollSeconds: config.pollSeconds,
-  keepDays: Number.POSITIVE_INFINITY,
+  keepDays: 7,
   calendar: { timeZone: config.timeZone, weekend: [], holidays: [], quietMinutes: config.quietMinutes },
 });
 

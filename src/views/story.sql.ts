@@ -1,5 +1,6 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { Encoding } from '../adapters/encoding.ts';
+import { isOfOriginal, isRecord } from '../adapters/ledger.ts';
 import type { Db } from '../adapters/postgres.ts';
 import type { Currency } from '../domain/currency.ts';
 import type { LedgerRecord } from '../domain/match.ts';
@@ -59,7 +60,7 @@ export const MOST = 1_000;
 export async function merchantsThatKnow(db: Db, id: string): Promise<StoryMerchant[]> {
   const found = await sql<StoryMerchant>`
     select no, id from merchant where no in (
-      select merchant_no from record where key_hash = hashtextextended(${id}, 0) and request_id = ${id}
+      select merchant_no from ledger() r where ${isRecord('r', sql`${id}::text`)}
       union
       select b.merchant_no
         from report_row d join load l on l.no = d.load_no join report r on r.no = l.report_no join batch b on b.no = r.batch_no
@@ -78,10 +79,9 @@ export async function recordsNaming(db: Db, merchantNo: number, ids: readonly st
   const found = await sql<StoryRecord>`
     select type, request_id as "requestId", amount_minor as "amountMinor", currency, status, original_request_id as "originalRequestId",
            (extract(epoch from occurred_at) * 1000000)::bigint as "occurredAtMicros", order_id as "orderId", source
-      from record r
-     where merchant_no = ${merchantNo}
-       and ((key_hash in (select hashtextextended(id, 0) from unnest(${[...ids]}::text[]) i(id)) and request_id = any(${[...ids]}::text[]))
-            or original_request_id = any(${[...ids]}::text[]))
+      from (select r.* from unnest(${[...ids]}::text[]) i(id) join ledger() r on r.merchant_no = ${merchantNo} and ${isRecord('r', sql`i.id`)}
+            union
+            select r.* from unnest(${[...ids]}::text[]) i(id) join ledger() r on r.merchant_no = ${merchantNo} and ${isOfOriginal('r', sql`i.id`)}) r
      order by occurred_at, type, request_id limit ${MOST}`.execute(db);
   return found.rows;
 }

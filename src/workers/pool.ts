@@ -18,11 +18,14 @@ export type ToParser =
     }
   | { readonly say: 'run'; readonly no: number; readonly name: string; readonly payload: unknown };
 export type FromParser =
-  | { readonly say: 'alive' }
+  | { readonly say: 'alive'; readonly usage: Usage }
   | { readonly say: 'enqueue'; readonly name: string; readonly payload: unknown; readonly delayMs: number }
   | { readonly say: 'measured'; readonly measure: Measure }
   | { readonly say: 'noted'; readonly note: string; readonly about: object }
   | { readonly say: 'done'; readonly no: number; readonly error: string | null };
+
+/** What a parser process used so far, and for how long it answered nobody since it last said so. */
+export type Usage = { readonly cpuSeconds: number; readonly residentBytes: number; readonly lagSeconds: number };
 
 /** Something that a person may want to know, for the log. */
 export type Noted = (note: string, about: object) => void;
@@ -41,6 +44,9 @@ const SILENCE_MS = 30_000;
 
 type Parser = {
   child: ChildProcess;
+  /** Its place, from 1. Who replaces it takes it over. */
+  readonly place: number;
+  cpuSeconds: number;
   heardAt: number;
   isTaken: boolean;
   job: { no: number; settle(error: Error | null): void } | null;
@@ -67,19 +73,28 @@ export function startParsers(
     next?.(parser);
   };
 
-  const start = () => {
+  const tellUsage = (parser: Parser, { cpuSeconds, residentBytes, lagSeconds }: Usage) => {
+    const labels = { parser: `${parser.place}` };
+    measured({ name: 'recon_parser_cpu_seconds_total', labels, value: cpuSeconds - parser.cpuSeconds });
+    measured({ name: 'recon_parser_resident_memory_bytes', labels, value: residentBytes });
+    measured({ name: 'recon_parser_event_loop_lag_seconds', labels, value: lagSeconds });
+    parser.cpuSeconds = cpuSeconds;
+  };
+
+  const start = (place: number) => {
     const child = fork(path, [], {
       // What is compiled is kept for parsers where it is kept for this process.
       env: { ...process.env, NODE_COMPILE_CACHE: getCompileCacheDir() },
       serialization: 'json',
       execArgv: ['--max-old-space-size=256', '--max-semi-space-size=4'],
     });
-    const parser: Parser = { child, heardAt: Date.now(), isTaken: false, job: null };
+    const parser: Parser = { child, place, cpuSeconds: 0, heardAt: Date.now(), isTaken: false, job: null };
     parsers.add(parser);
     child.on('message', (message: FromParser) => {
       parser.heardAt = Date.now();
       if (message.say === 'enqueue') onEnqueue(message.name, message.payload, message.delayMs);
       else if (message.say === 'measured') measured(message.measure);
+      else if (message.say === 'alive') tellUsage(parser, message.usage);
       else if (message.say === 'noted') noted(message.note, message.about);
       else if (message.say === 'done' && parser.job?.no === message.no) {
         const { job } = parser;
@@ -91,17 +106,22 @@ export function startParsers(
     child.on('exit', (code, signal) => {
       parsers.delete(parser);
       parser.job?.settle(new Error(`the parser process ended (${signal ?? `exit ${code}`}) in the middle of this job`));
-      if (!isClosed) start();
+      if (isClosed) return;
+      measured({ name: 'recon_parser_restarts_total', labels: {}, value: 1 });
+      start(place);
     });
     if (settings) child.send(settings);
     free(parser);
   };
-  for (let i = 0; i < processes; i++) start();
+  for (let place = 1; place <= processes; place++) start(place);
 
   const watch = setInterval(() => {
     for (const parser of parsers) {
       if (parser.job && Date.now() - parser.heardAt > SILENCE_MS) parser.child.kill('SIGKILL');
     }
+    const busy = [...parsers].filter(({ job }) => job !== null).length;
+    measured({ name: 'recon_parsers', labels: { state: 'busy' }, value: busy });
+    measured({ name: 'recon_parsers', labels: { state: 'idle' }, value: parsers.size - busy });
   }, 1_000);
   watch.unref();
 

@@ -60,7 +60,9 @@ export function work({
       if (failed.isParked && failed.batchNo !== null)
         await askNext({ database, enqueue: queue.enqueue }, failed.batchNo);
       const again = 'attempt' in payload ? { ...payload, attempt: failed.attempts } : payload;
-      if (!failed.isParked) await queue.enqueue(job, again, { delayMs: failed.delayMs });
+      if (failed.isParked) return;
+      measured({ name: 'recon_job_retries_total', labels: { job: job.name }, value: 1 });
+      await queue.enqueue(job, again, { delayMs: failed.delayMs });
     }
   };
   for (const job of JOBS) {

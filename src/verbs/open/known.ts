@@ -6,7 +6,7 @@ import type { ReportKind } from '../../domain/formats/format.ts';
 import { formatAmount } from '../../domain/money.ts';
 import type { Awaited } from '../../domain/run.ts';
 import { dateIn } from '../../domain/time.ts';
-import { daysWithRecords, firstUnchecked, merchantsOf, reportedDays } from '../../producers/check-days.ts';
+import { daysWithRecords, firstDay, firstUnchecked, merchantsOf, reportedDays } from '../../producers/check-days.ts';
 import * as query from './open.sql.ts';
 
 /** When the reports of a source are due, and whose they are. */
@@ -31,21 +31,34 @@ const DAYS_WITHOUT_CALENDAR = 30;
 type Merchant = {
   readonly no: number;
   readonly id: string;
-  /** The first of its sources whose calendar says when reports of days are due, and when settlements are. */
+  /** The first of its sources whose calendar says when reports of days are due. */
   readonly ofDays: SourceCalendar | null;
-  readonly ofSettlements: SourceCalendar | null;
+  /** The calendars that say when what it sells is settled; one without a calendar where there is none. */
+  readonly ways: readonly query.Way[];
 };
 
 /** Who is asked about, each with what was agreed. */
 export async function merchantsAsked(db: Db, { filter, calendars }: Asked): Promise<Merchant[]> {
   const owners = new Map<SourceCalendar, readonly number[]>();
   for (const source of calendars) owners.set(source, await merchantsOf(db, source));
-  return (await query.merchantsNamed(db, filter)).map((merchant) => {
-    const own = calendars.filter((source) => owners.get(source)!.includes(merchant.no));
+  let ways = 0;
+  return (await query.merchantsNamed(db, filter)).map(({ no, id }) => {
+    const own = calendars.filter((source) => owners.get(source)!.includes(no));
+    const settling: (SourceCalendar | null)[] = own.filter(({ calendar }) => calendar.settlement?.date);
+    if (settling.length === 0) settling.push(null);
+    const names = settling.map((source) => source?.name ?? null);
     return {
-      ...merchant,
+      no,
+      id,
       ofDays: own.find(({ calendar }) => calendar.transactionDetails) ?? null,
-      ofSettlements: own.find(({ calendar }) => calendar.settlement?.date) ?? null,
+      ways: settling.map((source) => ({
+        no: ways++,
+        merchantNo: no,
+        merchantId: id,
+        source: source?.name ?? null,
+        calendar: source?.calendar ?? null,
+        others: names.filter((name): name is string => name !== null && name !== source?.name),
+      })),
     };
   });
 }
@@ -94,9 +107,9 @@ export async function missing(db: Db, asked: Asked, merchants: readonly Merchant
   const told = (await query.missingReports(db, filter)).map((one): Missing => {
     const merchant = merchants.find(({ no }) => no === one.merchantNo);
     const day = one.transactionDate ?? one.settlementDate;
-    const source = one.transactionDate === null ? merchant?.ofSettlements : merchant?.ofDays;
     const duty = one.transactionDate === null ? 'settlementReports' : 'transactionDetails';
-    return withDue(one, source && day !== null ? dueAt(source.calendar, duty, day) : null, nowMs);
+    const calendar = one.transactionDate === null ? merchant?.ways[0]?.calendar : merchant?.ofDays?.calendar;
+    return withDue(one, calendar && day !== null ? dueAt(calendar, duty, day) : null, nowMs);
   });
   const expected: Missing[] = [];
   for (const merchant of merchants) expected.push(...(await expectedReports(db, asked, merchant)));
@@ -111,7 +124,10 @@ const withDue = (one: Omit<Missing, 'dueAt' | 'overdueDays'>, dueAtMs: number | 
 
 /** Reports of days that nobody has looked for yet: of days from the first that ever came to today. */
 async function expectedReports(db: Db, { filter, nowMs }: Asked, { no, id, ofDays }: Merchant): Promise<Missing[]> {
-  const first = ofDays && (await firstUnchecked(db, ofDays.name, no, 'transactionDetails'));
+  const first =
+    ofDays &&
+    ((await firstUnchecked(db, ofDays.name, no, 'transactionDetails')) ??
+      (await firstDay(db, no, 'transactionDetails')));
   if (!ofDays || first === null) return [];
   const { calendar } = ofDays;
   const { from, to } = within(filter, first, todayIn(calendar.timeZone, nowMs));
@@ -141,43 +157,50 @@ async function expectedReports(db: Db, { filter, nowMs }: Asked, { no, id, ofDay
 
 /** Records that no settlement has: those that are not due yet, and those that were told to be overdue. */
 export type Unsettled = {
-  readonly records: ReturnType<typeof query.toldRecords>[];
+  readonly records: readonly ReturnType<typeof query.toldRecords>[];
   readonly dues: readonly query.Due[];
   readonly carried: readonly query.Carried[];
 };
 
 export async function unsettled(db: Db, asked: Asked, merchants: readonly Merchant[]): Promise<Unsettled> {
   const { filter, nowMs, timeZone } = asked;
-  const records = [
-    query.toldRecords(
-      merchants.map(({ no }) => no),
-      filter,
-    ),
-  ];
-  for (const { no, ofSettlements } of merchants) {
-    const zone = ofSettlements?.calendar.timeZone ?? timeZone;
-    const today = todayIn(zone, nowMs);
-    const first = ofSettlements
-      ? // Nothing was ever settled here: what is due was perhaps settled elsewhere, as long as nothing comes.
-        ((await firstUnchecked(db, ofSettlements.name, no, 'settlement')) ??
-        addDays(lastDueDay(ofSettlements.calendar, 'settlement', nowMs)!, 1))
-      : addDays(today, -DAYS_WITHOUT_CALENDAR);
-    const days = within(filter, first, today);
-    if (days.from <= days.to)
-      records.push(await query.uncheckedRecords(db, { merchantNo: no, ...days, timeZone: zone }));
+  const records: Unsettled['records'][number][] = [];
+  for (const { ways } of merchants) {
+    records.push(query.toldRecords(ways, filter));
+    for (const way of ways) {
+      const zone = way.calendar?.timeZone ?? timeZone;
+      const days = within(filter, await firstUnsettled(db, way, nowMs, zone), todayIn(zone, nowMs));
+      if (days.from <= days.to)
+        records.push(await query.uncheckedRecords(db, way, way === ways[0], { ...days, timeZone: zone }));
+    }
   }
   const carried = await query.addedUp(db, records);
-  const days = new Map(carried.map(({ merchantNo, day }) => [`${merchantNo} ${day}`, { merchantNo, day }]));
-  const dues = [...days.values()].map(({ merchantNo, day }): query.Due => {
-    const calendar = merchants.find(({ no }) => no === merchantNo)?.ofSettlements?.calendar;
+  const days = new Map(carried.map(({ wayNo, day }) => [`${wayNo} ${day}`, { wayNo, day }]));
+  const calendars = new Map(merchants.flatMap(({ ways }) => ways.map(({ no, calendar }) => [no, calendar])));
+  const dues = [...days.values()].map(({ wayNo, day }): query.Due => {
+    const calendar = calendars.get(wayNo);
     return {
-      merchantNo,
+      wayNo,
       day,
       expectedOn: calendar ? settlementDate(calendar, day) : null,
       dueAtMs: calendar ? dueAt(calendar, 'settlement', day) : null,
     };
   });
   return { records, dues, carried };
+}
+
+/** The first day of which nobody has yet told what of it no settlement has. */
+async function firstUnsettled(
+  db: Db,
+  { source, calendar, merchantNo }: query.Way,
+  nowMs: number,
+  timeZone: string,
+): Promise<string> {
+  if (source === null || calendar === null) return addDays(todayIn(timeZone, nowMs), -DAYS_WITHOUT_CALENDAR);
+  const unchecked = await firstUnchecked(db, source, merchantNo, 'settlement');
+  const first = unchecked ?? (await firstDay(db, merchantNo, 'settlement'));
+  // Nothing was ever settled here: what is due was perhaps settled elsewhere, as long as nothing comes.
+  return first ?? addDays(lastDueDay(calendar, 'settlement', nowMs)!, 1);
 }
 
 /** Money that is still to come, or to be given back. */
@@ -200,10 +223,11 @@ export function sumsOf(
   merchants: readonly Merchant[],
   nowMs: number,
 ): { readonly byAge: AgedSum[]; readonly toCome: ExpectedSum[] } {
-  const dueOf = new Map(dues.map((due) => [`${due.merchantNo} ${due.day}`, due]));
+  const dueOf = new Map(dues.map((due) => [`${due.wayNo} ${due.day}`, due]));
+  const merchantOf = new Map(merchants.flatMap(({ id, ways }) => ways.map(({ no }) => [no, id])));
   const aged = carried.map((one) => {
-    const due = dueOf.get(`${one.merchantNo} ${one.day}`)!;
-    const merchantId = merchants.find(({ no }) => no === one.merchantNo)!.id;
+    const due = dueOf.get(`${one.wayNo} ${one.day}`)!;
+    const merchantId = merchantOf.get(one.wayNo)!;
     return { ...one, merchantId, due, age: ageOf(due.dueAtMs, nowMs) };
   });
   const byAge = Map.groupBy(aged, ({ merchantId, currency, age }) =>
@@ -241,9 +265,9 @@ function sumOf(group: readonly (query.Carried & { readonly merchantId: string })
 
 /** What nobody can say, because no calendar says it. */
 export const notesOf = (merchants: readonly Merchant[]): string[] =>
-  merchants.flatMap(({ id, ofDays, ofSettlements }) => [
+  merchants.flatMap(({ id, ofDays, ways }) => [
     ...(ofDays ? [] : [`No calendar says when reports of days are due for ${id}: none is expected.`]),
-    ...(ofSettlements
+    ...(ways.some(({ calendar }) => calendar)
       ? []
       : [
           `No calendar says when what ${id} sells is settled: what no settlement has is listed for the last ${DAYS_WITHOUT_CALENDAR} days, without a due time.`,

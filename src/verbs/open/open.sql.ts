@@ -1,9 +1,11 @@
 import { type RawBuilder, sql } from 'kysely';
+import { isRecord } from '../../adapters/ledger.ts';
 import type { Db } from '../../adapters/postgres.ts';
+import type { Calendar } from '../../domain/calendar.ts';
 import type { Currency } from '../../domain/currency.ts';
 import type { ReportKind } from '../../domain/formats/format.ts';
 import type { RunFacts } from '../../domain/run.ts';
-import { currentLoadsOf, unsettledRecords } from '../../workers/reconcile.sql.ts';
+import { currentLoadsOf, notOf, onlyOf, unsettledRecords } from '../../workers/reconcile.sql.ts';
 
 /** Days are those of the batch, or on which something was sold. */
 export type OpenFilter = {
@@ -72,9 +74,23 @@ export async function missingReports(db: Db, filter: OpenFilter) {
   return found.rows;
 }
 
+/**
+ * One of the calendars of a merchant, or that it has none. Where there are several, records name the source that settles them; those
+ * that name none of the others' are the first one's.
+ */
+export type Way = {
+  readonly no: number;
+  readonly merchantNo: number;
+  readonly merchantId: string;
+  readonly source: string | null;
+  readonly calendar: Calendar | null;
+  /** The other ways of the merchant. */
+  readonly others: readonly string[];
+};
+
 /** Records that no settlement has, of one day, currency and type. */
 export type Carried = {
-  readonly merchantNo: number;
+  readonly wayNo: number;
   readonly day: string;
   readonly currency: Currency;
   readonly type: string;
@@ -82,50 +98,68 @@ export type Carried = {
   readonly amountMinor: string;
 };
 
-/** Days of a merchant whose records are looked through, for nobody has yet told which of them no settlement has. */
-export type Unchecked = {
-  readonly merchantNo: number;
-  readonly from: string;
-  readonly to: string;
-  readonly timeZone: string;
-};
+/** Days whose records are looked through, for nobody has yet told which of them no settlement has. */
+export type Unchecked = { readonly from: string; readonly to: string; readonly timeZone: string };
+
+const whose = ({ source, others }: Way, isFirst: boolean) =>
+  isFirst || source === null ? notOf(others) : onlyOf(source);
 
 /** Those records, a row each; what is told already is not among them. */
 export async function uncheckedRecords(
   db: Db,
-  { merchantNo, from, to, timeZone }: Unchecked,
+  way: Way,
+  isFirst: boolean,
+  { from, to, timeZone }: Unchecked,
 ): Promise<RawBuilder<unknown>> {
+  const { no, merchantNo, merchantId } = way;
   const loads = (await currentLoadsOf(db, merchantNo, 0)).filter(
     (load) => load.isSettlement && (load.settlementDate ?? from) >= from,
   );
   return sql`
-    select ${merchantNo}::int as merchant_no,
+    select ${no}::int as way_no, ${merchantId}::text collate "C" as merchant_id,
            ((timestamptz 'epoch' + u.r_occurred_at_micros * interval '1 microsecond') at time zone ${timeZone})::date as day,
-           u.r_type as type, u.r_request_id as request_id, u.r_currency as currency, u.r_amount_minor::numeric as amount_minor,
-           null::timestamptz as since
-      from (${unsettledRecords(loads, { merchantNo, from, to, timeZone })}) u
+           u.r_type collate "C" as type, u.r_request_id collate "C" as request_id, u.r_currency as currency,
+           u.r_amount_minor::numeric as amount_minor, null::timestamptz as since
+      from (${unsettledRecords(loads, { merchantNo, from, to, timeZone, whose: whose(way, isFirst) })}) u
      where not exists (select from discrepancy x join batch b on b.no = x.batch_no
                         where x.closed_run is null and x.kind = 'unsettled_transaction' and b.merchant_no = ${merchantNo}
                           and x.request_id = u.r_request_id and x.type = u.r_type)`;
 }
 
-/** Those that were told to be overdue. */
-export const toldRecords = (merchantNos: readonly number[], { from, to }: OpenFilter): RawBuilder<unknown> => sql`
-  select b.merchant_no, b.day, x.type, x.request_id, x.stake_currency as currency, x.stake_minor as amount_minor, x.first_seen_at as since
-    from discrepancy x join batch b on b.no = x.batch_no
-   where x.closed_run is null and x.kind = 'unsettled_transaction' and b.merchant_no = any(${[...merchantNos]}::int[])
-     and ${from === undefined ? sql`true` : sql`b.day >= ${from}::date`} and ${to === undefined ? sql`true` : sql`b.day <= ${to}::date`}`;
+/** Those of a merchant that were told to be overdue. Which way each is, is looked up where there are several. */
+export function toldRecords(ways: readonly Way[], { from, to }: OpenFilter): RawBuilder<unknown> {
+  const [first, ...others] = ways;
+  const { no, merchantNo, merchantId } = first!;
+  const wayNo =
+    others.length === 0
+      ? sql`${no}::int`
+      : sql`coalesce((select w.no from ledger() r join unnest(${others.map(({ source }) => source)}::text[], ${others.map((way) => way.no)}::int[])
+                               as w(source, no) on w.source = r.source
+                      where r.merchant_no = ${merchantNo} and ${isRecord('r', sql`x.request_id`)} and r.type = x.type limit 1), ${no}::int)`;
+  return sql`
+    select ${wayNo} as way_no, ${merchantId}::text collate "C" as merchant_id, b.day, x.type, x.request_id, x.stake_currency as currency,
+           x.stake_minor as amount_minor, x.first_seen_at as since
+      from discrepancy x join batch b on b.no = x.batch_no
+     where x.closed_run is null and x.kind = 'unsettled_transaction' and b.merchant_no = ${merchantNo}
+       and ${from === undefined ? sql`true` : sql`b.day >= ${from}::date`} and ${to === undefined ? sql`true` : sql`b.day <= ${to}::date`}`;
+}
+
+const allOf = (records: readonly RawBuilder<unknown>[]): RawBuilder<unknown> =>
+  records.length === 0
+    ? sql`(select null::int as way_no, null::text as merchant_id, null::date as day, null::text as type, null::text as request_id,
+                  null::text as currency, null::numeric as amount_minor, null::timestamptz as since where false)`
+    : sql`(${sql.join(records, sql` union all `)})`;
 
 /** All of these records, added up by day, currency and type. */
 export async function addedUp(db: Db, records: readonly RawBuilder<unknown>[]): Promise<Carried[]> {
   const found = await sql<Carried>`
-    select merchant_no as "merchantNo", day::text, currency, type, count(*)::int as count, sum(amount_minor)::text as "amountMinor"
-      from (${sql.join(records, sql` union all `)}) u group by 1, 2, 3, 4 order by 2, 1, 3, 4`.execute(db);
+    select way_no as "wayNo", day::text, currency, type, count(*)::int as count, sum(amount_minor)::text as "amountMinor"
+      from ${allOf(records)} u group by 1, 2, 3, 4 order by 2, 1, 3, 4`.execute(db);
   return found.rows;
 }
 
 export type Due = {
-  readonly merchantNo: number;
+  readonly wayNo: number;
   readonly day: string;
   readonly expectedOn: string | null;
   readonly dueAtMs: number | null;
@@ -152,11 +186,11 @@ export const listedRecords = (
   dues: readonly Due[],
   { after, limit }: { readonly after: Place | null; readonly limit: number | null },
 ): RawBuilder<unknown> => sql`
-  select m.id as "merchantId", u.day::text, u.type, u.request_id as "requestId", u.currency, u.amount_minor::text as "amountMinor", u.since,
-         d.expected_on as "expectedOn", d.due_at_ms as "dueAtMs"
-    from (${sql.join(records, sql` union all `)}) u join merchant m on m.no = u.merchant_no
-    left join unnest(${dues.map((due) => due.merchantNo)}::int[], ${dues.map((due) => due.day)}::date[],
+  select u.merchant_id as "merchantId", u.day::text, u.type, u.request_id as "requestId", u.currency, u.amount_minor::text as "amountMinor",
+         u.since, d.expected_on as "expectedOn", d.due_at_ms as "dueAtMs"
+    from ${allOf(records)} u
+    left join unnest(${dues.map((due) => due.wayNo)}::int[], ${dues.map((due) => due.day)}::date[],
                      ${dues.map((due) => due.expectedOn)}::text[], ${dues.map((due) => due.dueAtMs)}::float8[])
-           as d(merchant_no, day, expected_on, due_at_ms) on d.merchant_no = u.merchant_no and d.day = u.day
-   where ${after === null ? sql`true` : sql`(u.day, m.id, u.type collate "C", u.request_id collate "C") > (${after[0]}::date, ${after[1]}, ${after[2]}, ${after[3]})`}
-   order by u.day, m.id, u.type collate "C", u.request_id collate "C" limit ${limit}::bigint`;
+           as d(way_no, day, expected_on, due_at_ms) on d.way_no = u.way_no and d.day = u.day
+   where ${after === null ? sql`true` : sql`(u.day, u.merchant_id, u.type, u.request_id) > (${after[0]}::date, ${after[1]}, ${after[2]}, ${after[3]})`}
+   order by u.day, u.merchant_id, u.type, u.request_id limit ${limit}::bigint`;
