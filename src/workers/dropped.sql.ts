@@ -63,81 +63,114 @@ export async function hasOthersDropped(db: Db, other: Other): Promise<boolean> {
   return found.rows.length > 0;
 }
 
-/**
- * Which dropped loads of other batches hold an id that this run looked for in vain. The temporary tables of the run say what that
- * was. Everything of which an id may stand anywhere is looked for everywhere; what belongs to days or settlements, only there.
- */
-export async function lookedForIn(
-  db: Db,
-  other: Other,
-  {
-    day,
-    settled,
-    settlementDate,
-    lookbackDays,
-  }: {
-    /** The batch is this day of transactions. */
-    readonly day: string | null;
-    /** The details of the settlement. */
-    readonly settled: readonly ReadLoad[];
-    readonly settlementDate: string | null;
-    /** So far away a key may have been settled before, or be settled again. */
-    readonly lookbackDays: number;
-  },
-): Promise<DroppedLoad[]> {
-  await sql`drop table if exists pg_temp.looked_for`.execute(db);
-  await sql`create temp table looked_for as
-    select hashtextextended(transaction_id, 1) as id from reference where request_id is null
+/** What a run has looked for in vain, by where it may stand. */
+type Place = {
+  /** A condition on batches `b`. */
+  readonly batches: RawBuilder<unknown>;
+  /** Of ids, as they are kept of dropped rows. */
+  readonly ids: RawBuilder<unknown>;
+};
+
+/** References, cancellations and refunds may stand in any batch. The temporary tables of the run say which were not found. */
+const ANYWHERE: Place = {
+  batches: sql`true`,
+  ids: sql`
+    select hashtextextended(transaction_id, 1) from reference where request_id is null
     union select hashtextextended(c.request_id, 2) from candidate c
            where c.r_status = 'CANCELLED' and not exists (select from cancelled x where x.request_id = c.request_id)
     union select hashtextextended(c.transaction_id, 3) from candidate c
            where c.r_status = 'CANCELLED' and not exists (select from cancelled x where x.request_id = c.request_id)
     union select hashtextextended(request_id, 0) from named_refund where payment is null
-    union select hashtextextended(transaction_id, 1) from named_refund where payment is null`.execute(db);
-  const told = (kind: string) => sql`select hashtextextended(request_id, 0) from told where kind = ${kind}`;
-  const near = (batch: string) => sql`(${sql.ref(batch)}.settlement_date is null or ${settlementDate}::date is null
-    or ${sql.ref(batch)}.settlement_date between ${settlementDate}::date - ${lookbackDays}::int and ${settlementDate}::date + ${lookbackDays}::int)`;
-  const notReported = sql`told t join ${rowsOf(settled)} s on s.load_no = t.load_no and s.line = t.line and t.kind = 'settled_not_reported'`;
-  const places: RawBuilder<unknown>[] = [
-    holding(other, sql`true`, sql`select id from looked_for`),
-    ...(day === null
-      ? []
-      : [
-          holding(
-            other,
-            sql`b.batch_id is null and b.day between ${day}::date - 1 and ${day}::date + 1`,
-            told('unreported_transaction'),
-          ),
-          holding(
-            other,
-            sql`b.batch_id is not null and coalesce(b.settlement_date, ${day}::date) >= ${day}::date`,
-            told('unsettled_transaction'),
-          ),
-        ]),
-    ...(settled.length === 0
-      ? []
-      : [
-          holding(
-            other,
-            sql`b.batch_id is not null and ${near('b')}`,
-            sql`select s.key_hash from ${rowsOf(settled)} s where s.request_id is not null and s.settlement_minor is not null`,
-          ),
-          holding(
-            other,
-            sql`b.batch_id is null and b.day between (select min(s.paid_at)::date - 2 from ${notReported}) and (select max(s.paid_at)::date + 2 from ${notReported})`,
-            told('settled_not_reported'),
-          ),
-        ]),
+    union select hashtextextended(transaction_id, 1) from named_refund where payment is null`,
+};
+
+const told = (kind: string) => sql`select hashtextextended(request_id, 0) from told where kind = ${kind}`;
+
+/** Records of a day: those of which nothing was reported in the reports next to it, those not settled in all settlements since. */
+const placesOfDay = (day: string): Place[] => [
+  {
+    batches: sql`b.batch_id is null and b.day between ${day}::date - 1 and ${day}::date + 1`,
+    ids: told('unreported_transaction'),
+  },
+  {
+    batches: sql`b.batch_id is not null and coalesce(b.settlement_date, ${day}::date) >= ${day}::date`,
+    ids: told('unsettled_transaction'),
+  },
+];
+
+/** What was settled: the same key in settlements near to it, and the row in the reports of the days on which it was paid. */
+function placesOfSettlement(
+  details: readonly ReadLoad[],
+  settlementDate: string | null,
+  lookbackDays: number,
+): Place[] {
+  const date = sql`${settlementDate}::date`;
+  const notReported = sql`told t join ${rowsOf(details)} s on s.load_no = t.load_no and s.line = t.line and t.kind = 'settled_not_reported'`;
+  return [
+    {
+      batches: sql`b.batch_id is not null and (b.settlement_date is null or ${date} is null
+        or b.settlement_date between ${date} - ${lookbackDays}::int and ${date} + ${lookbackDays}::int)`,
+      ids: sql`select s.key_hash from ${rowsOf(details)} s where s.request_id is not null and s.settlement_minor is not null`,
+    },
+    {
+      batches: sql`b.batch_id is null and b.day between (select min(s.paid_at)::date - 2 from ${notReported})
+        and (select max(s.paid_at)::date + 2 from ${notReported})`,
+      ids: told('settled_not_reported'),
+    },
   ];
-  const found = await sql<DroppedLoad>`
-    select ${DROPPED} from ${LOADS} where l.no in (${sql.join(places, sql` union `)}) order by l.no`.execute(db);
-  return found.rows;
 }
 
-/** Numbers of dropped loads, of batches `b` in this place, that hold one of these ids. */
-const holding = (other: Other, place: RawBuilder<unknown>, ids: RawBuilder<unknown>): RawBuilder<unknown> => sql`
-  (select k.load_no from dropped_ids k cross join lateral unnest(k.ids) i(id)
-    where k.load_no in (select l.no from ${othersDropped(other)} and ${place}) and i.id in (${ids}))`;
+/** Which dropped loads of other batches hold an id that this run looked for in vain. */
+export async function lookedForIn(
+  db: Db,
+  other: Other,
+  of: {
+    /** The batch is this day of transactions. */
+    readonly day: string | null;
+    readonly details: readonly ReadLoad[];
+    readonly settlementDate: string | null;
+    /** So far away a key may have been settled before, or be settled again. */
+    readonly lookbackDays: number;
+  },
+): Promise<DroppedLoad[]> {
+  const { day, details, settlementDate, lookbackDays } = of;
+  const ofBatch =
+    day !== null
+      ? placesOfDay(day)
+      : details.length > 0
+        ? placesOfSettlement(details, settlementDate, lookbackDays)
+        : [];
+  const found = new Set<number>();
+  for (const place of [ANYWHERE, ...ofBatch])
+    for (const loadNo of await loadsHolding(db, other, place)) found.add(loadNo);
+  return found.size === 0 ? [] : droppedAmong(db, [...found]);
+}
+
+async function loadsHolding(db: Db, other: Other, { batches, ids }: Place): Promise<number[]> {
+  const dropped = await sql<{ no: number }>`select l.no from ${othersDropped(other)} and ${batches}`.execute(db);
+  if (dropped.rows.length === 0) return [];
+  await sql`drop table if exists pg_temp.looked_for`.execute(db);
+  await sql`create temp table looked_for (id) as ${ids}`.execute(db);
+  const some = await sql`select from looked_for limit 1`.execute(db);
+  if (some.rows.length === 0) return [];
+  await sql`analyze looked_for`.execute(db);
+  const nos = dropped.rows.map(({ no }) => no);
+  const found = await byHash(
+    db,
+    sql<{ no: number }>`
+      select distinct k.load_no as no from (select load_no, unnest(ids) as id from dropped_ids where load_no = any(${nos}::int[])) k
+        join looked_for f on f.id = k.id`,
+  );
+  return found.map(({ no }) => no);
+}
+
+/** Nobody knows how many ids an array holds, and millions must not be looked up one by one. */
+async function byHash<Row>(db: Db, statement: RawBuilder<Row>): Promise<Row[]> {
+  await sql`set local enable_nestloop = off`.execute(db);
+  const found = await statement.execute(db);
+  await sql`set local enable_nestloop = on`.execute(db);
+  return found.rows;
+}
 
 /** The batches that looked for something which stands in those of these loads whose rows were dropped. */
 export async function batchesLookingFor(
@@ -145,16 +178,19 @@ export async function batchesLookingFor(
   loads: readonly ReadLoad[],
   { merchantNo, no }: { merchantNo: number; no: number },
 ): Promise<number[]> {
-  const found = await sql<{ no: number }>`
-    with held as materialized (
-      select unnest(k.ids) as id from dropped_ids k join load l on l.no = k.load_no and l.rows_dropped_at is not null
-       where k.load_no = any(${loads.map(({ loadNo }) => loadNo)}::int[]))
-    select distinct b.no from run_open_reference o join batch b on b.current_run = o.run_no and b.no <> ${no}
-      cross join lateral (values
-        (hashtextextended(o.transaction_id, 1)), (hashtextextended(o.transaction_id, 3)),
-        (hashtextextended(o.request_id, 0)), (hashtextextended(o.request_id, 2))) i(id)
-     where o.merchant_no = ${merchantNo} and i.id in (select id from held)`.execute(db);
-  return found.rows.map(({ no }) => no);
+  const found = await byHash(
+    db,
+    sql<{ no: number }>`
+      select distinct b.no from (
+          select unnest(k.ids) as id from dropped_ids k join load l on l.no = k.load_no and l.rows_dropped_at is not null
+           where k.load_no = any(${loads.map(({ loadNo }) => loadNo)}::int[])) held
+        join (select o.run_no, i.id from run_open_reference o cross join lateral (values
+                (hashtextextended(o.transaction_id, 1)), (hashtextextended(o.transaction_id, 3)),
+                (hashtextextended(o.request_id, 0)), (hashtextextended(o.request_id, 2))) i(id)
+               where o.merchant_no = ${merchantNo}) o on o.id = held.id
+        join batch b on b.current_run = o.run_no and b.no <> ${no}`,
+  );
+  return found.map((row) => row.no);
 }
 
 /** The batch waits until the rows of these loads are there again. */

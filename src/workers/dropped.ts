@@ -47,7 +47,7 @@ export async function needOtherRows(db: Db, { batch, details, settlementDate }: 
   needNone(
     await query.lookedForIn(db, others, {
       day: batch.batchId === null ? batch.day : null,
-      settled: batch.batchId === null ? [] : details,
+      details,
       settlementDate,
       lookbackDays: LOOKBACK_DAYS,
     }),
