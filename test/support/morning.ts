@@ -18,6 +18,8 @@ import { freshDatabase } from './postgres.ts';
 
 export type Mornings = {
   readonly database: Database;
+  /** Where the provider puts its files. */
+  readonly reports: string;
   /** Files come below the folder of the provider; a text is given as its lines. */
   arrive(files: Readonly<Record<string, readonly string[]>>): void;
   /** Records come, or come again with other content; `lines` without the header. */
@@ -55,6 +57,7 @@ export async function startMornings(calendar: Calendar): Promise<Mornings> {
   };
   return {
     database,
+    reports,
     arrive(files) {
       for (const [name, lines] of Object.entries(files)) {
         const path = join(reports, name);
