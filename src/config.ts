@@ -26,7 +26,7 @@ export type SourceConfig = Omit<Complete<SourceSettings, Reading>, 'calendar'> &
 /** All settings, with what nobody said filled in. Their meaning stands in config/shape.ts. */
 export type Config = Complete<
   Omit<Settings, 'http' | 'archive' | 'sources'>,
-  Reading | 'quietMinutes' | 'processes' | 'chunkBytes'
+  Reading | 'quietMinutes' | 'drainSeconds' | 'processes' | 'chunkBytes'
 > & {
   readonly databaseUrl?: string | undefined;
   readonly redisUrl?: string | undefined;
@@ -55,6 +55,7 @@ const SETTINGS: readonly { readonly path: string; readonly variable: string; rea
   { path: 'chunkBytes', variable: 'SETTLESTREAM_CHUNK_BYTES', option: 'chunkBytes' },
   { path: 'pollSeconds', variable: 'SETTLESTREAM_POLL_SECONDS', option: 'pollSeconds' },
   { path: 'quietMinutes', variable: 'SETTLESTREAM_QUIET_MINUTES' },
+  { path: 'drainSeconds', variable: 'SETTLESTREAM_DRAIN_SECONDS' },
   { path: 'http.host', variable: 'SETTLESTREAM_HTTP_HOST' },
   { path: 'http.port', variable: 'SETTLESTREAM_HTTP_PORT', option: 'httpPort' },
   { path: 'archive.folder', variable: 'SETTLESTREAM_ARCHIVE_FOLDER' },
@@ -64,6 +65,8 @@ const ADDRESS_VARIABLES = [
   { path: 'databaseUrl', variable: 'DATABASE_URL' },
   { path: 'redisUrl', variable: 'REDIS_URL' },
 ];
+/** Behind the name of such a variable: the file that holds its value, for Docker and Kubernetes hand secrets over as files. */
+const IN_FILE = '_FILE';
 const DEFAULT_FILE = 'settlestream.yaml';
 const FILE_VARIABLE = 'SETTLESTREAM_CONFIG';
 const SOURCES_VARIABLE = 'SETTLESTREAM_SOURCES';
@@ -94,7 +97,9 @@ export function readConfig(
   };
   const hasMerchant = layers.some(({ given }) => valueAt(given, ['merchant']) !== undefined);
   const said = layers.map((layer) => read(settingsShape({ folder: layer.folder, hasMerchant }), layer) ?? {});
-  const addresses = read(ADDRESSES, variablesLayer(ADDRESS_VARIABLES, environment));
+  const addressed = addressLayer(environment);
+  mistakes.push(...addressed.mistakes);
+  const addresses = read(ADDRESSES, addressed);
   mistakes.push(...unknownVariables(environment, layers));
   if (mistakes.length > 0) throw new UsageError(mistakes.map(onOneLine).join('\n'));
   return { ...complete(said.reduce(over)), ...addresses };
@@ -104,7 +109,7 @@ export function readConfig(
 export function originsOf(options: Options, environment: NodeJS.ProcessEnv = process.env): string[] {
   const file =
     options['config'] ?? (environment[FILE_VARIABLE] || (existsSync(DEFAULT_FILE) ? DEFAULT_FILE : undefined));
-  const variables = [...VARIABLES, ...ADDRESS_VARIABLES.map(({ variable }) => variable)];
+  const variables = [...VARIABLES, ...ADDRESS_VARIABLES.flatMap(({ variable }) => [variable, variable + IN_FILE])];
   return [...(file === undefined ? [] : [file]), ...variables.filter((name) => environment[name])];
 }
 
@@ -143,6 +148,26 @@ const variablesLayer = (
   flatLayer(
     settings.map(({ path, variable }) => ({ path, name: variable, value: environment[variable] || undefined })),
   );
+
+/** The addresses of servers: of their variables, or of the files that those name. */
+function addressLayer(environment: NodeJS.ProcessEnv): Layer {
+  const mistakes: string[] = [];
+  const settings = ADDRESS_VARIABLES.map(({ path, variable }) => {
+    const file = environment[variable + IN_FILE];
+    const value = environment[variable] || undefined;
+    if (!file) return { path, name: variable, value };
+    if (value) mistakes.push(`${variable + IN_FILE}: ${variable} is set, too: leave one of them out`);
+    const name = `${variable + IN_FILE}=${file}`;
+    try {
+      return { path, name, value: readTextFile(file, `${name}:`).trim() };
+    } catch (error) {
+      if (!(error instanceof UsageError)) throw error;
+      mistakes.push(error.message);
+      return { path, name, value: undefined };
+    }
+  });
+  return { ...flatLayer(settings), mistakes };
+}
 
 const optionLayer = (options: Options): Layer =>
   flatLayer(
@@ -220,6 +245,7 @@ function complete(settings: Settings): Config {
     ...settings,
     ...reading,
     quietMinutes,
+    drainSeconds: settings.drainSeconds ?? 25,
     processes: settings.processes ?? availableParallelism(),
     chunkBytes: settings.chunkBytes ?? 8 << 20,
     http: { host: settings.http?.host ?? '127.0.0.1', port: settings.http?.port ?? 9464 },

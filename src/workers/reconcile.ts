@@ -22,6 +22,7 @@ import { type Enqueue, type ReconcileJob, reconcile as reconcileJob } from '../j
 import { publishOverRefunded, publishSettledTwice } from './by-key.ts';
 import { daysSettledBy, dueOf, type Standing, tellUnsettled, waitOf } from './due.ts';
 import { formatById } from './formats.ts';
+import type { Noted } from './pool.ts';
 import * as publish from './publish.sql.ts';
 import * as query from './reconcile.sql.ts';
 import { RULES_VERSION, takeOver } from './take.ts';
@@ -31,6 +32,7 @@ export type ReconcileContext = Standing & {
   readonly database: Database;
   readonly enqueue: Enqueue;
   readonly measured: Measured;
+  readonly noted: Noted;
 };
 
 /**
@@ -38,7 +40,7 @@ export type ReconcileContext = Standing & {
  * as a run in one transaction. Run twice, or twice at once, it publishes once: the epoch decides.
  */
 export async function reconcile(
-  { database, enqueue, measured, ...standing }: ReconcileContext,
+  { database, enqueue, measured, noted, ...standing }: ReconcileContext,
   { batchNo }: ReconcileJob,
 ): Promise<void> {
   const timed = stopwatch(measured);
@@ -49,6 +51,7 @@ export async function reconcile(
     await query.makeWorkTables(db);
     const decided = await inTransaction(db, () => decide(db, batchNo, timed, standing), 'repeatable read');
     const published = await timed('publish', () => inTransaction(db, () => publishRun(db, decided, taken.epoch)));
+    if (published.run) noted('info', 'run published', published.run);
     if (published.changed) await tellRows(db, batchNo, measured);
     if (published.isReplay) measured({ name: 'recon_replays_total', labels: {}, value: 1 });
     return published.asked;
@@ -435,6 +438,8 @@ async function tellOfRecords(
 }
 
 type Published = {
+  /** What was published, in short; null: nothing was. */
+  readonly run: { readonly run: number; readonly rows: number; readonly state: string } | null;
   /** The batches to be asked for again. */
   readonly asked: readonly number[];
   /** It reads other loads than the batch's run before. */
@@ -446,7 +451,7 @@ type Published = {
 /** Publishes what was decided, under the merchant's lock. */
 async function publishRun(db: Db, { batch, details, lastRun, run }: Decided, epoch: number): Promise<Published> {
   await publish.lockMerchant(db, batch.merchantNo);
-  const nothing = { asked: [batch.no], changed: false, isReplay: false };
+  const nothing = { run: null, asked: [batch.no], changed: false, isReplay: false };
   if (!(await publish.lockBatch(db, batch.no, epoch, batch.wanted))) return nothing;
   if (!run) {
     await publish.answerWithoutRun(db, batch.no, batch.wanted);
@@ -507,7 +512,15 @@ async function publishRun(db: Db, { batch, details, lastRun, run }: Decided, epo
   if (since.some((other) => openReferences > 0 || (!other.isSettlement && isNeighbour(other.day))))
     asked.push(batch.no);
   await publish.askBecauseOf(db, batch.no, interventions, asked);
-  return { asked: [batch.no, ...asked], changed, isReplay };
+  const { waiting, missing, rows } = run.facts;
+  const state = waiting
+    ? 'waiting'
+    : missing
+      ? 'incomplete'
+      : (await publish.hasOpen(db, batch.no))
+        ? 'discrepant'
+        : 'reconciled';
+  return { run: { run: runNo, rows, state }, asked: [batch.no, ...asked], changed, isReplay };
 }
 
 async function runBefore(db: Db, batch: query.BatchRow): Promise<query.ReadLoad[] | null> {
