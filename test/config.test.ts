@@ -86,7 +86,7 @@ suite('where settings come from', () => {
     });
     assert.deepEqual(told, [
       'DATABASE_URL_FILE: DATABASE_URL is set, too: leave one of them out',
-      `REDIS_URL_FILE=${nowhere}: is not there.`,
+      'REDIS_URL_FILE=nowhere: is not there.',
     ]);
     writeFileSync(file, 'hunter2');
     const wrong = mistakesIn('', { env: { DATABASE_URL_FILE: file } }).join('\n');

@@ -28,7 +28,7 @@ const LAG_SECONDS = [1, 5, 15, 60, 300, 900, 3_600, 14_400, 43_200, 86_400, 172_
  * All metrics of the program. Names and labels are promises to dashboards. No file, batch or row is ever a label: each value
  * would be a series that stays for ever.
  */
-const METRICS = {
+export const METRICS = {
   recon_rows_total: {
     type: 'counter',
     labels: { ...SOURCE_AND_KIND, outcome: ['matched', 'discrepant', 'refused', 'unmatchable'] },
