@@ -19,6 +19,9 @@ import { type ServerPostgres, startServerPostgres } from '../support/server-post
 const ROOT = resolve(import.meta.dirname, '../..');
 const isRoot = process.getuid?.() === 0;
 
+// Before the folder goes: what nobody may write cannot be removed either.
+let makeRemovable = () => {};
+after(() => makeRemovable());
 const folder = temporaryFolder();
 chmodSync(folder, 0o755);
 const inFolder = (name: string): string => {
@@ -40,6 +43,7 @@ before(async () => {
   // Whoever the image runs as may not be able to come to the Node of this checkout.
   cpSync(process.execPath, join(image.root, 'node'));
   execFileSync('chmod', ['-R', 'a-w', join(image.root, 'app')]);
+  makeRemovable = () => void execFileSync('chmod', ['-R', 'u+w', image.root]);
   const [uid, gid] = image.user!.split(':').map(Number) as [number, number];
   if (isRoot) for (const path of [volumes.archive, volumes.provider]) chownSync(path, uid, gid);
   postgres = await startServerPostgres(services['postgres']!.command!.slice(1));

@@ -20,6 +20,9 @@ export type ServerPostgres = {
   run(program: string, args: readonly string[], env?: Readonly<Record<string, string>>): string;
   /** For a PATH: where these programs are. */
   readonly bin: string;
+  /** Ends it at once with all its connections, as a failover does, and starts it again. */
+  kill(): Promise<void>;
+  start(): Promise<void>;
   stop(): Promise<void>;
 };
 
@@ -27,7 +30,12 @@ const HOST = '127.0.0.1';
 const NOBODY = { uid: 65_534, gid: 65_534 };
 const PASSWORD = 'postgres-s3cret';
 /** The server lives as long as the standard input of its shell is open, which the kernel closes however this process ends. */
-const KEEPER = '"$@" & read -r _; kill -QUIT $! 2>/dev/null; wait';
+const KEEPER = `
+"$@" & server=$!
+while read -r word; do
+  if [ $word = start ]; then "$@" & server=$!; else kill -QUIT $server; wait $server; fi
+done
+kill -QUIT $server 2>/dev/null; wait`;
 
 /** Starts a new, empty server on a free port of the loopback, with settings over those of a test. */
 export async function startServerPostgres(more: readonly string[] = []): Promise<ServerPostgres> {
@@ -70,10 +78,11 @@ export async function startServerPostgres(more: readonly string[] = []): Promise
   createInterface({ input: child.stderr }).on('line', (line) => said.push(line));
   const ended = once(child, 'close').then(() => rmSync(folder, { recursive: true, force: true }));
   const url = `postgres://postgres:${PASSWORD}@${HOST}:${port}/postgres`;
-  while (!(await answers(url))) {
-    if (child.exitCode !== null) throw new Error(`Postgres did not start:\n${said.join('\n')}`);
-    await sleep(50);
-  }
+  const until = async (isUp: boolean) => {
+    for (const deadline = Date.now() + 30_000; (await answers(url)) !== isUp; await sleep(50))
+      if (child.exitCode !== null || Date.now() > deadline) throw new Error(`Postgres says:\n${said.join('\n')}`);
+  };
+  await until(true);
   return {
     host: HOST,
     port,
@@ -86,6 +95,14 @@ export async function startServerPostgres(more: readonly string[] = []): Promise
         encoding: 'utf8',
         stdio: 'pipe',
       }),
+    kill() {
+      child.stdin.write('kill\n');
+      return until(false);
+    },
+    start() {
+      child.stdin.write('start\n');
+      return until(true);
+    },
     stop() {
       child.stdin.end();
       return ended;
