@@ -7,22 +7,11 @@
 import { rm } from 'node:fs/promises';
 import { availableParallelism, cpus } from 'node:os';
 import { join } from 'node:path';
-import pg from 'pg';
-import { openEmbeddedPostgres } from '../src/adapters/embedded-postgres.ts';
 import { psqlVersion, reconcileByHand } from './by-hand.ts';
-import { type MadeBatch, makeBatch } from './make-batch.ts';
+import { makeBatch } from './make-batch.ts';
 import type { Peak } from './memory-of.ts';
-import {
-  count,
-  inPlace,
-  megabytes,
-  type Place,
-  readOptions,
-  removeBook,
-  tell,
-  timeReconcile,
-  timeSettlestream,
-} from './place.ts';
+import { count, inPlace, median, megabytes, type Place, readOptions, tell, timeReconcile } from './place.ts';
+import { type Bench, withRecords } from './records.ts';
 import { secondsARow } from './row-by-row.ts';
 
 const given = readOptions({ rows: 1_000_000, runs: 5, sample: 20_000 });
@@ -49,56 +38,10 @@ type Result = {
 async function bench({ dir, signal }: Place): Promise<void> {
   tell(`making ${count(given.rows)} rows …`);
   const batch = await makeBatch(dir, given.rows);
-  const serverDir = join(dir, 'server');
-  // Kept rather than throwaway settings: what is measured must be safe against a power cut.
-  const server = await openEmbeddedPostgres({ dataDir: serverDir });
-  try {
-    const result = await compare(await openBench(server.url, serverDir, batch, signal), join(dir, 'book'));
+  await withRecords(dir, batch, signal, async (bench) => {
+    const result = await compare(bench, join(dir, 'book'));
     process.stdout.write(given.json ? `${JSON.stringify(result)}\n` : `${markdownOf(result)}\n`);
-  } finally {
-    await server.close();
-    await removeBook(serverDir);
-  }
-}
-
-type Bench = {
-  readonly batch: MadeBatch;
-  readonly serverDir: string;
-  readonly signal: AbortSignal;
-  readonly postgres: string;
-  /** Runs `work` with the URL of a new database that holds the records, all of it written to disk. */
-  onFreshDatabase<T>(work: (url: string) => Promise<T>): Promise<T>;
-};
-
-/** Imports the records once, into the database that all others are copies of. */
-async function openBench(url: string, serverDir: string, batch: MadeBatch, signal: AbortSignal): Promise<Bench> {
-  const query = async (text: string, database = 'settlestream') => {
-    const client = new pg.Client({ connectionString: urlOf(database) });
-    await client.connect();
-    return client.query(text).finally(() => client.end());
-  };
-  const urlOf = (database: string) => url.replace(/[^/]*$/, database);
-  const version = await query('show server_version');
-  await query('create database bench_template');
-  const { seconds } = await timeSettlestream(['ledger', 'import', batch.recordsFile], {
-    signal,
-    env: { DATABASE_URL: urlOf('bench_template') },
   });
-  // As autovacuum would have done by the time that the reports come; in the middle of a run it would disturb one of the two.
-  await query('vacuum (analyze) record', 'bench_template');
-  tell(`records imported in ${seconds.toFixed(1)} s`);
-  return {
-    batch,
-    serverDir,
-    signal,
-    postgres: version.rows[0].server_version,
-    async onFreshDatabase(work) {
-      signal.throwIfAborted();
-      await query('create database bench template bench_template strategy file_copy');
-      await query('checkpoint');
-      return work(urlOf('bench')).finally(() => query('drop database bench with (force)'));
-    },
-  };
 }
 
 async function compare(bench: Bench, dataDir: string): Promise<Result> {
@@ -145,12 +88,6 @@ async function settlestreamRun(
   );
   await rm(dataDir, { recursive: true });
   return timed;
-}
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }
 
 function markdownOf(result: Result): string {

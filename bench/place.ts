@@ -103,3 +103,9 @@ export const tell = (line: string): void => void process.stderr.write(`${line}\n
 
 export const megabytes = (bytes: number): string => `${Math.round(bytes / (1 << 20)).toLocaleString('en')} MiB`;
 export const count = (number: number): string => number.toLocaleString('en');
+
+export function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+}

@@ -1,6 +1,7 @@
 /**
  * What reading a workbook costs, beside the streaming reader of exceljs: 44 columns, texts of which some repeat, and numbers. Each reads
- * it in a process of its own. No database; needs about 300 bytes of disk a row, below TMPDIR.
+ * it in a process of its own. Fails where ours takes more memory than 500 MB. No database (`node bench/memory.ts --rows 300000 --xlsx`
+ * takes the whole path); needs about 300 bytes of disk a row, below TMPDIR.
  *
  *     node bench/xlsx.ts [--rows 300000] [--json]
  */
@@ -8,6 +9,9 @@ import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { count, inPlace, megabytes, type Place, readOptions, tell } from './place.ts';
+
+/** However many rows there are. */
+const MOST_BYTES = 500_000_000;
 
 type Read = { readonly rows: number; readonly seconds: number; readonly peakRssBytes: number };
 
@@ -27,6 +31,9 @@ async function measure({ dir, signal }: Place): Promise<void> {
     results[reader] = read;
   }
   process.stdout.write(json ? `${JSON.stringify(results)}\n` : `${textOf(results)}\n`);
+  const { peakRssBytes } = results['sheetAsCsv']!;
+  if (peakRssBytes > MOST_BYTES)
+    throw new Error(`it took ${megabytes(peakRssBytes)}, of ${megabytes(MOST_BYTES)} at most`);
 }
 
 function textOf(results: Readonly<Record<string, Read>>): string {

@@ -42,7 +42,9 @@ export async function demo({ dataDir, json, everySeconds }: DemoRequest): Promis
   }
   if (dataDir !== null) await takeFolder(resolve(dataDir));
   // The settings of this machine are for the user's own book: the made-up week must not get into it.
-  const configOf = (dataDir: string | null) => readConfig(dataDir === null ? {} : { dataDir }, {}, null);
+  const { SETTLESTREAM_LOG_LEVEL } = process.env;
+  const configOf = (dataDir: string | null) =>
+    readConfig(dataDir === null ? {} : { dataDir }, { SETTLESTREAM_LOG_LEVEL }, null);
   const book = await openBook(configOf(dataDir), { mayBeTemporary: true });
   let server: SftpServer | undefined;
   try {

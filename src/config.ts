@@ -5,7 +5,7 @@ import type { z } from 'zod';
 import { readTextFile } from './config/files.ts';
 import { dotted, type Given, type Layer, valueAt, withoutBlanks } from './config/given.ts';
 import { linesOf, nearest } from './config/mistakes.ts';
-import { ADDRESSES, type Settings, type SourceSettings, settingsShape } from './config/shape.ts';
+import { ONLY_OF_VARIABLES, type Settings, type SourceSettings, settingsShape } from './config/shape.ts';
 import { readYaml } from './config/yaml.ts';
 import type { Calendar } from './domain/calendar.ts';
 import { UsageError } from './domain/errors.ts';
@@ -30,6 +30,7 @@ export type Config = Complete<
 > & {
   readonly databaseUrl?: string | undefined;
   readonly redisUrl?: string | undefined;
+  readonly logLevel?: string | undefined;
   readonly http: { readonly host: string; readonly port: number };
   readonly archive: { readonly folder?: string | undefined };
   readonly sources: readonly SourceConfig[];
@@ -60,10 +61,11 @@ const SETTINGS: readonly { readonly path: string; readonly variable: string; rea
   { path: 'http.port', variable: 'SETTLESTREAM_HTTP_PORT', option: 'httpPort' },
   { path: 'archive.folder', variable: 'SETTLESTREAM_ARCHIVE_FOLDER' },
 ];
-/** These hold passwords, so they are no settings of the file. */
-const ADDRESS_VARIABLES = [
+/** No settings of the file: addresses hold passwords, and logs begin before it is read. */
+const ONLY_VARIABLES = [
   { path: 'databaseUrl', variable: 'DATABASE_URL' },
   { path: 'redisUrl', variable: 'REDIS_URL' },
+  { path: 'logLevel', variable: 'SETTLESTREAM_LOG_LEVEL' },
 ];
 /** Behind the name of such a variable: the file that holds its value, for Docker and Kubernetes hand secrets over as files. */
 const IN_FILE = '_FILE';
@@ -97,20 +99,23 @@ export function readConfig(
   };
   const hasMerchant = layers.some(({ given }) => valueAt(given, ['merchant']) !== undefined);
   const said = layers.map((layer) => read(settingsShape({ folder: layer.folder, hasMerchant }), layer) ?? {});
-  const addressed = addressLayer(environment);
-  mistakes.push(...addressed.mistakes);
-  const addresses = read(ADDRESSES, addressed);
+  const variables = onlyVariablesLayer(environment);
+  mistakes.push(...variables.mistakes);
+  const onlyVariables = read(ONLY_OF_VARIABLES, variables);
   mistakes.push(...unknownVariables(environment, layers));
   if (mistakes.length > 0) throw new UsageError(mistakes.map(onOneLine).join('\n'));
-  return { ...complete(said.reduce(over)), ...addresses };
+  return { ...complete(said.reduce(over)), ...onlyVariables };
 }
 
 /** Where the settings of this call come from: the file, if there is one, and the variables that are set. */
 export function originsOf(options: Options, environment: NodeJS.ProcessEnv = process.env): string[] {
   const file =
     options['config'] ?? (environment[FILE_VARIABLE] || (existsSync(DEFAULT_FILE) ? DEFAULT_FILE : undefined));
-  const variables = [...VARIABLES, ...ADDRESS_VARIABLES.flatMap(({ variable }) => [variable, variable + IN_FILE])];
-  return [...(file === undefined ? [] : [file]), ...variables.filter((name) => environment[name])];
+  const only = ONLY_VARIABLES.flatMap(({ variable }) =>
+    isAddress(variable) ? [variable, variable + IN_FILE] : [variable],
+  );
+  const variables = new Set([...VARIABLES, ...only]);
+  return [...(file === undefined ? [] : [file]), ...[...variables].filter((name) => environment[name])];
 }
 
 function fileLayer(options: Options, environment: NodeJS.ProcessEnv, defaultFile: string | null): Layer {
@@ -149,11 +154,11 @@ const variablesLayer = (
     settings.map(({ path, variable }) => ({ path, name: variable, value: environment[variable] || undefined })),
   );
 
-/** The addresses of servers: of their variables, or of the files that those name. */
-function addressLayer(environment: NodeJS.ProcessEnv): Layer {
+/** What only variables say; an address may stand in a file that they name. */
+function onlyVariablesLayer(environment: NodeJS.ProcessEnv): Layer {
   const mistakes: string[] = [];
-  const settings = ADDRESS_VARIABLES.map(({ path, variable }) => {
-    const file = environment[variable + IN_FILE];
+  const settings = ONLY_VARIABLES.map(({ path, variable }) => {
+    const file = isAddress(variable) ? environment[variable + IN_FILE] : undefined;
     const value = environment[variable] || undefined;
     if (!file) return { path, name: variable, value };
     if (value) mistakes.push(`${variable + IN_FILE}: ${variable} is set, too: leave one of them out`);
@@ -168,6 +173,8 @@ function addressLayer(environment: NodeJS.ProcessEnv): Layer {
   });
   return { ...flatLayer(settings), mistakes };
 }
+
+const isAddress = (variable: string): boolean => variable.endsWith('_URL');
 
 const optionLayer = (options: Options): Layer =>
   flatLayer(

@@ -18,6 +18,12 @@ test('the benchmark prints our seconds beside those of psql and of one query a r
   assert.match(stdout, /^\| .*200 rows\) \| \d+\.\d \| [\d,]+ \| \d+\.\d \|$/m);
 });
 
+test('the benchmark of replays prints how much longer the second time takes', () => {
+  const { status, stdout, stderr } = run('replay.ts', '--rows', '2000', '--runs', '1', '--json');
+  assert.equal(status, 0, stderr);
+  assert.ok(JSON.parse(stdout).ratio > 0, stdout);
+});
+
 test('the memory of a run is told for node and for postgres', { skip: process.platform !== 'linux' }, () => {
   const { status, stdout, stderr } = run('memory.ts', '--rows', '2000', '--json');
   assert.equal(status, 0, stderr);

@@ -400,6 +400,7 @@ suite('mistakes of all places are told in one answer', () => {
         SETTLESTREAM_HTTP_PORT: '70000',
         SETTLESTREAM_SOURCES: '- name: A\n  folder: f',
         SETTLESTREAM_DATADIR: 'x',
+        SETTLESTREAM_LOG_LEVEL: 'loud',
         DATABASE_URL: 'mysql://h/x',
         REDIS_URL: 'localhost',
       },
@@ -416,6 +417,7 @@ suite('mistakes of all places are told in one answer', () => {
         '--http-port=abc: is no whole number from 0 to 65535',
         'DATABASE_URL: is no address like postgres://user:password@host:5432/book; in a password write # / ? @ as %23 %2F %3F %40',
         'REDIS_URL: is no address like redis://:password@host:6379; in a password write # / ? @ as %23 %2F %3F %40',
+        'SETTLESTREAM_LOG_LEVEL=loud: is none of trace, debug, info, warn, error, fatal, silent',
         'SETTLESTREAM_DATADIR: is not known; did you mean SETTLESTREAM_DATA_DIR?',
       ],
     );
@@ -429,7 +431,7 @@ suite('mistakes of all places are told in one answer', () => {
     for (const [file, sentence] of [
       ['nowhere.yaml', 'is not there.'],
       ['dir', 'is a folder and no file.'],
-      ['latin.yaml', 'is no UTF-8 text.'],
+      ['latin.yaml', 'is no UTF-8 text: save it in this encoding.'],
       ['large.yaml', 'is larger than 1 MiB: is it the right file?'],
     ] as const) {
       const port = 'SETTLESTREAM_HTTP_PORT=x: is no whole number from 0 to 65535';

@@ -1,6 +1,6 @@
 /** The same reports come to the same result: whatever the order, the number of processes, the size of a chunk, the queue. */
 import assert from 'node:assert/strict';
-import { readdirSync } from 'node:fs';
+import { cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, suite, test } from 'node:test';
 import { openDatabase } from '../src/adapters/postgres.ts';
@@ -82,7 +82,11 @@ suite('a delivery with faults', () => {
   const ways: Record<string, Env> = {
     'in one chunk, by one process': { SETTLESTREAM_CHUNK_BYTES: '67108864', SETTLESTREAM_PROCESSES: '1' },
     'in small chunks, by four processes': { ...SMALL_CHUNKS, SETTLESTREAM_PROCESSES: '4' },
-    'through Redis': { ...SMALL_CHUNKS, REDIS_URL: redis.url },
+    'through Redis, in larger chunks, by two processes': {
+      SETTLESTREAM_CHUNK_BYTES: '200000',
+      SETTLESTREAM_PROCESSES: '2',
+      REDIS_URL: redis.url,
+    },
   };
   for (const [name, env] of Object.entries(ways)) {
     test(name, async () => {
@@ -114,40 +118,55 @@ suite('a delivery with faults', () => {
  */
 suite('results that depend on other reports', () => {
   const BATCH =
-    'settlementBatchId,transactionType,transactionId,transactionRequestId,originalTransactionRequestId,originalTransactionId,transactionAmountValue,transactionCurrency,settlementAmountValue,settlementCurrency';
+    'settlementBatchId,transactionType,transactionId,transactionRequestId,originalTransactionRequestId,originalTransactionId,transactionAmountValue,transactionCurrency,settlementAmountValue,settlementCurrency,installmentsNum';
   const DAY =
     'transactionType,transactionId,transactionRequestId,originalTransactionRequestId,originalTransactionId,transactionAmountValue,transactionCurrency,paymentTime';
   const reports = join(
     writeFiles(temporaryFolder(), {
       'reports/M1/20260105/settlementItems_USD_A_000.csv': [
         BATCH,
-        'A,PAYMENT,t-1,p-1,,,10.00,USD,10.00,USD',
-        'A,PAYMENT,t-2,p-2,,,20.00,USD,20.00,USD',
+        'A,PAYMENT,t-1,p-1,,,10.00,USD,10.00,USD,',
+        'A,PAYMENT,t-2,p-2,,,20.00,USD,20.00,USD,',
         // Of a payment that only the last batch knows the id of.
-        'A,REFUND,t-r1,r-1,,t-9,-5.00,USD,-5.00,USD',
-        'A,DISPUTE,t-d1,,,t-9,-9.00,USD,-9.00,USD',
+        'A,REFUND,t-r1,r-1,,t-9,-5.00,USD,-5.00,USD,',
+        'A,DISPUTE,t-d1,,,t-9,-9.00,USD,-9.00,USD,',
         // Takes back a refund that stands in another batch, so that it counts for that refund's payment.
-        'A,REFUND_REVERSAL,t-v1,v-1,r-3,,3.00,USD,3.00,USD',
+        'A,REFUND_REVERSAL,t-v1,v-1,r-3,,3.00,USD,3.00,USD,',
+        // The first of two instalments, which together are less than recorded; and one that is too much with those to come.
+        'A,PAYMENT,t-10a,p-10,,,4.00,USD,4.00,USD,2',
+        'A,PAYMENT,t-11a,p-11,,,6.00,USD,6.00,USD,3',
+        // With the captures of other batches, more than was authorized.
+        'A,CAPTURE,t-k1,k-1,a-1,,6.00,USD,6.00,USD,',
         '<END>',
       ],
       'reports/M1/20260105/settlementItems_USD_B_000.csv': [
         BATCH,
         // Settled on the same date as in A, and again in C.
-        'B,PAYMENT,t-1,p-1,,,10.00,USD,10.00,USD',
-        'B,REFUND,t-r2,r-2,p-2,,-15.00,USD,-15.00,USD',
-        'B,REFUND,t-r3,r-3,,t-2,-8.00,USD,-8.00,USD',
+        'B,PAYMENT,t-1,p-1,,,10.00,USD,10.00,USD,',
+        'B,REFUND,t-r2,r-2,p-2,,-15.00,USD,-15.00,USD,',
+        'B,REFUND,t-r3,r-3,,t-2,-8.00,USD,-8.00,USD,',
+        'B,PAYMENT,t-11b,p-11,,,6.00,USD,6.00,USD,3',
+        // Its authorization is only named by the provider's id, which stands in a day's report.
+        'B,CAPTURE,t-k2,k-2,,t-a1,6.00,USD,6.00,USD,',
+        // Refunded in C, disputed here and given back in part.
+        'B,DISPUTE,t-d2,,p-12,,-9.00,USD,-9.00,USD,',
         '<END>',
       ],
       'reports/M1/20260106/settlementItems_USD_C_000.csv': [
         BATCH,
-        'C,PAYMENT,t-1,p-1,,,10.00,USD,10.00,USD',
-        'C,PAYMENT,t-9,p-9,,,9.00,USD,9.00,USD',
-        'C,REFUND,t-r4,r-4,p-9,,-6.00,USD,-6.00,USD',
-        'C,REFUND,t-r5,r-5,,t-2,-4.00,USD,-4.00,USD',
+        'C,PAYMENT,t-1,p-1,,,10.00,USD,10.00,USD,',
+        'C,PAYMENT,t-9,p-9,,,9.00,USD,9.00,USD,',
+        'C,REFUND,t-r4,r-4,p-9,,-6.00,USD,-6.00,USD,',
+        'C,REFUND,t-r5,r-5,,t-2,-4.00,USD,-4.00,USD,',
+        'C,PAYMENT,t-10b,p-10,,,5.00,USD,5.00,USD,2',
+        'C,PAYMENT,t-11c,p-11,,,1.00,USD,1.00,USD,3',
+        'C,CAPTURE,t-k3,k-3,a-1,,1.00,USD,1.00,USD,',
+        'C,REFUND,t-r6,r-6,p-12,,-4.00,USD,-4.00,USD,',
+        'C,DISPUTE_REVERSAL,t-w2,,p-12,,2.00,USD,2.00,USD,',
         // Recorded as cancelled; what cancels it is reported on a day, under the provider's id.
-        'C,PAYMENT,t-7,p-7,,,7.00,USD,7.00,USD',
+        'C,PAYMENT,t-7,p-7,,,7.00,USD,7.00,USD,',
         // Recorded as cancelled; the only cancellation names it by our own id.
-        'C,PAYMENT,t-8,p-8,,,8.00,USD,8.00,USD',
+        'C,PAYMENT,t-8,p-8,,,8.00,USD,8.00,USD,',
         '<END>',
       ],
       'reports/M1/20260103/transactionItems_20260103_000.csv': [
@@ -166,6 +185,7 @@ suite('results that depend on other reports', () => {
       'reports/M1/20260105/transactionItems_20260105_000.csv': [
         DAY,
         'PAYMENT,t-9,p-9,,,9.00,USD,2026-01-05T09:00:00+08:00',
+        'AUTHORIZATION,t-a1,a-1,,,10.00,USD,2026-01-05T09:00:00+08:00',
         'CANCEL,t-c8,c-8,p-8,,8.00,USD,2026-01-05T10:00:00+08:00',
         '<END>',
       ],
@@ -190,6 +210,14 @@ suite('results that depend on other reports', () => {
         'p-7,PAYMENT,7.00,USD,CANCELLED,2026-01-02T10:00:00+08:00,',
         'p-8,PAYMENT,8.00,USD,CANCELLED,2026-01-04T10:00:00+08:00,',
         'p-9,PAYMENT,9.00,USD,SUCCESS,2026-01-05T09:00:00+08:00,',
+        'p-10,PAYMENT,10.00,USD,SUCCESS,2026-01-02T10:00:00+08:00,',
+        'p-11,PAYMENT,10.00,USD,SUCCESS,2026-01-02T10:00:00+08:00,',
+        'p-12,PAYMENT,10.00,USD,SUCCESS,2026-01-02T10:00:00+08:00,',
+        'a-1,AUTHORIZATION,10.00,USD,SUCCESS,2026-01-05T09:00:00+08:00,',
+        'k-1,CAPTURE,6.00,USD,SUCCESS,2026-01-02T10:00:00+08:00,a-1',
+        'k-2,CAPTURE,6.00,USD,SUCCESS,2026-01-02T10:00:00+08:00,a-1',
+        'k-3,CAPTURE,1.00,USD,SUCCESS,2026-01-02T10:00:00+08:00,a-1',
+        'r-6,REFUND,4.00,USD,SUCCESS,2026-01-02T10:00:00+08:00,p-12',
         'r-1,REFUND,5.00,USD,SUCCESS,2026-01-02T09:00:00+08:00,p-9',
         'r-2,REFUND,15.00,USD,SUCCESS,2026-01-02T09:00:00+08:00,p-2',
         'r-3,REFUND,8.00,USD,SUCCESS,2026-01-02T09:00:00+08:00,',
@@ -209,8 +237,23 @@ suite('results that depend on other reports', () => {
     digests = await digestsOf(env.DATABASE_URL);
     sameAnswer(answer, expectedAnswer([reports], ledger));
     const kinds = new Set(answer.discrepancies.map(({ kind }) => kind));
-    for (const kind of ['settled_twice', 'over_refunded', 'unreported_transaction'])
+    for (const kind of ['settled_twice', 'over_refunded', 'over_captured', 'amount_mismatch', 'unreported_transaction'])
       assert.ok(kinds.has(kind), `${kind} is among ${[...kinds].join(', ')}`);
+  });
+
+  test('one cent of one row is another digest, of its batch alone', async () => {
+    const other = join(temporaryFolder(), 'reports');
+    cpSync(reports, other, { recursive: true });
+    const file = join(other, 'M1/20260106/settlementItems_USD_C_000.csv');
+    const changed = readFileSync(file, 'utf8').replace('7.00,USD,7.00,USD', '7.00,USD,7.01,USD');
+    writeFileSync(file, changed);
+    const url = await freshDatabase();
+    await inAnyOrder(url, other, ledger, randomOf(1), optionsFor({}));
+    const found = await digestsOf(url);
+    assert.deepEqual(
+      Object.keys(digests).filter((batch) => found[batch] !== digests[batch]),
+      ['M1 C USD'],
+    );
   });
 
   const orders = Number(process.env['SETTLESTREAM_TEST_ORDERS'] ?? 12);

@@ -1,13 +1,13 @@
 /** The standing service against a provider's real SFTP server: reports arrive, grow, are exchanged, and it follows. */
 import assert from 'node:assert/strict';
-import { appendFileSync, chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, chmodSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { after, test } from 'node:test';
 import { writeSheet } from '../demo/sheet.ts';
 import { query, temporaryFolder, writeFiles } from './support/book.ts';
 import { freshDatabase } from './support/postgres.ts';
 import { settlestream, startSettlestream } from './support/settlestream.ts';
-import { startSshd } from './support/sshd.ts';
+import { makeKey, startSshd } from './support/sshd.ts';
 
 const HEADER =
   'settlementBatchId,customerId,transactionType,transactionId,transactionRequestId,transactionAmountValue,transactionCurrency,settlementAmountValue,settlementCurrency';
@@ -21,7 +21,7 @@ const summaryOf = (batch: string) => [
   `${batch},TOTAL,1,10.00,USD`,
   '<END>',
 ];
-const BATCHES = ['A1', 'A2', 'A3', 'A4', 'X1'];
+const BATCHES = ['A1', 'A2', 'A3', 'A4', 'A5', 'A6', 'X1'];
 const RECORDS = [
   'merchantId,requestId,type,amount,currency,status,occurredAt',
   ...BATCHES.map((batch) => `M1,p-${batch},PAYMENT,10.00,USD,SUCCESS,2026-01-04T09:00:00+08:00`),
@@ -35,6 +35,7 @@ const url = await freshDatabase();
 const sshd = await startSshd();
 after(() => sshd.stop());
 
+let toldOfSkipped = '';
 const written = new Set<string>();
 const put = (path: string, content: string | Buffer) => {
   mkdirSync(dirname(join(sshd.folder, path)), { recursive: true });
@@ -66,6 +67,7 @@ const metric = async (name: string, labels: string) => {
 
 writeFiles(folder, { 'records.csv': RECORDS });
 writeFileSync(join(folder, 'key'), sshd.privateKey, { mode: 0o600 });
+writeFileSync(join(folder, 'other'), makeKey(folder, 'other').privateKey, { mode: 0o600 });
 const server = `{ host: 127.0.0.1, port: ${sshd.port}, username: ${sshd.username}, privateKeyFile: key, hostKeySha256: "${sshd.hostKeySha256}" }`;
 const directories = (root: string) =>
   ['transactionDetails', 'settlementDetails', 'settlementSummary']
@@ -78,6 +80,7 @@ processes: 2
 sources:
 - { name: first, merchantId: M1, customerIds: [C1], lookbackDays: 36500, sftp: ${server}, directories: { ${directories('out/{merchantId}/{date}')} } }
 - { name: second, merchantId: M2, sftp: ${server}, directories: { ${directories('flat')} } }
+- { name: locked, merchantId: M4, sftp: { host: 127.0.0.1, port: ${sshd.port}, username: ${sshd.username}, privateKeyFile: other, hostKeySha256: "${sshd.hostKeySha256}" } }
 - { name: away, merchantId: M3, sftp: { host: 127.0.0.1, port: 1, username: nobody, privateKeyFile: key, hostKeySha256: "${sshd.hostKeySha256}" } }
 `;
 writeFileSync(join(folder, 'settlestream.yaml'), settings);
@@ -146,6 +149,35 @@ test('other bytes under the same name are a new revision, and what they mend is 
   await until('the mended batch', runOf('A3'), [{ done: true, rows: 1, open: 0 }]);
 });
 
+test('what is no report is told once, and a directory that is closed every round; both hide nothing else', async () => {
+  const closed = join(sshd.folder, 'out/M1/20260107');
+  mkdirSync(closed, { mode: 0 });
+  put('out/M1/20260108/settlement_items.csv', lines(detailsOf('A5')));
+  put('out/M1/20260108/settlementSummary_USD_A5_000.csv', lines(summaryOf('A5')));
+  await until('the file beside', stateOf('settlementSummary_USD_A5_000'), [{ state: 'closed', revision: 1 }]);
+  const skipped = await service.says(/are no reports, and are not read/);
+  const { source, count, files } = JSON.parse(skipped);
+  assert.deepEqual([source, count], ['first', 1]);
+  assert.match(
+    files.join(),
+    /\/20260108\/settlement_items\.csv: The name fits no report of this format: check the name/,
+  );
+  const unseen = JSON.parse(await service.says(/not everything could be looked at/));
+  assert.match(unseen.error, /20260107 may not be read by this user: ask the provider to allow it\.$/);
+  // What could not be looked at may hide a report: meanwhile that round was no success.
+  const before = await metric('recon_last_poll_success_timestamp_seconds', 'source="first"');
+  put('out/M1/20260108/settlementItems_USD_A5_000.csv', lines(detailsOf('A5')));
+  await until('what came after', runOf('A5'), [{ done: true, rows: 1, open: 0 }]);
+  assert.equal(await metric('recon_last_poll_success_timestamp_seconds', 'source="first"'), before);
+  rmdirSync(closed);
+  for (let tries = 0; ; tries++) {
+    if ((await metric('recon_last_poll_success_timestamp_seconds', 'source="first"'))! > before!) break;
+    assert.ok(tries < 300, 'a round that sees everything is a success again');
+    await new Promise((wake) => setTimeout(wake, 100));
+  }
+  toldOfSkipped = skipped;
+});
+
 test("another customer's rows refuse a report whole", async () => {
   put('out/M1/20260106/settlementItems_USD_A4_000.csv', lines(detailsOf('A4', '10.00', 'C2')));
   await until('the refusal', `select state, error_code from delivery where file like '%_A4_000.csv'`, [
@@ -161,12 +193,40 @@ test('metrics say what was done', async () => {
   assert.equal((await fetch(`${page}/readyz`)).status, 200);
 });
 
+test('a server that goes away and comes back is gone on with, by itself', async () => {
+  await sshd.kill();
+  put('out/M1/20260109/settlementItems_USD_A6_000.csv', lines(detailsOf('A6')));
+  put('out/M1/20260109/settlementSummary_USD_A6_000.csv', lines(summaryOf('A6')));
+  const told = JSON.parse(await service.says(/"source":"first".*ECONNREFUSED/));
+  assert.match(told.error, /^cannot reach sftp:.*Check host and port/);
+  await sshd.start();
+  await until('what came meanwhile', runOf('A6'), [{ done: true, rows: 1, open: 0 }]);
+});
+
+test('a server that lets nobody in is asked less and less often', async () => {
+  const deadline = Date.now() + 30_000;
+  while (sshd.said().split('Failed publickey').length <= 3) {
+    assert.ok(Date.now() < deadline, sshd.said());
+    await new Promise((wake) => setTimeout(wake, 50));
+  }
+});
+
 test('SIGTERM ends it in seconds, and nothing was written to the server', async () => {
   const startedAt = Date.now();
   service.kill('SIGTERM');
   const { code, stderr } = await service.ended;
   assert.equal(code, 0, stderr.slice(-1_000));
   assert.ok(Date.now() - startedAt < 5_000, `${Date.now() - startedAt} ms`);
+  assert.deepEqual(
+    stderr.split('\n').filter((line) => line.includes('are no reports')),
+    [toldOfSkipped],
+    'what was skipped was told once',
+  );
+  const refusals = stderr.split('\n').filter((line) => /"source":"locked".*refuses the login/.test(line));
+  const times = refusals.map((line) => Date.parse(JSON.parse(line).time));
+  const pauses = times.slice(1).map((at, no) => at - times[no]!);
+  assert.ok(pauses.length >= 2);
+  for (const [no, pause] of pauses.entries()) assert.ok(pause >= 2 ** (no + 1) * 1_000 - 50, `${pauses} ms`);
   const left = readdirSync(sshd.folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
   assert.deepEqual(
     left.map((entry) => relative(sshd.folder, join(entry.parentPath, entry.name))).sort(),

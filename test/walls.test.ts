@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { globSync, readFileSync } from 'node:fs';
 import { join, posix, resolve } from 'node:path';
 import { test } from 'node:test';
+import { FORMATS } from '../src/domain/formats/all.ts';
 
 const ROOT = resolve(import.meta.dirname, '..');
 
@@ -76,6 +77,38 @@ test('the program does not know its demo, tests and benchmarks', () => {
     known.map(({ file, of }) => `${file} imports ${of}`),
     [],
   );
+});
+
+/** Providers, acquirers and wallets that the formats know, and the formats' own names. */
+const PROVIDERS = [
+  'alipay',
+  'antom',
+  'adyen',
+  'hundsun',
+  '2c2p',
+  'kakaopay',
+  'checkout.com',
+  'isftp',
+  ...Object.keys(FORMATS),
+];
+
+test('no provider is named outside of domain/formats: what differs between them is data', () => {
+  const named = globSync('{src,bin}/**/*.{ts,js}', { cwd: ROOT })
+    .map((file) => file.replaceAll('\\', '/'))
+    .flatMap((file) =>
+      readFileSync(join(ROOT, file), 'utf8')
+        .split('\n')
+        .map((text, at) => ({ file, line: at + 1, text })),
+    )
+    .filter(({ text }) =>
+      PROVIDERS.some((name) => new RegExp(`(?<![a-z0-9])${name.replaceAll('.', '\\.')}(?![a-z0-9])`, 'i').test(text)),
+    );
+  const outside = named.filter(({ file }) => !file.startsWith('src/domain/formats/'));
+  assert.deepEqual(
+    outside.map(({ file, line, text }) => `${file}:${line}: ${text.trim()}`),
+    [],
+  );
+  assert.ok(named.length > 5, 'and inside of it they are');
 });
 
 test('the walls see every way to import', () => {

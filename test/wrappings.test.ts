@@ -7,7 +7,8 @@ import { writeSheet } from '../demo/sheet.ts';
 import { zipOf } from '../demo/zip.ts';
 import type { Answer } from './support/answer.ts';
 import { answerOf, temporaryFolder, writeFiles } from './support/book.ts';
-import { settlestream } from './support/settlestream.ts';
+import { type Ended, settlestream } from './support/settlestream.ts';
+import { zipOf as archiveOf, type Part } from './support/sheets.ts';
 
 const DETAILS = [
   'settlementBatchId,transactionType,transactionId,transactionRequestId,transactionAmountValue,transactionCurrency,settlementAmountValue,settlementCurrency,feeAmountValue,feeCurrency',
@@ -33,7 +34,9 @@ const AT = new Date('2026-01-05T00:00:00Z');
 
 type Files = Readonly<Record<string, readonly string[] | Buffer | { readonly sheet: readonly string[] }>>;
 
-async function reconcile(files: Files, dataDir?: string): Promise<Answer> {
+const reconcile = async (files: Files, dataDir?: string): Promise<Answer> => answerOf(await run(files, dataDir));
+
+async function run(files: Files, dataDir?: string): Promise<Ended> {
   const folder = temporaryFolder();
   for (const [name, content] of Object.entries(files)) {
     const path = join(folder, 'reports', FOLDER, name);
@@ -49,7 +52,7 @@ async function reconcile(files: Files, dataDir?: string): Promise<Answer> {
   }
   writeFiles(folder, { 'records.csv': RECORDS });
   const kept = dataDir === undefined ? [] : ['--data-dir', dataDir];
-  const ended = await settlestream([
+  return settlestream([
     'reconcile',
     join(folder, 'reports'),
     '--ledger',
@@ -57,7 +60,6 @@ async function reconcile(files: Files, dataDir?: string): Promise<Answer> {
     ...kept,
     '--json',
   ]);
-  return answerOf(ended);
 }
 
 const zipped = (name: string, lines: readonly string[]) => zipOf(name, Buffer.from(`${lines.join('\n')}\n`), AT);
@@ -153,6 +155,59 @@ suite('one report, however it is wrapped', () => {
       'settlementSummary_USD_B1_000.csv': 'closed',
     });
     assert.equal(answer.exitCode, 3);
+  });
+
+  test('a zip that cannot be used is told at once, with what is wrong with it', async () => {
+    const names = ['B2', 'B3', 'B4', 'B5', 'B6', 'B7'].map((batch) => `settlementItems_USD_${batch}_000.csv`);
+    const content = `${DETAILS.join('\n')}\n`;
+    const lying = (name: string, says: Part['says']) => archiveOf([{ name, content, says: says! }]);
+    const moved = lying(names[4]!, {});
+    moved.writeUInt32LE(100_000, moved.indexOf('PK\x01\x02') + 42);
+    const nested = archiveOf([{ name: names[5]!, content }]);
+    const { json, stderr } = await run({
+      ...summary,
+      [`${NAME}.zip`]: zipped(`${NAME}.csv`, DETAILS),
+      'sum.zip': lying(names[0]!, { sum: 7 }),
+      'encrypted.zip': lying(names[1]!, { flags: 1 }),
+      'short.zip': lying(names[2]!, { sizeBytes: 100_000 }),
+      'long.zip': lying(names[3]!, { sizeBytes: 10 }),
+      'moved.zip': moved,
+      'nested.zip': archiveOf([{ name: 'inside.zip', content: nested }]),
+      'two.zip': archiveOf(names.slice(0, 2).map((name) => ({ name, content }))),
+      'none.zip': zipped('readme.txt', DETAILS),
+      'cut.zip': nested.subarray(0, 100),
+      'empty.zip': Buffer.alloc(0),
+    });
+    const told = Object.fromEntries(
+      (json as Answer).reports.map(({ file, state, error }) => [
+        file.slice(FOLDER.length + 1),
+        error?.message ?? state,
+      ]),
+    );
+    const refused = (detail: string) =>
+      `the zip is damaged (${detail}): The file cannot be read: check that it is there and whole, and who may read it; fetch it again if it is not.`;
+    assert.deepEqual(told, {
+      [`${NAME}.zip`]: 'closed',
+      'settlementSummary_USD_B1_000.csv': 'closed',
+      'sum.zip': refused(`${names[0]} has another checksum than the archive says`),
+      'encrypted.zip': refused(`${names[1]} is encrypted, which is not read: it has to be packed without`),
+      'short.zip': refused(`${names[2]} is shorter than the archive says`),
+      'long.zip': refused(`${names[3]} is longer than the archive says`),
+      'moved.zip': refused('the file ends within its directory'),
+    });
+    const skipped = Object.fromEntries(
+      [...stderr.matchAll(/^skipped: .*\/(\w+\.zip): (.*)$/gm)].map(([, name, why]) => [name, why]),
+    );
+    const none = 'No file in the zip has the name of a report: check the names, and the name patterns of the source.';
+    assert.deepEqual(skipped, {
+      'nested.zip': none,
+      'none.zip': none,
+      'two.zip': 'The zip holds 2 reports, and one is read of each zip: unpack it.',
+      'cut.zip':
+        'The zip cannot be opened (End of central directory record signature not found. Either not a zip file, or file is truncated.), so it is open what is in it: fetch it again.',
+      'empty.zip': 'The zip cannot be opened (the file is empty), so it is open what is in it: fetch it again.',
+    });
+    assert.doesNotMatch(stderr, /tried again/);
   });
 
   test('an id that a workbook keeps as a number has lost digits: its row is refused, the others are read', async () => {

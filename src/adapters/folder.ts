@@ -1,6 +1,7 @@
 import { createReadStream } from 'node:fs';
 import { lstat, open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { Denied } from '../domain/errors.ts';
 import type { Entry, FileState, Place } from './place.ts';
 
 const BLOCK_BYTES = 1 << 20;
@@ -9,7 +10,9 @@ const BLOCK_BYTES = 1 << 20;
 export const openFolders = (): Place => ({ entries, stat, read, blocks, close: async () => {} });
 
 async function entries(directory: string): Promise<Entry[] | null> {
-  const found = await readdir(directory, { withFileTypes: true }).catch(notThere);
+  const found = await readdir(directory, { withFileTypes: true })
+    .catch(notThere)
+    .catch((error) => notAllowed(error, directory));
   if (found === null) return null;
   const entries: Entry[] = [];
   for (const { name } of found.filter((entry) => entry.isFile() || entry.isDirectory())) {
@@ -54,4 +57,9 @@ const stateOf = (seen: { size: bigint; mtimeNs: bigint }): FileState => ({
 function notThere(error: NodeJS.ErrnoException): null {
   if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return null;
   throw error;
+}
+
+function notAllowed(error: NodeJS.ErrnoException, directory: string): never {
+  if (error.code !== 'EACCES' && error.code !== 'EPERM') throw error;
+  throw new Denied(`the directory ${directory} may not be read by this user: change who may read it.`);
 }

@@ -1,8 +1,7 @@
 import { type Logger, pino } from 'pino';
 
 /** Logs go to stderr: JSON for machines, a line for people at a terminal. */
-export function openLog(): Logger {
-  const level = process.env['SETTLESTREAM_LOG_LEVEL'] ?? 'info';
+export function openLog(level = 'info'): Logger {
   if (!process.stderr.isTTY)
     return pino(
       { level, base: null, timestamp: pino.stdTimeFunctions.isoTime },

@@ -15,7 +15,10 @@ export type Entry = FileState & {
 
 /** Where a source's files lie: a folder or an SFTP server. It is only ever read. */
 export type Place = {
-  /** Files and directories in a directory; links and whatever else there is are left out. Null: there is no such directory. */
+  /**
+   * Files and directories in a directory; links and whatever else there is are left out. Null: there is no such directory.
+   * @throws Denied when this one cannot be listed; another error when none can.
+   */
   entries(directory: string): Promise<Entry[] | null>;
   /** Null: there is no such file. */
   stat(path: string): Promise<FileState | null>;

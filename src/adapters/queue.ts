@@ -20,6 +20,8 @@ export type JobQueue = {
     onError: OnError,
     onStalled?: () => void,
   ): void;
+  /** How many jobs of this kind wait or are under way. */
+  held(job: { readonly name: string }): Promise<number>;
   /** How many jobs of these kinds there are, and which waits longest. Where the server hangs, so does this. */
   state(jobs: readonly { readonly name: string }[]): Promise<QueueState[]>;
   /** Stops taking jobs, waits for those under way at most so long, then lets go of the connections. */
@@ -93,6 +95,10 @@ export async function openQueue(where: { redisUrl?: string; databaseUrl: string;
       // A connection that breaks while it is being closed is no news.
       worker.on('error', (error) => closing || onError(error));
       workers.push(worker);
+    },
+    async held(job) {
+      const { waiting = 0, active = 0 } = await queueOf(job.name).getJobCounts('waiting', 'active');
+      return waiting + active;
     },
     state: (jobs) => Promise.all(jobs.map((job) => stateOf(backend, queueOf(job.name)))),
     close(graceMs = 30_000) {

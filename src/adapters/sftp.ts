@@ -1,91 +1,44 @@
-import { createHash } from 'node:crypto';
-import { once } from 'node:events';
-import { createConnection, type Socket } from 'node:net';
-import { setTimeout as delay } from 'node:timers/promises';
-import SftpClient from 'ssh2-sftp-client';
-import { Unreachable, UsageError } from '../domain/errors.ts';
+import { posix } from 'node:path';
+import { Denied, Unreachable } from '../domain/errors.ts';
 import type { Entry, FileState, Place } from './place.ts';
+import {
+  AnswerIsNo,
+  type Connection,
+  ConnectionLost,
+  type Limits,
+  type Line,
+  type Listed,
+  NO_SUCH_FILE,
+  openLine,
+  type SftpSettings,
+  type Stats,
+} from './sftp-line.ts';
 
-export type SftpSettings = {
-  readonly host: string;
-  /** Tried when `host` cannot be reached. Its key must be one of the same. */
-  readonly fallbackHost: string | null;
-  readonly port: number;
-  readonly username: string;
-  readonly password: string | null;
-  /** Its text, not its path. */
-  readonly privateKey: string | null;
-  readonly passphrase: string | null;
-  /**
-   * SHA-256 fingerprints: as OpenSSH prints them (`SHA256:` and base64; prefix and padding may be left out) or as 64 hex digits.
-   * The server's key must be one of them; with none, every server is refused.
-   */
-  readonly hostKeySha256: readonly string[];
-};
+export { HostKeyRefused, type Limits, type SftpSettings } from './sftp-line.ts';
 
-export type Timing = {
-  /** For reaching a host and logging in. */
-  readonly connectMs: number;
-  readonly keepaliveMs: number;
-  /** A connection on which something is asked and nothing comes for so long is given up. */
-  readonly stallMs: number;
-  /** An unused connection is ended after so long, so that it takes no place that others may need. */
-  readonly idleMs: number;
-  /** At most so long before a file is gone on with; twice as long each further time in a row. */
-  readonly pauseMs: number;
-  /** So often in a row it is tried to go on with a file, without a byte of it coming. */
-  readonly retries: number;
-};
-
-const TIMING: Timing = {
+const LIMITS: Limits = {
   connectMs: 20_000,
   keepaliveMs: 10_000,
   stallMs: 30_000,
   idleMs: 30_000,
   pauseMs: 500,
   retries: 5,
+  maxEntries: 500_000,
 };
 const LONGEST_PAUSE_MS = 30_000;
-/** So long a connection may take to end in good order. */
-const GOODBYE_MS = 2_000;
 
 /** The most that OpenSSH answers at once. So many blocks are asked for ahead: one at a time would wait for the line at each. */
 const BLOCK_BYTES = 261_120;
 const BLOCKS_AHEAD = 16;
 /** A server that answers less than was asked for is asked for less from then on, but for no less than this. */
 const SMALLEST_BLOCK_BYTES = 16_384;
-/** What comes on a line on which nothing is answered: keepalive. */
-const NOISE_BYTES = 1_024;
 
-const NO_SUCH_FILE = 2;
-const PERMISSION_DENIED = 3;
-
-/** There was no connection, or it broke: the only error after which the same thing is tried anew within a call. */
-class ConnectionLost extends Unreachable {}
-
-/**
- * The server's key is none of those that are known. It may be another server that wants our password, so nothing was sent to it.
- * It is Unreachable to those who call: asked again later, the right server may answer.
- */
-export class HostKeyRefused extends Unreachable {}
-
-/** The server does not let this user in. Not tried again at once, for servers lock those out who try too often. */
-export class LoginRefused extends Unreachable {}
-
-/** The server answered, and the answer is no. `code` is SFTP's. */
-class AnswerIsNo extends Unreachable {
-  readonly code: number;
-
-  constructor(code: number, message: string) {
-    super(message);
-    this.code = code;
-  }
-}
+const END_OF_LIST = 1;
 
 /** Files on an SFTP server, which are only ever read. Nothing is connected before something is asked for. */
-export function openSftp(settings: SftpSettings, timing: Partial<Timing> = {}): Place {
-  const times = { ...TIMING, ...timing };
-  const line = openLine(settings, times);
+export function openSftp(settings: SftpSettings, given: Partial<Limits> = {}): Place {
+  const limits = { ...LIMITS, ...given };
+  const line = openLine(settings, limits);
 
   /** Where the connection breaks, it is done once more on a new one. */
   const ask = async <T>(work: (connection: Connection) => Promise<T>): Promise<T> => {
@@ -102,25 +55,59 @@ export function openSftp(settings: SftpSettings, timing: Partial<Timing> = {}): 
   };
 
   return {
-    entries: (directory) => ask((connection) => entriesOf(connection, directory)),
+    entries: (directory) => ask((connection) => entriesOf(connection, directory, limits.maxEntries)),
     stat: (path) => ask((connection) => stateAt(connection, path)),
     read: (path, offset, length) => ask((connection) => readAt(connection, path, offset, length)),
-    blocks: (path, from = 0, to = Number.POSITIVE_INFINITY) => blocksOf(line, times, path, from, to),
+    blocks: (path, from = 0, to = Number.POSITIVE_INFINITY) => blocksOf(line, limits, path, from, to),
     close: line.close,
   };
 }
 
-async function entriesOf({ sftp, ask }: Connection, directory: string): Promise<Entry[] | null> {
-  const listed = await ask<Listed[]>(directory, (done) => sftp.readdir(directory, done)).catch(notThere);
-  if (listed === null) return null;
-  return listed
-    .filter(({ filename, attrs }) => isName(filename) && (attrs.isFile() || attrs.isDirectory()))
-    .map(({ filename, attrs }) => ({ name: filename, isDirectory: attrs.isDirectory(), ...stateOf(attrs) }));
+async function entriesOf(connection: Connection, directory: string, maxEntries: number): Promise<Entry[] | null> {
+  const { sftp, ask, where } = connection;
+  const handle = await ask<Buffer>(directory, (done) => sftp.opendir(directory, done)).catch(notThere);
+  if (handle === null) return null;
+  try {
+    const entries: Entry[] = [];
+    for (let seen = 0; ; ) {
+      const some = await ask<Listed[]>(directory, (done) => sftp.readdir(handle, done)).catch(atEnd);
+      if (some === null) return entries;
+      // One that has nothing to tell and does not end is no better than one that is endless.
+      seen += Math.max(1, some.length);
+      if (seen > maxEntries)
+        throw new Denied(
+          `${where}: more than ${maxEntries} files are in ${directory}: ask the provider for directories of days.`,
+        );
+      entries.push(...(await told(connection, directory, some)));
+    }
+  } finally {
+    await closeHandle(connection, directory, handle);
+  }
 }
 
-async function stateAt({ sftp, ask }: Connection, path: string): Promise<FileState | null> {
+/** The files and directories among them. What the listing leaves open of one of them is asked for. */
+async function told(connection: Connection, directory: string, listed: readonly Listed[]): Promise<Entry[]> {
+  const entries = listed
+    .filter(({ filename }) => isName(filename))
+    .map(async ({ filename: name, attrs: shown }): Promise<Entry | null> => {
+      const path = posix.join(directory, name);
+      const attrs = isComplete(shown) ? shown : await attrsOf(connection, path);
+      if (!attrs?.isFile() && !attrs?.isDirectory()) return null;
+      return { name, isDirectory: attrs.isDirectory(), ...stateOf(connection, path, attrs) };
+    });
+  return (await Promise.all(entries)).filter((entry) => entry !== null);
+}
+
+async function stateAt(connection: Connection, path: string): Promise<FileState | null> {
+  const seen = await attrsOf(connection, path);
+  return seen?.isFile() ? stateOf(connection, path, seen) : null;
+}
+
+/** Of the file itself, where it is a link. */
+async function attrsOf({ sftp, ask, where }: Connection, path: string): Promise<Stats | null> {
   const seen = await ask<Stats>(path, (done) => sftp.lstat(path, done)).catch(notThere);
-  return seen?.isFile() ? stateOf(seen) : null;
+  if (seen !== null && seen.mode === undefined) throw new Denied(untold(where, path, 'whether it is a file'));
+  return seen;
 }
 
 async function readAt(connection: Connection, path: string, offset: number, length: number): Promise<Buffer> {
@@ -143,7 +130,7 @@ async function readAt(connection: Connection, path: string, offset: number, leng
  * The file as large as it is at the beginning. When the connection breaks, it is gone on with where it was, on a new one; only
  * if the file is still the same, for the halves of two files would look like one.
  */
-async function* blocksOf(line: Line, times: Timing, path: string, from: number, to: number): AsyncGenerator<Buffer> {
+async function* blocksOf(line: Line, limits: Limits, path: string, from: number, to: number): AsyncGenerator<Buffer> {
   let file: OpenFile | null = null;
   let first: FileState | null = null;
   let offset = from;
@@ -161,9 +148,9 @@ async function* blocksOf(line: Line, times: Timing, path: string, from: number, 
           yield block;
         }
       } catch (error) {
-        if (!(error instanceof ConnectionLost) || ++failures > times.retries) throw error;
+        if (!(error instanceof ConnectionLost) || ++failures > limits.retries) throw error;
         file = null;
-        await line.pause(pauseMs(failures, times.pauseMs));
+        await line.pause(pauseMs(failures, limits.pauseMs));
       }
     }
   } finally {
@@ -242,286 +229,46 @@ type OpenFile = {
 async function openFile(connection: Connection, path: string): Promise<OpenFile> {
   const { sftp, ask } = connection;
   const handle = await ask<Buffer>(path, (done) => sftp.open(path, 'r', done));
-  const state = stateOf(await ask<Stats>(path, (done) => sftp.fstat(handle, done)));
-  return { connection, path, handle, state };
+  try {
+    const state = stateOf(connection, path, await ask<Stats>(path, (done) => sftp.fstat(handle, done)));
+    return { connection, path, handle, state };
+  } catch (error) {
+    await closeHandle(connection, path, handle);
+    throw error;
+  }
 }
 
+const closeFile = ({ connection, path, handle }: OpenFile): Promise<void> => closeHandle(connection, path, handle);
+
 /** Where the connection is gone, so is the handle. */
-const closeFile = ({ connection: { sftp, ask }, path, handle }: OpenFile): Promise<void> =>
+const closeHandle = ({ sftp, ask }: Connection, path: string, handle: Buffer): Promise<void> =>
   ask<void>(path, (done) => sftp.close(handle, done)).catch(() => {});
 
 /** How many bytes came; 0 at the end of the file. */
 const readSome = (file: OpenFile, into: Buffer, at: number, length: number, position: number): Promise<number> =>
   file.connection.ask(file.path, (done) => file.connection.sftp.read(file.handle, into, at, length, position, done));
 
+/** A server may leave out whatever it likes. */
+const isComplete = ({ mode, size, mtime }: Partial<Stats>): boolean =>
+  mode !== undefined && size !== undefined && mtime !== undefined;
+
 /** In whole seconds, for SFTP's version 3 tells no finer time. */
-const stateOf = ({ size, mtime }: { size: number; mtime: number }): FileState => ({
-  sizeBytes: size,
-  modifiedAtMicros: BigInt(mtime) * 1_000_000n,
-});
-
-/** A name that leads elsewhere is no name. */
-const isName = (text: string): boolean => text !== '.' && text !== '..' && !text.includes('/');
-
-function notThere(error: unknown): null {
-  if (error instanceof AnswerIsNo && error.code === NO_SUCH_FILE) return null;
-  throw error;
+function stateOf({ where }: Connection, path: string, { size, mtime }: Partial<Stats>): FileState {
+  if (size === undefined || mtime === undefined) throw new Denied(untold(where, path, 'its size and time'));
+  return { sizeBytes: size, modifiedAtMicros: BigInt(mtime) * 1_000_000n };
 }
 
-type Line = {
-  /** The one connection that all calls share, made if there is none. */
-  connection(): Promise<Connection>;
-  /** While somebody holds the line, it is not idle. */
-  hold(): void;
-  release(): void;
-  /** Ends early when the line is closed. */
-  pause(ms: number): Promise<void>;
-  close(): Promise<void>;
-};
+const untold = (where: string, path: string, what: string): string =>
+  `${where}: of ${path} the server does not tell ${what}, so nothing of it can be relied on: ask the provider.`;
 
-function openLine(settings: SftpSettings, times: Timing): Line {
-  const closed = new AbortController();
-  let current: Connection | null = null;
-  let coming: Promise<Connection> | null = null;
-  let holders = 0;
-  let idle: NodeJS.Timeout | undefined;
-  let isClosed = false;
+/** A name that leads elsewhere, or that no text can hold, is no name. */
+const isName = (text: string): boolean => !['', '.', '..'].includes(text) && !/[/\0]/.test(text);
 
-  return {
-    async connection() {
-      if (isClosed) throw new Error(`${nameOf(settings, settings.host)} is asked for something after it was closed`);
-      if (current?.isOpen()) return current;
-      coming ??= connect(settings, times, closed.signal).finally(() => {
-        coming = null;
-      });
-      current = await coming;
-      return current;
-    },
-    hold() {
-      holders++;
-      clearTimeout(idle);
-    },
-    release() {
-      if (--holders === 0 && !isClosed) idle = setTimeout(() => current?.end(), times.idleMs);
-    },
-    pause: (ms) => delay(ms, undefined, { signal: closed.signal }).catch(() => {}),
-    async close() {
-      isClosed = true;
-      clearTimeout(idle);
-      await current?.end();
-      closed.abort();
-      await coming?.catch(() => {});
-    },
+const nullAt =
+  (code: number) =>
+  (error: unknown): null => {
+    if (error instanceof AnswerIsNo && error.code === code) return null;
+    throw error;
   };
-}
-
-async function connect(settings: SftpSettings, times: Timing, closed: AbortSignal): Promise<Connection> {
-  const { host, fallbackHost } = settings;
-  const reasons: string[] = [];
-  for (const name of fallbackHost === null ? [host] : [host, fallbackHost]) {
-    try {
-      return await connectTo(name, settings, times, closed);
-    } catch (error) {
-      if (!(error instanceof ConnectionLost)) throw error;
-      reasons.push(error.message);
-    }
-  }
-  throw new ConnectionLost(
-    `cannot reach ${reasons.join(', nor ')}. Check host and port, and that the provider lets this machine's address in.`,
-  );
-}
-
-/**
- * Logs in at one host.
- * @throws HostKeyRefused, LoginRefused; UsageError when the private key cannot be read; ConnectionLost for all else.
- */
-async function connectTo(
-  host: string,
-  settings: SftpSettings,
-  times: Timing,
-  closed: AbortSignal,
-): Promise<Connection> {
-  const { port, username, password, privateKey, passphrase } = settings;
-  const where = nameOf(settings, host);
-  // What went wrong first is the reason for all that follows.
-  const troubles: Error[] = [];
-  const socket = createConnection({ host, port, signal: closed });
-  // Without this, what is asked for waits until the answer before was acknowledged: a tenth of the speed.
-  socket.setNoDelay(true);
-  socket.on('error', (error) => troubles.push(error));
-  socket.on('end', () => troubles.push(new Error('the server closed the connection')));
-  const late = setTimeout(
-    () => socket.destroy(new Error(`no login within ${times.connectMs / 1000} s`)),
-    times.connectMs,
-  );
-  const client = new SftpClient('', { error() {}, end() {}, close() {} });
-  client.on('error', (error: Error & { level?: string }) =>
-    troubles.push(error.level === 'client-authentication' ? loginRefused(where, settings) : error),
-  );
-  try {
-    await once(socket, 'connect');
-    const sftp = await client.connect({
-      sock: socket,
-      // Only `false`, and at once, refuses: no promise may be returned here.
-      hostVerifier: (key: Buffer): boolean => {
-        const isKnown = isPinned(key, settings.hostKeySha256);
-        if (!isKnown) troubles.push(hostKeyRefused(where, key, settings.hostKeySha256));
-        return isKnown;
-      },
-      authHandler: waysIn(settings),
-      username,
-      ...(password === null ? {} : { password }),
-      ...(privateKey === null ? {} : { privateKey }),
-      ...(passphrase === null ? {} : { passphrase }),
-      readyTimeout: 0,
-      keepaliveInterval: times.keepaliveMs,
-      keepaliveCountMax: 3,
-    });
-    return overSocket(socket, client, sftp, { where, troubles, stallMs: times.stallMs });
-  } catch (error) {
-    socket.destroy();
-    throw whyNot(where, troubles[0] ?? (error as Error));
-  } finally {
-    clearTimeout(late);
-  }
-}
-
-const nameOf = ({ username, port }: SftpSettings, host: string): string => `sftp://${username}@${host}:${port}`;
-
-const waysIn = ({ privateKey, password }: SftpSettings): ('publickey' | 'password')[] => [
-  ...(privateKey === null ? [] : (['publickey'] as const)),
-  ...(password === null ? [] : (['password'] as const)),
-];
-
-function whyNot(where: string, error: Error & { code?: string }): Error {
-  if (error instanceof Unreachable) return error;
-  if (/^(Cannot parse privateKey|privateKey value)/.test(error.message))
-    return new UsageError(`${where}: ${error.message}. Check the private key and its passphrase.`);
-  // An error for several addresses of one name has a code only.
-  return new ConnectionLost(`${where} (${error.message || error.code})`);
-}
-
-function isPinned(key: Buffer, pinned: readonly string[]): boolean {
-  const digest = createHash('sha256').update(key).digest();
-  return pinned.some((pin) => {
-    const text = pin.replace(/^SHA256:/i, '').replace(/=+$/, '');
-    return text === unpadded(digest) || text.toLowerCase() === digest.toString('hex');
-  });
-}
-
-const unpadded = (digest: Buffer): string => digest.toString('base64').replace(/=+$/, '');
-
-function hostKeyRefused(where: string, key: Buffer, pinned: readonly string[]): HostKeyRefused {
-  const type = key.toString('latin1', 4, 4 + key.readUInt32BE(0));
-  const offered = `SHA256:${unpadded(createHash('sha256').update(key).digest())}`;
-  const known = pinned.length === 0 ? 'and hostKeySha256 is not set' : 'which is not in hostKeySha256';
-  return new HostKeyRefused(
-    `${where} shows the ${type} key ${offered}, ${known}. Nothing was sent to it. Ask the provider whether this key is its own; if it is, set hostKeySha256 to it.`,
-  );
-}
-
-function loginRefused(where: string, settings: SftpSettings): LoginRefused {
-  const tried = waysIn(settings).map((way) => (way === 'publickey' ? 'the private key' : 'the password'));
-  return new LoginRefused(
-    `${where} refuses the login (tried: ${tried.join(', ') || 'nothing, for neither a password nor a private key is set'}). Check the user and how it logs in with the provider, and that it lets this machine's address in.`,
-  );
-}
-
-type Sftp = Awaited<ReturnType<SftpClient['connect']>>;
-type Listed = Parameters<Parameters<Sftp['readdir']>[1]>[1][number];
-type Stats = Parameters<Parameters<Sftp['fstat']>[1]>[1];
-
-type Connection = {
-  /** As errors name it. */
-  readonly where: string;
-  readonly sftp: Sftp;
-  isOpen(): boolean;
-  /**
-   * Waits for an answer about `path`.
-   * @throws AnswerIsNo when the server does not do it; ConnectionLost when no answer can come any more.
-   */
-  ask<T>(path: string, send: (done: (error?: Error | null, answer?: T) => void) => void): Promise<T>;
-  /** Takes leave of the server. */
-  end(): Promise<void>;
-};
-
-/** ssh2 alone may wait for ever: for a peer that is gone without a word, or for an answer to what was never sent. */
-function overSocket(
-  socket: Socket,
-  client: SftpClient,
-  sftp: Sftp,
-  { where, troubles, stallMs }: { where: string; troubles: readonly Error[]; stallMs: number },
-): Connection {
-  const waiting = new Set<(error: Error) => void>();
-  let lost: ConnectionLost | null = null;
-  let answers = 0;
-
-  const lose = (reason = troubles[0]?.message ?? 'the server ended the session') => {
-    if (lost) return;
-    lost = new ConnectionLost(`the connection to ${where} broke: ${reason}. Try again later.`);
-    clearInterval(watch);
-    for (const reject of waiting) reject(lost);
-    waiting.clear();
-  };
-  const giveUp = (reason?: string) => {
-    lose(reason);
-    socket.destroy();
-  };
-
-  // Looks are counted, not the clock read: where this process itself stood still, the server is not to blame.
-  const LOOKS = 10;
-  let silentLooks = 0;
-  let heard = { bytes: 0, answers: 0 };
-  const watch = setInterval(() => {
-    const isHeard = answers > heard.answers || socket.bytesRead > heard.bytes + NOISE_BYTES;
-    if (waiting.size === 0 || isHeard) {
-      silentLooks = 0;
-      heard = { bytes: socket.bytesRead, answers };
-    } else if (++silentLooks === LOOKS) giveUp(`nothing came for ${stallMs / 1000} s`);
-  }, stallMs / LOOKS);
-
-  socket.once('close', () => lose());
-  sftp.on('close', () => giveUp());
-  sftp.on('error', (error: Error) => giveUp(error.message));
-  if (socket.destroyed) lose();
-
-  return {
-    where,
-    sftp,
-    isOpen: () => lost === null,
-    ask: (path, send) =>
-      new Promise((resolve, reject) => {
-        if (lost) return reject(lost);
-        waiting.add(reject);
-        send((error?: (Error & { code?: unknown }) | null, answer?) => {
-          answers++;
-          waiting.delete(reject);
-          if (!error) resolve(answer!);
-          else if (typeof error.code === 'number') reject(noAnswer(where, path, error.code, error.message));
-          else {
-            // Not the server's word, but ssh2's: nothing more can be expected.
-            giveUp();
-            reject(lost!);
-          }
-        });
-      }),
-    async end() {
-      lose('it was ended from here');
-      if (socket.destroyed) return;
-      const late = setTimeout(() => socket.destroy(), GOODBYE_MS);
-      client.end().catch(() => {});
-      await once(socket, 'close').catch(() => {});
-      clearTimeout(late);
-    },
-  };
-}
-
-function noAnswer(where: string, path: string, code: number, message: string): AnswerIsNo {
-  const why =
-    code === NO_SUCH_FILE
-      ? `there is no ${path}: check its name, and whether the provider has removed it.`
-      : code === PERMISSION_DENIED
-        ? `${path} may not be read by this user: ask the provider to allow it.`
-        : `${path} cannot be read, the server says "${message}": ask the provider.`;
-  return new AnswerIsNo(code, `${where}: ${why}`);
-}
+const notThere = nullAt(NO_SUCH_FILE);
+const atEnd = nullAt(END_OF_LIST);

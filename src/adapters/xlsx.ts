@@ -4,7 +4,7 @@ import { ReportRefused } from '../domain/errors.ts';
 import { SharedStrings, SheetRows, type Workbook } from './sheet-rows.ts';
 import { isTimeFormat, SheetTimes } from './sheet-values.ts';
 import { BadXml, CLOSE, MORE, nameCode, OPEN, type XmlHandler, XmlReader } from './xml.ts';
-import { localBytes, NotAZip, openZip, type Zip, type ZipEntry } from './zip.ts';
+import { isSuspicious, localBytes, NotAZip, openZip, type Zip, type ZipEntry } from './zip.ts';
 
 const CELL_XFS = nameCode('cellXfs');
 const NUM_FMT = nameCode('numFmt');
@@ -186,7 +186,10 @@ function handTo(handler: XmlHandler, xml: XmlReader): BadXml | null {
 const refusalOfPart = ({ name }: ZipEntry, { isCut, message }: BadXml) =>
   new ReportRefused(isCut ? 'truncated_xlsx' : 'not_xlsx', `${name}: ${message}`);
 
-function checkSize({ name, sizeBytes }: ZipEntry, maxBytes: number): void {
+function checkSize(entry: ZipEntry, maxBytes: number): void {
+  const { name, sizeBytes, compressedBytes } = entry;
   if (sizeBytes > maxBytes)
     throw new ReportRefused('too_large', `${name} is ${sizeBytes} bytes long, of ${maxBytes} at most`);
+  if (isSuspicious(entry))
+    throw new ReportRefused('too_large', `${name} would be ${sizeBytes} bytes, out of ${compressedBytes}`);
 }

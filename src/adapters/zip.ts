@@ -45,6 +45,13 @@ export class NotAZip extends Error {
 /** A report's archive has one entry and a workbook's a dozen. */
 const MAX_ENTRIES = 10_000;
 const BLOCK_BYTES = 1 << 17;
+/** Text packs to a fifth or a tenth, a sheet to a twentieth; what claims to be so much more is made to fill disks. */
+const MAX_UNPACKED = 200;
+const UNSUSPICIOUS_BYTES = 256 << 20;
+
+/** Whether an entry is so much larger than it is packed that nobody would have written it as a report. */
+export const isSuspicious = ({ sizeBytes, compressedBytes }: ZipEntry): boolean =>
+  sizeBytes > UNSUSPICIOUS_BYTES && sizeBytes > MAX_UNPACKED * compressedBytes;
 
 /** Reads the directory of an archive. Throws NotAZip, or ReportRefused if it is too large. */
 export async function openZip(source: ByteSource): Promise<Zip> {
@@ -102,8 +109,10 @@ async function checkBeginning(source: ByteSource): Promise<void> {
 
 async function* blocksOf(reader: SourceReader, directory: ZipFile, entry: Entry): AsyncGenerator<Buffer> {
   const { fileName: name, compressionMethod, compressedSize, uncompressedSize } = entry;
-  if (!entry.canDecodeFileData())
-    throw new NotAZip(false, `${name} is encrypted, or compressed by method ${compressionMethod}, which is not read`);
+  if (!entry.canDecodeFileData()) {
+    const how = entry.isEncrypted() ? 'is encrypted' : `is compressed by method ${compressionMethod}`;
+    throw new NotAZip(false, `${name} ${how}, which is not read: it has to be packed without`);
+  }
   const from = await dataStart(reader, directory, entry);
   const packed = reader.source.blocks(from, from + compressedSize);
   let sizeBytes = 0;

@@ -23,7 +23,7 @@ export function readTextFile(path: string, name: string): string {
     if (error instanceof UsageError) throw error;
     const { code = '' } = error as NodeJS.ErrnoException;
     throw new UsageError(
-      `${name} ${WRONG[code] ?? (error instanceof TypeError ? 'is no UTF-8 text' : `cannot be read (${code})`)}.`,
+      `${name} ${WRONG[code] ?? (error instanceof TypeError ? 'is no UTF-8 text: save it in this encoding' : `cannot be read (${code})`)}.`,
     );
   }
 }

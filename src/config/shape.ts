@@ -90,13 +90,17 @@ export function settingsShape({ folder, hasMerchant }: { folder: string; hasMerc
   );
 }
 
-/** Addresses of servers hold passwords: they come from the environment only, and are never shown. */
-export const ADDRESSES = z.object({
+/** Those of pino. */
+const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
+
+/** What comes from the environment only. Addresses of servers hold passwords, and are never shown. */
+export const ONLY_OF_VARIABLES = z.object({
   databaseUrl: z
     .string()
     .refine(isAddress('postgres:', 'postgresql:'), addressLike('postgres://user:password@host:5432/book'))
     .optional(),
   redisUrl: z.string().refine(isAddress('redis:', 'rediss:'), addressLike('redis://:password@host:6379')).optional(),
+  logLevel: z.enum(LOG_LEVELS, `is none of ${LOG_LEVELS.join(', ')}`).optional(),
 });
 
 /** Nothing more is said of a text that is empty. */

@@ -108,6 +108,28 @@ export function missingDays(calendar: Calendar, { from, reported, withTransactio
   return missing;
 }
 
+/** What is known of the reports of some days. */
+export type DaysAround = {
+  /** The whole report of the day is there. */
+  readonly reported: ReadonlySet<string>;
+  /** Days on which the merchant has records that such a report would carry. */
+  readonly withTransactions: ReadonlySet<string>;
+};
+
+/**
+ * From when on everything that was paid on this day has to stand in a report that is there: its own, or that of a day next to it,
+ * for two clocks need not agree on midnight. In milliseconds since 1970; null where one of these is not there and may have it.
+ */
+export function listedFrom(calendar: Calendar, day: string, { reported, withTransactions }: DaysAround): number | null {
+  const { transactionDetails } = calendar;
+  if (!transactionDetails || !reported.has(day)) return null;
+  const needsNone = (other: string) =>
+    transactionDetails.daysWithoutTransactions === 'no file' && !withTransactions.has(other);
+  const next = addDays(day, 1);
+  const isWhole = [addDays(day, -1), next].every((other) => reported.has(other) || needsNone(other));
+  return isWhole ? dueAt(calendar, 'transactionDetails', next) : null;
+}
+
 /** What has come for a batch or day of which some report is there. */
 export type Arrived = {
   readonly duty: 'transactionDetails' | 'settlementReports';

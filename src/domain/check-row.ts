@@ -66,9 +66,23 @@ function checkNet(row: Row, gross: bigint | null, settlement: Settlement, ctx: C
   const net = inRange((gross ?? 0n) + fees, settling(settlement), ctx);
   // Nothing stands for the settlement amount only where a fee is foreign, which has been told by now.
   if (settled === null || magnitude(settled - net) <= ctx.toleranceMinor) return null;
+  if (isPartOf(gross ?? 0n, settled - fees, row.instalments, ctx.toleranceMinor)) return null;
   const message = `Gross ${formatAmount(gross ?? 0n, currency)} and fees ${formatAmount(fees, currency)} make ${formatAmount(net, currency)} ${currency}, not what is settled.`;
   return tell('net_mismatch', message, { ...where, ...sayAmounts(settled, net, currency) });
 }
+
+/**
+ * Whether this is what one instalment settles of the whole that it prints: as much as each of the others, or what is left over
+ * where the whole cannot be divided.
+ */
+function isPartOf(gross: bigint, part: bigint, instalments: number, toleranceMinor: bigint): boolean {
+  if (instalments === 1 || instalments > MOST_PARTS) return false;
+  const count = BigInt(instalments);
+  return magnitude(part * count - gross) <= (toleranceMinor + count - 1n) * count;
+}
+
+/** More parts than anybody is offered; with so many, what is left over could be nearly anything. */
+const MOST_PARTS = 99;
 
 function checkBreakdown(row: Row, { amounts }: Settlement, ctx: CheckContext): Discrepancy | null {
   const parts = withRole(amounts, 'breakdown');

@@ -15,6 +15,7 @@ export const KINDS = [
   'settled_twice',
   'orphan_row',
   'over_refunded',
+  'over_captured',
   'net_mismatch',
   'fee_breakdown_mismatch',
   'conversion_mismatch',
@@ -26,11 +27,12 @@ export const KINDS = [
   'missing_part',
   'unreported_transaction',
   'unsettled_transaction',
+  'settled_not_reported',
   'missing_report',
 ] as const;
 
 /** What time tells, in the standing service alone: a call of `reconcile` takes what is there for all there is. */
-const TOLD_BY_TIME: readonly Kind[] = ['unsettled_transaction', 'missing_report'];
+const TOLD_BY_TIME: readonly Kind[] = ['unsettled_transaction', 'settled_not_reported', 'missing_report'];
 
 /** What one call of `reconcile` can tell. */
 export const KINDS_AT_ONCE: readonly Kind[] = KINDS.filter((kind) => !TOLD_BY_TIME.includes(kind));

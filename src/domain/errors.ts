@@ -81,7 +81,8 @@ export const REPORT_REFUSALS = {
   too_large: 'The report is larger than is read: ask the provider for it in parts.',
   not_xlsx: 'The file has the name of an XLSX workbook and is none: fetch it again from the portal.',
   truncated_xlsx: 'The workbook is cut off: fetch it again from the portal.',
-  unreadable: 'The file cannot be read: check that it is there, and who may read it.',
+  unreadable:
+    'The file cannot be read: check that it is there and whole, and who may read it; fetch it again if it is not.',
   withdrawn:
     'The report was withdrawn, so no row of it is used: other bytes under its name, or a replay of it, bring it back.',
 } as const;
@@ -111,6 +112,12 @@ export class Unreachable extends Error {
   override readonly name = 'Unreachable';
   readonly exitCode = 4;
 }
+
+/** The server or disk answers, and of this one thing the answer is no; others can be had. */
+export class Denied extends Unreachable {}
+
+/** The server does not let this user in. Not tried again at once, for servers lock those out who try too often. */
+export class LoginRefused extends Unreachable {}
 
 /** Cut by whole characters, so that no half of one is left; NUL is shown as U+FFFD, because Postgres stores none. */
 function showable(text: string, characters: number): string {

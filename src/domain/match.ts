@@ -43,7 +43,9 @@ export type OwnFacts = {
 export function compareOwn(row: Row, record: LedgerRecord | null, facts: OwnFacts, report: Report): Discrepancy[] {
   if (!record) return [unknown(row, report)];
   const found: Discrepancy[] = [];
-  found.push(...compareAmounts(row, record, report, 'equal'));
+  // An instalment prints its part, or the whole of which it settles a part: only all of them together say whether that is right.
+  const isPart = row.instalments > 1 && report.settlementCurrency !== null;
+  found.push(...compareAmounts(row, record, report, isPart ? 'any' : 'equal'));
   if (record.status !== 'SUCCESS' && !(record.status === 'CANCELLED' && facts.cancelled)) {
     found.push(
       tell('status_mismatch', `Reported as done, but the merchant recorded this ${record.type} as ${record.status}.`, {
@@ -82,7 +84,12 @@ export const compareOriginal = (
   report: Report,
 ): Discrepancy[] => (record ? compareAmounts(row, record, report, 'at most') : [orphan(row, original, report)]);
 
-function compareAmounts(row: Row, record: LedgerRecord, report: Report, rule: 'equal' | 'at most'): Discrepancy[] {
+function compareAmounts(
+  row: Row,
+  record: LedgerRecord,
+  report: Report,
+  rule: 'equal' | 'at most' | 'any',
+): Discrepancy[] {
   if (row.amountMinor === null || row.currency === null) return [];
   if (row.currency !== record.currency) {
     return [
@@ -95,7 +102,8 @@ function compareAmounts(row: Row, record: LedgerRecord, report: Report, rule: 'e
   }
   const reported = magnitude(row.amountMinor);
   const recorded = magnitude(record.amountMinor);
-  if (report.wrongUnit || (rule === 'equal' ? reported === recorded : reported <= recorded)) return [];
+  if (report.wrongUnit || rule === 'any') return [];
+  if (rule === 'equal' ? reported === recorded : reported <= recorded) return [];
   const amounts = sayAmounts(reported, recorded, row.currency);
   const message =
     rule === 'equal'
@@ -105,16 +113,17 @@ function compareAmounts(row: Row, record: LedgerRecord, report: Report, rule: 'e
 }
 
 function unknown(row: Row, report: Report): Discrepancy {
-  const amount =
-    row.amountMinor !== null && row.currency !== null
-      ? { reported: formatAmount(magnitude(row.amountMinor), row.currency), currency: row.currency }
-      : {};
   return tell('unknown_transaction', `The merchant has no record of ${row.type} ${row.requestId}.`, {
     ...named(row),
-    ...amount,
+    ...amountOf(row),
     stake: stakeOf(row, report),
   });
 }
+
+const amountOf = ({ amountMinor, currency }: Row) =>
+  amountMinor !== null && currency !== null
+    ? { reported: formatAmount(magnitude(amountMinor), currency), currency }
+    : {};
 
 function orphan(row: Row, original: string | null, report: Report): Discrepancy {
   // Where only the provider's id is printed and no reported row has it, the merchant's id is not known: only the message can name it.
@@ -154,13 +163,60 @@ export const settledTwice = (row: Row, thisBatchId: string, otherBatchId: string
     },
   );
 
-/** A payment of which more was refunded than paid; `line` is the row that first went over. */
-export function overRefunded(payment: LedgerRecord, sumMinor: bigint, line: number): Discrepancy {
-  const amounts = sayAmounts(sumMinor, magnitude(payment.amountMinor), payment.currency);
+/**
+ * A payment of which more was given back than paid: `sumMinor` by refunds, `disputedMinor` by disputes, where these took more
+ * than they gave. `line` is the row that first went over.
+ */
+export function overRefunded(
+  payment: LedgerRecord,
+  { sumMinor, disputedMinor }: { readonly sumMinor: bigint; readonly disputedMinor: bigint },
+  line: number,
+): Discrepancy {
+  const { currency } = payment;
+  const disputed = disputedMinor > 0n ? disputedMinor : 0n;
+  const amounts = sayAmounts(sumMinor + disputed, magnitude(payment.amountMinor), currency);
+  const disputes = disputed > 0n ? ` and disputes of ${formatAmount(disputed, currency)} ${currency}` : '';
   return tell(
     'over_refunded',
-    `Refunds of ${amounts.reported} ${payment.currency} were settled for ${payment.type} ${payment.requestId} of ${amounts.recorded} ${payment.currency}.`,
+    `Refunds of ${formatAmount(sumMinor, currency)} ${currency}${disputes} were settled for ${payment.type} ${payment.requestId} of ${amounts.recorded} ${currency}.`,
     { line, type: payment.type, requestId: payment.requestId, ...amounts },
+  );
+}
+
+/** An authorization of which more was captured than it allowed; `line` is the row that first went over. */
+export function overCaptured(authorization: LedgerRecord, sumMinor: bigint, line: number): Discrepancy {
+  const { type, requestId, currency } = authorization;
+  const amounts = sayAmounts(sumMinor, magnitude(authorization.amountMinor), currency);
+  return tell(
+    'over_captured',
+    `Captures of ${amounts.reported} ${currency} were settled for ${type} ${requestId} of ${amounts.recorded} ${currency}.`,
+    { line, type, requestId, ...amounts },
+  );
+}
+
+/** A key whose instalments are not its record's amount. `count`: all of so many are there; null: it is too much already. */
+export function wrongInstalments(
+  row: Pick<Row, 'line' | 'type' | 'requestId' | 'transactionId'>,
+  record: LedgerRecord,
+  sumMinor: bigint,
+  count: number | null,
+): Discrepancy {
+  const { currency } = record;
+  const amounts = sayAmounts(sumMinor, magnitude(record.amountMinor), currency);
+  const which = count === null ? 'Instalments' : `All ${count} instalments`;
+  return tell(
+    'amount_mismatch',
+    `${which} of ${row.type} ${row.requestId} add up to ${amounts.reported} ${currency}, the merchant recorded ${amounts.recorded} ${currency}.`,
+    { ...named(row), field: 'transactionAmount', ...amounts },
+  );
+}
+
+/** A row that settles what no transaction report of the day of its payment lists, nor one of the days next to it. */
+export function notReported(row: Row, day: string, report: Report): Discrepancy {
+  return tell(
+    'settled_not_reported',
+    `${row.type} ${row.requestId} of ${day} is settled, but neither the transaction report of that day lists it nor those of the days next to it.`,
+    { ...named(row), ...amountOf(row), stake: stakeOf(row, report) },
   );
 }
 
@@ -243,4 +299,14 @@ function stakeOf(row: Row, { settlementCurrency }: Report): Money | null {
   return { amountMinor: magnitude(row.amountMinor), currency: row.currency };
 }
 
-const named = ({ line, type, requestId, transactionId }: Row) => ({ line, type, requestId, transactionId });
+const named = ({
+  line,
+  type,
+  requestId,
+  transactionId,
+}: Pick<Row, 'line' | 'type' | 'requestId' | 'transactionId'>) => ({
+  line,
+  type,
+  requestId,
+  transactionId,
+});

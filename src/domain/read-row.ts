@@ -76,7 +76,7 @@ function read(cells: readonly string[], line: number, ctx: RowContext): ReadRow 
     feeMinor: settled?.feeMinor ?? null,
     paidAtMicros: timeOf(cells, ctx, 'paymentTime'),
     settledAtMicros: timeOf(cells, ctx, 'settlementTime'),
-    inInstalments: isAboveOne(text('installmentsNum')),
+    instalments: instalmentsOf(text('installmentsNum')),
     customerId: text('customerId'),
     acquirer,
   };
@@ -97,7 +97,7 @@ const NOT_DONE = {
   transactionId: null,
   originalRequestId: null,
   originalTransactionId: null,
-  inInstalments: false,
+  instalments: 1,
 } as const;
 
 /** A payout moves what the other rows add up to, so it is no part of their sum. */
@@ -138,6 +138,6 @@ function matchByOf(rule: TypeRule | null, hasRequestId: boolean, namesOriginal: 
   return 'none';
 }
 
-/** It decides no money, so what is no number is no instalment rather than a refusal. */
-const isAboveOne = (text: string | null): boolean =>
-  text !== null && /^\d{1,9}(?:\.0+)?$/.test(text) && Number(text) > 1;
+/** What is no number says nothing of instalments; it is no amount, so it refuses no row. */
+const instalmentsOf = (text: string | null): number =>
+  text !== null && /^\d{1,9}(?:\.0+)?$/.test(text) ? Math.max(1, Number(text)) : 1;

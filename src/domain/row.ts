@@ -34,8 +34,8 @@ export type Row = {
   readonly paidAtMicros: bigint | null;
   /** When the provider settled it, in microseconds since 1970. */
   readonly settledAtMicros: bigint | null;
-  /** `installmentsNum` > 1: its key may settle in several rows. */
-  readonly inInstalments: boolean;
+  /** In how many rows its key settles (`installmentsNum`): 1 where it settles at once. */
+  readonly instalments: number;
   readonly customerId: string | null;
   readonly acquirer: string | null;
 };

@@ -1,7 +1,8 @@
 import { basename } from 'node:path';
 import type { Place } from '../adapters/place.ts';
 import { type Database, inTransaction, onOneConnection } from '../adapters/postgres.ts';
-import { openZip } from '../adapters/zip.ts';
+import { openZip, type Zip } from '../adapters/zip.ts';
+import { Denied, REPORT_REFUSALS, Unreachable } from '../domain/errors.ts';
 import type { Format } from '../domain/formats/format.ts';
 import { type ReportName, readReportName } from '../domain/report-name.ts';
 import { dateIn } from '../domain/time.ts';
@@ -13,9 +14,17 @@ import { layoutOf, type Source } from './source.ts';
 export type Found = {
   /** The deliveries of what is listed now, known ones included. */
   readonly deliveryNos: readonly number[];
-  /** Files whose name is no report's. */
-  readonly notReports: readonly ListedFile[];
+  readonly notReports: readonly NotReport[];
   readonly growing: readonly ListedFile[];
+  /** What could not be looked at, and so may hide reports; all others were. The next round looks again. */
+  readonly unseen: readonly Error[];
+};
+
+/** A file that is no report by its name, or by what a zip holds. */
+export type NotReport = {
+  readonly file: ListedFile;
+  /** Also says what to do. */
+  readonly why: string;
 };
 
 type Named = ReportName & { /** Inside a zip: the file that is the report. */ readonly entry: string | null };
@@ -42,27 +51,33 @@ export async function findReports(
   isSettled: (file: ListedFile, isWhole: boolean) => boolean,
 ): Promise<Found> {
   const { formats } = layoutOf(source);
-  const listed = await listFiles(source, place, dateIn(BigInt(now()) * 1000n, source.timeZone));
+  const { files: listed, notListed } = await listFiles(source, place, dateIn(BigInt(now()) * 1000n, source.timeZone));
   const knownUnder = isForGood ? null : rulesOf(source);
   const known = await query.knownDeliveries(database.db, source.name, knownUnder, listed);
-  const notReports: ListedFile[] = [];
+  const notReports: NotReport[] = [];
   const growing: ListedFile[] = [];
+  const unseen: Error[] = [...notListed];
   const fresh: { file: ListedFile; name: Named }[] = [];
   const look = async (file: ListedFile) => {
     const isZip = /\.zip$/i.test(file.path);
     const outer = readReportName(basename(file.path), formats);
-    if (outer === null && !isZip) return void notReports.push(file);
+    if (outer === null && !isZip) return void notReports.push({ file, why: REPORT_REFUSALS.unknown_format });
     // One that cannot be read is left to its ingest, which says why; it must not keep the others from being found.
-    const isWhole = await endsWhole(place, file, source.format).catch(() => true);
+    const isWhole = await endsWhole(place, file, source.format).catch((error) => !isAway(error));
     if (!isSettled(file, isWhole)) return void growing.push(file);
-    const name = isZip ? await nameInside(place, file, formats, outer) : outer && { ...outer, entry: null };
-    if (name && (file.kinds?.includes(name.kind) ?? true)) fresh.push({ file, name });
-    else notReports.push(file);
+    const name = outer && !isZip ? { ...outer, entry: null } : await nameInside(place, file, formats, outer);
+    if (typeof name === 'string') notReports.push({ file, why: name });
+    else if (file.kinds?.includes(name.kind) ?? true) fresh.push({ file, name });
+    else notReports.push({ file, why: OTHER_KIND });
   };
   await atOnce(
     listed.filter((file) => !known.has(file.path)),
     LOOKS_AT_ONCE,
-    look,
+    (file) =>
+      look(file).catch((error) => {
+        if (!isAway(error)) throw error;
+        unseen.push(error);
+      }),
   );
   fresh.sort((a, b) => (a.file.path < b.file.path ? -1 : 1));
   const recorded = await onOneConnection(database, (db) =>
@@ -75,8 +90,11 @@ export async function findReports(
     }),
   );
   for (const deliveryNo of recorded) await enqueue(ingestReport, { deliveryNo, attempt: 0 });
-  return { deliveryNos: [...known.values(), ...recorded], notReports, growing };
+  return { deliveryNos: [...known.values(), ...recorded], notReports, growing, unseen };
 }
+
+const OTHER_KIND =
+  'By its name this is a report of another kind than its directory is for: check directories and names of the source.';
 
 /** A look takes a few round trips to the server: so many files are looked at side by side. */
 const LOOKS_AT_ONCE = 16;
@@ -89,6 +107,9 @@ async function atOnce<T>(all: readonly T[], width: number, look: (one: T) => Pro
   await Promise.all(Array.from({ length: Math.min(width, all.length) }, lane));
 }
 
+/** A server that does not answer says nothing of a file. */
+const isAway = (error: unknown): boolean => error instanceof Unreachable && !(error instanceof Denied);
+
 /** What a report that is still uploaded does not have at its end. */
 const TAIL_BYTES = 65_536;
 
@@ -99,22 +120,36 @@ async function endsWhole(place: Place, { path, sizeBytes }: ListedFile, format: 
   return (await place.read(path, sizeBytes - length, length)).includes(format.endMarker);
 }
 
-/** A zip is the one report that is in it. One that cannot be opened keeps its own name, and its ingest says what is wrong. */
+/**
+ * A zip is the one report that is in it; else why it is none. One that cannot be opened keeps its own name, and its ingest says
+ * what is wrong.
+ * @throws Unreachable when the server does not tell what is in it: that says nothing of the zip.
+ */
 async function nameInside(
   place: Place,
   { path, sizeBytes }: ListedFile,
   formats: readonly Format[],
   outer: ReportName | null,
-): Promise<Named | null> {
+): Promise<Named | string> {
   const source = { sizeBytes, blocks: (from: number, to: number) => place.blocks(path, from, to) };
-  const zip = await openZip(source).catch(() => null);
-  if (!zip) return outer && { ...outer, entry: null };
+  let zip: Zip;
+  try {
+    zip = await openZip(source);
+  } catch (error) {
+    if (isAway(error)) throw error;
+    if (outer) return { ...outer, entry: null };
+    return `The zip cannot be opened (${(error as Error).message}), so it is open what is in it: fetch it again.`;
+  }
   const reports = zip.entries.flatMap((entry) => {
     const name = /\.zip$/i.test(entry.name) ? null : readReportName(basename(entry.name), formats);
     return name ? [{ ...name, entry: entry.name }] : [];
   });
   await zip.close();
-  return reports.length === 1 ? reports[0]! : null;
+  const [report] = reports;
+  if (report === undefined)
+    return 'No file in the zip has the name of a report: check the names, and the name patterns of the source.';
+  if (reports.length > 1) return `The zip holds ${reports.length} reports, and one is read of each zip: unpack it.`;
+  return report;
 }
 
 /** What a source's reports are read under today. */

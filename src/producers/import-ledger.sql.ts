@@ -99,13 +99,13 @@ export async function wantRunsOfChanged(db: Db): Promise<void> {
            on c.merchant_no = b.merchant_no and b.day between c.day - 1 and c.day + 1
         where b.batch_id is null
        union
-       -- Rows that were compared with what it said before, and refunds of it.
+       -- Rows that were compared with what it said before, and those that count towards a sum which is compared with it.
        select b.no from changed_record c join report_row d on d.key_hash = c.key_hash
          join run_load l on l.load_no = d.load_no join batch b on b.current_run = l.run_no and b.merchant_no = c.merchant_no
         where not c.is_new
        union
        select b.no from changed_record c
-         join run_refund f on f.merchant_no = c.merchant_no and f.payment_request_id = c.request_id
+         join run_share f on f.key_hash = hashtextextended(c.request_id, 0) and f.merchant_no = c.merchant_no and f.request_id = c.request_id
          join batch b on b.current_run = f.run_no)), 'records')`.execute(db);
 }
 

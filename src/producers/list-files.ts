@@ -1,5 +1,6 @@
 import { basename, posix, relative } from 'node:path';
 import type { Entry, FileState, Place } from '../adapters/place.ts';
+import { Denied } from '../domain/errors.ts';
 import type { ReportKind } from '../domain/formats/format.ts';
 import { readDirectory } from '../domain/report-name.ts';
 import { parseCompactDate } from '../domain/time.ts';
@@ -19,21 +20,46 @@ export type ListedFile = FileState & {
   readonly kinds: readonly ReportKind[] | null;
 };
 
+export type Listing = {
+  readonly files: readonly ListedFile[];
+  /** Why a directory could not be listed, each once: one that is closed must not hide the reports in the others. */
+  readonly notListed: readonly Denied[];
+};
+
 /**
  * All files of a source, in the order of their paths; each directory is listed once. On a server, and where the source says
  * where its reports lie, only those directories are looked into, and of days only those that it looks back on.
- * @throws Unreachable when the place cannot be reached; an Error when what has to be there is not.
+ * @throws Unreachable when the place cannot be reached.
  */
-export async function listFiles(source: Source, place: Place, today: string): Promise<ListedFile[]> {
+export async function listFiles(source: Source, place: Place, today: string): Promise<Listing> {
   const { directories } = layoutOf(source);
+  const notListed: Denied[] = [];
+  const list: List = (directory, isNeeded) =>
+    entriesOf(place, directory, isNeeded).catch((error: unknown) => {
+      if (!(error instanceof Denied)) throw error;
+      notListed.push(error);
+      return [];
+    });
   const files =
     directories === null
-      ? await belowFolder((source.at as { folder: string }).folder, place)
-      : await inDirectories(source, place, directories, today);
-  return files.sort((a, b) => (a.path < b.path ? -1 : 1));
+      ? await belowFolder((source.at as { folder: string }).folder, place, list)
+      : await inDirectories(source, listedOnce(list), directories, today);
+  return { files: files.sort((a, b) => (a.path < b.path ? -1 : 1)), notListed };
 }
 
-async function belowFolder(root: string, place: Place): Promise<ListedFile[]> {
+type List = (directory: string, isNeeded: boolean) => Promise<Entry[]>;
+
+/** Patterns may share parents: what was listed once in this round is not listed again. */
+function listedOnce(list: List): List {
+  const known = new Map<string, Promise<Entry[]>>();
+  return (directory, isNeeded) => {
+    const entries = known.get(directory) ?? list(directory, isNeeded);
+    known.set(directory, entries);
+    return entries;
+  };
+}
+
+async function belowFolder(root: string, place: Place, list: List): Promise<ListedFile[]> {
   const named = await place.stat(root);
   const listed = (path: string, file: string, state: FileState, isNamed: boolean): ListedFile => ({
     path,
@@ -47,7 +73,7 @@ async function belowFolder(root: string, place: Place): Promise<ListedFile[]> {
   const files: ListedFile[] = [];
   const folders = [root];
   for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
-    for (const entry of await entriesOf(place, folder, folder === root)) {
+    for (const entry of await list(folder, folder === root)) {
       const path = posix.join(folder, entry.name);
       if (entry.isDirectory) folders.push(path);
       else files.push(listed(path, relative(root, path), entry, false));
@@ -58,19 +84,12 @@ async function belowFolder(root: string, place: Place): Promise<ListedFile[]> {
 
 async function inDirectories(
   source: Source,
-  place: Place,
+  list: List,
   directories: ReadonlyMap<string, readonly ReportKind[]>,
   today: string,
 ): Promise<ListedFile[]> {
   const files: ListedFile[] = [];
   const root = 'folder' in source.at ? source.at.folder : '/';
-  // Patterns may share parents: what was listed once in this round is not listed again.
-  const known = new Map<string, Promise<Entry[]>>();
-  const list = (directory: string, isNeeded: boolean): Promise<Entry[]> => {
-    const entries = known.get(directory) ?? entriesOf(place, directory, isNeeded);
-    known.set(directory, entries);
-    return entries;
-  };
   for (const [pattern, kinds] of directories) {
     for (const directory of await matching(pattern, root, source, today, list)) {
       for (const entry of await list(directory.path, !directory.isFound)) {
@@ -99,7 +118,7 @@ async function matching(
   root: string,
   source: Source,
   today: string,
-  list: (directory: string, isNeeded: boolean) => Promise<Entry[]>,
+  list: List,
 ): Promise<Directory[]> {
   const { merchantId } = source;
   let found: Directory[] = [{ path: root, merchantId, date: null, isFound: false }];
@@ -152,7 +171,7 @@ async function entriesOf(place: Place, directory: string, isNeeded: boolean): Pr
   const entries = await place.entries(directory);
   if (entries !== null) return entries;
   if (!isNeeded) return [];
-  throw new Error(
+  throw new Denied(
     `the directory ${directory} is not there: check merchantId and directories of the source, or wait for the first delivery`,
   );
 }

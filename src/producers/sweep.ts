@@ -1,21 +1,29 @@
 import { sql } from 'kysely';
 import { type Database, inTransaction, onOneConnection } from '../adapters/postgres.ts';
-import { closeLoad, type Enqueue, ingestReport, loadChunk, reconcile } from '../jobs.ts';
+import { closeLoad, type Enqueue, ingestReport, type JobKind, loadChunk, reconcile } from '../jobs.ts';
 
 /**
  * Asks again for everything that is recorded and not done. The queue ignores what it still holds, so only what it lost, or what
- * failed and is due for another try, starts again.
+ * failed and is due for another try, starts again. Where as many jobs of a kind are `held` as are to be done nothing was lost,
+ * and ten thousand files that wait are not offered to the queue again and again.
  */
 export async function sweep({
   database,
   enqueue,
+  held = async () => 0,
   now = Date.now,
 }: {
   database: Database;
   enqueue: Enqueue;
+  /** How many jobs of a kind wait in the queue or are under way. */
+  held?: (job: { readonly name: string }) => Promise<number>;
   now?: () => number;
 }): Promise<void> {
   const { db } = database;
+  const ask = async <P>(job: JobKind<P>, payloads: readonly P[]) => {
+    if (payloads.length === 0 || (await held(job)) >= payloads.length) return;
+    for (const payload of payloads) await enqueue(job, payload);
+  };
   // What was waited for may have come or not: that the time is over is news for the batch.
   await sql`
     with due as (
@@ -31,14 +39,14 @@ export async function sweep({
                                   and e.parked_reason is null))
        and not exists (select from load l where l.delivery_no = d.no and l.state in ('reading', 'loaded') and l.chunks is not null)
      order by d.no limit 10000`.execute(db);
-  for (const delivery of deliveries.rows) await enqueue(ingestReport, delivery);
+  await ask(ingestReport, deliveries.rows);
 
   const chunks = await sql<{ loadNo: number; chunk: number; attempt: number }>`
     select c.load_no as "loadNo", c.no as chunk, c.attempts as attempt
       from load l join chunk c on c.load_no = l.no and c.state <> 'loaded' join delivery d on d.no = l.delivery_no
      where l.state = 'reading' and l.chunks is not null and d.parked_reason is null and coalesce(d.next_attempt_at, now()) <= now()
      order by c.load_no, c.no limit 10000`.execute(db);
-  for (const chunk of chunks.rows) await enqueue(loadChunk, chunk);
+  await ask(loadChunk, chunks.rows);
 
   const loads = await sql<{ loadNo: number }>`
     select l.no as "loadNo" from load l join delivery d on d.no = l.delivery_no
@@ -46,7 +54,7 @@ export async function sweep({
        l.state = 'reading' and l.chunks = (select count(*) from chunk c where c.load_no = l.no and c.state = 'loaded')))`.execute(
     db,
   );
-  for (const load of loads.rows) await enqueue(closeLoad, load);
+  await ask(closeLoad, loads.rows);
 
   const batches = await sql<{ batchNo: number; wanted: number; attempt: number }>`
     select b.no as "batchNo", b.wanted, b.attempts as attempt from batch b
@@ -54,7 +62,7 @@ export async function sweep({
        and not exists (select from delivery d join report r on r.no = d.report_no
                         where r.batch_no = b.no and d.state in ('found', 'reading') and d.parked_reason is null)
      order by b.no limit 10000`.execute(db);
-  for (const batch of batches.rows) await enqueue(reconcile, batch);
+  await ask(reconcile, batches.rows);
 
   await endDryRuns(database);
   await abandonReplaced(database);

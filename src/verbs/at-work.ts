@@ -33,7 +33,7 @@ export async function atWork<T>(
   { mayBeTemporary, calendars }: { mayBeTemporary: boolean; calendars: Calendars },
   act: (at: AtWork) => Promise<T>,
 ): Promise<T> {
-  const log = openLog();
+  const log = openLog(config.logLevel);
   let queue: JobQueue | undefined;
   // Started first: they come up while the database does.
   const enqueue = (name: string, payload: unknown, delayMs: number, about: object) =>
@@ -54,7 +54,7 @@ export async function atWork<T>(
     parsers.open({ databaseUrl: database.url, archiveDir: book.archiveDir, chunkBytes, places: sources, calendars });
     const opened = await openQueueOf(config, book);
     queue = opened;
-    const sweepNow = () => sweep({ database, enqueue: opened.enqueue });
+    const sweepNow = () => sweep({ database, enqueue: opened.enqueue, held: opened.held });
     return await act({
       book,
       queue,

@@ -228,7 +228,7 @@ async function crossDigestOf(db: Db, batchNo: number, filter: query.BatchFilter)
   const told = sql`concat_ws('|', kind, type, request_id, coalesce(transaction_id, '~'), coalesce(reported, '~'), coalesce(recorded, '~'), currency)`;
   const found = await sql<{ told: string }>`
     select ${told} as told
-      from discrepancy d where batch_no = ${batchNo} and ${query.isOpen(filter)} and kind in ('settled_twice', 'over_refunded')
+      from discrepancy d where batch_no = ${batchNo} and ${query.isOpen(filter)} and is_by_key
      order by ${told} collate "C"`.execute(db);
   const hash = createHash('sha256');
   for (const { told } of found.rows) hash.update(`${told}\n`);

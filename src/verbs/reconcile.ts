@@ -4,7 +4,7 @@ import { sql } from 'kysely';
 import { openPlace } from '../adapters/place.ts';
 import type { Db } from '../adapters/postgres.ts';
 import type { Config } from '../config.ts';
-import { REPORT_REFUSALS, UsageError } from '../domain/errors.ts';
+import { UsageError } from '../domain/errors.ts';
 import type { Enqueue } from '../jobs.ts';
 import { findReports } from '../producers/find-reports.ts';
 import { hasRecords } from '../producers/import-ledger.sql.ts';
@@ -62,7 +62,7 @@ export async function reconcileSources(
       await untilDone(() => isBusy(book.database.db, found), found.deliveryNos);
 
       const summary = await show(book, found);
-      return found.notReports.length > 0 || refusedRecords > 0 || summary.isIncomplete
+      return found.notReports.length + found.unseen + refusedRecords > 0 || summary.isIncomplete
         ? 3
         : summary.discrepancies > 0
           ? 1
@@ -89,30 +89,33 @@ export type FoundReports = {
   readonly deliveryNos: readonly number[];
   readonly batchNos: readonly number[];
   /** Files that were named themselves and are no reports. */
-  readonly notReports: readonly string[];
+  readonly notReports: readonly { readonly file: string; readonly why: string }[];
+  /** How much could not be looked at. */
+  readonly unseen: number;
 };
 
 async function findAll(sources: readonly Source[], book: Book, enqueue: Enqueue): Promise<FoundReports> {
   const deliveryNos: number[] = [];
-  const notReports: string[] = [];
+  const notReports: { file: string; why: string }[] = [];
+  let unseen = 0;
   for (const source of sources) {
     const place = await openPlace(source.at);
     const found = await findReports({ database: book.database, enqueue }, source, place, () => true).finally(() =>
       place.close(),
     );
     deliveryNos.push(...found.deliveryNos);
-    for (const file of found.notReports) {
-      if (file.isNamed) notReports.push(file.file);
-      process.stderr.write(
-        `${file.isNamed ? 'refused' : 'skipped'}: ${file.file}: ${REPORT_REFUSALS.unknown_format}\n`,
-      );
+    for (const { file, why } of found.notReports) {
+      if (file.isNamed) notReports.push({ file: file.file, why });
+      process.stderr.write(`${file.isNamed ? 'refused' : 'skipped'}: ${file.file}: ${why}\n`);
     }
+    for (const { message } of found.unseen) process.stderr.write(`not seen: ${message}\n`);
+    unseen += found.unseen.length;
   }
   const batches = await sql<{ no: number }>`
     select distinct r.batch_no as no from delivery d join report r on r.no = d.report_no where d.no = any(${deliveryNos}::int[])`.execute(
     book.database.db,
   );
-  return { deliveryNos, batchNos: batches.rows.map((row) => row.no), notReports };
+  return { deliveryNos, batchNos: batches.rows.map((row) => row.no), notReports, unseen };
 }
 
 /** Returns how many records were refused. Where records changed, all that this call looks at is reconciled anew. */

@@ -4,9 +4,10 @@ import { type Metrics, openMetrics } from '../adapters/metrics.ts';
 import { openPlace } from '../adapters/place.ts';
 import type { JobQueue } from '../adapters/queue.ts';
 import type { Config } from '../config.ts';
+import { LoginRefused } from '../domain/errors.ts';
 import { JOBS } from '../jobs.ts';
 import { checkDays } from '../producers/check-days.ts';
-import { findReports } from '../producers/find-reports.ts';
+import { findReports, type NotReport } from '../producers/find-reports.ts';
 import type { ListedFile } from '../producers/list-files.ts';
 import type { Source } from '../producers/source.ts';
 import { sweep } from '../producers/sweep.ts';
@@ -20,6 +21,8 @@ type Log = ReturnType<typeof openLog>;
 
 /** What was forgotten is asked for again at least this often. */
 const SWEEP_SECONDS = 10;
+/** A server that does not let us in is asked less and less often, for it may lock an account for good. */
+const LONGEST_REFUSED_MS = 15 * 60_000;
 
 /** The standing service: finds reports, works on them, or both, until SIGTERM or SIGINT, which drain. */
 export async function serve(
@@ -27,7 +30,7 @@ export async function serve(
   role: 'run' | 'produce' | 'work',
   sources: readonly Source[] = sourcesOf(config),
 ): Promise<number> {
-  const log = openLog();
+  const log = openLog(config.logLevel);
   const stopping = new AbortController();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.once(signal, () => {
@@ -101,23 +104,35 @@ async function produce(
   { log, metrics }: { log: Log; metrics: Metrics },
   stop: AbortSignal,
 ): Promise<void> {
-  const context = { database, enqueue: queue.enqueue, isForGood: true };
+  const context = { database, enqueue: queue.enqueue, held: queue.held, isForGood: true };
   const rounds = sources.map(async (source) => {
     const place = await openPlace(source.at);
     const settled = settledTwice();
     const { name } = source;
+    const tellSkipped = eachOnce((files: object) =>
+      log.warn({ source: name, ...files }, 'these files are no reports, and are not read'),
+    );
     // A server that hangs must not hold up the end.
     stop.addEventListener('abort', () => void place.close(), { once: true });
-    await everySoOften(source.pollSeconds * 1_000, stop, async () => {
+    const pollMs = source.pollSeconds * 1_000;
+    let refusals = 0;
+    const pauseMs = () => Math.max(pollMs, Math.min(pollMs * 2 ** refusals, LONGEST_REFUSED_MS));
+    await everySoOften(pauseMs, stop, async () => {
       try {
         const found = await findReports(context, source, place, settled);
+        refusals = 0;
+        for (const { file } of found.growing) log.debug({ source: name, file }, 'still growing');
+        tellSkipped(found.notReports);
+        for (const { message } of found.unseen)
+          log.error({ source: name, error: message }, 'not everything could be looked at, the next round tries again');
+        if (found.unseen.length > 0) return;
         metrics.measured({
           name: 'recon_last_poll_success_timestamp_seconds',
           labels: { source: name },
           value: Date.now() / 1_000,
         });
-        for (const { file } of found.growing) log.debug({ source: name, file }, 'still growing');
       } catch (error) {
+        if (error instanceof LoginRefused) refusals++;
         log.error(
           { source: name, error: (error as Error).message },
           'looking for reports failed, the next round tries again',
@@ -130,7 +145,7 @@ async function produce(
     await sweep(context);
   };
   const sweeping = everySoOften(
-    1_000 * Math.min(SWEEP_SECONDS, ...sources.map(({ pollSeconds }) => pollSeconds)),
+    () => 1_000 * Math.min(SWEEP_SECONDS, ...sources.map(({ pollSeconds }) => pollSeconds)),
     stop,
     () =>
       lookAgain().catch((error: Error) =>
@@ -148,10 +163,10 @@ const aborted = (signal: AbortSignal): Promise<void> =>
   });
 
 /** Runs a step, pauses, and so on until told to stop; a step under way is waited for. */
-async function everySoOften(pauseMs: number, stop: AbortSignal, step: () => Promise<void>): Promise<void> {
+async function everySoOften(pauseMs: () => number, stop: AbortSignal, step: () => Promise<void>): Promise<void> {
   while (!stop.aborted) {
     await step();
-    if (!stop.aborted) await pause(pauseMs, stop);
+    if (!stop.aborted) await pause(pauseMs(), stop);
   }
 }
 
@@ -164,6 +179,20 @@ function settledTwice() {
     if (isWhole || isSame) seen.delete(file.path);
     else seen.set(file.path, looks);
     return isWhole || isSame;
+  };
+}
+
+/** So many of the files that are new in a round are named. */
+const NAMED = 10;
+
+/** Tells of files that are no reports when they are first listed: one day a report is among them, under a name that nobody expected. */
+function eachOnce(tell: (files: { readonly count: number; readonly files: readonly string[] }) => void) {
+  let known = new Set<string>();
+  return (notReports: readonly NotReport[]): void => {
+    const fresh = notReports.filter(({ file }) => !known.has(file.path));
+    known = new Set(notReports.map(({ file }) => file.path));
+    const named = fresh.slice(0, NAMED).map(({ file, why }) => `${file.file}: ${why}`);
+    if (fresh.length > 0) tell({ count: fresh.length, files: named });
   };
 }
 

@@ -7,7 +7,7 @@ export type Asked = {
   readonly deliveryNos: readonly number[];
   readonly batchNos: readonly number[];
   /** Files that were named themselves and are no reports. */
-  readonly notReports: readonly string[];
+  readonly notReports: readonly { readonly file: string; readonly why: string }[];
 };
 
 export type ReportView = {
@@ -18,6 +18,8 @@ export type ReportView = {
   revision: number;
   rows: number;
   refusedRows: number;
+  /** No newer content of the report has taken its place. */
+  isNewest: boolean;
   errorCode: string | null;
   errorMessage: string | null;
 };
@@ -30,6 +32,7 @@ export async function reportsOf(db: Db, deliveryNos: readonly number[]): Promise
            coalesce(d.revision, 1 + (select coalesce(max(e.revision), 0) from delivery e where e.report_no = r.no)) as revision,
            case when d.state = 'closed' then coalesce((l.facts->>'rows')::int, 0) else 0 end as rows,
            case when d.state = 'closed' then coalesce((l.facts->>'refusedRows')::int, 0) else 0 end as "refusedRows",
+           l.no is not distinct from r.load_no as "isNewest",
            coalesce(d.error_code, case when d.parked_reason is not null then 'unreadable' end) as "errorCode",
            coalesce(d.error_message, d.parked_reason) as "errorMessage"
       from delivery d join report r on r.no = d.report_no

@@ -1,7 +1,6 @@
 import { type Database, heldPortions } from '../adapters/postgres.ts';
 import type { Currency } from '../domain/currency.ts';
 import { compareText, stateOf } from '../domain/discrepancy.ts';
-import { REPORT_REFUSALS } from '../domain/errors.ts';
 import { formatAmount } from '../domain/money.ts';
 import * as query from './answer.sql.ts';
 
@@ -27,7 +26,8 @@ export async function* answer(
     reports: reports.length,
     rows: sum(all.map((batch) => batch.rows)),
     matchedRows: sum(all.map((batch) => batch.matchedRows)),
-    refusedRows: sum(reports.map((report) => report.refusedRows)),
+    // As with rows: what was replaced is not counted.
+    refusedRows: sum(reports.map((report) => (report.isNewest ? report.refusedRows : 0))),
     discrepancies: sum(totals.map((total) => total.count)),
   };
   yield `,"discrepancyTotals":${JSON.stringify(totals.map(totalJson))},"counts":${JSON.stringify(counts)}}\n`;
@@ -82,16 +82,17 @@ export function discrepancyPage(database: Database, filter: query.DiscrepancyFil
 export const datedJson = ({ no, until, closedBecause, ...row }: query.DatedDiscrepancy, isClosedToo: boolean) =>
   isClosedToo ? { ...row, until, closedBecause } : row;
 
-/** A file that was named, and whose name is no report's. */
-const notReport = (file: string): query.ReportView => ({
+/** A file that was named, and is no report by its name or by what its zip holds. */
+const notReport = ({ file, why }: query.Asked['notReports'][number]): query.ReportView => ({
   file,
   kind: null,
   state: 'refused',
   revision: 1,
   rows: 0,
   refusedRows: 0,
+  isNewest: true,
   errorCode: 'unknown_format',
-  errorMessage: REPORT_REFUSALS.unknown_format,
+  errorMessage: why,
 });
 
 const reportJson = (report: query.ReportView) => ({

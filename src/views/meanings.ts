@@ -15,7 +15,8 @@ export const MEANINGS: Readonly<Record<Kind, string>> = {
   duplicate_row: 'The same row stands in the report again, so it may be paid or taken twice.',
   settled_twice: 'It was settled before, in an earlier payout or under another id.',
   orphan_row: 'It belongs to a payment that our records do not know.',
-  over_refunded: 'More was refunded than the customer had paid.',
+  over_refunded: 'More was given back than the customer had paid: by refunds, or by refunds and disputes together.',
+  over_captured: 'More was captured than the customer had authorized.',
   net_mismatch: 'What is settled is not the amount less its fees.',
   fee_breakdown_mismatch: 'Interchange, scheme fee and markup do not add up to the fee.',
   conversion_mismatch: 'The converted amount does not follow from the exchange rate, or the rate is not said.',
@@ -27,5 +28,6 @@ export const MEANINGS: Readonly<Record<Kind, string>> = {
   missing_part: 'A report came in parts, and one of them is not there.',
   unreported_transaction: 'Our records have it as done, and the provider does not report it.',
   unsettled_transaction: 'Our records have it as done, and it is in no payout though it should be by now.',
+  settled_not_reported: 'It is in a payout, and the transaction report of its day does not list it.',
   missing_report: 'The report of a day did not come, though it should have by now.',
 };

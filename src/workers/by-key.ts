@@ -1,20 +1,33 @@
-import { sql } from 'kysely';
 import { type Db, inPortions } from '../adapters/postgres.ts';
 import type { Currency } from '../domain/currency.ts';
-import { overRefunded, settledTwice } from '../domain/match.ts';
-import { findOverRefunded, findSettledTwice } from '../domain/settled.ts';
+import { settledTwice } from '../domain/match.ts';
+import { andAfter, type Earlier, settledBefore } from '../domain/settled.ts';
+import { addShare, NOTHING_SUMMED, type Share, type Sum, type Summed, tellSum } from '../domain/shares.ts';
 import * as publish from './publish.sql.ts';
 import type * as query from './reconcile.sql.ts';
-import { byKey, isMatchable, matchByOf, recordFrom, rowFrom, type StoredRow, type Told, tellAll } from './told.ts';
+import { replaceShares, suspectShares } from './shares.sql.ts';
+import {
+  instalmentsOf,
+  isMatchable,
+  matchByOf,
+  recordFrom,
+  rowFrom,
+  type StoredRow,
+  type Told,
+  tellAll,
+} from './told.ts';
 
-// What belongs to a key, not to a batch. Both run inside the publishing transaction, under the merchant's lock.
+// What belongs to a key, not to a batch. Both run inside the publishing transaction, under the merchant's lock. A key may have any
+// number of rows: they pass by one after the other, and none is kept but those that have to be named.
+
+/** So much is told at once. */
+const MANY = 5_000;
+
 type KeyRow = StoredRow & {
   batch_no: number;
   batch_id: string;
   batch_currency: Currency;
   settlement_date: string;
-  part: number;
-  is_duplicate: boolean;
 };
 
 /** Decides anew which rows settle what was settled before: in whatever batch they stand. */
@@ -26,95 +39,98 @@ export async function publishSettledTwice(
   others: readonly query.ReadLoad[],
 ): Promise<void> {
   await publish.findSettledKeys(db, batch.no, loads, others);
-  const rows = inPortions<KeyRow>(db, publish.settledRows([...loads, ...others], batch.merchantNo));
-  const sameKey = (a: KeyRow, b: KeyRow) => a.type === b.type && a.request_id === b.request_id;
+  let key = { type: '', requestId: '' };
+  let earlier: Earlier<ReturnType<typeof settledRowOf>> | null = null;
   let told: Told[] = [];
-  for await (const group of byKey(rows, sameKey)) {
-    const places = group.map((row) => ({
-      settlementDate: row.settlement_date,
-      batchId: row.batch_id,
-      currency: row.batch_currency,
-      fileOrder: row.part,
-      line: row.line,
-      transactionId: row.transaction_id,
-      inInstalments: rowFrom(row).inInstalments,
-      hasSettlement: row.settlement_minor !== null,
-      isDuplicate: row.is_duplicate,
-      row,
-    }));
-    for (const {
-      row: { row },
-      other: { row: other },
-    } of findSettledTwice(places)) {
-      told.push({
-        discrepancy: settledTwice(rowFrom(row), row.batch_id, other.batch_id, {
-          settlementCurrency: row.batch_currency,
-          wrongUnit: false,
-        }),
-        loadNo: row.load_no,
-        ofMatchable: isMatchable(rowFrom(row).matchBy),
-        batchNo: row.batch_no,
-        otherBatchNo: other.batch_no,
-      });
+  for await (const rows of inPortions<KeyRow>(db, publish.settledRows([...loads, ...others], batch.merchantNo))) {
+    for (const stored of rows) {
+      if (stored.type !== key.type || stored.request_id !== key.requestId) earlier = null;
+      key = { type: stored.type, requestId: stored.request_id! };
+      const row = settledRowOf(stored);
+      const other = settledBefore(earlier, row);
+      if (other) told.push(tellSettledTwice(stored, other));
+      earlier = andAfter(earlier, row);
     }
-    if (told.length > 5_000) {
-      await tellAll(db, told, 'told_by_key');
-      told = [];
-    }
+    if (told.length < MANY) continue;
+    await tellAll(db, told, 'told_by_key');
+    told = [];
   }
   await tellAll(db, told, 'told_by_key');
-  await publish.identifyToldByKey(db);
-  await publish.publishToldByKey(db, 'settled_twice', runNo);
-  await sql`truncate told_by_key`.execute(db);
+  await publish.publishSettledTwice(db, runNo);
 }
 
-type RefundedRow = {
+const settledRowOf = (stored: KeyRow) => ({
+  settlementDate: stored.settlement_date,
+  batchId: stored.batch_id,
+  currency: stored.batch_currency,
+  transactionId: stored.transaction_id,
+  batchNo: stored.batch_no,
+});
+
+function tellSettledTwice(stored: KeyRow, other: ReturnType<typeof settledRowOf>): Told {
+  const row = rowFrom(stored);
+  const report = { settlementCurrency: stored.batch_currency, wrongUnit: false };
+  return {
+    discrepancy: settledTwice(row, stored.batch_id, other.batchId, report),
+    loadNo: stored.load_no,
+    ofMatchable: isMatchable(row.matchBy),
+    batchNo: stored.batch_no,
+    otherBatchNo: other.batchNo,
+  };
+}
+
+type ShareRow = {
+  sum: Sum;
+  r_type: string;
+  r_request_id: string;
   load_no: number;
   line: number;
   flags: number;
+  type: string;
+  transaction_id: string | null;
   amount_minor: bigint;
-  currency: string;
   batch_no: number;
-  batch_id: string;
-  batch_currency: string;
-  settlement_date: string;
-  part: number;
-  r_request_id: string;
 };
 
-/** Decides anew of which payments more was refunded than paid: in whatever batch that is told. */
-export async function publishOverRefunded(db: Db, batch: query.BatchRow, runNo: number): Promise<void> {
-  if ((await publish.replaceRefunds(db, runNo, batch.currentRun, batch.merchantNo)) === 0) return;
-  const told: Told[] = [];
-  const rows = inPortions<RefundedRow>(db, publish.overRefundedRows(batch.merchantNo));
-  for await (const group of byKey(rows, (a, b) => a.r_request_id === b.r_request_id)) {
-    const payment = recordFrom(group[0]!, 'r')!;
-    const places = group.map((row) => ({
-      settlementDate: row.settlement_date,
-      batchId: row.batch_id,
-      currency: row.batch_currency,
-      fileOrder: row.part,
-      line: row.line,
-      type: row.amount_minor < 0n ? ('REFUND_REVERSAL' as const) : ('REFUND' as const),
-      requestId: null,
-      amountMinor: row.amount_minor,
-      transactionCurrency: row.currency,
-      hasSettlement: true,
-      isDuplicate: false,
-      wrongUnit: false,
-      row,
-    }));
-    const over = findOverRefunded(payment, places);
-    if (!over) continue;
-    const { row } = over.row;
-    told.push({
-      discrepancy: overRefunded(payment, over.sumMinor, row.line),
-      loadNo: row.load_no,
-      ofMatchable: isMatchable(matchByOf(row.flags)),
-      batchNo: row.batch_no,
-    });
+/** Decides anew which records their sums over all batches do not agree with: in whatever batch that is told. */
+export async function publishSums(db: Db, batch: query.BatchRow, runNo: number): Promise<void> {
+  if ((await replaceShares(db, runNo, batch.currentRun, batch.merchantNo)) === 0) return;
+  let of: ShareRow | null = null;
+  let summed: Summed<ReturnType<typeof shareOf>> = NOTHING_SUMMED;
+  let told: Told[] = [];
+  const tellLast = () => {
+    if (of === null) return;
+    const found = tellSum(of.sum, recordFrom(of, 'r')!, summed);
+    if (found === null) return;
+    const { loadNo, batchNo, ofMatchable } = found.share;
+    told.push({ discrepancy: found.discrepancy, loadNo, batchNo, ofMatchable });
+  };
+  for await (const rows of inPortions<ShareRow>(db, suspectShares(batch.merchantNo))) {
+    for (const row of rows) {
+      if (of === null || row.sum !== of.sum || row.r_type !== of.r_type || row.r_request_id !== of.r_request_id) {
+        tellLast();
+        of = row;
+        summed = NOTHING_SUMMED;
+      }
+      summed = addShare(summed, shareOf(row), recordFrom(of, 'r')!);
+    }
+    if (told.length < MANY) continue;
+    await tellAll(db, told, 'told_by_key');
+    told = [];
   }
+  tellLast();
   await tellAll(db, told, 'told_by_key');
-  await publish.identifyToldByKey(db);
-  await publish.publishToldByKey(db, 'over_refunded', runNo);
+  await publish.publishSums(db, runNo);
 }
+
+const shareOf = (row: ShareRow): Share & Pick<Told, 'loadNo' | 'ofMatchable'> & { readonly batchNo: number } => ({
+  line: row.line,
+  type: row.type,
+  requestId: row.sum === 'instalments' ? row.r_request_id : null,
+  transactionId: row.transaction_id,
+  amountMinor: row.amount_minor,
+  instalments: instalmentsOf(row.flags),
+  loadNo: row.load_no,
+  batchNo: row.batch_no,
+  ofMatchable: isMatchable(matchByOf(row.flags)),
+});

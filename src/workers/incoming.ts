@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto';
 import { archiveFile } from '../adapters/archive.ts';
 import { openFolders } from '../adapters/folder.ts';
 import type { Place } from '../adapters/place.ts';
-import { openZip, type Zip } from '../adapters/zip.ts';
-import { ReportRefused } from '../domain/errors.ts';
+import { isSuspicious, NotAZip, openZip, type Zip, type ZipEntry } from '../adapters/zip.ts';
+import { ReportRefused, Unreachable } from '../domain/errors.ts';
 import type { Delivery } from './ingest-report.sql.ts';
 
 /** A delivered report as text, whatever it is wrapped in. */
@@ -27,9 +27,6 @@ export type Incoming = {
 const TAIL_BYTES = 65_536;
 /** What a workbook's packed bytes come to as text: in reports of 44 columns 4 to 8 times as much. */
 const TEXT_OF_SHEET = 6;
-/** Text packs to a fifth or a tenth; what claims to be so much more is made to fill disks. */
-const MAX_UNPACKED = 200;
-const UNSUSPICIOUS_BYTES = 256 << 20;
 
 /** Opens what was delivered. A workbook has to be whole before it can be read, so it is fetched into the archive first. */
 export async function openIncoming(
@@ -94,18 +91,28 @@ type File = {
 async function openEntry(place: Place, { path, sizeBytes, entry: name }: Delivery): Promise<File> {
   const blocks = (from: number, to: number) => place.blocks(path, from, to);
   const zip: Zip = await openZip({ sizeBytes: Number(sizeBytes), blocks }).catch((error: Error) => {
+    // A server that does not answer says nothing of the zip.
+    if (error instanceof Unreachable || error instanceof ReportRefused) throw error;
     throw new ReportRefused('unreadable', `the zip cannot be opened (${error.message})`);
   });
   const entry = zip.entries.find((entry) => entry.name === name);
-  const isBomb =
-    entry && entry.sizeBytes > UNSUSPICIOUS_BYTES && entry.sizeBytes > MAX_UNPACKED * entry.compressedBytes;
+  const isBomb = entry !== undefined && isSuspicious(entry);
   if (!entry || isBomb) {
     await zip.close();
     throw isBomb
       ? new ReportRefused('too_large', `${name} would be ${entry.sizeBytes} bytes, unpacked`)
       : new ReportRefused('unreadable', `there is no ${name ?? 'report'} in the zip`);
   }
-  return { sizeBytes: entry.sizeBytes, blocks: () => zip.blocks(entry), close: () => zip.close() };
+  return { sizeBytes: entry.sizeBytes, blocks: () => blocksOf(zip, entry), close: () => zip.close() };
+}
+
+/** What is damaged stays so: it is refused, and not tried again. */
+async function* blocksOf(zip: Zip, entry: ZipEntry): AsyncGenerator<Buffer> {
+  try {
+    yield* zip.blocks(entry);
+  } catch (error) {
+    throw error instanceof NotAZip ? new ReportRefused('unreadable', `the zip is damaged (${error.message})`) : error;
+  }
 }
 
 async function openSheet(file: File, delivery: Delivery, archiveDir: string, archiveName: string): Promise<Incoming> {

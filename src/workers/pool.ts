@@ -1,4 +1,5 @@
 import { type ChildProcess, fork } from 'node:child_process';
+import { getCompileCacheDir } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import type { Measure, Measured } from '../adapters/metrics.ts';
 import type { At } from '../adapters/place.ts';
@@ -78,6 +79,8 @@ export function startParsers(
 
   const start = () => {
     const child = fork(path, [], {
+      // What is compiled is kept for parsers where it is kept for this process.
+      env: { ...process.env, NODE_COMPILE_CACHE: getCompileCacheDir() },
       serialization: 'json',
       execArgv: ['--max-old-space-size=256', '--max-semi-space-size=4'],
     });

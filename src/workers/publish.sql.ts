@@ -1,7 +1,8 @@
-import { sql } from 'kysely';
+import { type RawBuilder, sql } from 'kysely';
 import type { Db } from '../adapters/postgres.ts';
 import type { ReportKind } from '../domain/formats/format.ts';
 import { IDENTITY, type ReadLoad, rowsOf } from './reconcile.sql.ts';
+import { SETTLING_ORDER } from './shares.sql.ts';
 
 /** One publisher a merchant at a time: what belongs to a key is decided over all its batches. */
 export const lockMerchant = (db: Db, merchantNo: number) =>
@@ -45,11 +46,11 @@ export const switchTo = (
   db: Db,
   batchNo: number,
   runNo: number | null,
-  run: { answers: number; settlementDate: string | null; acquirer: string | null; waitsUntilMs: number | null },
+  run: { answers: number; settlementDate: string | null; acquirer: string | null; againAtMs: number | null },
 ) =>
   sql`update batch set current_run = ${runNo}, done = ${run.answers}, attempts = 0, next_attempt_at = null,
          settlement_date = ${runNo === null ? sql`settlement_date` : run.settlementDate}, acquirer = ${run.acquirer},
-         waiting_until = timestamptz 'epoch' + ${run.waitsUntilMs}::int8 * interval '1 millisecond' where no = ${batchNo}`.execute(
+         waiting_until = timestamptz 'epoch' + ${run.againAtMs}::int8 * interval '1 millisecond' where no = ${batchNo}`.execute(
     db,
   );
 
@@ -90,7 +91,7 @@ const SAME = sql`t.identity = x.identity and t.ordinal = x.ordinal
   and (t.reported, t.recorded, t.difference, t.currency, t.message, t.stake_minor, t.stake_currency, t.other_batch_no)
       is not distinct from (x.reported, x.recorded, x.difference, x.currency, x.message, x.stake_minor, x.stake_currency, x.other_batch_no)`;
 const NAMES =
-  'batch_no identity ordinal of_matchable kind load_no line type request_id transaction_id field reported recorded difference currency message stake_minor stake_currency other_batch_no'.split(
+  'batch_no identity ordinal of_matchable kind load_no line type request_id transaction_id field reported recorded difference currency message stake_minor stake_currency other_batch_no is_by_key'.split(
     ' ',
   );
 const COLUMNS = sql.raw(NAMES.join(', '));
@@ -100,23 +101,34 @@ const COLUMNS_OF_T = sql.raw(NAMES.map((name) => `t.${name}`).join(', '));
 export async function publishTold(db: Db, batchNo: number, runNo: number): Promise<void> {
   await sql`analyze told`.execute(db);
   await sql`update discrepancy x set closed_run = ${runNo}, closed_at = now()
-    where x.batch_no = ${batchNo} and x.closed_run is null and x.kind not in ('settled_twice', 'over_refunded')
+    where x.batch_no = ${batchNo} and x.closed_run is null and not x.is_by_key
       and not exists (select from told t where ${SAME})`.execute(db);
   await keepAndOpen(db, 'told', runNo);
 }
 
-/** The same for what belongs to keys: `which` says whose discrepancies were decided anew, in whatever batch they stand. */
-export async function publishToldByKey(db: Db, kind: 'settled_twice' | 'over_refunded', runNo: number): Promise<void> {
-  const decided =
-    kind === 'settled_twice'
-      ? sql`exists (select from settled_key k where k.request_id = x.request_id and k.type = x.type)`
-      : sql`exists (select from refund_key k where k.payment_request_id = x.request_id)`;
+/** Whose discrepancies were decided anew by a sum of each kind. */
+const SUMMED = sql`exists (select from share_key k where k.request_id = x.request_id and coalesce(k.record_type, x.type) = x.type
+  and x.kind = case k.sum when 'returned' then 'over_refunded' when 'captured' then 'over_captured' else 'amount_mismatch' end)`;
+
+export const publishSums = (db: Db, runNo: number) => publishToldByKey(db, SUMMED, runNo);
+
+export const publishSettledTwice = (db: Db, runNo: number) =>
+  publishToldByKey(
+    db,
+    sql`x.kind = 'settled_twice' and exists (select from settled_key k where k.request_id = x.request_id and k.type = x.type)`,
+    runNo,
+  );
+
+/** The same for what belongs to keys: `decided` says whose discrepancies were decided anew, in whatever batch they stand. */
+async function publishToldByKey(db: Db, decided: RawBuilder<unknown>, runNo: number): Promise<void> {
+  await identifyToldByKey(db);
   await sql`update discrepancy x set closed_run = ${runNo}, closed_at = now()
-    where x.closed_run is null and x.kind = ${kind} and ${decided}
+    where x.closed_run is null and x.is_by_key and ${decided}
       and x.batch_no in (select b.no from batch b join batch mine on mine.merchant_no = b.merchant_no
                           where mine.no = (select batch_no from run where no = ${runNo}))
       and not exists (select from told_by_key t where t.batch_no = x.batch_no and ${SAME})`.execute(db);
   await keepAndOpen(db, 'told_by_key', runNo);
+  await sql`truncate told_by_key`.execute(db);
 }
 
 async function keepAndOpen(db: Db, table: 'told' | 'told_by_key', runNo: number): Promise<void> {
@@ -162,90 +174,42 @@ export async function findSettledKeys(
   await sql`analyze settled_key`.execute(db);
 }
 
-/** All settled rows of these keys in all current runs of the merchant, key by key. */
+/**
+ * All rows that settle one of these keys at once, in all current runs of the merchant, key by key in the order in which they
+ * settle. A duplicate settles nothing, for it is told already.
+ */
 export const settledRows = (all: readonly ReadLoad[], merchantNo: number) => sql`
-  select d.*, (extract(epoch from d.paid_at) * 1000000)::bigint as paid_at_micros, b.no as batch_no, b.batch_id, b.currency as batch_currency,
-         coalesce(b.settlement_date::text, '') as settlement_date, rl.part,
-         exists (select from discrepancy u where u.closed_run is null and u.batch_no = b.no and u.kind = 'duplicate_row'
-                    and u.load_no = d.load_no and u.line = d.line) as is_duplicate
-    from settled_key k join ${rowsOf(all)} d on d.key_hash = k.key_hash and d.request_id = k.request_id and d.type = k.type
-    join run_load rl on rl.load_no = d.load_no join batch b on b.current_run = rl.run_no
-   where b.merchant_no = ${merchantNo} and b.batch_id is not null
-   order by d.type, d.request_id`;
+  select x.*, (extract(epoch from x.paid_at) * 1000000)::bigint as paid_at_micros, b.no as batch_no, b.batch_id, b.currency as batch_currency,
+         coalesce(b.settlement_date::text, '') as settlement_date
+    from settled_key k join ${rowsOf(all)} x on x.key_hash = k.key_hash and x.request_id = k.request_id and x.type = k.type
+    join run_load rl on rl.load_no = x.load_no join batch b on b.current_run = rl.run_no
+   where b.merchant_no = ${merchantNo} and b.batch_id is not null and x.settlement_minor is not null and (x.flags & 4) = 0
+     and not exists (select from discrepancy u where u.closed_run is null and u.batch_no = b.no and u.kind = 'duplicate_row'
+                        and u.load_no = x.load_no and u.line = x.line)
+   order by x.type, x.request_id, ${SETTLING_ORDER}`;
 
-/** Takes over the refunds of this run, and leaves the payments that they, or those of the run before, take from. */
-export async function replaceRefunds(
-  db: Db,
-  runNo: number,
-  before: number | null,
-  merchantNo: number,
-): Promise<number> {
-  await sql`drop table if exists pg_temp.refund_key`.execute(db);
-  await sql`create temp table refund_key as
-    select payment_request_id from refund union select payment_request_id from run_refund where run_no = ${before}`.execute(
-    db,
-  );
-  await sql`delete from run_refund where run_no = ${before}`.execute(db);
-  await sql`insert into run_refund (run_no, load_no, line, flags, merchant_no, payment_request_id, amount_minor, currency)
-    select ${runNo}, load_no, line, flags, ${merchantNo}, payment_request_id, amount_minor, currency from refund`.execute(
-    db,
-  );
-  const found = await sql<{ count: bigint }>`select count(*) as count from refund_key`.execute(db);
-  await sql`analyze refund_key`.execute(db);
-  return Number(found.rows[0]!.count);
-}
-
-/** Refund rows of the payments of which more is refunded than paid, payment by payment. */
-export const overRefundedRows = (merchantNo: number) => sql`
-  with summed as (
-    select f.payment_request_id, f.currency, sum(f.amount_minor) as sum_minor
-      from refund_key k join run_refund f on f.merchant_no = ${merchantNo} and f.payment_request_id = k.payment_request_id
-     group by 1, 2),
-  suspect as (
-    select distinct s.payment_request_id from summed s
-      join record x on x.merchant_no = ${merchantNo} and x.key_hash = hashtextextended(s.payment_request_id, 0)
-       and x.request_id = s.payment_request_id and x.currency = s.currency and x.amount_minor < s.sum_minor),
-  payment as (
-    select k.payment_request_id, r.* from suspect k
-      join lateral (select * from record x where x.merchant_no = ${merchantNo} and x.key_hash = hashtextextended(k.payment_request_id, 0)
-                       and x.request_id = k.payment_request_id and x.type in ('PAYMENT', 'CAPTURE', 'AUTHORIZATION')
-                     order by array_position(array['PAYMENT', 'CAPTURE', 'AUTHORIZATION'], x.type) limit 1) r on true),
-  over as (
-    select p.* from payment p
-      join run_refund f on f.merchant_no = ${merchantNo} and f.payment_request_id = p.payment_request_id and f.currency = p.currency
-     group by p.payment_request_id, p.merchant_no, p.type, p.request_id, p.amount_minor, p.currency, p.status, p.occurred_at,
-              p.original_request_id, p.order_id, p.source, p.key_hash
-    having sum(f.amount_minor) > p.amount_minor)
-  select o.type as r_type, o.request_id as r_request_id, o.amount_minor as r_amount_minor, o.currency as r_currency, o.status as r_status,
-         o.original_request_id as r_original_request_id, (extract(epoch from o.occurred_at) * 1000000)::bigint as r_occurred_at_micros,
-         f.load_no, f.line, f.flags, f.amount_minor, f.currency, b.no as batch_no, b.batch_id, b.currency as batch_currency,
-         coalesce(b.settlement_date::text, '') as settlement_date, rl.part
-    from over o
-    join run_refund f on f.merchant_no = ${merchantNo} and f.payment_request_id = o.payment_request_id
-    join run_load rl on rl.run_no = f.run_no and rl.load_no = f.load_no
-    join batch b on b.current_run = f.run_no
-   order by o.request_id`;
-
-/** Gives what was told by key its identity. */
-export const identifyToldByKey = (db: Db) =>
+/** Gives what was told by key its identity. A sum of instalments is told beside what may be wrong with such a row alone. */
+const identifyToldByKey = (db: Db) =>
   sql`update told_by_key t set identity = n.identity, ordinal = n.ordinal
     from (select t.ctid as place, i.identity,
                  row_number() over (partition by t.batch_no, i.identity order by rl.part, t.load_no, t.line) - 1 as ordinal
             from told_by_key t left join load l on l.no = t.load_no
             join batch b on b.no = t.batch_no left join run_load rl on rl.run_no = b.current_run and rl.load_no = t.load_no
-            cross join lateral (select ${IDENTITY} as identity) i) n
+            cross join lateral (select concat_ws('|', ${IDENTITY}, case when t.kind = 'amount_mismatch' then 'instalments' end) as identity) i) n
    where t.ctid = n.place`.execute(db);
 
 /**
- * Keeps what the run looked for and did not find, in place of what the run before looked for; and what it found in another batch,
- * for a revision of that one may no longer say it. Returns how many were not found, or were found where nobody reads any more.
+ * Keeps what the run looked for and did not find, in place of what the run before looked for; and what it found in another batch
+ * (an original, a cancellation, a refund), for a revision of that one may no longer say it. Returns how many were not found, or
+ * were found where nobody reads any more.
  */
 export async function replaceOpenReferences(
   db: Db,
   runNo: number,
   before: number | null,
-  { merchantNo, others }: { merchantNo: number; others: readonly ReadLoad[] },
+  { merchantNo, loads, others }: { merchantNo: number; loads: readonly ReadLoad[]; others: readonly ReadLoad[] },
 ): Promise<number> {
+  const [ownNos, otherNos] = [loads, others].map((some) => some.map((load) => load.loadNo));
   await sql`delete from run_open_reference where run_no = ${before}`.execute(db);
   const inserted = await sql`insert into run_open_reference (run_no, merchant_no, request_id, transaction_id)
     select ${runNo}::int, ${merchantNo}::int, null, transaction_id from reference where request_id is null
@@ -255,17 +219,23 @@ export async function replaceOpenReferences(
     union all
     select ${runNo}::int, ${merchantNo}::int, case when n.transaction_id is null then n.request_id end, n.transaction_id
       from named_refund n where n.payment is null`.execute(db);
-  const found = await sql`insert into run_open_reference (run_no, merchant_no, request_id, transaction_id)
-    select ${runNo}::int, ${merchantNo}::int, null, transaction_id from reference where other_load is not null`.execute(
+  await sql`drop table if exists pg_temp.found_elsewhere`.execute(db);
+  // What a batch has found in its own loads, or in a record, no other report can take back.
+  await sql`create temp table found_elsewhere as
+    select null::text collate "C" as request_id, transaction_id, other_load from reference where other_load is not null
+    union all
+    select c.request_id, c.transaction_id, x.other_load from candidate c join cancelled x on x.request_id = c.request_id
+     where c.r_status = 'CANCELLED' and not exists (select from cancelled y where y.request_id = c.request_id and y.other_load is null)
+    union all
+    select request_id, null, refund_load from named_refund where refund_load <> all(${ownNos}::int[])
+    union all
+    select null, transaction_id, payment_load from named_refund where payment_load <> all(${ownNos}::int[])`.execute(
     db,
   );
-  const gone =
-    (found.numAffectedRows ?? 0n) === 0n
-      ? { rows: [] }
-      : await sql`select from reference
-          where other_load is not null and other_load <> all(${others.map((load) => load.loadNo)}::int[]) limit 1`.execute(
-          db,
-        );
+  const found = await sql`insert into run_open_reference (run_no, merchant_no, request_id, transaction_id)
+    select distinct ${runNo}::int, ${merchantNo}::int, request_id, transaction_id from found_elsewhere`.execute(db);
+  if ((found.numAffectedRows ?? 0n) === 0n) return Number(inserted.numAffectedRows ?? 0n);
+  const gone = await sql`select from found_elsewhere where other_load <> all(${otherNos}::int[]) limit 1`.execute(db);
   return Number(inserted.numAffectedRows ?? 0n) + gone.rows.length;
 }
 
@@ -285,7 +255,11 @@ export async function withOpenReferences(
        where o.merchant_no = ${merchantNo} and o.request_id is null
       union
       select b.no from run_open_reference o join batch b on b.current_run = o.run_no and b.no <> ${batchNo}
-        join ${rowsOf(loads)} d on d.original_request_id = o.request_id or (d.original_request_id is null and d.original_transaction_id = o.transaction_id)
+        join ${rowsOf(loads)} d on d.original_request_id = o.request_id
+       where o.merchant_no = ${merchantNo} and o.request_id is not null and d.type in ('CANCEL', 'VOID')
+      union
+      select b.no from run_open_reference o join batch b on b.current_run = o.run_no and b.no <> ${batchNo}
+        join ${rowsOf(loads)} d on d.original_request_id is null and d.original_transaction_id = o.transaction_id
        where o.merchant_no = ${merchantNo} and o.request_id is not null and d.type in ('CANCEL', 'VOID')
       union
       select b.no from run_open_reference o join batch b on b.current_run = o.run_no and b.no <> ${batchNo}

@@ -107,7 +107,7 @@ export class QuickRows {
         ownId: rule.ownId,
         grossSign: rule.grossSign ?? 0,
         matchBy: rule.matchBy,
-        flags: flagsOf({ matchBy: rule.matchBy, isDone: true, inInstalments: false }),
+        flags: flagsOf({ matchBy: rule.matchBy, isDone: true, instalments: 1 }),
         count: 0,
         settlement: 0,
         fees: 0,

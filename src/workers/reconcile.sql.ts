@@ -31,7 +31,7 @@ export async function makeWorkTables(db: Db): Promise<void> {
     'duplicate',
     'told',
     'told_by_key',
-    'refund',
+    'share',
     'named_refund',
     'settled_key',
   ]) {
@@ -41,16 +41,16 @@ export async function makeWorkTables(db: Db): Promise<void> {
   await sql`create temp table reference (transaction_id text collate "C", request_id text collate "C", other_load int)`.execute(
     db,
   );
-  await sql`create temp table named_refund (request_id text collate "C", payment text collate "C", transaction_id text collate "C")`.execute(
-    db,
-  );
+  await sql`create temp table named_refund (request_id text collate "C", payment text collate "C", transaction_id text collate "C",
+    refund_load int, payment_load int)`.execute(db);
   await sql`create temp table settled_key (type text collate "C", request_id text collate "C")`.execute(db);
   await sql`create temp table told (
     batch_no int, identity text collate "C", ordinal int, of_matchable boolean, kind text collate "C", load_no int, line int,
     type text collate "C", request_id text collate "C", transaction_id text collate "C", field text collate "C",
     reported text, recorded text, difference text, currency text, message text, stake_minor numeric, stake_currency text,
-    other_batch_no int)`.execute(db);
+    other_batch_no int, is_by_key boolean not null default false)`.execute(db);
   await sql`create temp table told_by_key (like told)`.execute(db);
+  await sql`alter table told_by_key alter is_by_key set default true`.execute(db);
 }
 
 export type BatchRow = {
@@ -165,7 +165,7 @@ export const twinRows = (loads: readonly ReadLoad[]): RawBuilder<unknown> => sql
    order by d.key_hash, ${partOf(loads, 'd.load_no')}, d.line`;
 
 /** Where a payment and all that is done with it share one transaction id, what is done with it names itself: it is not the payment. */
-const MAY_BE_ORIGINAL = sql`(d.type in ('PAYMENT', 'CAPTURE', 'AUTHORIZATION') or d.original_transaction_id is distinct from d.transaction_id)`;
+export const MAY_BE_ORIGINAL = sql`(d.type in ('PAYMENT', 'CAPTURE', 'AUTHORIZATION') or d.original_transaction_id is distinct from d.transaction_id)`;
 
 /**
  * Finds the merchant's own ids where rows name their original by the provider's id only: the request id of the reported row
@@ -197,16 +197,23 @@ export async function resolveReferences(
 const ORIGINAL_RANK = sql`array_position(array['REFUND', 'PAYMENT', 'CAPTURE', 'AUTHORIZATION'], x.type)`;
 
 /** A record, spelled with a prefix so that it can stand beside a row. */
-const RECORD = (alias: string) =>
-  sql.raw(`${alias}.type as ${alias}_type, ${alias}.request_id as ${alias}_request_id,
-  ${alias}.amount_minor as ${alias}_amount_minor, ${alias}.currency as ${alias}_currency, ${alias}.status as ${alias}_status,
-  ${alias}.original_request_id as ${alias}_original_request_id,
-  (extract(epoch from ${alias}.occurred_at) * 1000000)::bigint as ${alias}_occurred_at_micros`);
+export const RECORD = (alias: string, prefix = alias) =>
+  sql.raw(`${alias}.type as ${prefix}_type, ${alias}.request_id as ${prefix}_request_id,
+  ${alias}.amount_minor as ${prefix}_amount_minor, ${alias}.currency as ${prefix}_currency, ${alias}.status as ${prefix}_status,
+  ${alias}.original_request_id as ${prefix}_original_request_id,
+  (extract(epoch from ${alias}.occurred_at) * 1000000)::bigint as ${prefix}_occurred_at_micros`);
 
-const AGREES = sql`r.amount_minor = abs(d.amount_minor) and r.currency = d.currency and r.status = 'SUCCESS'`;
+/**
+ * Whether a row plainly says what its record says. Of an instalment in a settlement it is the sum that is compared, so any part will
+ * do here; one of a fiftieth or less could be in the wrong unit, and is looked at by itself.
+ */
+const agrees = (isSettlement: boolean) => {
+  const part = sql`(d.flags & 4) <> 0 and abs(d.amount_minor) between r.amount_minor / 50 + 1 and r.amount_minor`;
+  return sql`(r.amount_minor = abs(d.amount_minor) or ${isSettlement ? part : sql`false`}) and r.currency = d.currency and r.status = 'SUCCESS'`;
+};
 
 /** From so many rows on the merchant's records are read as a whole rather than one by one. */
-const LARGE_ROWS = 20_000;
+export const LARGE_ROWS = 20_000;
 
 /**
  * All rows which are not plainly right, with what the domain needs to judge them. The merchant's records of the batch's own
@@ -221,14 +228,17 @@ export async function findCandidates(
     paidTo,
     matchableRows,
     hasReferences,
+    isSettlement,
   }: {
     merchantNo: number;
     paidFrom: string | null;
     paidTo: string | null;
     matchableRows: number;
     hasReferences: boolean;
+    isSettlement: boolean;
   },
 ): Promise<void> {
+  const isRight = agrees(isSettlement);
   const near =
     paidFrom === null
       ? sql``
@@ -243,7 +253,7 @@ export async function findCandidates(
       left join record r on r.merchant_no = ${sql.raw(String(merchantNo))} and r.key_hash = d.key_hash and r.type = d.type
                         and r.request_id = d.request_id ${near}
      where (d.flags & 3) = 1 and d.original_request_id is null and d.original_transaction_id is null
-       and not coalesce(${AGREES}, false)`.execute(db);
+       and not coalesce(${isRight}, false)`.execute(db);
   if (isLarge) await sql`set local enable_nestloop = on`.execute(db);
   await makeCandidates(db, loads, merchantNo);
   // A table made by a query is filled by all cores, one that is added to is not.
@@ -273,7 +283,7 @@ export async function findCandidates(
      where (d.flags & 3) in (1, 2) and (d.original_request_id is not null or d.original_transaction_id is not null)
        and not coalesce(
          case when (d.flags & 3) = 1
-              then ${AGREES} and o.type is not null
+              then ${isRight} and o.type is not null
                    and (r.original_request_id is null or r.original_request_id = ${original})
               else o.currency = d.currency and abs(d.amount_minor) <= o.amount_minor end, false)`.execute(db);
   await sql`insert into candidate select * from related`.execute(db);
@@ -304,7 +314,7 @@ async function makeCandidates(db: Db, loads: readonly ReadLoad[], merchantNo: nu
       and r_status = 'SUCCESS'`.execute(db);
 }
 
-/** Which of the cancelled records have a CANCEL or VOID, recorded or reported. Leaves them in a table of their own. */
+/** Which of the cancelled records have a CANCEL or VOID, recorded or reported. Leaves them in a table of their own, with where they were found. */
 export async function findCancelled(
   db: Db,
   loads: readonly ReadLoad[],
@@ -312,18 +322,19 @@ export async function findCancelled(
   merchantNo: number,
 ): Promise<void> {
   await sql`create temp table cancelled as
-    select c.request_id from candidate c
+    select c.request_id, null::int as other_load from candidate c
      where c.r_status = 'CANCELLED' and exists (
        select from record x where x.merchant_no = ${merchantNo} and x.original_request_id = c.request_id
           and x.type in ('CANCEL', 'VOID') and x.status <> 'FAILED')`.execute(db);
   const some = await sql`select from candidate where r_status = 'CANCELLED' limit 1`.execute(db);
   if (some.rows.length === 0) return;
   for (const rows of [loads, others]) {
+    const found = sql`c.request_id, case when ${rows === others} then x.load_no end`;
     await sql`insert into cancelled
-      select c.request_id from candidate c join ${rowsOf(rows)} x on x.original_request_id = c.request_id
+      select ${found} from candidate c join ${rowsOf(rows)} x on x.original_request_id = c.request_id
        where c.r_status = 'CANCELLED' and x.type in ('CANCEL', 'VOID')
       union
-      select c.request_id from candidate c join ${rowsOf(rows)} x on x.original_transaction_id = c.transaction_id
+      select ${found} from candidate c join ${rowsOf(rows)} x on x.original_transaction_id = c.transaction_id
        where c.r_status = 'CANCELLED' and x.type in ('CANCEL', 'VOID') and x.original_request_id is null`.execute(db);
   }
 }
@@ -418,53 +429,6 @@ export async function lastRunOf(db: Db, merchantNo: number): Promise<number> {
     db,
   );
   return found.rows[0]!.no ?? 0;
-}
-
-/** The refunds of this batch by the payment that they take from; a reversal that names a refund leads to that refund's payment. */
-export async function findRefunds(
-  db: Db,
-  loads: readonly ReadLoad[],
-  others: readonly ReadLoad[],
-  merchantNo: number,
-): Promise<void> {
-  const original = sql`coalesce(d.original_request_id, f.request_id)`;
-  await sql`create temp table refund as
-    select d.load_no, d.line, d.flags, d.type, ${original} as payment_request_id, abs(d.amount_minor) * case d.type when 'REFUND' then 1 else -1 end as amount_minor,
-           d.currency
-      from ${rowsOf(loads)} d
-      left join reference f on d.original_request_id is null and f.transaction_id = d.original_transaction_id
-     where d.type in ('REFUND', 'REFUND_REVERSAL') and ${original} is not null and d.amount_minor is not null
-       and not exists (select from duplicate u where u.load_no = d.load_no and u.line = d.line)`.execute(db);
-  await sql`update refund f set payment_request_id = x.original_request_id from record x
-     where f.type = 'REFUND_REVERSAL' and x.merchant_no = ${merchantNo} and x.key_hash = hashtextextended(f.payment_request_id, 0)
-       and x.request_id = f.payment_request_id and x.type = 'REFUND' and x.original_request_id is not null`.execute(db);
-  await followRefunds(db, [...loads, ...others], merchantNo);
-}
-
-/**
- * Leads reversals that still name a refund, in whichever report it stands, to that refund's payment. What is not found is left
- * in a table, to be asked again when it comes.
- */
-async function followRefunds(db: Db, all: readonly ReadLoad[], merchantNo: number): Promise<void> {
-  const named = await sql<{ id: string }>`
-    select distinct f.payment_request_id as id from refund f
-     where f.type = 'REFUND_REVERSAL' and not exists (
-       select from record x where x.merchant_no = ${merchantNo} and x.key_hash = hashtextextended(f.payment_request_id, 0)
-          and x.request_id = f.payment_request_id and x.type in ('PAYMENT', 'CAPTURE', 'AUTHORIZATION'))`.execute(db);
-  if (named.rows.length === 0) return;
-  await sql`insert into named_refund
-    select distinct on (f.id) f.id, x.original_request_id, x.original_transaction_id
-      from unnest(${named.rows.map(({ id }) => id)}::text[]) f(id)
-      left join ${rowsOf(all)} x on x.key_hash = hashtextextended(f.id, 0) and x.request_id = f.id and x.type = 'REFUND'
-     order by f.id, x.original_request_id, x.original_transaction_id`.execute(db);
-  await sql`update named_refund n set payment = x.request_id
-    from (select distinct on (d.transaction_id) d.transaction_id, d.request_id from ${rowsOf(all)} d
-           where d.transaction_id in (select transaction_id from named_refund where payment is null) and d.request_id is not null
-             and ${MAY_BE_ORIGINAL}
-           order by d.transaction_id, d.type <> 'PAYMENT', d.type, d.request_id) x
-   where n.payment is null and n.transaction_id = x.transaction_id`.execute(db);
-  await sql`update refund f set payment_request_id = n.payment from named_refund n
-     where f.type = 'REFUND_REVERSAL' and n.request_id = f.payment_request_id and n.payment is not null`.execute(db);
 }
 
 /** Gives each told discrepancy its identity, and numbers those that share one. */

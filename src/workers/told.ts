@@ -24,10 +24,19 @@ export type StoredRow = {
 
 const IN_INSTALMENTS = 4;
 const NOT_DONE = 8;
+const INSTALMENTS_FROM_BIT = 4;
+/** More than anybody agrees on, and the most that the flags hold. */
+const MOST_INSTALMENTS = 2047;
 
-/** How a row finds its record, whether it is an instalment and whether it happened, in one small number. */
-export const flagsOf = (row: Pick<Row, 'matchBy' | 'inInstalments' | 'isDone'>): number =>
-  MATCH_BY.indexOf(row.matchBy) | (row.inInstalments ? IN_INSTALMENTS : 0) | (row.isDone ? 0 : NOT_DONE);
+/** How a row finds its record, whether it happened, and in how many instalments it settles, in one small number. */
+export const flagsOf = (row: Pick<Row, 'matchBy' | 'instalments' | 'isDone'>): number =>
+  MATCH_BY.indexOf(row.matchBy) |
+  (row.instalments > 1 ? IN_INSTALMENTS | (Math.min(row.instalments, MOST_INSTALMENTS) << INSTALMENTS_FROM_BIT) : 0) |
+  (row.isDone ? 0 : NOT_DONE);
+
+/** A row of before this number was kept is one of as many as can be: nobody waits for the last of them. */
+export const instalmentsOf = (flags: number): number =>
+  (flags & IN_INSTALMENTS) === 0 ? 1 : flags >> INSTALMENTS_FROM_BIT || MOST_INSTALMENTS;
 
 export const matchByOf = (flags: number): MatchBy => MATCH_BY[flags & 3]!;
 
@@ -48,7 +57,7 @@ export const rowFrom = (stored: StoredRow): Row => ({
   feeMinor: stored.fee_minor,
   paidAtMicros: stored.paid_at_micros,
   settledAtMicros: null,
-  inInstalments: (stored.flags & IN_INSTALMENTS) !== 0,
+  instalments: instalmentsOf(stored.flags),
   customerId: null,
   acquirer: null,
 });
@@ -65,21 +74,6 @@ export function recordFrom(stored: Readonly<Record<string, unknown>>, prefix: 'r
     originalRequestId: stored[`${prefix}_original_request_id`],
     occurredAtMicros: stored[`${prefix}_occurred_at_micros`],
   } as LedgerRecord;
-}
-
-/** The rows of `portions` gathered by key: they come sorted by it, and no key is cut in two. */
-export async function* byKey<R>(portions: AsyncIterable<R[]>, isSameKey: (a: R, b: R) => boolean): AsyncGenerator<R[]> {
-  let group: R[] = [];
-  for await (const rows of portions) {
-    for (const row of rows) {
-      if (group.length > 0 && !isSameKey(group[0]!, row)) {
-        yield group;
-        group = [];
-      }
-      group.push(row);
-    }
-  }
-  if (group.length > 0) yield group;
 }
 
 /** A discrepancy with its place, as it is written down. */

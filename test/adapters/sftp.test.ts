@@ -19,15 +19,15 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { join, resolve } from 'node:path';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import ssh2 from 'ssh2';
+import ssh2, { type FileEntry } from 'ssh2';
 import type { Place } from '../../src/adapters/place.ts';
-import { HostKeyRefused, LoginRefused, openSftp, type SftpSettings, type Timing } from '../../src/adapters/sftp.ts';
-import { Unreachable, UsageError } from '../../src/domain/errors.ts';
+import { HostKeyRefused, type Limits, openSftp, type SftpSettings } from '../../src/adapters/sftp.ts';
+import { Denied, LoginRefused, Unreachable, UsageError } from '../../src/domain/errors.ts';
 import { makeKey, startSshd, type TestSshd } from '../support/sshd.ts';
 
 const isRoot = process.getuid?.() === 0;
 /** Times of a test: what takes half a minute in real life takes a fraction of a second. */
-const QUICK: Partial<Timing> = { stallMs: 400, pauseMs: 20, connectMs: 5_000 };
+const QUICK: Partial<Limits> = { stallMs: 400, pauseMs: 20, connectMs: 5_000 };
 
 let server: TestSshd;
 before(async () => {
@@ -54,7 +54,7 @@ const settingsOf = ({ port, username, privateKey, hostKeySha256 }: TestSshd): Sf
   hostKeySha256: [hostKeySha256],
 });
 
-function open(settings: Partial<SftpSettings> = {}, timing: Partial<Timing> = {}): Place {
+function open(settings: Partial<SftpSettings> = {}, timing: Partial<Limits> = {}): Place {
   const place = openSftp({ ...settingsOf(server), ...settings }, { ...QUICK, ...timing });
   places.push(place);
   return place;
@@ -149,7 +149,7 @@ async function startProxy() {
 type Proxy = Awaited<ReturnType<typeof startProxy>>;
 
 /** A place behind a line that can be hurt. */
-async function withProxy(run: (proxy: Proxy, place: Place) => Promise<void>, timing: Partial<Timing> = {}) {
+async function withProxy(run: (proxy: Proxy, place: Place) => Promise<void>, timing: Partial<Limits> = {}) {
   const proxy = await startProxy();
   const place = open({ port: proxy.port }, timing);
   try {
@@ -160,8 +160,22 @@ async function withProxy(run: (proxy: Proxy, place: Place) => Promise<void>, tim
   }
 }
 
+/** What a server tells of a file in a listing; it may leave out any of it. */
+type Listed = { readonly filename: string; readonly longname: string; readonly attrs: object };
+const listed = (filename: string, attrs: object): Listed => ({ filename, longname: '', attrs });
+const WHOLE = { mode: 0o100644, size: 7, mtime: 1_700_000_000, atime: 0 };
+
 /** Another server than OpenSSH's, with one file: for passwords without root, and for answers that OpenSSH does not give. */
-async function startOtherServer(content: Buffer, { password = 'right', answerBytes = 32_000, isHung = false } = {}) {
+async function startOtherServer(
+  content: Buffer,
+  {
+    password = 'right',
+    answerBytes = 32_000,
+    isHung = false,
+    stats = {} as object,
+    listings = function* (): Generator<Listed[]> {},
+  } = {},
+) {
   const { STATUS_CODE } = ssh2.utils.sftp;
   const { privateKey: hostKey, sha256 } = makeKey(join(server.folder, '..'), 'other host');
   const attrs = { mode: 0o100644, uid: 0, gid: 0, size: content.length, atime: 1_700_000_000, mtime: 1_700_000_000 };
@@ -184,8 +198,20 @@ async function startOtherServer(content: Buffer, { password = 'right', answerByt
           openFiles--;
           sftp.status(id, STATUS_CODE.OK);
         });
-        sftp.on('FSTAT', (id) => sftp.attrs(id, attrs));
-        sftp.on('LSTAT', (id) => sftp.attrs(id, attrs));
+        const told = Object.hasOwn(stats, 'mode') ? stats : { ...attrs, ...stats };
+        sftp.on('FSTAT', (id) => sftp.attrs(id, told as typeof attrs));
+        sftp.on('LSTAT', (id) => sftp.attrs(id, told as typeof attrs));
+        let listing = listings();
+        sftp.on('OPENDIR', (id) => {
+          openFiles++;
+          listing = listings();
+          sftp.handle(id, Buffer.from('d'));
+        });
+        sftp.on('READDIR', (id) => {
+          const { value, done } = listing.next();
+          if (done) sftp.status(id, STATUS_CODE.EOF);
+          else sftp.name(id, value as FileEntry[]);
+        });
         sftp.on('READ', (id, _handle, offset, length) => {
           reads++;
           if (isHung) return;
@@ -403,6 +429,68 @@ describe('what is there', () => {
     await assert.rejects(place.entries(join(server.remoteFolder, 'closed')), refused);
     assert.equal((await place.stat(path))?.sizeBytes, 3, 'it is there all the same');
     rmdirSync(closed);
+  });
+
+  test('what a listing leaves out is asked for; what nobody tells is an error that says so', async () => {
+    const listings = function* () {
+      yield [listed('whole', WHOLE), listed('no mode', { size: 1, mtime: 1, atime: 1 }), listed('nothing', {})];
+      yield [listed('no time', { mode: 0o100644, size: 1 }), listed('folder', { ...WHOLE, mode: 0o040755 })];
+    };
+    const other = await startOtherServer(Buffer.alloc(9), { listings });
+    const shown = (await open(other.settings).entries('/'))!.map(({ name, isDirectory, sizeBytes, modifiedAtMicros }) =>
+      [name, isDirectory, sizeBytes, modifiedAtMicros / 1_000_000n].join(' '),
+    );
+    assert.deepEqual(shown, [
+      'whole false 7 1700000000',
+      ...['no mode', 'nothing', 'no time'].map((name) => `${name} false 9 1700000000`),
+      'folder true 7 1700000000',
+    ]);
+    assert.equal(other.openFiles(), 0);
+    for (const [stats, what] of [
+      [{ mode: undefined }, 'whether it is a file'],
+      [{ mode: 0o100644 }, 'its size and time'],
+    ] as const) {
+      const dumb = await startOtherServer(Buffer.alloc(9), { listings, stats });
+      const place = open(dumb.settings);
+      const told = {
+        name: 'Unreachable',
+        message: new RegExp(`of /.* the server does not tell ${what}, .*ask the provider`),
+      };
+      await assert.rejects(place.entries('/'), told);
+      await assert.rejects(place.stat('/a'), told);
+      assert.equal(dumb.openFiles(), 0);
+    }
+    const timeless = await startOtherServer(Buffer.alloc(9), { stats: { mode: 0o100644, size: 9 } });
+    await assert.rejects(open(timeless.settings).read('/a', 0, 9), /does not tell its size and time/);
+    assert.equal(timeless.openFiles(), 0);
+  });
+
+  test('names that lead elsewhere, or that no text can hold, are left out', async () => {
+    const names = ['.', '..', '', '../up', '/etc/passwd', 'a\0b', 'good', 'x'.repeat(10_000)];
+    const listings = function* () {
+      yield names.map((name) => listed(name, WHOLE));
+    };
+    const other = await startOtherServer(Buffer.alloc(0), { listings });
+    const entries = await open(other.settings).entries('/');
+    assert.deepEqual(
+      entries?.map(({ name }) => name),
+      names.slice(-2),
+    );
+  });
+
+  test('a listing without an end is given up', async () => {
+    for (const some of [[listed('again', WHOLE)], []]) {
+      const listings = function* () {
+        for (;;) yield some;
+      };
+      const other = await startOtherServer(Buffer.alloc(0), { listings });
+      await assert.rejects(open(other.settings, { maxEntries: 12 }).entries('/out'), (error: Error) => {
+        assert.ok(error instanceof Denied);
+        assert.match(error.message, /more than 12 files are in \/out: ask the provider for directories of days\.$/);
+        return true;
+      });
+      assert.equal(other.openFiles(), 0);
+    }
   });
 
   test('two thousand files are one listing', async () => {
@@ -735,7 +823,9 @@ describe('the connection', () => {
 });
 
 describe('nothing is changed on the server', () => {
-  const SOURCE = readFileSync(resolve(import.meta.dirname, '../../src/adapters/sftp.ts'), 'utf8');
+  const SOURCE = ['sftp.ts', 'sftp-line.ts']
+    .map((name) => readFileSync(resolve(import.meta.dirname, '../../src/adapters', name), 'utf8'))
+    .join('\n');
 
   test('whatever is asked, by a user who could change everything', async () => {
     const folder = join(server.folder, 'tree');
@@ -769,7 +859,8 @@ describe('nothing is changed on the server', () => {
 
   test('for the source names no method that could', () => {
     const named = new Set([...SOURCE.matchAll(/\b(?:sftp|client)\.(\w+)/g)].map(([, method]) => method));
-    assert.deepEqual([...named].sort(), ['close', 'connect', 'end', 'fstat', 'lstat', 'on', 'open', 'read', 'readdir']);
+    const reading = ['close', 'connect', 'end', 'fstat', 'lstat', 'on', 'open', 'opendir', 'read', 'readdir'];
+    assert.deepEqual([...named].sort(), reading);
     assert.deepEqual(
       [...SOURCE.matchAll(/\bsftp\.open\((.*?), done\)/g)].map(([, given]) => given),
       ["path, 'r'"],

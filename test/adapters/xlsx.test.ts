@@ -109,6 +109,67 @@ test('a workbook of LibreOffice reads as the CSV that it was made from', async (
   assert.equal(reader.next(), false);
 });
 
+test('one report by exceljs, by LibreOffice and by hand is the same records', async () => {
+  const columns = ['transactionId', 'acquirer', 'amount', 'fee', 'rate', 'paymentTime', 'installmentsNum', 'note'];
+  const ids = ['2026010112345678901234567890', '00012', '=1+1', 'it\'s "so", <a> & b\nline two'];
+  const expected = [
+    columns,
+    [ids[0]!, '支付宝', '1234.56', '-0.07', '0.3', '2026-11-02T10:00:00+08:00', '3', ids[3]!],
+    [ids[1]!, '支付宝', '100', '0', '7.1234', '2026-12-31T23:59:59+08:00', '', ids[2]!],
+    ['<END>', '', '', '', '', '', '', ''],
+  ];
+  // By hand: rich and phonetic text, shared and inline, numbers as a float leaves them, a date as a number of days.
+  const strings = '<si><r><t>支付</t></r><r><rPr><b/></rPr><t>宝</t></r></si>';
+  const number = (text: string, style = 0) => `<c s="${style}"><v>${text}</v></c>`;
+  const shared = '<c t="s"><v>0</v></c>';
+  const byHand = fileOf(
+    folder,
+    zipOf(
+      workbookParts(
+        sheetXml(
+          [
+            row(...columns),
+            `<row>${inline(ids[0]!)}${shared}${number('1234.5599999999999')}${number('-7.0000000000000007E-2')}` +
+              `${number('0.30000000000000004')}${number('46328.416666666664', 1)}${number('3')}${inline(ids[3]!)}</row>`,
+            `<row>${inline(ids[1]!)}${shared}${number('1E2')}${number('-0')}${number('7.1234')}` +
+              `${number('46387.999988425923', 1)}<c/>${inline(ids[2]!)}</row>`,
+            row('<END>'),
+          ].join(''),
+        ),
+        { strings, styles: ['General', 'yyyy-mm-dd hh:mm:ss'] },
+      ),
+    ),
+  );
+  const byExceljs = join(folder, 'by-exceljs.xlsx');
+  const writer = new exceljs.stream.xlsx.WorkbookWriter({
+    filename: byExceljs,
+    useSharedStrings: true,
+    useStyles: true,
+  });
+  const sheet = writer.addWorksheet('a');
+  sheet.getColumn(6).numFmt = 'yyyy-mm-dd hh:mm:ss';
+  const rich = { richText: [{ text: '支付' }, { font: { bold: true }, text: '宝' }] };
+  // A workbook knows no zone: exceljs writes the clock of UTC.
+  const at = (clock: string) => new Date(`${clock}Z`);
+  for (const cells of [
+    columns,
+    [ids[0], rich, 1234.56, -0.07, 0.1 + 0.2, at('2026-11-02T10:00:00'), 3, ids[3]],
+    [ids[1], rich, 100, -0, 7.1234, at('2026-12-31T23:59:59'), null, ids[2]],
+    ['<END>'],
+  ])
+    sheet.addRow(cells).commit();
+  await writer.commit();
+  const byLibreOffice = await convert(byHand, 'xlsx', join(folder, 'by-libreoffice'));
+  assert.notDeepEqual(readFileSync(byLibreOffice), readFileSync(byHand));
+  for (const path of [byHand, byExceljs, byLibreOffice]) {
+    assert.deepEqual(
+      (await rowsOf(path)).map(({ cells }) => cells),
+      expected,
+      path,
+    );
+  }
+});
+
 test('a workbook that LibreOffice has read and written again reads as before', async () => {
   const styles = ['General', 'yyyy-mm-dd hh:mm:ss.000'];
   const strings = '<si><r><t>张</t></r><r><rPr><b/></rPr><t>三</t></r></si>';
@@ -461,6 +522,17 @@ test('the first visible sheet is read, wherever the parts stand', async () => {
   const lost = sheets(sheet('nowhere') + sheet('first'));
   const changed = withParts(parts, { 'xl/workbook.xml': lost, 'xl/_rels/workbook.xml.rels': related });
   assert.match(await refusal(zipOf(changed)), /^not_xlsx: .*is missing/);
+  const strict = parts.map((part) => ({
+    ...part,
+    content: String(part.content)
+      .replaceAll('http://schemas.openxmlformats.org/officeDocument/2006', 'http://purl.oclc.org/ooxml/officeDocument')
+      .replaceAll(
+        'http://schemas.openxmlformats.org/spreadsheetml/2006/main',
+        'http://purl.oclc.org/ooxml/spreadsheetml/main',
+      ),
+  }));
+  assert.ok(strict.some(({ content }) => content.includes('purl.oclc.org')));
+  assert.deepEqual(await cells(strict), [['first']], 'Strict Open XML');
   const moved = parts.map((part) => ({ ...part, name: part.name.replace(/^xl\//, 'book/') }));
   const root = { '_rels/.rels': { content: relationships(['a', 'officeDocument', '/book/workbook.xml']) } };
   assert.deepEqual(await cells(withParts(moved, root)), [['first']]);
@@ -561,6 +633,12 @@ test('a bomb is refused before it goes off', async () => {
   assert.match(await refusal(bytes('_rels/.rels', 17 * 1024 ** 2)), /^too_large/);
   const blanks = { content: Buffer.alloc(100 * 1024 ** 2, ' '), says: { sizeBytes: 1_000 } };
   assert.match(await refusal(zipOf(withParts(parts, { [sheetName]: blanks }))), /^truncated_xlsx: .*longer/);
+  // What is so much larger than it is packed is not even begun with.
+  const packed = { content: Buffer.alloc(300 * 1024 ** 2, ' ') };
+  assert.match(
+    await refusal(zipOf(withParts(parts, { [sheetName]: packed }))),
+    /^too_large: xl\/worksheets\/sheet1\.xml would be 314572800 bytes, out of \d+:/,
+  );
   const many = Array.from({ length: 10_001 }, (_, i) => ({ name: `${i}`, content: '' }));
   assert.match(await refusal(zipOf([...parts, ...many])), /^too_large: 10008 entries/);
   const text = `<si><t>${'x'.repeat(1_000_000)}</t></si>`;

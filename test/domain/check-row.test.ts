@@ -42,6 +42,19 @@ test('rows that need no record and have neither gross nor fees carry their amoun
   DEFAULT               fee=-5.00:HKD tax=-1.00:HKD       -> none net_mismatch settlementAmount -5.00 / -6.00 1.00 HKD 1.00:HKD
   NEW_THING orig=o amount=0:USD settle=-3.00:USD          -> original net_mismatch settlementAmount -3.00 / 0.00 -3.00 USD 3.00:USD`));
 
+test('an instalment prints its part, or the whole of which it settles as much as each of the others', () =>
+  check(`
+  PAYMENT req=r amount=10.00:USD settle=9.90:USD fee=-0.10:USD parts=3      -> own
+  PAYMENT req=r amount=30.00:USD settle=9.90:USD fee=-0.10:USD parts=3      -> own
+  PAYMENT req=r amount=100.00:USD settle=33.34:USD parts=3                  -> own
+  PAYMENT req=r amount=100:JPY settle=37:JPY parts=3                        -> own
+  PAYMENT req=r amount=100:JPY settle=38:JPY parts=3                        -> own net_mismatch settlementAmount 38 / 100 -62 JPY 62:JPY
+  REFUND  req=r amount=-30.00:USD settle=-10.00:USD parts=3                 -> own
+  PAYMENT req=r amount=18000:KRW settle=4.50:USD pair=KRW/USD price=0.00075 parts=3 -> own
+  PAYMENT req=r amount=30.00:USD settle=10.00:USD parts=1                   -> own net_mismatch settlementAmount 10.00 / 30.00 -20.00 USD 20.00:USD
+  PAYMENT req=r amount=30.00:USD settle=15.00:USD parts=3                   -> own net_mismatch settlementAmount 15.00 / 30.00 -15.00 USD 15.00:USD
+  PAYMENT req=r amount=30.00:USD settle=20.00:USD parts=999999999           -> own net_mismatch settlementAmount 20.00 / 30.00 -10.00 USD 10.00:USD`));
+
 test('a fee in another currency cannot be added', () => {
   check(`
   PAYMENT req=r amount=10:USD settle=9:USD fee=-1:EUR           -> own net_mismatch settlementAmount 9.00 / - - USD -

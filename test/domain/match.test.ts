@@ -9,6 +9,7 @@ import {
   decideUnit,
   duplicateOf,
   type LedgerRecord,
+  notReported,
   type OwnFacts,
   overRefunded,
   type Report,
@@ -41,7 +42,7 @@ function row(text: string): Row {
     paidAtMicros: null,
     settledAtMicros: null,
     isDone: true,
-    inInstalments: false,
+    instalments: 1,
     customerId: null,
     acquirer: null,
   };
@@ -208,19 +209,35 @@ test('what is told of a key, a payment or a record', () => {
     shown([
       duplicateOf(refund, { line: 2, file: null }, hkd),
       settledTwice(refund, 'B2', 'B1', hkd),
-      overRefunded(payment, 1200n, 9),
+      overRefunded(payment, { sumMinor: 1200n, disputedMinor: 0n }, 9),
       unreported(payment, ['2026-01-03']),
+      notReported(row('PAYMENT p-1 1000 USD settled 7800'), '2026-01-03', hkd),
     ]),
     [
       'duplicate_row - null / null stake 780 HKD',
       'settled_twice settlementBatchId B2 / B1 stake 780 HKD',
       'over_refunded - 12.00 / 10.00 by 2.00 USD stake 200 USD',
       'unreported_transaction - null / 10.00 USD stake 1000 USD',
+      'settled_not_reported - 10.00 / null USD stake 7800 HKD',
     ],
   );
-  const { line, type, requestId, transactionId } = overRefunded(payment, 1200n, 9);
+  const { line, type, requestId, transactionId } = overRefunded(payment, { sumMinor: 1200n, disputedMinor: 0n }, 9);
   assert.deepEqual([line, type, requestId, transactionId], [9, 'PAYMENT', 'p-1', null]);
   assert.match(unreported(payment, ['2026-01-03']).message, /no report is there of 2026-01-03/);
+});
+
+test('an instalment in a settlement is not compared by itself, in a transaction report it is', () => {
+  const part = { ...row('PAYMENT req-7 400 USD'), instalments: 3 };
+  const facts = { cancelled: false, original: null, originalRecorded: false, reportedRoot: null, recordedRoot: null };
+  const compare = (recorded: string, report: Report = hkd) => shown(compareOwn(part, record(recorded), facts, report));
+  assert.deepEqual(compare('PAYMENT req-7 1000 USD SUCCESS'), []);
+  assert.deepEqual(compare('PAYMENT req-7 100 USD SUCCESS'), []);
+  assert.deepEqual(compare('PAYMENT req-7 1000 USD FAILED'), ['status_mismatch status SUCCESS / FAILED']);
+  assert.deepEqual(compare('PAYMENT req-7 1000 EUR SUCCESS'), ['currency_mismatch transactionCurrency USD / EUR']);
+  const inDay = { settlementCurrency: null, wrongUnit: false };
+  assert.deepEqual(compare('PAYMENT req-7 1000 USD SUCCESS', inDay), [
+    'amount_mismatch transactionAmount 4.00 / 10.00 by -6.00 USD stake 600 USD',
+  ]);
 });
 
 test('a row tells its unit by the digits of its currency', () => {

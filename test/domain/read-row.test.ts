@@ -32,7 +32,7 @@ test('a row keeps what is matched, summed and shown', () => {
     paidAtMicros: BigInt(Date.UTC(2018, 11, 25, 1, 30)) * 1000n,
     settledAtMicros: BigInt(Date.UTC(2018, 11, 26)) * 1000n,
     isDone: true,
-    inInstalments: true,
+    instalments: 3,
     customerId: null,
     acquirer: 'Alipay SG',
   });

@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { openFolders } from '../../src/adapters/folder.ts';
 import type { Place } from '../../src/adapters/place.ts';
+import { Denied } from '../../src/domain/errors.ts';
 import { listFiles } from '../../src/producers/list-files.ts';
 import type { Source } from '../../src/producers/source.ts';
 import { temporaryFolder } from '../support/book.ts';
@@ -20,19 +21,29 @@ function folderWith(...paths: string[]): string {
   return folder;
 }
 
-/** `file merchant date`, and how often each directory was listed. */
-async function list(folder: string, settings: Partial<Source> = {}) {
+/** `file merchant date` of each, and why directories were not listed. Those that end in `closed` may not be read. */
+async function look(folder: string, settings: Partial<Source> = {}) {
   const listed: string[] = [];
   const place: Place = {
     ...openFolders(),
-    entries: (directory) => {
+    entries: async (directory) => {
       listed.push(directory);
+      if (directory.endsWith('closed')) throw new Denied(`${directory} is closed`);
       return openFolders().entries(directory);
     },
   };
-  const files = await listFiles({ ...filesAt(folder), ...settings }, place, TODAY);
+  const { files, notListed } = await listFiles({ ...filesAt(folder), ...settings }, place, TODAY);
   assert.equal(new Set(listed).size, listed.length, 'each directory is listed once');
-  return files.map(({ file, merchantId, date }) => `${file} ${merchantId ?? '-'} ${date ?? '-'}`);
+  return {
+    files: files.map(({ file, merchantId, date }) => `${file} ${merchantId ?? '-'} ${date ?? '-'}`),
+    notListed: notListed.map(({ message }) => message.replaceAll(`${folder}/`, '')),
+  };
+}
+
+async function list(folder: string, settings: Partial<Source> = {}): Promise<string[]> {
+  const { files, notListed } = await look(folder, settings);
+  assert.deepEqual(notListed, []);
+  return files;
 }
 
 const everywhere = (directory: string) => ({
@@ -91,5 +102,24 @@ test('kinds may lie apart, parents are listed once, and names around a placehold
 test('a directory that has to be there and is not is told with what to look at', async () => {
   const folder = folderWith('out/M2/20260301/a.csv');
   const settings = { merchantId: 'M1', directories: everywhere('/out/{merchantId}/{date}') };
-  await assert.rejects(list(folder, settings), /out\/M1 is not there: check merchantId and directories/);
+  const { files, notListed } = await look(folder, settings);
+  assert.deepEqual(files, []);
+  assert.match(notListed.join('\n'), /^the directory out\/M1 is not there: check merchantId and directories[^\n]*$/);
+});
+
+test('a directory that is not there, or closed, hides no file of the others, and is told once', async () => {
+  const folder = folderWith('st/20260301/a.csv', 'st/20260302/closed/b.csv', 'sum/closed/c.csv', 'd.csv');
+  const settings = {
+    merchantId: 'M1',
+    directories: { transactionDetails: 'tx/{date}', settlementDetails: 'st/{date}', settlementSummary: 'sum/closed' },
+  };
+  const named = await look(folder, settings);
+  assert.deepEqual(named.files, ['st/20260301/a.csv M1 2026-03-01']);
+  assert.deepEqual(
+    named.notListed.map((message) => message.split(' is ')[0]),
+    ['the directory tx', 'sum/closed'],
+  );
+  const searched = await look(folder);
+  assert.deepEqual(searched.files, ['d.csv - -', 'st/20260301/a.csv st 2026-03-01']);
+  assert.deepEqual(searched.notListed.sort(), ['st/20260302/closed is closed', 'sum/closed is closed']);
 });

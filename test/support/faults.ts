@@ -300,6 +300,22 @@ function makeWorld(seed: number, size: number, merchantCount: number, options: O
     return line;
   }
 
+  /** One key in several rows, of which each prints its part, or the whole of which it settles a part; not all have to be there yet. */
+  function settleInParts(merchant: Merchant, of: Move, which: 'all' | 'some'): void {
+    const batches = merchant.batches.filter((batch) => batch.currency === of.currency && !/^0+$/.test(batch.id));
+    const count = random.pick([2, 3, 6]);
+    const each = of.amount / BigInt(count);
+    const printsWhole = batches.length > 0 && random.chance(0.4);
+    for (let i = 0; i < (which === 'all' ? count : random.int(1, count - 1)); i += 1) {
+      const amount = i ? each : of.amount - each * BigInt(count - 1);
+      const batch = random.pick(batches.length && (printsWhole || random.chance(0.8)) ? batches : merchant.batches);
+      const line = settle(batch, { ...of, amount, transactionId: i ? id('T') : of.transactionId });
+      Object.assign(line, { move: of });
+      line.cells.installmentsNum = String(count);
+      if (printsWhole) line.cells.transactionAmountValue = print(of.amount, of.currency);
+    }
+  }
+
   const head = (batch: Batch): Cells => ({
     settlementBatchId: random.chance(0.05) ? '' : batch.id,
     customerId: batch.merchant.customerId,
@@ -404,23 +420,20 @@ function makeWorld(seed: number, size: number, merchantCount: number, options: O
           }
         }
       }
-      if (dice > 60 && dice <= 66)
-        move(
-          merchant,
-          random.pick([
-            'PAYMENT_REVERSAL',
-            'DISPUTE',
-            'DISPUTE',
-            'DISPUTE_REVERSAL',
-            'RAPID_DISPUTE_RESOLUTION',
-            'CDRN',
-            'ARBITRATION',
-          ]),
-          day,
-          -amount / BigInt(random.int(1, 3)),
-          currency,
-          paid,
-        );
+      if (dice > 60 && dice <= 66) {
+        const type = random.pick([
+          'PAYMENT_REVERSAL',
+          'DISPUTE',
+          'DISPUTE',
+          'DISPUTE_REVERSAL',
+          'RAPID_DISPUTE_RESOLUTION',
+          'CDRN',
+          'ARBITRATION',
+        ]);
+        const part = amount / BigInt(random.int(1, 3));
+        move(merchant, type, day, type === 'DISPUTE_REVERSAL' ? part : -part, currency, paid);
+        merchant.refundable.delete(paid); // both together would be more than was paid
+      }
     }
     for (const of of merchant.moves) {
       const ownId = !/DISPUTE|CDRN|ARBITRATION/.test(of.type);
@@ -429,6 +442,10 @@ function makeWorld(seed: number, size: number, merchantCount: number, options: O
       if (!reversal || random.chance(0.3))
         report(random.chance(0.03) ? neighbour(merchant, of.day) : merchant.days[of.day]!, of);
       if (!['AUTHORIZATION', 'CANCEL', 'VOID'].includes(of.type) && merchant.records.get(of)?.status !== 'CANCELLED') {
+        if (of.type === 'PAYMENT' && random.chance(0.03)) {
+          settleInParts(merchant, of, random.chance(0.7) ? 'all' : 'some');
+          continue;
+        }
         const near = merchant.batches.filter((batch) => batch.day === of.day + 1);
         const same = near.filter((batch) => batch.currency === of.currency);
         const line = settle(random.pick(same.length && random.chance(0.8) ? same : near), of);
@@ -475,6 +492,7 @@ function makeWorld(seed: number, size: number, merchantCount: number, options: O
     record,
     report,
     settle,
+    settleInParts,
     extra,
     newBatch,
     start,
@@ -686,8 +704,13 @@ function someRecord(
   }
 }
 
-/** Changes one amount cell by some minor units. */
+/** A batch that may settle anything. */
+const someSettlement = (world: World, merchant: Merchant): Batch =>
+  world.random.pick(merchant.batches.filter((batch) => !/^0+$/.test(batch.id)));
+
+/** Changes one amount cell by some minor units, if another fault has left an amount in it. */
 function shift(world: World, cells: Cells, column: string, by: bigint, currency: string) {
+  if (!/^(-?\d+(\.\d+)?)?$/.test(cells[column] ?? '')) return;
   cells[column] = world.print(world.parse(cells[column] || '0', currency) + by, currency);
 }
 const some = (world: World) => BigInt(world.random.int(3, 5000) * world.random.pick([1, -1]));
@@ -940,7 +963,7 @@ const ROW_FAULTS: Record<string, Fault> = {
       const back = world.refund(merchant, move, world.random.int(0, DAYS - 1), amount);
       world.record(merchant, back);
       world.report(merchant.days[back.day]!, back);
-      world.settle(world.random.pick(merchant.batches.filter((batch) => !/^0+$/.test(batch.id))), back);
+      world.settle(someSettlement(world, merchant), back);
       if (i === 0 && world.random.chance(0.3)) {
         const reversal = world.move(
           merchant,
@@ -950,9 +973,94 @@ const ROW_FAULTS: Record<string, Fault> = {
           move.currency,
           world.random.pick([back, move]),
         );
-        world.settle(world.random.pick(merchant.batches.filter((batch) => !/^0+$/.test(batch.id))), reversal);
+        world.settle(someSettlement(world, merchant), reversal);
       }
     }
+  },
+  'refunded and disputed': (world) => {
+    const { merchant, move } = someRecord(world, ['PAYMENT', 'CAPTURE']);
+    const part = move.amount / 2n + BigInt(world.random.int(0, 50));
+    for (const type of world.random.shuffle(
+      world.random.pick([
+        ['REFUND', 'DISPUTE'],
+        ['REFUND', 'RAPID_DISPUTE_RESOLUTION', 'DISPUTE_REVERSAL'],
+        ['DISPUTE', 'CDRN'],
+        ['REFUND', 'DISPUTE', 'DISPUTE_REVERSAL'],
+        ['REFUND', 'REFUND', 'DISPUTE_REVERSAL'],
+      ]),
+    )) {
+      const back = world.move(merchant, type, 0, type === 'DISPUTE_REVERSAL' ? part : -part, move.currency, move);
+      if (type === 'REFUND') world.record(merchant, back);
+      else back.requestId = '';
+      const { cells } = world.settle(someSettlement(world, merchant), back);
+      if (world.random.chance(0.3)) cells.originalTransactionRequestId = '';
+      if (type !== 'REFUND' && world.random.chance(0.1)) cells.settlementAmountValue = cells['feeAmountValue']!;
+    }
+  },
+  'disputed, the sign turned': (world) => {
+    const { line } = someLine(world, ['DISPUTE', 'DISPUTE_REVERSAL'], 'batch');
+    const text = line.cells.transactionAmountValue ?? '';
+    if (/[1-9]/.test(text)) line.cells.transactionAmountValue = text.startsWith('-') ? text.slice(1) : `-${text}`;
+  },
+  over_captured: (world) => {
+    const merchant = somewhere(world);
+    const authorized = merchant.moves.filter((move) => move.type === 'AUTHORIZATION');
+    if (authorized.length === 0) return;
+    const of = world.random.pick(authorized);
+    for (let i = world.random.int(1, 2); i > 0; i -= 1) {
+      const more = world.move(
+        merchant,
+        'CAPTURE',
+        of.day,
+        1n + of.amount / BigInt(world.random.int(1, 9)),
+        of.currency,
+        of,
+      );
+      world.record(merchant, more);
+      world.report(merchant.days[of.day]!, more);
+      const { cells } = world.settle(someSettlement(world, merchant), more);
+      if (world.random.chance(0.3)) cells.originalTransactionRequestId = '';
+    }
+  },
+  'captures of a payment': (world) => {
+    const { merchant, move } = someRecord(world, ['PAYMENT']);
+    const more = world.move(merchant, 'CAPTURE', move.day, move.amount * 2n, move.currency, move);
+    world.record(merchant, more);
+    world.report(merchant.days[move.day]!, more);
+    world.settle(someSettlement(world, merchant), more);
+  },
+  'instalments: not the whole': (world) => {
+    const merchant = somewhere(world);
+    const currency = world.random.pick(merchant.currencies);
+    const paid = world.move(merchant, 'PAYMENT', 0, world.someAmount(currency) + 100n, currency);
+    world.record(merchant, paid);
+    world.report(merchant.days[0]!, paid);
+    world.settleInParts(merchant, paid, world.random.pick(['all', 'all', 'some']));
+    const record = merchant.records.get(paid)!;
+    if (world.random.chance(0.8))
+      record.amount = printAmount(paid.amount + BigInt(world.random.int(-90, 90)), currency);
+  },
+  'instalments: of what is taken back or captured': (world) => {
+    const { merchant, move } = someRecord(world, ['PAYMENT', 'AUTHORIZATION']);
+    const type = move.type === 'PAYMENT' ? 'REFUND' : 'CAPTURE';
+    for (let i = world.random.int(1, 2); i > 0; i -= 1) {
+      const amount = 6n + move.amount / BigInt(world.random.int(1, 2));
+      const part = world.move(merchant, type, 0, type === 'REFUND' ? -amount : amount, move.currency, move);
+      world.record(merchant, part);
+      world.report(merchant.days[0]!, part);
+      world.settleInParts(merchant, part, 'all');
+    }
+  },
+  'instalments: another number of them': (world) => {
+    someLine(world, ['PAYMENT', 'CAPTURE'], 'batch').line.cells.installmentsNum = world.random.pick([
+      '2',
+      '1',
+      '0',
+      'six',
+      '4.0',
+      '100',
+      '5000',
+    ]);
   },
   unreported_transaction: (world) => {
     const { line, lines } = someLine(world, ['PAYMENT', 'CAPTURE', 'REFUND', 'AUTHORIZATION', 'CANCEL'], 'day');

@@ -690,7 +690,7 @@ export function expectedAnswer(paths: string[], ledgerFile: string, options: Ora
           reported: row.currency,
           recorded: match.currency,
         });
-      else if (above && !unit.unitWrong) {
+      else if (above && !unit.unitWrong && !(how === 'own' && isInstalment(unit, row))) {
         const [texts, stake] = sides(amount, match.amount, match.currency);
         tellRow('amount_mismatch', unit, row, { field: 'transactionAmount', ...texts }, stake);
       }
@@ -765,7 +765,10 @@ export function expectedAnswer(paths: string[], ledgerFile: string, options: Ora
 
     const gross = row.converted ?? computed ?? 0n;
     if (matching(row) === 'none' && gross === 0n && row.fees.every((fee) => fee.minor === 0n)) return;
+    // An instalment may print the whole and settle its share of it: an n-th, and what a division by n leaves over.
+    const n = BigInt(row.installments > 1 && row.installments <= 99 ? row.installments : 0);
     if (foreignFee) tellRow('net_mismatch', unit, row, { ...net, ...sides(settlement, null, currency)[0] });
+    else if (n > 0n && abs((settlement - fees) * n - gross) <= n * (tolerance + n - 1n)) return;
     else if (abs(settlement - gross - fees) > tolerance) {
       const [texts, stake] = sides(settlement, gross + fees, currency);
       tellRow('net_mismatch', unit, row, { ...net, ...texts }, stake);
@@ -793,36 +796,108 @@ export function expectedAnswer(paths: string[], ledgerFile: string, options: Ora
       earlier.set(key, { unit, transactionIds: transactionIds.add(row.transactionId) });
     }
 
-  const refunds = new Map<LedgerRecord, { unit: Unit; row: Row; minor: bigint }[]>();
+  /** One key, many settlements: its own amount says nothing, that of all its rows does. */
+  function isInstalment(unit: Unit, row: Row): boolean {
+    return unit.batchId !== null && row.installments > 1;
+  }
+
+  type Counted = { unit: Unit; row: Row; minor: bigint };
+  /** Rows of all batches that count towards a sum, by the record which that is compared with, in the order of settlement. */
+  function gatherBy(recordOf: (unit: Unit, row: Row) => [LedgerRecord | undefined, bigint] | null) {
+    const gathered = new Map<LedgerRecord, Counted[]>();
+    for (const unit of inOrder) {
+      if (unit.unitWrong) continue;
+      for (const row of rowsOf(unit).toSorted(compareBy(['file', 'line']))) {
+        if (row.duplicate || row.amount === null) continue;
+        const [of, minor] = recordOf(unit, row) ?? [];
+        if (of && of.currency === row.currency)
+          gathered.set(of, [...(gathered.get(of) ?? []), { unit, row, minor: minor! }]);
+      }
+    }
+    return gathered;
+  }
+  /** Instalments that each print the whole of their own record are that whole once. */
+  function onlyOnce(rows: Counted[]): Counted[] {
+    const seen = new Set<string>();
+    return rows.filter(({ unit, row }) => {
+      const key = keyOf(row.type, row.requestId);
+      const again = seen.has(key);
+      seen.add(key);
+      const own = record(unit, [row.type], row.requestId);
+      return !(again && row.installments > 1 && own?.amount === abs(row.amount!));
+    });
+  }
+
+  const instalments = gatherBy((unit, row) =>
+    row.installments > 1 && matching(row) === 'own' && row.requestId
+      ? [record(unit, [row.type], row.requestId), abs(row.amount!)]
+      : null,
+  );
+  for (const [of, rows] of instalments) {
+    if (rows.every(({ minor }) => minor === of.amount)) continue;
+    const total = sum(rows.map(({ minor }) => minor));
+    const all = Math.max(...rows.map(({ row }) => row.installments));
+    let running = 0n;
+    const above = rows.find(({ minor }) => {
+      running += minor;
+      return running > of.amount;
+    });
+    const at = total > of.amount ? above! : total < of.amount && rows.length >= all ? rows.at(-1)! : null;
+    if (at === null) continue;
+    const [texts, stake] = sides(total, of.amount, of.currency);
+    tellRow('amount_mismatch', at.unit, at.row, { field: 'transactionAmount', ...texts }, stake);
+  }
+
+  const captures = gatherBy((unit, row) =>
+    row.type === 'CAPTURE' ? [record(unit, ['AUTHORIZATION'], originalOf(unit, row)), abs(row.amount!)] : null,
+  );
+  for (const [authorization, all] of captures) {
+    const rows = onlyOnce(all);
+    const total = sum(rows.map(({ minor }) => minor));
+    if (total <= authorization.amount) continue;
+    let running = 0n;
+    const first = rows.find(({ minor }) => {
+      running += minor;
+      return running > authorization.amount;
+    })!;
+    const [texts, stake] = sides(total, authorization.amount, authorization.currency);
+    const key = { type: 'AUTHORIZATION', requestId: authorization.requestId, transactionId: null };
+    tellRow('over_captured', first.unit, first.row, { ...key, ...texts }, stake);
+  }
+
   const reportedRefunds = new Map<string, { unit: Unit; row: Row }>();
   for (const unit of batches)
     for (const row of rowsOf(unit))
       if (row.type === 'REFUND') reportedRefunds.set(keyOf(unit.merchantId, row.requestId), { unit, row });
-  for (const unit of inOrder) {
-    if (unit.unitWrong) continue;
-    for (const row of rowsOf(unit).toSorted(compareBy(['file', 'line']))) {
-      if ((row.type !== 'REFUND' && row.type !== 'REFUND_REVERSAL') || row.duplicate || row.amount === null) continue;
-      let original = originalOf(unit, row);
-      if (row.type === 'REFUND_REVERSAL') {
-        const recorded = record(unit, ['REFUND'], original)?.originalRequestId;
-        const reported = reportedRefunds.get(keyOf(unit.merchantId, original));
-        original = recorded ?? (reported ? originalOf(reported.unit, reported.row) : original);
-      }
-      const payment = original === null ? undefined : record(unit, PAYMENTS, original);
-      if (!payment || payment.currency !== row.currency) continue;
-      const minor = row.type === 'REFUND' ? abs(row.amount) : -abs(row.amount);
-      refunds.set(payment, [...(refunds.get(payment) ?? []), { unit, row, minor }]);
+  const returned = gatherBy((unit, row) => {
+    const paidBy = (original: string | null) => (original === null ? undefined : record(unit, PAYMENTS, original));
+    const original = originalOf(unit, row);
+    if (row.type === 'REFUND') return [paidBy(original), abs(row.amount!)];
+    // A dispute takes what its own row takes. What is no more than its fee takes nothing of the payment.
+    if (DISPUTES.includes(row.type)) {
+      const isFee = row.settlementAmount === null || row.settlementAmount === row.feeAmount;
+      return isFee ? null : [paidBy(original), -row.amount!];
     }
-  }
-  for (const [payment, rows] of refunds) {
-    const total = sum(rows.map(({ minor }) => minor));
-    if (total <= payment.amount) continue;
-    let running = 0n;
-    const first = rows.find(({ minor }) => {
-      running += minor;
-      return running > payment.amount;
-    })!;
-    const [texts, stake] = sides(total, payment.amount, payment.currency);
+    if (row.type !== 'REFUND_REVERSAL') return null;
+    const recorded = record(unit, ['REFUND'], original)?.originalRequestId;
+    const reported = reportedRefunds.get(keyOf(unit.merchantId, original));
+    return [paidBy(recorded ?? (reported ? originalOf(reported.unit, reported.row) : original)), -abs(row.amount!)];
+  });
+  for (const [payment, all] of returned) {
+    const rows = onlyOnce(all);
+    let refunded = 0n;
+    let disputed = 0n;
+    const back = () => refunded + (disputed > 0n ? disputed : 0n);
+    let first: Counted | undefined;
+    for (const counted of rows) {
+      if (DISPUTES.includes(counted.row.type)) disputed += counted.minor;
+      else refunded += counted.minor;
+      if (back() > payment.amount) first ??= counted;
+    }
+    // One dispute alone above its payment is an amount_mismatch and nothing else.
+    const several = rows.filter(({ minor }) => minor > 0n).length > 1;
+    if (!first || back() <= payment.amount || (refunded <= payment.amount && !several)) continue;
+    const [texts, stake] = sides(back(), payment.amount, payment.currency);
     const key = { type: payment.type, requestId: payment.requestId, transactionId: null };
     tellRow('over_refunded', first.unit, first.row, { ...key, ...texts }, stake);
   }

@@ -4,7 +4,7 @@ import { reasonOf, within } from '../../adapters/in-time.ts';
 import { openPlace } from '../../adapters/place.ts';
 import type { Db } from '../../adapters/postgres.ts';
 import type { Config } from '../../config.ts';
-import { Unreachable, UsageError } from '../../domain/errors.ts';
+import { LoginRefused, Unreachable, UsageError } from '../../domain/errors.ts';
 import { readReportName } from '../../domain/report-name.ts';
 import { dateIn } from '../../domain/time.ts';
 import { type ListedFile, listFiles } from '../../producers/list-files.ts';
@@ -52,12 +52,13 @@ export async function checkSource(source: Source, ask: Ask | null, limitMs: numb
   const place = await openPlace(source.at);
   const today = dateIn(BigInt(Date.now()) * 1000n, source.timeZone);
   try {
-    const files = await within(limitMs, listFiles(source, place, today));
+    const { files, notListed } = await within(limitMs, listFiles(source, place, today));
     const { formats } = layoutOf(source);
     const reports = files.filter(({ path }) => /\.zip$/i.test(path) || readReportName(basename(path), formats));
     const known = ask && (await ask((db) => knownOf(db, source, reports)).catch(() => null));
     return [
-      listed(source, reports),
+      ...notListed.map(({ message }) => problem(nameOf(source), message, LOOK_AT)),
+      ...(files.length === 0 && notListed.length > 0 ? [] : [listed(source, reports)]),
       ...clockOf(source, files),
       ...headroomOf(source, reports, known),
       ...usedOf(source, known),
@@ -147,16 +148,14 @@ async function knownOf(db: Db, source: Source, reports: readonly ListedFile[]): 
   };
 }
 
+const LOOK_AT = 'Check merchantId, directories and folder of the source, and who may read them.';
+
 /** A server that answers, and says no, has to be talked about; one that does not answer may do so later. */
 async function whyNot(source: Source, error: unknown): Promise<Checked> {
   const found = (mend: string) => problem(nameOf(source), reasonOf(error), mend);
   if (!(error instanceof Unreachable))
-    return found(
-      error instanceof UsageError
-        ? 'Mend it and run this again.'
-        : 'Check merchantId, directories and folder of the source, and who may read them.',
-    );
-  const { HostKeyRefused, LoginRefused } = await import('../../adapters/sftp.ts');
+    return found(error instanceof UsageError ? 'Mend it and run this again.' : LOOK_AT);
+  const { HostKeyRefused } = await import('../../adapters/sftp.ts');
   if (error instanceof HostKeyRefused)
     return found(
       "Compare the key with what the provider says; if it is the provider's, set hostKeySha256 of the source to it.",

@@ -1,0 +1,63 @@
+/** A Postgres of the benchmark's own that holds the records of a batch, as often as they are needed. */
+import { join } from 'node:path';
+import pg from 'pg';
+import { openEmbeddedPostgres } from '../src/adapters/embedded-postgres.ts';
+import type { MadeBatch } from './make-batch.ts';
+import { removeBook, tell, timeSettlestream } from './place.ts';
+
+export type Bench = {
+  readonly batch: MadeBatch;
+  readonly serverDir: string;
+  readonly signal: AbortSignal;
+  readonly postgres: string;
+  /** Runs `work` with the URL of a new database that holds the records, all of it written to disk. */
+  onFreshDatabase<T>(work: (url: string) => Promise<T>): Promise<T>;
+};
+
+/** Imports the records once, into the database that all others are copies of. */
+export async function withRecords(
+  dir: string,
+  batch: MadeBatch,
+  signal: AbortSignal,
+  work: (bench: Bench) => Promise<void>,
+): Promise<void> {
+  const serverDir = join(dir, 'server');
+  // Kept rather than throwaway settings: what is measured must be safe against a power cut.
+  const server = await openEmbeddedPostgres({ dataDir: serverDir });
+  try {
+    await work(await openBench(server.url, serverDir, batch, signal));
+  } finally {
+    await server.close();
+    await removeBook(serverDir);
+  }
+}
+
+async function openBench(url: string, serverDir: string, batch: MadeBatch, signal: AbortSignal): Promise<Bench> {
+  const query = async (text: string, database = 'settlestream') => {
+    const client = new pg.Client({ connectionString: urlOf(database) });
+    await client.connect();
+    return client.query(text).finally(() => client.end());
+  };
+  const urlOf = (database: string) => url.replace(/[^/]*$/, database);
+  const version = await query('show server_version');
+  await query('create database bench_template');
+  const { seconds } = await timeSettlestream(['ledger', 'import', batch.recordsFile], {
+    signal,
+    env: { DATABASE_URL: urlOf('bench_template') },
+  });
+  // As autovacuum would have done by the time that the reports come; in the middle of a run it would disturb one of the two.
+  await query('vacuum (analyze) record', 'bench_template');
+  tell(`records imported in ${seconds.toFixed(1)} s`);
+  return {
+    batch,
+    serverDir,
+    signal,
+    postgres: version.rows[0].server_version,
+    async onFreshDatabase(work) {
+      signal.throwIfAborted();
+      await query('create database bench template bench_template strategy file_copy');
+      await query('checkpoint');
+      return work(urlOf('bench')).finally(() => query('drop database bench with (force)'));
+    },
+  };
+}
