@@ -4,6 +4,13 @@ import { spawnSync } from 'node:child_process';
 import { globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { after, test } from 'node:test';
+import * as keda from '@kubernetes-models/keda/keda.sh/v1alpha1';
+import * as operator from '@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1';
+import * as apps from 'kubernetes-models/apps/v1';
+import * as batch from 'kubernetes-models/batch/v1';
+import * as networking from 'kubernetes-models/networking.k8s.io/v1';
+import * as policy from 'kubernetes-models/policy/v1';
+import * as core from 'kubernetes-models/v1';
 import { parse, parseAllDocuments } from 'yaml';
 import { METRICS } from '../../src/adapters/metrics.ts';
 import { readConfig } from '../../src/config.ts';
@@ -11,17 +18,15 @@ import { readConfig } from '../../src/config.ts';
 const ROOT = resolve(import.meta.dirname, '../..');
 const FOLDER = join(ROOT, 'deploy/kubernetes');
 
-/** The module that knows a kind. */
-const MODELS: Readonly<Record<string, string>> = {
-  ConfigMap: 'kubernetes-models/v1',
-  PersistentVolumeClaim: 'kubernetes-models/v1',
-  Service: 'kubernetes-models/v1',
-  Job: 'kubernetes-models/batch/v1',
-  Deployment: 'kubernetes-models/apps/v1',
-  PodDisruptionBudget: 'kubernetes-models/policy/v1',
-  NetworkPolicy: 'kubernetes-models/networking.k8s.io/v1',
-  ServiceMonitor: '@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1',
-  ScaledObject: '@kubernetes-models/keda/keda.sh/v1alpha1',
+/** What knows a kind, and the name of its module. */
+const MODULES = {
+  'kubernetes-models/v1': core,
+  'kubernetes-models/batch/v1': batch,
+  'kubernetes-models/apps/v1': apps,
+  'kubernetes-models/policy/v1': policy,
+  'kubernetes-models/networking.k8s.io/v1': networking,
+  '@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1': operator,
+  '@kubernetes-models/keda/keda.sh/v1alpha1': keda,
 };
 
 // biome-ignore lint/suspicious/noExplicitAny: tests look into manifests by name, and a wrong name fails them.
@@ -38,23 +43,30 @@ const named = (kind: string, name: string): Manifest =>
   manifests.find((manifest) => manifest.kind === kind && manifest.metadata.name === name);
 const pods = manifests.filter(({ kind }) => kind === 'Deployment' || kind === 'Job');
 
-test('every manifest is valid for the model of its kind', async () => {
-  for (const manifest of manifests) {
-    const module = MODELS[manifest.kind];
-    assert.ok(module, `a model is known for ${manifest.kind}`);
-    const Model = (await import(module))[manifest.kind];
-    assert.equal(manifest.apiVersion, Model.apiVersion);
-    new Model(manifest).validate();
+/** The module and the model of a manifest. */
+function modelOf({ apiVersion, kind }: Manifest): { module: string; Model: Manifest } {
+  for (const [module, models] of Object.entries(MODULES)) {
+    const Model = (models as Manifest)[kind];
+    if (Model?.apiVersion === apiVersion) return { module, Model };
   }
+  throw new Error(`no model is known for ${kind} of ${apiVersion}`);
+}
+
+test('every manifest is valid for the model of its kind', () => {
+  for (const manifest of manifests) new (modelOf(manifest).Model)(manifest).validate();
 });
 
 test('no manifest has a field that its kind does not know: a misspelt one would be ignored', () => {
   mkdirSync(join(ROOT, '.cache'), { recursive: true });
   const folder = mkdtempSync(join(ROOT, '.cache/manifests-'));
   after(() => rmSync(folder, { recursive: true, force: true }));
-  const kinds = [...new Set(manifests.map(({ kind }) => kind))];
+  const imports = new Set(
+    manifests.map(
+      (manifest) => `import type { I${manifest.kind} } from '${modelOf(manifest).module}/${manifest.kind}';`,
+    ),
+  );
   const lines = [
-    ...kinds.map((kind) => `import type { I${kind} } from '${MODELS[kind]}/${kind}';`),
+    ...imports,
     ...manifests.map((manifest, at) => `export const m${at}: I${manifest.kind} = ${JSON.stringify(manifest)};`),
     '// @ts-expect-error: such a field is noticed',
     `export const wrong: IService = { apiVersion: 'v1', kind: 'Service', spec: { ports: [{ port: 1, prot: 'TCP' }] } };`,
