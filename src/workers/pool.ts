@@ -102,8 +102,10 @@ export function startParsers(
     child.on('error', () => {});
     child.on('exit', (code, signal) => {
       parsers.delete(parser);
+      // What was not done by the end of draining is as if killed: there is nobody left to be told of it.
+      if (isClosed) return;
       parser.job?.settle(new Error(`the parser process ended (${signal ?? `exit ${code}`}) in the middle of this job`));
-      if (!isClosed) start();
+      start();
     });
     if (settings) child.send(settings);
     free(parser);
