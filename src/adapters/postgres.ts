@@ -216,6 +216,11 @@ export async function migrate(database: Database): Promise<string[]> {
   });
 }
 
+/** An address to show. Postgres takes a password behind the question mark, too. */
 export function withoutPassword(url: string): string {
-  return url.replace(/(:\/\/[^:@/]*):[^@/]*@/, '$1:***@');
+  const shown = URL.parse(url);
+  if (!shown) return '***';
+  if (shown.password !== '') shown.password = '***';
+  for (const name of shown.searchParams.keys()) if (/password/i.test(name)) shown.searchParams.set(name, '***');
+  return shown.href;
 }

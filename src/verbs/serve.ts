@@ -22,8 +22,6 @@ import { sourcesOf } from './sources.ts';
 
 type Log = ReturnType<typeof openLog>;
 
-/** How long jobs under way may take to end after SIGTERM; what is not done by then, another worker does again. */
-const GRACE_MS = 25_000;
 /** A table so large that looking through it takes longer is looked at by the doctor. */
 const REFUSED_LIMIT_MS = 60_000;
 /** What was forgotten is asked for again at least this often. */
@@ -60,11 +58,13 @@ export async function serve(
     http = await openHttp({ ...config.http, log }, pages);
     log.info({ url: http.url }, 'pages: /metrics /healthz /readyz');
     if (role !== 'produce') {
-      const enqueue = (name: string, payload: unknown, delayMs: number) =>
+      const enqueue = (name: string, payload: unknown, delayMs: number, about: object) =>
         void enqueueNamed(queue!, name, payload as object, delayMs).catch((error: Error) =>
-          log.warn({ job: name, error: error.message }, 'could not enqueue'),
+          log.warn({ ...about, asked: name, error: error.message }, 'could not enqueue'),
         );
-      parsers = startParsers(config.processes, enqueue, metrics.measured, (note, about) => log.warn(about, note));
+      parsers = startParsers(config.processes, enqueue, metrics.measured, (level, note, about) =>
+        log[level](about, note),
+      );
     }
     book = await openBook(config, { mayBeTemporary: false });
     log.info({}, book.description);
@@ -90,10 +90,9 @@ export async function serve(
       parsers.open({ databaseUrl: database.url, archiveDir, chunkBytes, places: sources, calendars });
       work({ database, queue, parsers, processes, log, measured: metrics.measured });
     }
-    if (role === 'work')
-      await new Promise((resolve) => stopping.signal.addEventListener('abort', resolve, { once: true }));
+    if (role === 'work') await aborted(stopping.signal);
     else await produce(sources, book, queue, { log, metrics }, stopping.signal);
-    await queue.close(GRACE_MS);
+    await queue.close(config.drainSeconds * 1_000);
     log.info({}, 'stopped');
     return 0;
   } finally {
@@ -189,6 +188,13 @@ function startPoll(source: string, measured: Measured) {
     measured({ name: 'recon_last_poll_success_timestamp_seconds', labels: { source }, value: Date.now() / 1_000 });
   };
 }
+
+/** Also where it was told to stop before there was anything to stop. */
+const aborted = (signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
 
 /** Runs a step, pauses, and so on until told to stop; a step under way is waited for. */
 async function everySoOften(pauseMs: () => number, stop: AbortSignal, step: () => Promise<void>): Promise<void> {

@@ -74,6 +74,13 @@ export const askBecauseOf = (
 ): Promise<unknown> =>
   sql`select want_runs(${[...asked]}::int[], 'batch', ${batchNo}::int, ${[...interventions]}::int[])`.execute(db);
 
+export async function hasOpen(db: Db, batchNo: number): Promise<boolean> {
+  const open = await sql`select from discrepancy where batch_no = ${batchNo} and closed_run is null limit 1`.execute(
+    db,
+  );
+  return open.rows.length > 0;
+}
+
 /** Nothing of the batch can be read: the request is answered, and no run comes of it. */
 export const answerWithoutRun = (db: Db, batchNo: number, answers: number) =>
   sql`update batch set done = ${answers}, attempts = 0, next_attempt_at = null where no = ${batchNo} and done < ${answers}`.execute(
