@@ -3,7 +3,7 @@ import { availableParallelism } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import type { z } from 'zod';
 import { readTextFile } from './config/files.ts';
-import { dotted, type Given, type Layer, valueAt, withoutBlanks } from './config/given.ts';
+import { dotted, type Given, type Layer, type Path, valueAt, withoutBlanks } from './config/given.ts';
 import { linesOf, nearest } from './config/mistakes.ts';
 import { ONLY_OF_VARIABLES, type Settings, type SourceSettings, settingsShape } from './config/shape.ts';
 import { readYaml } from './config/yaml.ts';
@@ -21,19 +21,40 @@ type Reading = 'format' | 'amountUnit' | 'timeZone' | 'tolerance' | 'pollSeconds
 type WithCalendar = { readonly calendar: Calendar };
 
 /** Where reports come from: a folder or a server. */
-export type SourceConfig = Omit<Complete<SourceSettings, Reading>, 'calendar'> & WithCalendar;
+export type SourceConfig = Omit<Complete<SourceSettings, Reading | 'keepDays'>, 'calendar'> & WithCalendar;
 
 /** All settings, with what nobody said filled in. Their meaning stands in config/shape.ts. */
 export type Config = Complete<
-  Omit<Settings, 'http' | 'archive' | 'sources'>,
-  Reading | 'quietMinutes' | 'processes' | 'chunkBytes'
+  Omit<Settings, 'http' | 'archive' | 'retention' | 'ledger' | 'sources'>,
+  Reading | 'quietMinutes' | 'drainSeconds' | 'processes' | 'chunkBytes'
 > & {
   readonly databaseUrl?: string | undefined;
   readonly redisUrl?: string | undefined;
   readonly logLevel?: string | undefined;
   readonly http: { readonly host: string; readonly port: number };
   readonly archive: { readonly folder?: string | undefined };
+  readonly retention: Retention;
+  /** Undefined: nothing is said of it, and the book stays as it is. */
+  readonly ledger: LedgerConfig | undefined;
   readonly sources: readonly SourceConfig[];
+};
+
+/** After how many months what is dropped; null: never. */
+export type Retention = {
+  /** Rows of reports. */
+  readonly rowsMonths: number | null;
+  /** What refused rows say, where closed discrepancies quote it. */
+  readonly rawTextMonths: number | null;
+  /** Copies of the reports as they came. */
+  readonly archiveMonths: number | null;
+};
+
+/** Where the merchant's records stand. */
+export type LedgerConfig = Complete<NonNullable<Settings['ledger']>, 'columns'> & {
+  /** Whose records those are that name no merchant, where the file or the environment says it. */
+  readonly merchant: string | undefined;
+  /** How a mistake in one of these settings begins, that only the database shows. */
+  begin(path: readonly string[]): string;
 };
 
 type Complete<Said, Filled extends keyof Said> = Omit<Said, Filled> & {
@@ -56,24 +77,39 @@ const SETTINGS: readonly { readonly path: string; readonly variable: string; rea
   { path: 'chunkBytes', variable: 'SETTLESTREAM_CHUNK_BYTES', option: 'chunkBytes' },
   { path: 'pollSeconds', variable: 'SETTLESTREAM_POLL_SECONDS', option: 'pollSeconds' },
   { path: 'quietMinutes', variable: 'SETTLESTREAM_QUIET_MINUTES' },
+  { path: 'drainSeconds', variable: 'SETTLESTREAM_DRAIN_SECONDS' },
   { path: 'http.host', variable: 'SETTLESTREAM_HTTP_HOST' },
   { path: 'http.port', variable: 'SETTLESTREAM_HTTP_PORT', option: 'httpPort' },
   { path: 'archive.folder', variable: 'SETTLESTREAM_ARCHIVE_FOLDER' },
+  { path: 'retention.rowsMonths', variable: 'SETTLESTREAM_RETENTION_ROWS_MONTHS' },
+  { path: 'retention.rawTextMonths', variable: 'SETTLESTREAM_RETENTION_RAW_TEXT_MONTHS' },
+  { path: 'retention.archiveMonths', variable: 'SETTLESTREAM_RETENTION_ARCHIVE_MONTHS' },
+  { path: 'ledger.relation', variable: 'SETTLESTREAM_LEDGER_RELATION' },
+  { path: 'ledger.where', variable: 'SETTLESTREAM_LEDGER_WHERE' },
+  { path: 'ledger.timeZone', variable: 'SETTLESTREAM_LEDGER_TIME_ZONE' },
 ];
+/** Settings that are no single value: their variables hold YAML or JSON. */
+const STRUCTURED = [
+  { path: ['sources'], variable: 'SETTLESTREAM_SOURCES' },
+  { path: ['ledger', 'columns'], variable: 'SETTLESTREAM_LEDGER_COLUMNS' },
+] as const;
 /** No settings of the file: addresses hold passwords, and logs begin before it is read. */
 const ONLY_VARIABLES = [
   { path: 'databaseUrl', variable: 'DATABASE_URL' },
   { path: 'redisUrl', variable: 'REDIS_URL' },
   { path: 'logLevel', variable: 'SETTLESTREAM_LOG_LEVEL' },
 ];
+/** Behind the name of such a variable: the file that holds its value, for Docker and Kubernetes hand secrets over as files. */
+const IN_FILE = '_FILE';
 const DEFAULT_FILE = 'settlestream.yaml';
 const FILE_VARIABLE = 'SETTLESTREAM_CONFIG';
-const SOURCES_VARIABLE = 'SETTLESTREAM_SOURCES';
 const PREFIX = 'SETTLESTREAM_';
+/** What providers promise. */
+const KEEP_DAYS = 7;
 const VARIABLES = [
   ...SETTINGS.map(({ variable }) => variable),
   FILE_VARIABLE,
-  SOURCES_VARIABLE,
+  ...STRUCTURED.map(({ variable }) => variable),
   'SETTLESTREAM_LOG_LEVEL',
 ];
 
@@ -96,17 +132,51 @@ export function readConfig(
   };
   const hasMerchant = layers.some(({ given }) => valueAt(given, ['merchant']) !== undefined);
   const said = layers.map((layer) => read(settingsShape({ folder: layer.folder, hasMerchant }), layer) ?? {});
-  const onlyVariables = read(ONLY_OF_VARIABLES, variablesLayer(ONLY_VARIABLES, environment));
+  const variables = onlyVariablesLayer(environment);
+  mistakes.push(...variables.mistakes);
+  const onlyVariables = read(ONLY_OF_VARIABLES, variables);
   mistakes.push(...unknownVariables(environment, layers));
+  const { ledger } = said.reduce(over);
+  if (ledger && !ledger.relation) {
+    for (const key of ['columns', 'timeZone'] as const) {
+      if (layers.some(({ given }) => valueAt(given, ['ledger', key]) !== undefined))
+        mistakes.push(`${beginOf(layers, ['ledger', key])}is only of use beside the relation that it is about`);
+    }
+  }
+  const settings = complete(said.reduce(over));
+  mistakes.push(...mistakesTogether(settings, layers));
   if (mistakes.length > 0) throw new UsageError(mistakes.map(onOneLine).join('\n'));
-  return { ...complete(said.reduce(over)), ...onlyVariables };
+  const config = { ...settings, ...onlyVariables };
+  if (!ledger) return config;
+  // An option is of one call, and whose records these are is a matter of the book.
+  const { merchant } = said.slice(0, -1).reduce(over);
+  return {
+    ...config,
+    ledger: {
+      ...ledger,
+      columns: ledger.columns ?? {},
+      merchant,
+      begin: (path) => beginOf(layers, ['ledger', ...path]),
+    },
+  };
+}
+
+/** The place where a setting is made: in the strongest layer that makes it. */
+function beginOf(layers: readonly Layer[], path: Path): string {
+  const layer = layers.findLast(({ given }) => valueAt(given, path) !== undefined);
+  if (!layer) return beginOf(layers, path.slice(0, -1));
+  const value = valueAt(layer.given, path);
+  return layer.begin(path, typeof value === 'string' ? value : null);
 }
 
 /** Where the settings of this call come from: the file, if there is one, and the variables that are set. */
 export function originsOf(options: Options, environment: NodeJS.ProcessEnv = process.env): string[] {
   const file =
     options['config'] ?? (environment[FILE_VARIABLE] || (existsSync(DEFAULT_FILE) ? DEFAULT_FILE : undefined));
-  const variables = new Set([...VARIABLES, ...ONLY_VARIABLES.map(({ variable }) => variable)]);
+  const only = ONLY_VARIABLES.flatMap(({ variable }) =>
+    isAddress(variable) ? [variable, variable + IN_FILE] : [variable],
+  );
+  const variables = new Set([...VARIABLES, ...only]);
   return [...(file === undefined ? [] : [file]), ...[...variables].filter((name) => environment[name])];
 }
 
@@ -126,14 +196,21 @@ function fileLayer(options: Options, environment: NodeJS.ProcessEnv, defaultFile
 
 function environmentLayer(environment: NodeJS.ProcessEnv): Layer {
   const flat = variablesLayer(SETTINGS, environment);
-  const text = environment[SOURCES_VARIABLE];
-  if (!text) return flat;
-  const sources = readYaml(text, SOURCES_VARIABLE, flat.folder, ['sources']);
+  return STRUCTURED.reduce((layer, { path, variable }) => {
+    const text = environment[variable];
+    return text ? within(layer, path, readYaml(text, variable, flat.folder, path)) : layer;
+  }, flat);
+}
+
+/** A layer with a part that was written by itself, as YAML. */
+function within(layer: Layer, path: Path, part: Layer): Layer {
+  const put = (given: Given, [key, ...below]: Path): Given =>
+    key === undefined ? part.given : { ...(given as object), [key]: put(valueAt(given, [key]), below) };
   return {
-    ...flat,
-    given: { ...(flat.given as object), sources: sources.given },
-    mistakes: sources.mistakes,
-    begin: (path, shown) => (path[0] === 'sources' ? sources : flat).begin(path, shown),
+    ...layer,
+    given: put(layer.given, path),
+    mistakes: [...layer.mistakes, ...part.mistakes],
+    begin: (at, shown) => (path.every((key, depth) => at[depth] === key) ? part : layer).begin(at, shown),
   };
 }
 
@@ -145,6 +222,28 @@ const variablesLayer = (
   flatLayer(
     settings.map(({ path, variable }) => ({ path, name: variable, value: environment[variable] || undefined })),
   );
+
+/** What only variables say; an address may stand in a file that they name. */
+function onlyVariablesLayer(environment: NodeJS.ProcessEnv): Layer {
+  const mistakes: string[] = [];
+  const settings = ONLY_VARIABLES.map(({ path, variable }) => {
+    const file = isAddress(variable) ? environment[variable + IN_FILE] : undefined;
+    const value = environment[variable] || undefined;
+    if (!file) return { path, name: variable, value };
+    if (value) mistakes.push(`${variable + IN_FILE}: ${variable} is set, too: leave one of them out`);
+    const name = `${variable + IN_FILE}=${file}`;
+    try {
+      return { path, name, value: readTextFile(file, `${name}:`).trim() };
+    } catch (error) {
+      if (!(error instanceof UsageError)) throw error;
+      mistakes.push(error.message);
+      return { path, name, value: undefined };
+    }
+  });
+  return { ...flatLayer(settings), mistakes };
+}
+
+const isAddress = (variable: string): boolean => variable.endsWith('_URL');
 
 const optionLayer = (options: Options): Layer =>
   flatLayer(
@@ -174,6 +273,15 @@ function flatLayer(
       return `${name}${shown === null ? '' : `=${shown}`}: `;
     },
   };
+}
+
+/** What is right by itself and wrong beside what is said elsewhere. */
+function mistakesTogether({ retention: { rowsMonths, archiveMonths } }: Config, layers: readonly Layer[]): string[] {
+  if (rowsMonths === null || archiveMonths === null || archiveMonths >= rowsMonths) return [];
+  const begin = beginOf(layers, ['retention', 'archiveMonths']);
+  return [
+    `${begin}is less than rowsMonths, which is ${rowsMonths}: what needs old rows reads them again from the archive`,
+  ];
 }
 
 /** A misspelt variable would be ignored in silence. */
@@ -207,6 +315,14 @@ const over = (weak: Settings, strong: Settings): Settings => ({
   ...strong,
   http: { ...weak.http, ...strong.http },
   archive: { ...weak.archive, ...strong.archive },
+  retention: { ...weak.retention, ...strong.retention },
+  ...(weak.ledger || strong.ledger ? { ledger: overLedger(weak.ledger, strong.ledger) } : {}),
+});
+
+const overLedger = (weak: Settings['ledger'], strong: Settings['ledger']) => ({
+  ...weak,
+  ...strong,
+  columns: { ...weak?.columns, ...strong?.columns },
 });
 
 function complete(settings: Settings): Config {
@@ -222,10 +338,17 @@ function complete(settings: Settings): Config {
     ...settings,
     ...reading,
     quietMinutes,
+    drainSeconds: settings.drainSeconds ?? 25,
     processes: settings.processes ?? availableParallelism(),
     chunkBytes: settings.chunkBytes ?? 8 << 20,
     http: { host: settings.http?.host ?? '127.0.0.1', port: settings.http?.port ?? 9464 },
     archive: settings.archive ?? {},
+    retention: {
+      rowsMonths: settings.retention?.rowsMonths ?? null,
+      rawTextMonths: settings.retention?.rawTextMonths ?? null,
+      archiveMonths: settings.retention?.archiveMonths ?? null,
+    },
+    ledger: undefined,
     sources: (settings.sources ?? []).map((source) => ({
       ...source,
       // Where its directories tell whose reports they are, the merchant of all others would hide some.
@@ -235,6 +358,7 @@ function complete(settings: Settings): Config {
       timeZone: source.timeZone ?? reading.timeZone,
       tolerance: source.tolerance ?? reading.tolerance,
       pollSeconds: source.pollSeconds ?? reading.pollSeconds,
+      keepDays: source.keepDays ?? KEEP_DAYS,
       calendar: {
         ...source.calendar,
         quietMinutes: source.calendar.quietMinutes ?? quietMinutes,

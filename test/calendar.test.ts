@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, suite, test } from 'node:test';
 import type { Calendar } from '../src/domain/calendar.ts';
+import { query } from './support/book.ts';
 import { startMornings } from './support/morning.ts';
 
 const CALENDAR: Calendar = {
@@ -146,5 +147,60 @@ suite('days and what was sold on them', () => {
     await mornings.record('x-a,CANCEL,10.00,USD,SUCCESS,2026-03-11T12:00:00+08:00,a');
     await mornings.at('2026-03-11T17:00:00+08:00');
     assert.equal((await mornings.states())['2026-03-04'], 'reconciled');
+  });
+
+  test('what is recorded only after its day was checked is looked at once more', async () => {
+    await mornings.at('2026-03-13T13:00:00+08:00');
+    const before = await mornings.states();
+    assert.equal(before['2026-03-07'], undefined);
+    await mornings.record(recorded('w', '2026-03-07'));
+    await mornings.at('2026-03-13T13:10:00+08:00');
+    assert.deepEqual(await mornings.states(), {
+      ...before,
+      '2026-03-07': 'incomplete: missing_report, unsettled_transaction w 10.00',
+    });
+    await mornings.record(recorded('v', '2026-03-07'));
+    await mornings.at('2026-03-13T13:20:00+08:00');
+    assert.match(
+      (await mornings.states())['2026-03-07']!,
+      /unsettled_transaction v 10.00, unsettled_transaction w 10.00/,
+    );
+  });
+});
+
+suite('two providers of one merchant', async () => {
+  const mornings = await startMornings(CALENDAR, {
+    other: {
+      ...CALENDAR,
+      settlement: { date: { days: 4, isBusiness: true }, reportsDue: CALENDAR.settlement!.reportsDue },
+    },
+  });
+  after(() => mornings.close());
+
+  test('a record that says by which of them it goes is missed in the reports of that one, when these are due', async () => {
+    mornings.arrive({
+      'M1/20260301/settlementItems_USD_S0_000.csv': details('S0', 'z'),
+      'M1/20260301/settlementSummary_USD_S0_000.csv': summary('S0', 1),
+      'M1/20260302/transactionItems_20260302_000.csv': day(sold('a', '2026-03-02')),
+    });
+    await mornings.record(recorded('z', '2026-02-27'), ...['a', 'b', 'c', 'd'].map((id) => recorded(id, '2026-03-02')));
+    await query(
+      mornings.database.url,
+      `update record set source = case request_id when 'b' then 'other' when 'c' then 'provider' when 'd' then 'unheard of' end`,
+    );
+    const missed = async () => (await mornings.states())['2026-03-02'];
+    await mornings.at('2026-03-03T11:00:00+08:00');
+    assert.equal(await missed(), 'discrepant: unreported_transaction c 10.00, unreported_transaction d 10.00');
+    mornings.arrive({ 'M1/20260302/transactionItems_20260302_001.csv': day(sold('e', '2026-03-02')) }, 'other');
+    await mornings.record(recorded('e', '2026-03-02'));
+    await mornings.at('2026-03-03T12:00:00+08:00');
+    assert.match((await missed())!, /unreported_transaction b 10.00, unreported_transaction c/);
+    const unsettled = async () =>
+      [...(await missed())!.matchAll(/unsettled_transaction (\w)/g)].map(([, id]) => id).join('');
+    await mornings.at('2026-03-05T12:00:00+08:00');
+    // Those that name none wait for the source whose report came last.
+    assert.equal(await unsettled(), 'c');
+    await mornings.at('2026-03-09T12:00:00+08:00');
+    assert.equal(await unsettled(), 'abcde');
   });
 });

@@ -76,6 +76,24 @@ suite('where settings come from', () => {
     assert.deepEqual({ merchant, sources, port: http.port }, { merchant: undefined, sources: [], port: 9464 });
   });
 
+  test('the address of a server may stand in a file, as Docker and Kubernetes hand secrets over', () => {
+    const file = join(folder, 'database-url');
+    writeFileSync(file, 'postgres://u:hunter2@h/b\n');
+    assert.equal(configOf('', { env: { DATABASE_URL_FILE: file } }).databaseUrl, 'postgres://u:hunter2@h/b');
+    const nowhere = join(folder, 'nowhere');
+    const told = mistakesIn('', {
+      env: { DATABASE_URL_FILE: file, DATABASE_URL: 'postgres://h/b', REDIS_URL_FILE: nowhere },
+    });
+    assert.deepEqual(told, [
+      'DATABASE_URL_FILE: DATABASE_URL is set, too: leave one of them out',
+      'REDIS_URL_FILE=nowhere: is not there.',
+    ]);
+    writeFileSync(file, 'hunter2');
+    const wrong = mistakesIn('', { env: { DATABASE_URL_FILE: file } }).join('\n');
+    assert.match(wrong, /^DATABASE_URL_FILE=\S+: is no address like postgres:/);
+    assert.doesNotMatch(wrong, /hunter2/);
+  });
+
   test('the file is the one that is named, else the default one if it is there', () => {
     const named = join(folder, 'named.yaml');
     writeFileSync(named, 'merchant: named');
@@ -96,6 +114,32 @@ suite('where settings come from', () => {
       ['M', 'minor', 7n, 60, 'UTC', 120],
     );
     assert.deepEqual([b!.merchantId, b!.amountUnit, b!.tolerance, b!.timeZone], ['N', 'major', 0n, 'UTC']);
+  });
+
+  test('a ledger is put together from all places, and knows where each part of it was said', () => {
+    const text = 'merchant: M\nledger:\n  relation: shop.payments\n  columns: {requestId: ref, type: kind}\n';
+    const env = {
+      SETTLESTREAM_LEDGER_WHERE: `provider = 'x'`,
+      SETTLESTREAM_LEDGER_COLUMNS: '{ type: sort, status: "State of it" }',
+      SETTLESTREAM_LEDGER_TIME_ZONE: 'UTC',
+    };
+    const ledger = configOf(text, { env, options: { merchant: 'of this call alone' } }).ledger!;
+    const { begin, ...said } = ledger;
+    assert.deepEqual(said, {
+      relation: { schema: 'shop', name: 'payments' },
+      columns: { requestId: 'ref', type: 'sort', status: 'State of it' },
+      where: `provider = 'x'`,
+      timeZone: 'UTC',
+      merchant: 'M',
+    });
+    assert.match(begin(['columns', 'requestId']), /s\.yaml:4:13: ledger\.columns\.requestId: "ref" $/);
+    assert.equal(begin(['columns', 'type']), 'SETTLESTREAM_LEDGER_COLUMNS:1:3: ledger.columns.type: "sort" ');
+    assert.equal(begin(['where']), `SETTLESTREAM_LEDGER_WHERE=provider = 'x': `);
+    const relations = ['"My Shop"."pay.ments"', 'Payments', 'imported'].map(
+      (relation) => configOf('', { env: { SETTLESTREAM_LEDGER_RELATION: relation } }).ledger!.relation,
+    );
+    assert.deepEqual(relations, [{ schema: 'My Shop', name: 'pay.ments' }, { schema: null, name: 'Payments' }, null]);
+    assert.equal(configOf('').ledger, undefined);
   });
 
   test('the merchant of all is not put over the merchants that directories name', () => {
@@ -191,7 +235,7 @@ suite('values are taken as they are written', () => {
 
 suite('a mistake is told with its place, and with what is allowed', () => {
   const TOP =
-    'dataDir, folder, merchant, format, amountUnit, timeZone, tolerance, processes, chunkBytes, pollSeconds, quietMinutes, http, archive, sources';
+    'dataDir, folder, merchant, format, amountUnit, timeZone, tolerance, processes, chunkBytes, pollSeconds, quietMinutes, drainSeconds, http, archive, ledger, sources';
   const SFTP =
     'host, fallbackHost, port, username, passwordEnv, passwordFile, privateKeyFile, passphraseEnv, hostKeySha256';
   const ONE_LOGIN = 'needs exactly one of passwordEnv, passwordFile, privateKeyFile';
@@ -318,6 +362,21 @@ suite('a mistake is told with its place, and with what is allowed', () => {
     'no customers': [
       portal('    customerIds: []'),
       '5:5: sources[0].customerIds: is empty: leave it out, or name the customers',
+    ],
+    'a ledger with two amounts': [
+      'ledger:\n  relation: shop.payments\n  columns: {amount: a, amountMinor: b}',
+      '3:24: ledger.columns.amountMinor: "b" stands beside amount: name the one of the two that counts',
+    ],
+    'columns and a time zone without their relation': [
+      'ledger:\n  where: true\n  timeZone: UTC\n  columns: {type: kind}',
+      '4:3: ledger.columns: is only of use beside the relation that it is about',
+      '3:3: ledger.timeZone: "UTC" is only of use beside the relation that it is about',
+    ],
+    'a relation with too many parts, an empty condition and an unknown column': [
+      'ledger:\n  relation: a.b.c\n  where: " "\n  columns: {requestID: id}',
+      '2:3: ledger.relation: "a.b.c" is no table or view: write schema.name, or imported for the records of "ledger import"',
+      '4:13: ledger.columns.requestID: is not known; allowed are requestId, type, amount, amountMinor, currency, status, occurredAt, merchantId, orderId, originalRequestId, source, updatedAt; did you mean requestId?',
+      '3:3: ledger.where: " " is empty: leave it out where all records count',
     ],
     'a key with a line end': ['"a\\nb": 1', `1:1: a\uFFFDb: is not known; allowed are ${TOP}`],
     'a long value': [
@@ -559,9 +618,11 @@ suite('the example', () => {
     );
     assert.deepEqual(missing, []);
     const above = text.slice(0, text.indexOf('\nsources:')).replaceAll(/^# (?=\w+:| {2})/gm, '');
-    const { dataDir, archive, ...said } = configOf(above);
+    const { dataDir, archive, ledger, ...said } = configOf(above);
     const { processes, ...always } = readConfig({}, {}, null);
-    assert.deepEqual({ ...said, archive: {} }, { ...always, processes });
+    assert.deepEqual({ ...said, archive: {}, ledger: undefined }, { ...always, processes });
+    assert.deepEqual(ledger!.relation, { schema: 'shop', name: 'payments' });
+    assert.equal(ledger!.columns.requestId, 'payment_ref');
     assert.deepEqual(
       [dataDir, archive.folder],
       [join(folder, 'settlestream-data'), join(folder, 'settlestream-data/archive')],

@@ -71,8 +71,17 @@ test('nothing is imported through a wall', () => {
   assert.deepEqual([...new Set(breaches)].sort(), []);
 });
 
-test('the program does not know its demo, tests and benchmarks', () => {
-  const known = files.flatMap(importsOf).filter(({ of }) => /^(demo|test|bench)\//.test(of));
+test('records are read through ledger(), so that they may stand anywhere', () => {
+  const writers = ['src/producers/import-ledger.sql.ts', 'src/adapters/ledger-functions.ts'];
+  const readers = files.filter((file) => !writers.includes(file));
+  assert.deepEqual(
+    readers.filter((file) => /\b(from|join|update|into)\s+record\b/.test(readFileSync(join(ROOT, file), 'utf8'))),
+    [],
+  );
+});
+
+test('the program does not know its demo, tests, benchmarks and dashboards', () => {
+  const known = files.flatMap(importsOf).filter(({ of }) => /^(demo|test|bench|deploy)\//.test(of));
   assert.deepEqual(
     known.map(({ file, of }) => `${file} imports ${of}`),
     [],

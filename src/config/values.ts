@@ -1,6 +1,23 @@
 import { z } from 'zod';
 import { isGroup } from './given.ts';
 
+/** Nothing more is said of a text that is empty. */
+export const text = z.string().regex(/^\P{Cc}+$/u, {
+  error: 'is empty, or holds a line end or another control character',
+  abort: true,
+});
+
+export const timeZone = text.refine(isTimeZone, 'is no time zone (Asia/Shanghai is one)');
+
+function isTimeZone(name: string): boolean {
+  try {
+    new Intl.DateTimeFormat('en', { timeZone: name });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** A whole number of at most ten digits. */
 export function wholeNumber(min: number, max: number) {
   return z

@@ -11,7 +11,7 @@ export type AmountUnit = 'major' | 'minor';
 type Decimal = { readonly digits: bigint; readonly scale: number };
 
 /** Amounts stay within ±9·10^18, so that each fits 64 bits wherever it is kept. */
-const MAX_MINOR = 9_000_000_000_000_000_000n;
+export const MAX_MINOR = 9_000_000_000_000_000_000n;
 const DECIMAL = /^(-?)(\d+)(?:\.(\d+))?$/;
 /** No price needs more; a longer one only costs time. */
 const MAX_PRICE_LENGTH = 64;

@@ -20,7 +20,7 @@ const IDS: readonly string[] = ['requestId', 'originalRequestId', 'merchantId'];
 export type RecordColumn = (typeof REQUIRED)[number] | (typeof OPTIONAL)[number];
 export type RecordColumns = Readonly<Partial<Record<RecordColumn, number>>>;
 
-const TYPES: readonly string[] = [
+export const LEDGER_TYPES: readonly string[] = [
   'PAYMENT',
   'AUTHORIZATION',
   'CAPTURE',
@@ -28,7 +28,12 @@ const TYPES: readonly string[] = [
   'CANCEL',
   'VOID',
 ] satisfies LedgerType[];
-const STATUSES: readonly string[] = ['SUCCESS', 'PENDING', 'FAILED', 'CANCELLED'] satisfies LedgerStatus[];
+export const LEDGER_STATUSES: readonly string[] = [
+  'SUCCESS',
+  'PENDING',
+  'FAILED',
+  'CANCELLED',
+] satisfies LedgerStatus[];
 
 /** Where the columns stand, and what is wrong with the header: columns that are missing or stand twice. */
 export function readLedgerHeader(cells: readonly string[]): { columns: RecordColumns; problems: string[] } {
@@ -73,10 +78,10 @@ export function readRecord(cells: readonly string[], columns: RecordColumns): Re
   if (!isCurrency(currency)) throw new RowRefused('unknown_currency', 'currency', currency);
   return {
     requestId: needed('requestId'),
-    type: needed('type', TYPES) as LedgerType,
+    type: needed('type', LEDGER_TYPES) as LedgerType,
     amountMinor: amountOf(text('amount'), text('amountMinor'), currency),
     currency,
-    status: needed('status', STATUSES) as LedgerStatus,
+    status: needed('status', LEDGER_STATUSES) as LedgerStatus,
     occurredAtMicros: parseTime(needed('occurredAt'), 'occurredAt'),
     merchantId: text('merchantId'),
     orderId: text('orderId'),

@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import type { Db } from '../adapters/postgres.ts';
+import { keepLateDays } from './late-days.sql.ts';
 
 /** One import at a time: which of two files is the later one must be clear. */
 export const lockLedger = (db: Db) => sql`select pg_advisory_xact_lock(7355612)`.execute(db);
@@ -80,8 +81,9 @@ export async function mergeStaged(db: Db): Promise<{ inserted: number; changed: 
 /** Wants a new run of every batch and day whose answer the changed records can change. The sweep asks for them. */
 export async function wantRunsOfChanged(db: Db): Promise<void> {
   await sql`analyze changed_record`.execute(db);
+  await keepLateDays(db, 'changed_record');
   await sql`
-    select want_runs(array(select no from batch where current_run is not null and no in (
+    select want_runs(array(select no from batch where (current_run is not null or batch_id is null) and no in (
        -- What is told of such a record, or of its absence.
        select d.batch_no from discrepancy d join batch b on b.no = d.batch_no
          join changed_record c on c.merchant_no = b.merchant_no and c.request_id = d.request_id where d.closed_run is null
@@ -111,6 +113,6 @@ export async function wantRunsOfChanged(db: Db): Promise<void> {
 
 /** Whether there is any record at all to compare with. */
 export async function hasRecords(db: Db): Promise<boolean> {
-  const found = await sql`select from record limit 1`.execute(db);
+  const found = await sql`select from ledger() limit 1`.execute(db);
   return found.rows.length > 0;
 }

@@ -1,3 +1,4 @@
+import { type LedgerInUse, useLedger } from '../adapters/ledger-setting.ts';
 import { openLog } from '../adapters/log.ts';
 import type { JobQueue } from '../adapters/queue.ts';
 import type { Config } from '../config.ts';
@@ -12,6 +13,8 @@ import { startProgress } from './progress.ts';
 export type AtWork = {
   readonly book: Book;
   readonly queue: JobQueue;
+  /** Whose records are compared. */
+  readonly ledger: LedgerInUse;
   /** Begins to take jobs. */
   start(): void;
   /** Waits while something is to be done; what the queue forgot is asked for again. Progress is told of these deliveries. */
@@ -36,17 +39,22 @@ export async function atWork<T>(
   const log = openLog(config.logLevel);
   let queue: JobQueue | undefined;
   // Started first: they come up while the database does.
-  const enqueue = (name: string, payload: unknown, delayMs: number) =>
+  const enqueue = (name: string, payload: unknown, delayMs: number, about: object) =>
     void enqueueNamed(queue!, name, payload as object, delayMs).catch((error: Error) =>
-      log.warn({ job: name, error: error.message }, 'could not enqueue'),
+      log.warn({ ...about, asked: name, error: error.message }, 'could not enqueue'),
     );
-  const parsers = startParsers(config.processes, enqueue, undefined, (note, about) => log.warn(about, note));
+  // How reports and runs ended stands in the answer.
+  const parsers = startParsers(config.processes, enqueue, undefined, (level, note, about) => {
+    if (level === 'warn') log.warn(about, note);
+  });
   let book: Book | undefined;
   try {
     book = await openBook(config, { mayBeTemporary });
     const { database } = book;
     process.stderr.write(`settlestream: ${book.description}\n`);
     await migrate(database);
+    const ledger = await useLedger(database, config.ledger);
+    if (!ledger.isImported) process.stderr.write(`settlestream: records: ${ledger.described}\n`);
     const { chunkBytes, processes } = config;
     parsers.open({ databaseUrl: database.url, archiveDir: book.archiveDir, chunkBytes, places: sources, calendars });
     const opened = await openQueueOf(config, book);
@@ -55,6 +63,7 @@ export async function atWork<T>(
     return await act({
       book,
       queue,
+      ledger,
       start: () => work({ database, queue: opened, parsers, processes, log }),
       untilDone: (isBusy, deliveryNos) => untilDone(book!, sweepNow, isBusy, deliveryNos),
       sweep: sweepNow,

@@ -10,9 +10,11 @@ import { UsageError } from '../domain/errors.ts';
 import { DEFAULT_DATA_DIR } from './book.ts';
 import { type Ask, away, type Checked, check, exitCodeOf, ok, problem } from './doctor/check.ts';
 import { checkMigrations, checkServer } from './doctor/database.ts';
+import { checkLedger } from './doctor/ledger.ts';
 import { checkFolders, checkNode } from './doctor/machine.ts';
 import { checkQueue } from './doctor/queue.ts';
 import { checkReports } from './doctor/reports.ts';
+import { checkRetention } from './doctor/retention.ts';
 import { checkSource, sourcesToCheck } from './doctor/sources.ts';
 
 const LIMIT_MS = 5_000;
@@ -68,6 +70,8 @@ async function examineWith(config: Config, origins: readonly string[]): Promise<
         check(`source ${source.name}`, SFTP_LIMIT_MS + 2 * LIMIT_MS, () => checkSource(source, ask, SFTP_LIMIT_MS)),
       ),
       ask ? check('reports', 2 * LIMIT_MS, () => ask(checkReports)) : [],
+      ask ? check('retention', 2 * LIMIT_MS, () => ask((db) => checkRetention(db, config.retention, archiveDir))) : [],
+      ask ? check('records', 6 * LIMIT_MS, () => ask((db) => checkLedger(db, config))) : [],
     ];
     return [book, ...(await Promise.all(checks)).flat()];
   });

@@ -1,5 +1,7 @@
 import { basename } from 'node:path';
+import { type LedgerInUse, useLedger } from '../adapters/ledger-setting.ts';
 import type { Config } from '../config.ts';
+import { UsageError } from '../domain/errors.ts';
 import { importLedger } from '../producers/import-ledger.ts';
 import { migrate, openBook } from './book.ts';
 
@@ -9,6 +11,7 @@ export async function importRecords(config: Config, file: string, json: boolean)
   try {
     process.stderr.write(`settlestream: ${book.description}\n`);
     await migrate(book.database);
+    refuseImport(await useLedger(book.database, config.ledger), 'ledger import');
     const imported = await importLedger(book.database, file, config.merchant ?? null, (line, reason) => {
       process.stderr.write(`refused: ${basename(file)}, line ${line}, ${reason}\n`);
     });
@@ -21,4 +24,12 @@ export async function importRecords(config: Config, file: string, json: boolean)
   } finally {
     await book.close();
   }
+}
+
+/** @throws UsageError where imported records would be compared with nothing. */
+export function refuseImport({ isImported, described }: LedgerInUse, what: string): void {
+  if (isImported) return;
+  throw new UsageError(
+    `${what}: this book compares with ${described}, where the merchant's records stand already, so a file of them would count for nothing. Leave the file out, or set ledger.relation to imported.`,
+  );
 }

@@ -1,3 +1,4 @@
+import { useLedger } from '../adapters/ledger-setting.ts';
 import type { Config } from '../config.ts';
 import { migrate, openBook } from './book.ts';
 
@@ -6,6 +7,7 @@ export async function migrateBook(config: Config, json: boolean): Promise<number
   const book = await openBook(config, { mayBeTemporary: false });
   try {
     const applied = await migrate(book.database);
+    await useLedger(book.database, config.ledger);
     if (json) process.stdout.write(`${JSON.stringify({ applied })}\n`);
     else process.stdout.write(applied.length > 0 ? `applied ${applied.join(', ')}\n` : 'the database is up to date\n');
     return 0;

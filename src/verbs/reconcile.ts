@@ -1,20 +1,25 @@
 import { lstat } from 'node:fs/promises';
 import { basename, resolve } from 'node:path';
 import { sql } from 'kysely';
+import { type LedgerInUse, onlyMerchantOf } from '../adapters/ledger-setting.ts';
 import { openPlace } from '../adapters/place.ts';
-import type { Db } from '../adapters/postgres.ts';
+import { type Db, inTransaction, onOneConnection } from '../adapters/postgres.ts';
 import type { Config } from '../config.ts';
 import { UsageError } from '../domain/errors.ts';
 import type { Enqueue } from '../jobs.ts';
+import { checkAllRecords } from '../producers/check-records.ts';
+import { merchantNamed } from '../producers/find-reports.sql.ts';
 import { findReports } from '../producers/find-reports.ts';
 import { hasRecords } from '../producers/import-ledger.sql.ts';
 import { importLedger } from '../producers/import-ledger.ts';
 import type { Source } from '../producers/source.ts';
 import { answer } from '../views/answer.ts';
 import { writeAll } from '../views/output.ts';
+import { refusedRecords, refusedText } from '../views/refused-records.ts';
 import { printSummary } from '../views/tables.ts';
 import { atWork } from './at-work.ts';
 import type { Book } from './book.ts';
+import { refuseImport } from './ledger.ts';
 import { filesAt } from './sources.ts';
 
 export type ReconcileRequest = { readonly ledger: string | null; readonly json: boolean };
@@ -50,19 +55,22 @@ export async function reconcileSources(
     config,
     sources,
     { mayBeTemporary: true, calendars: null },
-    async ({ book, queue, start, untilDone, sweep }) => {
+    async ({ book, queue, ledger, start, untilDone, sweep }) => {
+      if (request.ledger !== null) refuseImport(ledger, '--ledger');
       // Nothing starts before the records are in: what is found is recorded first, and asked for at the end.
       const asked: Parameters<Enqueue>[] = [];
       const later: Enqueue = async (...job) => void asked.push(job as Parameters<Enqueue>);
       const found = await findAll(sources, book, later);
-      const refusedRecords = await importRecords(config, book, request.ledger);
+      const refused = await (ledger.isImported
+        ? importRecords(config, book, request.ledger)
+        : lookAtRecords(config, book, ledger));
       for (const job of asked) await queue.enqueue(...job);
       await sweep();
       start();
       await untilDone(() => isBusy(book.database.db, found), found.deliveryNos);
 
       const summary = await show(book, found);
-      return found.notReports.length + found.unseen + refusedRecords > 0 || summary.isIncomplete
+      return found.notReports.length + found.unseen + refused > 0 || summary.isIncomplete
         ? 3
         : summary.discrepancies > 0
           ? 1
@@ -129,10 +137,37 @@ async function importRecords(config: Config, { database }: Book, ledger: string 
   }
   if (!(await hasRecords(database.db))) {
     throw new UsageError(
-      'there are no records to compare with: give a file of them (--ledger FILE), or import one first (settlestream ledger import FILE).',
+      'there are no records to compare with: give a file of them (--ledger FILE), import one first (settlestream ledger import FILE), or say where they stand (ledger.relation).',
     );
   }
   return refused;
+}
+
+const REFUSED_LIMIT_MS = 20_000;
+
+/**
+ * The same for records that stand in a relation of the merchant's: says which of them cannot be used, and has looked at again what
+ * was told of those that changed.
+ */
+async function lookAtRecords(config: Config, { database }: Book, ledger: LedgerInUse): Promise<number> {
+  return onOneConnection(database, async (db) => {
+    await inTransaction(db, async () => {
+      const id = config.ledger && (await onlyMerchantOf(db, config.ledger));
+      if (id) await merchantNamed(db, id);
+    });
+    if (!(await hasRecords(db)))
+      throw new UsageError(
+        `there are no records to compare with in ${ledger.described} of a merchant whose reports are here: "settlestream doctor" says what stands there.`,
+      );
+    const refused = await refusedRecords(db, REFUSED_LIMIT_MS);
+    for (const records of refused ?? []) process.stderr.write(`refused: ${refusedText(records)}\n`);
+    if (refused === null)
+      process.stderr.write(
+        `settlestream: looking for records that cannot be used takes longer than ${REFUSED_LIMIT_MS / 1_000} s and was left: they count as not there\n`,
+      );
+    await checkAllRecords({ database });
+    return (refused ?? []).reduce((sum, { count }) => sum + count, 0);
+  });
 }
 
 /** Some delivery of this call is not at its end, or some batch that wants a run can have one and has none. */

@@ -204,6 +204,9 @@ const CLOSED_BECAUSE = sql`
        when closing.changed then 'run ' || closing.no || ' read other reports, or other contents of them'
        when closing.rules <> (select before.rules from run before where before.batch_no = closing.batch_no and before.no < closing.no
                                order by before.no desc limit 1) then 'run ' || closing.no || ' was made under other rules'
+       when exists (select from run_cause c where c.batch_no = closing.batch_no and c.cause = 'records' and c.wanted <= closing.answers
+                       and c.wanted > coalesce((select max(before.answers) from run before where before.batch_no = closing.batch_no and before.no < closing.no), 0))
+         then 'run ' || closing.no || ' found other records: they came late, or changed'
        else 'run ' || closing.no || ' found other records, or other reports in other batches' end`;
 
 /** Discrepancies in the promised order, each with since when and until when it was open. */

@@ -90,6 +90,8 @@ type ShareRow = {
   transaction_id: string | null;
   amount_minor: bigint;
   batch_no: number;
+  /** What the records of this id said. */
+  print: bigint | null;
 };
 
 /** Decides anew which records their sums over all batches do not agree with: in whatever batch that is told. */
@@ -103,7 +105,8 @@ export async function publishSums(db: Db, batch: query.BatchRow, runNo: number):
     const found = tellSum(of.sum, recordFrom(of, 'r')!, summed);
     if (found === null) return;
     const { loadNo, batchNo, ofMatchable } = found.share;
-    told.push({ discrepancy: found.discrepancy, loadNo, batchNo, ofMatchable });
+    const quoted = { quotedIds: [of.r_request_id], quotedPrint: of.print };
+    told.push({ discrepancy: found.discrepancy, loadNo, batchNo, ofMatchable, ...quoted });
   };
   for await (const rows of inPortions<ShareRow>(db, suspectShares(batch.merchantNo))) {
     for (const row of rows) {

@@ -1,4 +1,4 @@
-import { sql } from 'kysely';
+import { type RawBuilder, sql } from 'kysely';
 import { type Db, inPortions } from '../adapters/postgres.ts';
 import { type Arrived, type Calendar, lastDueDay, settlementDate, waitsUntil } from '../domain/calendar.ts';
 import { unsettled } from '../domain/match.ts';
@@ -18,33 +18,43 @@ export type Due = {
   readonly isReportDue: boolean;
   /** What was sold on this day should be settled by now: by this date. */
   readonly settledBy: string | null;
+  /** Other sources of the merchant: records that name one of them are due in that one's reports, and not in these. */
+  readonly others: readonly {
+    readonly source: string;
+    readonly calendar: Calendar;
+    readonly settledBy: string | null;
+  }[];
 };
 
 /** Reads what is known of the batch and its source's calendar. */
 export async function dueOf(db: Db, batch: query.BatchRow, { calendars, now }: Standing): Promise<Due> {
-  const nothing = { calendar: null, lastCameAtMs: 0, isTold: false, isReportDue: false, settledBy: null };
+  const nothing = { calendar: null, lastCameAtMs: 0, isTold: false, isReportDue: false, settledBy: null, others: [] };
   if (!calendars) return nothing;
   const arrived = await arrivalOf(db, batch.no);
   // A day that nothing came for has the calendar of whoever should have sent it.
-  const { calendar } =
+  const found =
     calendars.find(({ source }) => source === arrived.source) ??
-    calendars.find(({ merchantId, calendar }) => merchantId === batch.merchantId && calendar.transactionDetails) ??
-    nothing;
-  if (!calendar) return nothing;
+    calendars.find(({ merchantId, calendar }) => merchantId === batch.merchantId && calendar.transactionDetails);
+  if (!found) return nothing;
+  const { calendar } = found;
   const { lastCameAtMs, isTold, isChecked, firstSettlement } = arrived;
   const day = batch.batchId === null ? batch.day : null;
-  const isDue = (duty: 'transactionDetails' | 'settlement') =>
-    day !== null && day <= (lastDueDay(calendar, duty, now()) ?? '');
+  const isDue = (duty: 'transactionDetails' | 'settlement', by = calendar) =>
+    day !== null && day <= (lastDueDay(by, duty, now()) ?? '');
+  // What was sold before anything was ever settled here may have been settled elsewhere.
+  const settledBy = (by: Calendar) =>
+    firstSettlement !== null && day! >= firstSettlement && isDue('settlement', by) ? settlementDate(by, day!) : null;
   return {
     calendar,
     lastCameAtMs,
     isTold,
     isReportDue: isChecked && isDue('transactionDetails'),
-    // What was sold before anything was ever settled here may have been settled elsewhere.
-    settledBy:
-      firstSettlement !== null && day! >= firstSettlement && isDue('settlement')
-        ? settlementDate(calendar, day!)
-        : null,
+    settledBy: settledBy(calendar),
+    others: calendars
+      .filter(
+        ({ source, merchantId }) => source !== found.source && (merchantId ?? batch.merchantId) === batch.merchantId,
+      )
+      .map(({ source, calendar }) => ({ source, calendar, settledBy: settledBy(calendar) })),
   };
 }
 
@@ -79,19 +89,51 @@ async function arrivalOf(db: Db, batchNo: number) {
 }
 
 /** Tells of records of this day that were due to be settled and are in no settlement. */
-export async function tellUnsettled(db: Db, batch: query.BatchRow, { calendar, settledBy }: Due): Promise<void> {
-  if (!calendar || settledBy === null) return;
+export async function tellUnsettled(
+  db: Db,
+  batch: query.BatchRow,
+  { calendar, settledBy, others }: Due,
+): Promise<void> {
+  const names = others.map(({ source }) => source);
+  const ways = [
+    { calendar, settledBy, whose: query.notOf(names) },
+    ...others.map(({ source, ...way }) => ({ ...way, whose: query.onlyOf(source) })),
+  ];
+  for (const way of ways) {
+    if (way.calendar && way.settledBy !== null)
+      await tellUnsettledOf(db, batch, way.calendar, way.settledBy, way.whose);
+  }
+}
+
+async function tellUnsettledOf(
+  db: Db,
+  batch: query.BatchRow,
+  calendar: Calendar,
+  settledBy: string,
+  whose: RawBuilder<unknown>,
+): Promise<void> {
   const day = batch.day!;
   const settlements = (await query.currentLoadsOf(db, batch.merchantNo, batch.no)).filter(
     (load) => load.isSettlement && (load.settlementDate ?? day) >= day,
   );
   const { merchantNo } = batch;
-  const statement = query.unsettledRecords(settlements, { merchantNo, day, timeZone: calendar.timeZone });
+  const statement = query.unsettledRecords(settlements, {
+    merchantNo,
+    from: day,
+    to: day,
+    timeZone: calendar.timeZone,
+    whose,
+  });
   for await (const rows of inPortions<Record<string, unknown>>(db, statement)) {
     const told = rows.map((row) => unsettled(recordFrom(row, 'r')!, settledBy));
     await tellAll(
       db,
-      told.map((discrepancy) => ({ discrepancy, loadNo: null, ofMatchable: false })),
+      told.map((discrepancy) => ({
+        discrepancy,
+        loadNo: null,
+        ofMatchable: false,
+        quotedIds: [discrepancy.requestId],
+      })),
     );
   }
 }

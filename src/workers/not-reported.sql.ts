@@ -1,4 +1,5 @@
 import { type RawBuilder, sql } from 'kysely';
+import { occurredBetween } from '../adapters/ledger.ts';
 import type { Db } from '../adapters/postgres.ts';
 import { LARGE_ROWS, type ReadLoad, rowsOf } from './reconcile.sql.ts';
 
@@ -40,10 +41,13 @@ export async function daysWithRecords(
 ): Promise<string[]> {
   const found = await sql<{ day: string }>`
     select u.day::text from unnest(${[...days]}::date[]) as u(day)
-     where exists (select from record r where r.merchant_no = ${merchantNo} and r.status = 'SUCCESS'
+     where exists (select from ledger() r where r.merchant_no = ${merchantNo} and r.status = 'SUCCESS'
                       and r.type in ('PAYMENT', 'CAPTURE', 'REFUND')
-                      and r.occurred_at >= u.day::timestamp at time zone ${timeZone}
-                      and r.occurred_at < (u.day::timestamp + interval '1 day') at time zone ${timeZone})`.execute(db);
+                      and ${occurredBetween(
+                        'r',
+                        sql`(u.day::timestamp at time zone ${timeZone})`,
+                        sql`((u.day::timestamp + interval '1 day') at time zone ${timeZone})`,
+                      )})`.execute(db);
   return found.rows.map(({ day }) => day);
 }
 

@@ -74,6 +74,13 @@ export const askBecauseOf = (
 ): Promise<unknown> =>
   sql`select want_runs(${[...asked]}::int[], 'batch', ${batchNo}::int, ${[...interventions]}::int[])`.execute(db);
 
+export async function hasOpen(db: Db, batchNo: number): Promise<boolean> {
+  const open = await sql`select from discrepancy where batch_no = ${batchNo} and closed_run is null limit 1`.execute(
+    db,
+  );
+  return open.rows.length > 0;
+}
+
 /** Nothing of the batch can be read: the request is answered, and no run comes of it. */
 export const answerWithoutRun = (db: Db, batchNo: number, answers: number) =>
   sql`update batch set done = ${answers}, attempts = 0, next_attempt_at = null where no = ${batchNo} and done < ${answers}`.execute(
@@ -93,7 +100,7 @@ const isSame = (table: 'told' | 'told_by_key') => sql`${IS_ITS}
         select o.no, n.no from load n join load o on o.sha256 = n.sha256 and o.report_no = n.report_no
          where n.no in (select load_no from ${sql.ref(table)})))`;
 const NAMES =
-  'batch_no identity ordinal of_matchable kind load_no line type request_id transaction_id field reported recorded difference currency message stake_minor stake_currency other_batch_no is_by_key'.split(
+  'batch_no identity ordinal of_matchable kind load_no line type request_id transaction_id field reported recorded difference currency message stake_minor stake_currency other_batch_no is_by_key quoted_ids quoted_print'.split(
     ' ',
   );
 const COLUMNS = sql.raw(NAMES.join(', '));
@@ -137,8 +144,12 @@ const close = (db: Db, table: 'told' | 'told_by_key', runNo: number, mine: RawBu
   );
 
 async function keepAndOpen(db: Db, table: 'told' | 'told_by_key', runNo: number): Promise<void> {
-  await sql`update discrepancy x set load_no = t.load_no from ${sql.ref(table)} t
-   where x.closed_run is null and ${IS_ITS} and x.load_no is distinct from t.load_no`.execute(db);
+  await sql`update discrepancy x set load_no = t.load_no, quoted_ids = t.quoted_ids, quoted_print = t.quoted_print
+    from ${sql.ref(table)} t
+   where x.closed_run is null and ${IS_ITS}
+     and (x.load_no, x.quoted_ids, x.quoted_print) is distinct from (t.load_no, t.quoted_ids, t.quoted_print)`.execute(
+    db,
+  );
   // What this very run closed, because it changed, is the same discrepancy still: it keeps its first-seen time.
   await sql`insert into discrepancy (${COLUMNS}, first_seen_at, opened_run, opened_at)
     select ${COLUMNS_OF_T}, coalesce(o.first_seen_at, now()), ${runNo}::int, now()
@@ -325,6 +336,26 @@ export async function rowOutcomes(db: Db, batchNo: number) {
                       where batch_no = ${batchNo} and closed_run is null and of_matchable group by 1) t0 on t0.load_no = l.no
           cross join lateral (select coalesce(t0.told, 0) as told) t
          where b.no = ${batchNo}) counted
+     group by 1, 2`.execute(db);
+  return found.rows;
+}
+
+/**
+ * Settlement amounts of the rows of a batch's current run, as magnitudes in the smallest unit, by what became of the row. A million
+ * rows take 0.25 s.
+ */
+export async function amountOutcomes(db: Db, batchNo: number, loads: readonly ReadLoad[]) {
+  const found = await sql<{ source: string; outcome: 'matched' | 'discrepant' | 'unmatchable'; amountMinor: string }>`
+    select y.source, s.outcome, sum(s.amount)::text as "amountMinor"
+      from (select d.load_no, sum(abs(d.settlement_minor)) as amount,
+                   case when (d.flags & 3) not in (1, 2) then 'unmatchable' when t.line is null and not n.wrong_unit then 'matched' else 'discrepant' end as outcome
+              from ${rowsOf(loads)} d
+             cross join (select coalesce((r.facts->>'wrongUnit')::boolean, false) as wrong_unit
+                           from batch b join run r on r.no = b.current_run where b.no = ${batchNo}) n
+              left join (select distinct load_no, line from discrepancy
+                          where batch_no = ${batchNo} and closed_run is null and of_matchable) t on t.load_no = d.load_no and t.line = d.line
+             where d.settlement_minor <> 0 group by 1, 3) s
+      join load l on l.no = s.load_no join delivery y on y.no = l.delivery_no
      group by 1, 2`.execute(db);
   return found.rows;
 }

@@ -1,4 +1,5 @@
 import { type RawBuilder, sql } from 'kysely';
+import { hasCancels, isOfOriginal, isRecord, occurredBetween, printsOf } from '../adapters/ledger.ts';
 import type { Db } from '../adapters/postgres.ts';
 import type { Currency } from '../domain/currency.ts';
 import type { Facts } from '../domain/facts.ts';
@@ -26,6 +27,8 @@ export async function makeWorkTables(db: Db): Promise<void> {
     'twin_key',
     'suspect',
     'related',
+    'named',
+    'original_record',
     'reference',
     'cancelled',
     'duplicate',
@@ -48,7 +51,9 @@ export async function makeWorkTables(db: Db): Promise<void> {
     batch_no int, identity text collate "C", ordinal int, of_matchable boolean, kind text collate "C", load_no int, line int,
     type text collate "C", request_id text collate "C", transaction_id text collate "C", field text collate "C",
     reported text, recorded text, difference text, currency text, message text, stake_minor numeric, stake_currency text,
-    other_batch_no int, is_by_key boolean not null default false)`.execute(db);
+    other_batch_no int, is_by_key boolean not null default false, quoted_ids text[] collate "C", quoted_print bigint)`.execute(
+    db,
+  );
   await sql`create temp table told_by_key (like told)`.execute(db);
   await sql`alter table told_by_key alter is_by_key set default true`.execute(db);
 }
@@ -95,19 +100,20 @@ export type ReportState = {
   facts: Facts | null;
   rules: { tolerance: string; timeZone: string } | null;
   file: string;
+  source: string;
   day: string | null;
 };
 
 /** The reports of a batch: its newest content where one was read to the end, else the state of what came last. */
 export async function reportsOf(db: Db, batchNo: number): Promise<ReportState[]> {
   const found = await sql<ReportState>`
-    select r.kind, r.name, r.psp, r.seq, r.is_portal as "isPortal", l.format, r.load_no as "loadNo", l.slot, l.facts, l.rules, d.file, d.day::text,
+    select r.kind, r.name, r.psp, r.seq, r.is_portal as "isPortal", l.format, r.load_no as "loadNo", l.slot, l.facts, l.rules, d.file, d.source, d.day::text,
            case when r.load_no is not null then 'closed' when d.state in ('found', 'reading') and d.parked_reason is null then 'waiting'
                 when d.state in ('waiting', 'duplicate', 'withdrawn') then d.state else 'refused' end as state
       from report r
       left join load l on l.no = r.load_no
       join lateral (
-        select file, state, parked_reason, directory_date as day from delivery
+        select file, source, state, parked_reason, directory_date as day from delivery
          where report_no = r.no and (l.delivery_no is null or no = l.delivery_no) and state not in ('dry', 'over')
          order by no desc limit 1) d on true
      where r.batch_no = ${batchNo}
@@ -196,6 +202,14 @@ export async function resolveReferences(
 /** Ranks that say which record of an id is the payment: the payment itself, else its capture, else its authorization. */
 const ORIGINAL_RANK = sql`array_position(array['REFUND', 'PAYMENT', 'CAPTURE', 'AUTHORIZATION'], x.type)`;
 
+/** Of several records with one key, which no merchant should have, it is always the same one that counts: the newest. */
+export const NEWEST = (alias: string) =>
+  sql.raw(
+    `${alias}.occurred_at desc, ${alias}.amount_minor, ${alias}.currency, ${alias}.status, ${alias}.original_request_id`,
+  );
+
+const RECORD_COLUMNS = 'type request_id amount_minor currency status original_request_id occurred_at_micros'.split(' ');
+
 /** A record, spelled with a prefix so that it can stand beside a row. */
 export const RECORD = (alias: string, prefix = alias) =>
   sql.raw(`${alias}.type as ${prefix}_type, ${alias}.request_id as ${prefix}_request_id,
@@ -207,9 +221,11 @@ export const RECORD = (alias: string, prefix = alias) =>
  * Whether a row plainly says what its record says. Of an instalment in a settlement it is the sum that is compared, so any part will
  * do here; one of a fiftieth or less could be in the wrong unit, and is looked at by itself.
  */
-const agrees = (isSettlement: boolean) => {
-  const part = sql`(d.flags & 4) <> 0 and abs(d.amount_minor) between r.amount_minor / 50 + 1 and r.amount_minor`;
-  return sql`(r.amount_minor = abs(d.amount_minor) or ${isSettlement ? part : sql`false`}) and r.currency = d.currency and r.status = 'SUCCESS'`;
+const agrees = (isSettlement: boolean, record: 'r.' | 'd.r_' = 'r.') => {
+  const of = (column: string) => sql.raw(record + column);
+  const part = sql`(d.flags & 4) <> 0 and abs(d.amount_minor) between ${of('amount_minor')} / 50 + 1 and ${of('amount_minor')}`;
+  return sql`(${of('amount_minor')} = abs(d.amount_minor) or ${isSettlement ? part : sql`false`}) and ${of('currency')} = d.currency
+    and ${of('status')} = 'SUCCESS'`;
 };
 
 /** From so many rows on the merchant's records are read as a whole rather than one by one. */
@@ -217,7 +233,7 @@ export const LARGE_ROWS = 20_000;
 
 /**
  * All rows which are not plainly right, with what the domain needs to judge them. The merchant's records of the batch's own
- * days are joined as a whole; what is not found among them is looked up one by one.
+ * days are joined as a whole; what is not found among them is looked up one by one, where there is an index to do it by.
  */
 export async function findCandidates(
   db: Db,
@@ -242,51 +258,24 @@ export async function findCandidates(
   const near =
     paidFrom === null
       ? sql``
-      : sql`and r.occurred_at between to_timestamp(${paidFrom}::numeric / 1000000) - interval '2 days'
-                                  and to_timestamp(${paidTo}::numeric / 1000000) + interval '2 days'`;
+      : sql`and ${occurredBetween(
+          'r',
+          sql`to_timestamp(${paidFrom}::numeric / 1000000) - interval '2 days'`,
+          sql`to_timestamp(${paidTo}::numeric / 1000000) + interval '2 days'`,
+        )}`;
   // A fresh table has no statistics, and looking up a million records one by one takes five times as long as one hash join.
   const isLarge = matchableRows > LARGE_ROWS;
   if (isLarge) await sql`set local enable_nestloop = off`.execute(db);
   // Only what is compared passes through the join, so that it stays in memory: nearly all rows end here.
   await sql`create temp table suspect as
     select d.load_no, d.line from ${rowsOf(loads)} d
-      left join record r on r.merchant_no = ${sql.raw(String(merchantNo))} and r.key_hash = d.key_hash and r.type = d.type
-                        and r.request_id = d.request_id ${near}
+      left join ledger() r on r.merchant_no = ${sql.raw(String(merchantNo))} and ${isRecord('r', sql`d.request_id`, sql`d.key_hash`)}
+                          and r.type = d.type ${near}
      where (d.flags & 3) = 1 and d.original_request_id is null and d.original_transaction_id is null
        and not coalesce(${isRight}, false)`.execute(db);
   if (isLarge) await sql`set local enable_nestloop = on`.execute(db);
   await makeCandidates(db, loads, merchantNo);
-  // A table made by a query is filled by all cores, one that is added to is not.
-  // Without references to resolve the temporary table stays out, which one process alone may read.
-  const original = hasReferences ? sql`coalesce(d.original_request_id, f.request_id)` : sql`d.original_request_id`;
-  const resolved = hasReferences
-    ? sql`left join reference f on d.original_request_id is null and f.transaction_id = d.original_transaction_id`
-    : sql``;
-  await sql`create temp table related as
-    select d.*, ${original} as original, ${RECORD('r')}, ${RECORD('o')},
-           case when o.type = 'CAPTURE' then o.original_request_id end as reported_root,
-           (select x.original_request_id from record x
-             where x.merchant_no = ${merchantNo} and x.key_hash = hashtextextended(r.original_request_id, 0)
-               and x.request_id = r.original_request_id and x.type = 'CAPTURE'
-               and not exists (select from record p where p.merchant_no = ${merchantNo} and p.key_hash = x.key_hash
-                                  and p.request_id = x.request_id and p.type = 'PAYMENT')) as recorded_root
-      from ${rowsOf(loads)} d
-      ${resolved}
-      left join record r on (d.flags & 3) = 1 and r.merchant_no = ${merchantNo} and r.key_hash = d.key_hash and r.type = d.type
-                        and r.request_id = d.request_id
-      left join lateral (
-        select * from record x
-         where x.merchant_no = ${merchantNo} and x.key_hash = hashtextextended(${original}, 0)
-           and x.request_id = ${original}
-           and (x.type in ('PAYMENT', 'CAPTURE', 'AUTHORIZATION') or (d.type = 'REFUND_REVERSAL' and x.type = 'REFUND'))
-         order by ${ORIGINAL_RANK} limit 1) o on true
-     where (d.flags & 3) in (1, 2) and (d.original_request_id is not null or d.original_transaction_id is not null)
-       and not coalesce(
-         case when (d.flags & 3) = 1
-              then ${isRight} and o.type is not null
-                   and (r.original_request_id is null or r.original_request_id = ${original})
-              else o.currency = d.currency and abs(d.amount_minor) <= o.amount_minor end, false)`.execute(db);
-  await sql`insert into candidate select * from related`.execute(db);
+  await addRelated(db, loads, { merchantNo, hasReferences, isSettlement });
   await sql`delete from candidate c using duplicate u where u.load_no = c.load_no and u.line = c.line`.execute(db);
 }
 
@@ -298,20 +287,91 @@ async function makeCandidates(db: Db, loads: readonly ReadLoad[], merchantNo: nu
   const some = await sql`select from suspect limit 1`.execute(db);
   await sql`create temp table candidate as
     select d.*, null::text collate "C" as original, ${none('r')}, ${none('o')}, null::text as reported_root, null::text as recorded_root
-      from ${some.rows.length > 0 ? rowsOf(loads) : rowsOf([])} d join suspect s on s.load_no = d.load_no and s.line = d.line`.execute(
+      from ${some.rows.length > 0 ? rowsOf(loads) : rowsOf([])} d where (d.load_no, d.line) in (select load_no, line from suspect)`.execute(
     db,
   );
   if (some.rows.length === 0) return;
   await sql`analyze candidate`.execute(db);
-  await sql`update candidate c set r_type = r.type, r_request_id = r.request_id, r_amount_minor = r.amount_minor, r_currency = r.currency,
-      r_status = r.status, r_original_request_id = r.original_request_id,
-      r_occurred_at_micros = (extract(epoch from r.occurred_at) * 1000000)::bigint
-    from record r
-   where r.merchant_no = ${merchantNo} and r.key_hash = c.key_hash and r.type = c.type and r.request_id = c.request_id`.execute(
-    db,
-  );
+  await sql`update candidate c set (${sql.raw(RECORD_COLUMNS.map((name) => `r_${name}`).join(', '))}) =
+        row(${sql.raw(RECORD_COLUMNS.map((name) => `x.r_${name}`).join(', '))})
+    from (select distinct on (d.ctid) d.ctid as place, ${RECORD('r')}
+            from candidate d join ledger() r on r.merchant_no = ${merchantNo} and ${isRecord('r', sql`d.request_id`, sql`d.key_hash`)}
+                                            and r.type = d.type
+           order by d.ctid, coalesce(r.amount_minor = abs(d.amount_minor) and r.currency = d.currency and r.status = 'SUCCESS', false) desc,
+                    ${NEWEST('r')}) x
+   where c.ctid = x.place`.execute(db);
   await sql`delete from candidate where r_type is not null and r_amount_minor = abs(amount_minor) and r_currency = currency
       and r_status = 'SUCCESS'`.execute(db);
+}
+
+/**
+ * Candidates among the rows that name an original, each with the record of this. The records that they need are gathered first,
+ * by one join: one by one they would each cost a look through all records where the merchant's relation has no index.
+ */
+async function addRelated(
+  db: Db,
+  loads: readonly ReadLoad[],
+  { merchantNo, hasReferences, isSettlement }: { merchantNo: number; hasReferences: boolean; isSettlement: boolean },
+): Promise<void> {
+  // A table made by a query is filled by all cores, one that is added to is not.
+  // Without references to resolve the temporary table stays out, which one process alone may read.
+  const original = hasReferences ? sql`coalesce(d.original_request_id, f.request_id)` : sql`d.original_request_id`;
+  const resolved = hasReferences
+    ? sql`left join reference f on d.original_request_id is null and f.transaction_id = d.original_transaction_id`
+    : sql``;
+  await sql`create temp table related as
+    select d.*, ${original} as original, ${RECORD('r')}
+      from ${rowsOf(loads)} d
+      ${resolved}
+      left join ledger() r on (d.flags & 3) = 1 and r.merchant_no = ${merchantNo}
+                          and ${isRecord('r', sql`d.request_id`, sql`d.key_hash`)} and r.type = d.type
+     where (d.flags & 3) in (1, 2) and (d.original_request_id is not null or d.original_transaction_id is not null)`.execute(
+    db,
+  );
+  const some = await sql`select from related limit 1`.execute(db);
+  if (some.rows.length === 0) return;
+  await sql`create temp table named as
+    select id, is_refund_too, hashtextextended(id, 0) as id_hash
+      from (select original as id, type = 'REFUND_REVERSAL' as is_refund_too from related
+            union select r_original_request_id, false from related) n where id is not null`.execute(db);
+  await sql`analyze named`.execute(db);
+  await sql`create temp table original_record as
+    select distinct on (n.id, n.is_refund_too) n.id, n.is_refund_too, x.type, x.request_id, x.amount_minor, x.currency, x.status,
+           x.original_request_id, x.occurred_at
+      from named n join ledger() x on x.merchant_no = ${merchantNo} and ${isRecord('x', sql`n.id`, sql`n.id_hash`)}
+                                  and (x.type in ('PAYMENT', 'CAPTURE', 'AUTHORIZATION') or (n.is_refund_too and x.type = 'REFUND'))
+     order by n.id, n.is_refund_too, ${ORIGINAL_RANK}, ${NEWEST('x')}`.execute(db);
+  await sql`analyze original_record`.execute(db);
+  const isRight = sql`case when (d.flags & 3) = 1
+      then ${agrees(isSettlement, 'd.r_')} and o.type is not null
+           and (d.r_original_request_id is null or d.r_original_request_id = d.original)
+      else o.currency = d.currency and abs(d.amount_minor) <= o.amount_minor end`;
+  const originals = sql`left join original_record o on o.id = d.original and o.is_refund_too = (d.type = 'REFUND_REVERSAL')`;
+  await sql`insert into candidate
+    with wrong as (
+      select d.load_no, d.line from related d ${originals} group by 1, 2 having not bool_or(coalesce(${isRight}, false)))
+    select distinct on (d.load_no, d.line) d.*, ${RECORD('o')}, case when o.type = 'CAPTURE' then o.original_request_id end,
+           case when x.type = 'CAPTURE' then x.original_request_id end
+      from wrong w join related d on d.load_no = w.load_no and d.line = w.line
+      ${originals}
+      left join original_record x on x.id = d.r_original_request_id and not x.is_refund_too
+     order by d.load_no, d.line, d.r_occurred_at_micros desc, d.r_amount_minor, d.r_currency, d.r_status, d.r_original_request_id`.execute(
+    db,
+  );
+}
+
+/** How many candidates miss a record that is there, but cannot be used. */
+export async function countRefused(db: Db): Promise<number> {
+  const made = await sql<{ isMade: boolean }>`select to_regclass('pg_temp.candidate') is not null as "isMade"`.execute(
+    db,
+  );
+  if (!made.rows[0]!.isMade) return 0;
+  const some = await sql`select from candidate where r_type is null and o_type is null limit 1`.execute(db);
+  if (some.rows.length === 0) return 0;
+  const found = await sql<{ count: number }>`
+    select count(*)::int as count from candidate c join ledger_refused() x on ${isRecord('x', sql`coalesce(c.request_id, c.original)`)}
+     where c.r_type is null and c.o_type is null`.execute(db);
+  return found.rows[0]!.count;
 }
 
 /** Which of the cancelled records have a CANCEL or VOID, recorded or reported. Leaves them in a table of their own, with where they were found. */
@@ -324,7 +384,7 @@ export async function findCancelled(
   await sql`create temp table cancelled as
     select c.request_id, null::int as other_load from candidate c
      where c.r_status = 'CANCELLED' and exists (
-       select from record x where x.merchant_no = ${merchantNo} and x.original_request_id = c.request_id
+       select from ledger() x where x.merchant_no = ${merchantNo} and ${isOfOriginal('x', sql`c.request_id`)}
           and x.type in ('CANCEL', 'VOID') and x.status <> 'FAILED')`.execute(db);
   const some = await sql`select from candidate where r_status = 'CANCELLED' limit 1`.execute(db);
   if (some.rows.length === 0) return;
@@ -357,6 +417,16 @@ export async function countUnits(db: Db, loads: readonly ReadLoad[], minorDigits
   return { matched: Number(usable.rows[0]!.count - unusable), up: Number(up), down: Number(down) };
 }
 
+/** Three of the rows that show it: when their records are corrected the report is looked at again. */
+export async function someOffByUnit(db: Db): Promise<string[]> {
+  const found = await sql<{ requestId: string }>`
+    select request_id as "requestId" from candidate c
+     where (c.flags & 3) = 1 and c.currency = c.r_currency and abs(c.amount_minor) <> c.r_amount_minor order by load_no, line limit 3`.execute(
+    db,
+  );
+  return found.rows.map(({ requestId }) => requestId);
+}
+
 /** Candidates in the order of their parts, each with whether it was cancelled. */
 export const CANDIDATES = sql`
   select c.*, (extract(epoch from c.paid_at) * 1000000)::bigint as paid_at_micros,
@@ -374,15 +444,32 @@ export async function tellFindings(db: Db, loads: readonly ReadLoad[], wrongUnit
        and not exists (select from duplicate u where u.load_no = f.load_no and u.line = f.line)`.execute(db);
 }
 
+const onDays = (record: string, from: string, to: string, timeZone: string) =>
+  occurredBetween(
+    record,
+    sql`(${from}::date::timestamp at time zone ${timeZone})`,
+    sql`((${to}::date + 1)::timestamp at time zone ${timeZone})`,
+  );
+
+/** A record that names no source, or none that is configured, may be due in any. */
+export const notOf = (sources: readonly string[]): RawBuilder<unknown> =>
+  sources.length === 0 ? sql`` : sql`and (r.source is null or r.source <> all(${[...sources]}::text[]))`;
+
+export const onlyOf = (source: string): RawBuilder<unknown> => sql`and r.source = ${source}`;
+
 /** Records of a day that are done and stand in none of these reports. */
 export const unreportedRecords = (
   loads: readonly ReadLoad[],
-  { merchantNo, day, timeZone, types }: { merchantNo: number; day: string; timeZone: string; types: readonly string[] },
+  {
+    merchantNo,
+    day,
+    timeZone,
+    types,
+    whose,
+  }: { merchantNo: number; day: string; timeZone: string; types: readonly string[]; whose: RawBuilder<unknown> },
 ): RawBuilder<unknown> => sql`
-  select ${RECORD('r')} from record r
-   where r.merchant_no = ${merchantNo} and r.status = 'SUCCESS' and r.type = any(${types}::text[])
-     and r.occurred_at >= ${day}::date::timestamp at time zone ${timeZone}
-     and r.occurred_at < (${day}::date + 1)::timestamp at time zone ${timeZone}
+  select ${RECORD('r')} from ledger() r
+   where r.merchant_no = ${merchantNo} and r.status = 'SUCCESS' and r.type = any(${types}::text[]) and ${onDays('r', day, day, timeZone)} ${whose}
      and not exists (select from ${rowsOf(loads)} d where d.key_hash = r.key_hash and d.request_id = r.request_id and d.type = r.type)`;
 
 export async function hasTold(db: Db): Promise<boolean> {
@@ -390,21 +477,25 @@ export async function hasTold(db: Db): Promise<boolean> {
   return found.rows.length > 0;
 }
 
-/** Records of this day that should be settled, and that no settlement has and no cancellation takes back. */
+/** Records of these days that should be settled, and that no settlement has and no cancellation takes back. */
 export const unsettledRecords = (
   loads: readonly ReadLoad[],
-  { merchantNo, day, timeZone }: { merchantNo: number; day: string; timeZone: string },
+  {
+    merchantNo,
+    from,
+    to,
+    timeZone,
+    whose,
+  }: { merchantNo: number; from: string; to: string; timeZone: string; whose: RawBuilder<unknown> },
 ): RawBuilder<unknown> => sql`
-  select ${RECORD('r')} from record r
-   where r.merchant_no = ${merchantNo} and r.status = 'SUCCESS' and r.type in ('PAYMENT', 'CAPTURE', 'REFUND')
-     and r.occurred_at >= ${day}::date::timestamp at time zone ${timeZone}
-     and r.occurred_at < (${day}::date + 1)::timestamp at time zone ${timeZone}
+  select ${RECORD('r')} from ledger() r
+   where r.merchant_no = ${merchantNo} and r.status = 'SUCCESS' and r.type in ('PAYMENT', 'CAPTURE', 'REFUND') and ${onDays('r', from, to, timeZone)} ${whose}
      and not exists (select from ${rowsOf(loads)} d where d.key_hash = r.key_hash and d.request_id = r.request_id and d.type = r.type
                         and d.settlement_minor is not null)
-     and not exists (select from record c where c.merchant_no = r.merchant_no and c.type in ('CANCEL', 'VOID') and c.status = 'SUCCESS'
-                        and c.original_request_id = r.request_id)`;
+     and not exists (select from ledger() c where c.merchant_no = ${merchantNo} and c.type in ('CANCEL', 'VOID') and c.status = 'SUCCESS'
+                        and ${isOfOriginal('c', sql`r.request_id`)})`;
 
-/** What is read of other batches of the merchant right now, and by which run. */
+/** What is read of other batches of the merchant right now. Rows that were dropped are not there: `dropped.ts` says whether they are needed. */
 export async function currentLoadsOf(
   db: Db,
   merchantNo: number,
@@ -418,7 +509,9 @@ export async function currentLoadsOf(
     select l.no as "loadNo", l.slot, b.no as "batchNo", b.day::text, b.batch_id is not null as "isSettlement",
            b.settlement_date::text as "settlementDate"
       from batch b join run_load rl on rl.run_no = b.current_run join load l on l.no = rl.load_no join report r on r.no = l.report_no
-     where b.merchant_no = ${merchantNo} and b.no <> ${exceptBatchNo} and r.kind <> 'settlementSummary'`.execute(db);
+     where b.merchant_no = ${merchantNo} and b.no <> ${exceptBatchNo} and r.kind <> 'settlementSummary' and l.rows_dropped_at is null`.execute(
+    db,
+  );
   return found.rows;
 }
 
@@ -439,6 +532,16 @@ export async function identifyTold(db: Db, loads: readonly ReadLoad[], batchNo: 
             from told t left join load l on l.no = t.load_no
             cross join lateral (select ${IDENTITY} as identity) i) n
    where t.ctid = n.place`.execute(db);
+}
+
+/** Leaves beside what is told what the records said that it quotes, as they stand in this snapshot. */
+export async function printQuoted(db: Db, merchantNo: number): Promise<void> {
+  const some = await sql`select from told where quoted_ids is not null limit 1`.execute(db);
+  if (some.rows.length === 0) return;
+  await sql`update told t set quoted_print = p.print
+    from ${printsOf(sql`select ctid as place, ${merchantNo}::int as merchant_no, quoted_ids as ids, ${hasCancels(sql`kind`)} as has_cancels
+                          from told where quoted_ids is not null`)} p
+   where t.ctid = p.place`.execute(db);
 }
 
 /** Kind, type, request or transaction id and field; the report and line where there is no id. */

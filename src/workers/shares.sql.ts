@@ -1,7 +1,8 @@
 import { type RawBuilder, sql } from 'kysely';
+import { isRecord, printsOf } from '../adapters/ledger.ts';
 import type { Db } from '../adapters/postgres.ts';
 import { DISPUTE_TYPES } from '../domain/shares.ts';
-import { MAY_BE_ORIGINAL, RECORD, type ReadLoad, rowsOf } from './reconcile.sql.ts';
+import { MAY_BE_ORIGINAL, NEWEST, RECORD, type ReadLoad, rowsOf } from './reconcile.sql.ts';
 
 const REFUNDS = ['REFUND', 'REFUND_REVERSAL'];
 const SHARING = [...REFUNDS, ...DISPUTE_TYPES, 'CAPTURE'];
@@ -30,9 +31,12 @@ export async function findShares(
      where (${IN_INSTALMENTS} or s.type in (${textsOf(sharing)})) and s.amount_minor is not null
        and not exists (select from duplicate u where u.load_no = s.load_no and u.line = s.line)`.execute(db);
   if (!types.includes('REFUND_REVERSAL')) return;
-  await sql`update share s set original = x.original_request_id from record x
-     where s.type = 'REFUND_REVERSAL' and x.merchant_no = ${merchantNo} and x.key_hash = hashtextextended(s.original, 0)
-       and x.request_id = s.original and x.type = 'REFUND' and x.original_request_id is not null`.execute(db);
+  await sql`update share s set original = n.original
+      from (select n.id, min(x.original_request_id collate "C") as original
+              from (select distinct original as id from share where type = 'REFUND_REVERSAL') n
+              join ledger() x on x.merchant_no = ${merchantNo} and ${isRecord('x', sql`n.id`)} and x.type = 'REFUND'
+             where x.original_request_id is not null group by 1) n
+     where s.type = 'REFUND_REVERSAL' and s.original = n.id`.execute(db);
   await followRefunds(db, [...loads, ...others], merchantNo);
 }
 
@@ -48,8 +52,8 @@ async function followRefunds(db: Db, all: readonly ReadLoad[], merchantNo: numbe
   const named = await sql<{ id: string }>`
     select distinct s.original as id from share s
      where s.type = 'REFUND_REVERSAL' and s.original is not null and not exists (
-       select from record x where x.merchant_no = ${merchantNo} and x.key_hash = hashtextextended(s.original, 0)
-          and x.request_id = s.original and x.type in ('PAYMENT', 'CAPTURE', 'AUTHORIZATION'))`.execute(db);
+       select from ledger() x where x.merchant_no = ${merchantNo} and ${isRecord('x', sql`s.original`)}
+          and x.type in ('PAYMENT', 'CAPTURE', 'AUTHORIZATION'))`.execute(db);
   if (named.rows.length === 0) return;
   await sql`insert into named_refund (request_id, refund_load, payment, transaction_id)
     select distinct on (s.id) s.id, x.load_no, x.original_request_id, x.original_transaction_id
@@ -113,20 +117,20 @@ export const suspectShares = (merchantNo: number): RawBuilder<unknown> => sql`
       from share_key k join run_share x on x.merchant_no = ${merchantNo} and x.key_hash = k.key_hash and x.sum = k.sum
        and x.request_id = k.request_id and x.record_type is not distinct from k.record_type
      group by 1, 2, 3, 4, 5),
-  suspect as (
+  suspect as materialized (
     select distinct s.sum, s.record_type, s.request_id, s.key_hash from summed s
-      join record r on r.merchant_no = ${merchantNo} and r.key_hash = s.key_hash and r.request_id = s.request_id and r.currency = s.currency
+      join ledger() r on r.merchant_no = ${merchantNo} and ${isRecord('r', sql`s.request_id`, sql`s.key_hash`)} and r.currency = s.currency
        and r.type = coalesce(s.record_type, r.type)
      where case s.sum when 'instalments'
                 then (s.least_minor <> r.amount_minor or s.most_minor <> r.amount_minor)
                      and (s.sum_minor > r.amount_minor or s.shares >= s.instalments and s.sum_minor < r.amount_minor)
                 else s.added_minor > r.amount_minor end),
   compared as (
-    select k.sum, k.record_type as key_type, k.key_hash as key, r.* from suspect k
-      join lateral (select ${RECORD('x', 'r')}, x.currency, x.request_id from record x
-                     where x.merchant_no = ${merchantNo} and x.key_hash = k.key_hash and x.request_id = k.request_id
-                       and (x.type = k.record_type or k.record_type is null and x.type in ('PAYMENT', 'CAPTURE', 'AUTHORIZATION'))
-                     order by array_position(array['PAYMENT', 'CAPTURE', 'AUTHORIZATION'], x.type) limit 1) r on true),
+    select distinct on (k.sum, k.record_type, k.request_id) k.sum, k.record_type as key_type, k.key_hash as key, ${RECORD('x', 'r')}, x.currency,
+           x.request_id
+      from suspect k join ledger() x on x.merchant_no = ${merchantNo} and ${isRecord('x', sql`k.request_id`, sql`k.key_hash`)}
+       and (x.type = k.record_type or k.record_type is null and x.type in ('PAYMENT', 'CAPTURE', 'AUTHORIZATION'))
+     order by k.sum, k.record_type, k.request_id, array_position(array['PAYMENT', 'CAPTURE', 'AUTHORIZATION'], x.type), ${NEWEST('x')}),
   placed as (
     select c.*, x.load_no, x.line, x.flags, x.type, x.own_request_id, x.transaction_id, x.amount_minor, x.is_settled, b.no as batch_no,
            row_number() over (order by c.sum, c.r_type, c.request_id, ${SETTLING_ORDER}) as place,
@@ -135,12 +139,19 @@ export const suspectShares = (merchantNo: number): RawBuilder<unknown> => sql`
       join run_share x on x.merchant_no = ${merchantNo} and x.key_hash = c.key and x.sum = c.sum and x.request_id = c.request_id
        and x.record_type is not distinct from c.key_type and x.currency = c.currency
       join run_load rl on rl.run_no = x.run_no and rl.load_no = x.load_no
-      join batch b on b.current_run = x.run_no)
-  select p.* from placed p
+      join batch b on b.current_run = x.run_no),
+  again as materialized (
+    select distinct own_request_id, type, abs(amount_minor) as amount_minor from placed
+     where time > 1 and (flags & 4) <> 0 and sum <> 'instalments' and own_request_id is not null),
+  whole as materialized (
+    select a.* from again a join ledger() w on w.merchant_no = ${merchantNo} and ${isRecord('w', sql`a.own_request_id`)}
+       and w.type = a.type and w.amount_minor = a.amount_minor)
+  select p.*, n.print from placed p
+    left join ${printsOf(sql`select distinct request_id as place, ${merchantNo}::int as merchant_no, array[request_id] as ids, false as has_cancels from suspect`)} n
+      on n.place = p.request_id
    where (p.is_settled or not exists (
             select from run_share t where t.merchant_no = ${merchantNo} and t.key_hash = p.key and t.sum = p.sum and t.request_id = p.request_id
                and t.type = p.type and t.own_request_id = p.own_request_id and t.is_settled))
      and (p.time = 1 or (p.flags & 4) = 0 or p.sum = 'instalments' or not exists (
-            select from record w where w.merchant_no = ${merchantNo} and w.key_hash = hashtextextended(p.own_request_id, 0)
-               and w.request_id = p.own_request_id and w.type = p.type and w.amount_minor = abs(p.amount_minor)))
+            select from whole w where w.own_request_id = p.own_request_id and w.type = p.type and w.amount_minor = abs(p.amount_minor)))
    order by p.place`;

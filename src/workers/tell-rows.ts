@@ -13,6 +13,7 @@ import {
   unreported,
 } from '../domain/match.ts';
 import type { Part } from '../domain/parts.ts';
+import type { Due } from './due.ts';
 import * as query from './reconcile.sql.ts';
 import { findShares } from './shares.sql.ts';
 import { isMatchable, recordFrom, rowFrom, type StoredRow, type Told, tellAll } from './told.ts';
@@ -47,7 +48,10 @@ export async function tellOfRows(db: Db, batch: query.BatchRow, details: Details
   );
   const direction = decideUnit(units);
   if (direction) {
-    await tellAll(db, [{ discrepancy: unitMismatch(direction, units), loadNo: loads[0]!.loadNo, ofMatchable: false }]);
+    const quotedIds = await query.someOffByUnit(db);
+    await tellAll(db, [
+      { discrepancy: unitMismatch(direction, units), loadNo: loads[0]!.loadNo, ofMatchable: false, quotedIds },
+    ]);
   }
   for await (const rows of inPortions<CandidateRow>(db, query.CANDIDATES)) {
     await tellAll(
@@ -92,7 +96,8 @@ function tellOfRow(stored: CandidateRow, report: Report): Told[] {
           report,
         )
       : compareOriginal(row, stored.original, recordFrom(stored, 'o'), report);
-  return found.map((discrepancy) => ({ discrepancy, loadNo: stored.load_no, ofMatchable: true }));
+  const quotedIds = [stored.request_id, stored.original, stored.r_original_request_id].filter((id) => id !== null);
+  return found.map((discrepancy) => ({ discrepancy, loadNo: stored.load_no, ofMatchable: true, quotedIds }));
 }
 
 async function tellDuplicates(db: Db, details: Details, report: Report): Promise<void> {
@@ -165,7 +170,13 @@ const rowIdentity = (row: TwinRow): string =>
   ]);
 
 /** Tells of records of this day that are in no report. */
-export async function tellOfRecords(db: Db, batch: query.BatchRow, details: Details, facts: Facts): Promise<void> {
+export async function tellOfRecords(
+  db: Db,
+  batch: query.BatchRow,
+  details: Details,
+  facts: Facts,
+  due: Due,
+): Promise<void> {
   const day = batch.day!;
   const neighbours = [addDays(day, -1), addDays(day, 1)];
   const others = (await query.currentLoadsOf(db, batch.merchantNo, batch.no)).filter(
@@ -179,20 +190,25 @@ export async function tellOfRecords(db: Db, batch: query.BatchRow, details: Deta
     ...['AUTHORIZATION', 'CANCEL', 'VOID'].filter((type) => type in facts.types),
   ];
   const timeZone = details.read[0]!.rules!.timeZone;
+  // Reports of the day may come from several sources; what is due in one whose report is not there yet is not missed.
+  const elsewhere = due.others
+    .map(({ source }) => source)
+    .filter((name) => !details.read.some(({ source }) => source === name));
   const statement = query.unreportedRecords([...details.loads, ...others], {
     merchantNo: batch.merchantNo,
     day,
     timeZone,
     types,
+    whose: query.notOf(elsewhere),
   });
   for await (const rows of inPortions<Record<string, unknown>>(db, statement)) {
     await tellAll(
       db,
-      rows.map((row) => ({
-        discrepancy: unreported(recordFrom(row, 'r')!, missing),
-        loadNo: null,
-        ofMatchable: false,
-      })),
+      rows.map((row) => {
+        const record = recordFrom(row, 'r')!;
+        const discrepancy = unreported(record, missing);
+        return { discrepancy, loadNo: null, ofMatchable: false, quotedIds: [record.requestId] };
+      }),
     );
   }
 }

@@ -83,20 +83,31 @@ export type Told = {
   readonly ofMatchable: boolean;
   readonly batchNo?: number;
   readonly otherBatchNo?: number;
+  /** Request ids of the records that it is about, or that are missing: another run is due when these come or change. At most three. */
+  readonly quotedIds?: readonly (string | null)[];
+  /** What those records said, where it is known already. */
+  readonly quotedPrint?: bigint | null;
 };
 
 /** Writes down what is told, many in one statement: an array for each column, so that no number of parameters is too large. */
 export async function tellAll(db: Db, told: readonly Told[], table: 'told' | 'told_by_key' = 'told'): Promise<void> {
   if (told.length === 0) return;
   const texts = (of: (d: Discrepancy) => string | null) => sql`${told.map((t) => clean(of(t.discrepancy)))}::text[]`;
-  await sql`insert into ${sql.ref(table)} (batch_no, other_batch_no, of_matchable, load_no, line, stake_minor, kind, type, request_id,
-      transaction_id, field, reported, recorded, difference, currency, message, stake_currency)
-    select * from unnest(${told.map((t) => t.batchNo ?? null)}::int[], ${told.map((t) => t.otherBatchNo ?? null)}::int[],
+  const quoted = (at: number) => sql`${told.map((t) => t.quotedIds?.[at] ?? null)}::text[]`;
+  await sql`insert into ${sql.ref(table)} (quoted_ids, quoted_print, batch_no, other_batch_no, of_matchable, load_no, line, stake_minor, kind,
+      type, request_id, transaction_id, field, reported, recorded, difference, currency, message, stake_currency)
+    select nullif(array_remove(array[first, second, third], null), '{}'), print, batch_no, other_batch_no, of_matchable, load_no, line,
+           stake_minor, kind, type, request_id, transaction_id, field, reported, recorded, difference, currency, message, stake_currency
+      from unnest(${quoted(0)}, ${quoted(1)}, ${quoted(2)}, ${told.map((t) => t.quotedPrint?.toString() ?? null)}::bigint[],
+      ${told.map((t) => t.batchNo ?? null)}::int[], ${told.map((t) => t.otherBatchNo ?? null)}::int[],
       ${told.map((t) => t.ofMatchable)}::boolean[], ${told.map((t) => t.loadNo)}::int[], ${told.map((t) => t.discrepancy.line)}::int[],
       ${told.map((t) => t.discrepancy.stake?.amountMinor.toString() ?? null)}::numeric[], ${texts((d) => d.kind)}, ${texts((d) => d.type)},
       ${texts((d) => d.requestId)}, ${texts((d) => d.transactionId)}, ${texts((d) => d.field)}, ${texts((d) => d.reported)},
       ${texts((d) => d.recorded)}, ${texts((d) => d.difference)}, ${texts((d) => d.currency)}, ${texts((d) => d.message)},
-      ${texts((d) => d.stake?.currency ?? null)})`.execute(db);
+      ${texts((d) => d.stake?.currency ?? null)}) as t(first, second, third, print, batch_no, other_batch_no, of_matchable, load_no, line,
+        stake_minor, kind, type, request_id, transaction_id, field, reported, recorded, difference, currency, message, stake_currency)`.execute(
+    db,
+  );
 }
 
 /** Postgres holds no NUL; a cell that had one is shown with the sign for it. */

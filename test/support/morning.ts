@@ -8,6 +8,7 @@ import type { Enqueue } from '../../src/jobs.ts';
 import { checkDays } from '../../src/producers/check-days.ts';
 import { findReports } from '../../src/producers/find-reports.ts';
 import { importLedger } from '../../src/producers/import-ledger.ts';
+import { type Retention, retain } from '../../src/producers/retain.ts';
 import { sweep } from '../../src/producers/sweep.ts';
 import { batchesOf } from '../../src/views/answer.sql.ts';
 import { stateOfBatch } from '../../src/views/answer.ts';
@@ -20,12 +21,15 @@ export type Mornings = {
   readonly database: Database;
   /** Where the provider puts its files. */
   readonly reports: string;
-  /** Files come below the folder of the provider; a text is given as its lines. */
-  arrive(files: Readonly<Record<string, readonly string[]>>): void;
+  readonly archiveDir: string;
+  /** Files come below the folder of the provider, or of another source; a text is given as its lines. */
+  arrive(files: Readonly<Record<string, readonly string[]>>, from?: string): void;
   /** Records come, or come again with other content; `lines` without the header. */
   record(...lines: string[]): Promise<void>;
   /** Time passes to this moment (ISO 8601), and everything that there is to do is done. */
   at(time: string): Promise<void>;
+  /** What is old is dropped, until there is nothing more. */
+  retain(retention: Partial<Retention>): Promise<void>;
   /** `batch or day: state` with the kinds that are open, each with what it names. */
   states(): Promise<Record<string, string>>;
   close(): Promise<void>;
@@ -33,19 +37,27 @@ export type Mornings = {
 
 const RECORD_HEADER = 'requestId,type,amount,currency,status,occurredAt,originalRequestId';
 
-export async function startMornings(calendar: Calendar): Promise<Mornings> {
+/** `others`: further sources of the same merchant. */
+export async function startMornings(
+  calendar: Calendar,
+  others: Readonly<Record<string, Calendar>> = {},
+): Promise<Mornings> {
   const folder = temporaryFolder();
-  const reports = join(folder, 'reports');
-  mkdirSync(reports);
   const database = await openDatabase(await freshDatabase(), 4);
-  const source = { ...filesAt(reports), name: 'provider', merchantId: 'M1', timeZone: calendar.timeZone, calendar };
+  const archiveDir = join(folder, 'archive');
+  mkdirSync(archiveDir);
+  const sources = Object.entries({ provider: calendar, ...others }).map(([name, calendar]) => {
+    mkdirSync(join(folder, name));
+    const { timeZone } = calendar;
+    return { ...filesAt(join(folder, name)), name, merchantId: 'M1', timeZone, calendar };
+  });
   let nowMs = 0;
   const now = () => nowMs;
   let jobs: { name: string; payload: unknown }[] = [];
   const enqueue: Enqueue = async (job, payload) => void jobs.push({ name: job.name, payload });
   const context = {
-    ...contextOf(database, enqueue, join(folder, 'archive')),
-    calendars: [{ source: source.name, merchantId: source.merchantId, calendar }],
+    ...contextOf(database, enqueue, archiveDir),
+    calendars: sources.map(({ name, merchantId, calendar }) => ({ source: name, merchantId, calendar })),
     now,
   };
   const work = async () => {
@@ -57,10 +69,11 @@ export async function startMornings(calendar: Calendar): Promise<Mornings> {
   };
   return {
     database,
-    reports,
-    arrive(files) {
+    reports: join(folder, 'provider'),
+    archiveDir,
+    arrive(files, from = 'provider') {
       for (const [name, lines] of Object.entries(files)) {
-        const path = join(reports, name);
+        const path = join(folder, from, name);
         mkdirSync(dirname(path), { recursive: true });
         writeFileSync(path, lines.map((line) => `${line}\n`).join(''));
       }
@@ -74,12 +87,18 @@ export async function startMornings(calendar: Calendar): Promise<Mornings> {
     },
     async at(time) {
       nowMs = Date.parse(time);
-      const place = await openPlace(source.at);
-      await findReports({ database, enqueue, now }, source, place, () => true);
+      for (const source of sources) {
+        const place = await openPlace(source.at);
+        await findReports({ database, enqueue, now }, source, place, () => true);
+      }
       await work();
-      await checkDays({ database, now }, [source]);
+      await checkDays({ database, now }, sources);
       await sweep({ database, enqueue, now });
       await work();
+    },
+    async retain(retention) {
+      const all = { rowsMonths: null, rawTextMonths: null, archiveMonths: null, ...retention };
+      while (await retain({ database, archiveDir, now, log: { info: () => {}, warn: () => {} } }, all));
     },
     async states() {
       const batches = await batchesOf(database.db, {});
