@@ -59,6 +59,17 @@ suite('where settings come from', () => {
     assert.equal(config.timeZone, 'Asia/Shanghai');
   });
 
+  test('what is kept for how long may be said in several places, and is for ever where nothing is', () => {
+    assert.deepEqual(configOf('').retention, { rowsMonths: null, rawTextMonths: null, archiveMonths: null });
+    const text = 'retention: {rowsMonths: 12, archiveMonths: 36}';
+    const env = { SETTLESTREAM_RETENTION_ROWS_MONTHS: '24', SETTLESTREAM_RETENTION_RAW_TEXT_MONTHS: '1' };
+    assert.deepEqual(configOf(text, { env }).retention, { rowsMonths: 24, rawTextMonths: 1, archiveMonths: 36 });
+    const forever = { SETTLESTREAM_RETENTION_ARCHIVE_MONTHS: 'forever' };
+    assert.equal(configOf(text, { env: forever }).retention.archiveMonths, null);
+    const [mistake] = mistakesIn(text, { env: { SETTLESTREAM_RETENTION_ROWS_MONTHS: '48' } });
+    assert.match(mistake!, /^s\.yaml:1:29: retention\.archiveMonths: "36" is less than rowsMonths, which is 48/);
+  });
+
   test('sources of the environment stand in place of those of the file, as YAML or JSON', () => {
     for (const text of ['[{"name": "env",\n\t"folder": "f"}]', '- name: env\n  folder: f']) {
       const { sources } = configOf(portal(), { env: { SETTLESTREAM_SOURCES: text } });
@@ -235,7 +246,7 @@ suite('values are taken as they are written', () => {
 
 suite('a mistake is told with its place, and with what is allowed', () => {
   const TOP =
-    'dataDir, folder, merchant, format, amountUnit, timeZone, tolerance, processes, chunkBytes, pollSeconds, quietMinutes, drainSeconds, http, archive, ledger, sources';
+    'dataDir, folder, merchant, format, amountUnit, timeZone, tolerance, processes, chunkBytes, pollSeconds, quietMinutes, drainSeconds, http, archive, retention, ledger, sources';
   const SFTP =
     'host, fallbackHost, port, username, passwordEnv, passwordFile, privateKeyFile, passphraseEnv, hostKeySha256';
   const ONE_LOGIN = 'needs exactly one of passwordEnv, passwordFile, privateKeyFile';
@@ -259,6 +270,20 @@ suite('a mistake is told with its place, and with what is allowed', () => {
     'another format': [
       'format: apx',
       '1:1: format: "apx" is none of apo, antom, adyen-settlement-details, and no .yaml file with a format of your own',
+    ],
+    'too few months to look back': [
+      'retention:\n  rowsMonths: 5\n  rawTextMonths: 0\n  archiveMonths: never',
+      '2:3: retention.rowsMonths: "5" is neither forever nor a whole number of months from 6 to 1200',
+      '3:3: retention.rawTextMonths: "0" is neither forever nor a whole number of months from 1 to 1200',
+      '4:3: retention.archiveMonths: "never" is neither forever nor a whole number of months from 6 to 1200',
+    ],
+    'files that go before the rows that are read from them': [
+      'retention: {rowsMonths: 24, archiveMonths: 12}',
+      '1:29: retention.archiveMonths: "12" is less than rowsMonths, which is 24: what needs old rows reads them again from the archive',
+    ],
+    'a folder that deletes files': [
+      portal('    keepDays: 7'),
+      '5:5: sources[0].keepDays: "7" is only of use beside sftp: nobody deletes files from a folder of ours',
     ],
     'no number': ['http: {port: abc}', '1:8: http.port: "abc" is no whole number from 0 to 65535'],
     'a number with a point': ['processes: 1.5', '1:1: processes: "1.5" is no whole number from 1 to 64'],

@@ -7,7 +7,7 @@ import { addDays, type Calendar } from '../src/domain/calendar.ts';
 import { UsageError } from '../src/domain/errors.ts';
 import { placeGiven } from '../src/verbs/open/lines.ts';
 import { everythingOpen } from '../src/verbs/open.ts';
-import { temporaryFolder } from './support/book.ts';
+import { query, temporaryFolder } from './support/book.ts';
 import { startMornings } from './support/morning.ts';
 import { settlestream } from './support/settlestream.ts';
 
@@ -43,8 +43,14 @@ const record = (
 ) => `${id},${type},${amount},${currency},${status},${date}T12:00:00+08:00,${original}`;
 const utc = (local: string) => new Date(`${local}:00+08:00`);
 
-const [ofTime, ofProgram] = await Promise.all([startMornings(CALENDAR), startMornings(CALENDAR)]);
-after(() => Promise.all([ofTime.close(), ofProgram.close()]));
+const SLOW: Calendar = { ...CALENDAR, settlement: { ...CALENDAR.settlement!, date: { days: 9, isBusiness: true } } };
+
+const [ofTime, ofSources, ofProgram] = await Promise.all([
+  startMornings(CALENDAR),
+  startMornings(CALENDAR, { slow: SLOW }),
+  startMornings(CALENDAR),
+]);
+after(() => Promise.all([ofTime.close(), ofSources.close(), ofProgram.close()]));
 
 suite('with a calendar', () => {
   const mornings = ofTime;
@@ -232,6 +238,33 @@ suite('with a calendar', () => {
       [['8-30', 1]],
     );
   });
+});
+
+test('what several providers settle is due by the calendar of each', async () => {
+  const ids = ['quick', 'slow', 'any'];
+  await ofSources.record(...ids.map((id) => record(id, '2026-03-05')));
+  await query(
+    ofSources.database.url,
+    `update record set source = case request_id when 'quick' then 'provider' when 'slow' then 'slow' end`,
+  );
+  ofSources.arrive({ 'M1/20260302/settlementItems_USD_B_000.csv': details('B', 'b') });
+  const openAt = async (local: string) => {
+    await ofSources.at(utc(local).toISOString());
+    const { byAge, unsettled } = await everythingOpen(ofSources.database, {
+      filter: { merchant: undefined, from: undefined, to: undefined },
+      calendars: [
+        { name: 'provider', merchantId: 'M1', calendar: CALENDAR },
+        { name: 'slow', merchantId: 'M1', calendar: SLOW },
+      ],
+      timeZone: 'UTC',
+      nowMs: utc(local).getTime(),
+    });
+    const days = unsettled.dues.map(({ expectedOn }) => expectedOn);
+    return [...byAge.map(({ age, count }) => `${count} ${age}`), ...days.sort()];
+  };
+  assert.deepEqual(await openAt('2026-03-06T12:00'), ['3 not due', '2026-03-09', '2026-03-19']);
+  assert.deepEqual(await openAt('2026-03-14T12:00'), ['1 not due', '2 2-7', '2026-03-09', '2026-03-19']);
+  assert.deepEqual(await openAt('2026-03-23T12:00'), ['2 8-30', '1 2-7'].reverse().concat('2026-03-09', '2026-03-19'));
 });
 
 suite('the program', async () => {
