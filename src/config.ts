@@ -21,11 +21,11 @@ type Reading = 'format' | 'amountUnit' | 'timeZone' | 'tolerance' | 'pollSeconds
 type WithCalendar = { readonly calendar: Calendar };
 
 /** Where reports come from: a folder or a server. */
-export type SourceConfig = Omit<Complete<SourceSettings, Reading>, 'calendar'> & WithCalendar;
+export type SourceConfig = Omit<Complete<SourceSettings, Reading | 'keepDays'>, 'calendar'> & WithCalendar;
 
 /** All settings, with what nobody said filled in. Their meaning stands in config/shape.ts. */
 export type Config = Complete<
-  Omit<Settings, 'http' | 'archive' | 'ledger' | 'sources'>,
+  Omit<Settings, 'http' | 'archive' | 'retention' | 'ledger' | 'sources'>,
   Reading | 'quietMinutes' | 'drainSeconds' | 'processes' | 'chunkBytes'
 > & {
   readonly databaseUrl?: string | undefined;
@@ -33,9 +33,20 @@ export type Config = Complete<
   readonly logLevel?: string | undefined;
   readonly http: { readonly host: string; readonly port: number };
   readonly archive: { readonly folder?: string | undefined };
+  readonly retention: Retention;
   /** Undefined: nothing is said of it, and the book stays as it is. */
   readonly ledger: LedgerConfig | undefined;
   readonly sources: readonly SourceConfig[];
+};
+
+/** After how many months what is dropped; null: never. */
+export type Retention = {
+  /** Rows of reports. */
+  readonly rowsMonths: number | null;
+  /** What refused rows say, where closed discrepancies quote it. */
+  readonly rawTextMonths: number | null;
+  /** Copies of the reports as they came. */
+  readonly archiveMonths: number | null;
 };
 
 /** Where the merchant's records stand. */
@@ -70,6 +81,9 @@ const SETTINGS: readonly { readonly path: string; readonly variable: string; rea
   { path: 'http.host', variable: 'SETTLESTREAM_HTTP_HOST' },
   { path: 'http.port', variable: 'SETTLESTREAM_HTTP_PORT', option: 'httpPort' },
   { path: 'archive.folder', variable: 'SETTLESTREAM_ARCHIVE_FOLDER' },
+  { path: 'retention.rowsMonths', variable: 'SETTLESTREAM_RETENTION_ROWS_MONTHS' },
+  { path: 'retention.rawTextMonths', variable: 'SETTLESTREAM_RETENTION_RAW_TEXT_MONTHS' },
+  { path: 'retention.archiveMonths', variable: 'SETTLESTREAM_RETENTION_ARCHIVE_MONTHS' },
   { path: 'ledger.relation', variable: 'SETTLESTREAM_LEDGER_RELATION' },
   { path: 'ledger.where', variable: 'SETTLESTREAM_LEDGER_WHERE' },
   { path: 'ledger.timeZone', variable: 'SETTLESTREAM_LEDGER_TIME_ZONE' },
@@ -90,6 +104,8 @@ const IN_FILE = '_FILE';
 const DEFAULT_FILE = 'settlestream.yaml';
 const FILE_VARIABLE = 'SETTLESTREAM_CONFIG';
 const PREFIX = 'SETTLESTREAM_';
+/** What providers promise. */
+const KEEP_DAYS = 7;
 const VARIABLES = [
   ...SETTINGS.map(({ variable }) => variable),
   FILE_VARIABLE,
@@ -127,8 +143,10 @@ export function readConfig(
         mistakes.push(`${beginOf(layers, ['ledger', key])}is only of use beside the relation that it is about`);
     }
   }
+  const settings = complete(said.reduce(over));
+  mistakes.push(...mistakesTogether(settings, layers));
   if (mistakes.length > 0) throw new UsageError(mistakes.map(onOneLine).join('\n'));
-  const config = { ...complete(said.reduce(over)), ...onlyVariables };
+  const config = { ...settings, ...onlyVariables };
   if (!ledger) return config;
   // An option is of one call, and whose records these are is a matter of the book.
   const { merchant } = said.slice(0, -1).reduce(over);
@@ -257,6 +275,15 @@ function flatLayer(
   };
 }
 
+/** What is right by itself and wrong beside what is said elsewhere. */
+function mistakesTogether({ retention: { rowsMonths, archiveMonths } }: Config, layers: readonly Layer[]): string[] {
+  if (rowsMonths === null || archiveMonths === null || archiveMonths >= rowsMonths) return [];
+  const begin = beginOf(layers, ['retention', 'archiveMonths']);
+  return [
+    `${begin}is less than rowsMonths, which is ${rowsMonths}: what needs old rows reads them again from the archive`,
+  ];
+}
+
 /** A misspelt variable would be ignored in silence. */
 function unknownVariables(environment: NodeJS.ProcessEnv, layers: readonly Layer[]): string[] {
   // Sources name variables of their own; where a layer cannot be read it is open which.
@@ -288,6 +315,7 @@ const over = (weak: Settings, strong: Settings): Settings => ({
   ...strong,
   http: { ...weak.http, ...strong.http },
   archive: { ...weak.archive, ...strong.archive },
+  retention: { ...weak.retention, ...strong.retention },
   ...(weak.ledger || strong.ledger ? { ledger: overLedger(weak.ledger, strong.ledger) } : {}),
 });
 
@@ -315,6 +343,11 @@ function complete(settings: Settings): Config {
     chunkBytes: settings.chunkBytes ?? 8 << 20,
     http: { host: settings.http?.host ?? '127.0.0.1', port: settings.http?.port ?? 9464 },
     archive: settings.archive ?? {},
+    retention: {
+      rowsMonths: settings.retention?.rowsMonths ?? null,
+      rawTextMonths: settings.retention?.rawTextMonths ?? null,
+      archiveMonths: settings.retention?.archiveMonths ?? null,
+    },
     ledger: undefined,
     sources: (settings.sources ?? []).map((source) => ({
       ...source,
@@ -325,6 +358,7 @@ function complete(settings: Settings): Config {
       timeZone: source.timeZone ?? reading.timeZone,
       tolerance: source.tolerance ?? reading.tolerance,
       pollSeconds: source.pollSeconds ?? reading.pollSeconds,
+      keepDays: source.keepDays ?? KEEP_DAYS,
       calendar: {
         ...source.calendar,
         quietMinutes: source.calendar.quietMinutes ?? quietMinutes,

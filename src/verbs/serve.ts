@@ -11,6 +11,7 @@ import { JOBS } from '../jobs.ts';
 import { checkDays } from '../producers/check-days.ts';
 import { findReports, type NotReport } from '../producers/find-reports.ts';
 import type { ListedFile } from '../producers/list-files.ts';
+import { type Retention, retain } from '../producers/retain.ts';
 import type { Source } from '../producers/source.ts';
 import { sweep } from '../producers/sweep.ts';
 import { startWatch, type Watch } from '../views/backlog.ts';
@@ -19,6 +20,7 @@ import { type ParserPool, startParsers } from '../workers/pool.ts';
 import { work } from '../workers/work.ts';
 import { type Book, enqueueNamed, migrate, openBook, openQueueOf } from './book.ts';
 import { sourcesOf } from './sources.ts';
+import { warnerOf } from './warn-of-source.ts';
 
 type Log = ReturnType<typeof openLog>;
 
@@ -26,6 +28,8 @@ type Log = ReturnType<typeof openLog>;
 const REFUSED_LIMIT_MS = 60_000;
 /** What was forgotten is asked for again at least this often. */
 const SWEEP_SECONDS = 10;
+/** When nothing was left to drop it is looked again so much later: it is dates that make things old. */
+const RETAIN_MS = 15 * 60_000;
 /** A server that does not let us in is asked less and less often, for it may lock an account for good. */
 const LONGEST_REFUSED_MS = 15 * 60_000;
 
@@ -81,6 +85,7 @@ export async function serve(
       queueState: () => jobs.state(JOBS),
       redis: jobs.redis,
       sources: sources.map(({ name }) => name),
+      keepDays: Object.fromEntries(sources.map(({ name, keepDays }) => [name, keepDays])),
       metrics,
       log,
     });
@@ -91,7 +96,7 @@ export async function serve(
       work({ database, queue, parsers, processes, log, measured: metrics.measured });
     }
     if (role === 'work') await aborted(stopping.signal);
-    else await produce(sources, book, queue, { log, metrics }, stopping.signal);
+    else await produce(sources, config.retention, book, queue, { log, metrics }, stopping.signal);
     await queue.close(config.drainSeconds * 1_000);
     log.info({}, 'stopped');
     return 0;
@@ -120,7 +125,8 @@ async function tellRefusedRecords({ database }: Book, log: Log): Promise<void> {
  */
 async function produce(
   sources: readonly Source[],
-  { database }: Book,
+  retention: Retention,
+  { database, archiveDir }: Book,
   queue: JobQueue,
   { log, metrics }: { log: Log; metrics: Metrics },
   stop: AbortSignal,
@@ -129,6 +135,7 @@ async function produce(
   const rounds = sources.map(async (source) => {
     const place = await openPlace(source.at);
     const settled = settledTwice();
+    const warner = warnerOf(source, database.db, log);
     const { name } = source;
     const tellSkipped = eachOnce((files: object) =>
       log.warn({ source: name, ...files }, 'these files are no reports, and are not read'),
@@ -143,6 +150,7 @@ async function produce(
       try {
         const found = await findReports(context, source, place, settled);
         refusals = 0;
+        await warner.listed(found.late);
         for (const { file } of found.growing) log.debug({ source: name, file }, 'still growing');
         tellSkipped(found.notReports);
         for (const { message } of found.unseen)
@@ -156,6 +164,9 @@ async function produce(
           'looking for reports failed, the next round tries again',
         );
       }
+      await warner
+        .account()
+        .catch((error: Error) => log.error({ source: name, error: error.message }, 'could not look'));
     });
   });
   const lookAgain = async () => {
@@ -174,7 +185,20 @@ async function produce(
         log.error({ error: error.message }, 'the sweep failed, the next round tries again'),
       ),
   );
-  await Promise.all([...rounds, sweeping]);
+  let retainAtMs = 0;
+  const retaining = everySoOften(
+    () => 1_000 * SWEEP_SECONDS,
+    stop,
+    async () => {
+      if (Date.now() < retainAtMs) return;
+      try {
+        if (!(await retain({ database, archiveDir, log }, retention))) retainAtMs = Date.now() + RETAIN_MS;
+      } catch (error) {
+        log.error({ error: (error as Error).message }, 'dropping what is old failed, the next round tries again');
+      }
+    },
+  );
+  await Promise.all([...rounds, sweeping, retaining]);
 }
 
 /** Measures a look for reports, until it is told how it ended. */

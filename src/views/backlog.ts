@@ -16,6 +16,8 @@ type Watched = {
   readonly redis: JobQueue['redis'];
   /** Sources that show a zero before their first file is found. */
   readonly sources: readonly string[];
+  /** After how many days the provider of a source deletes a file, where that is not a week. */
+  readonly keepDays?: Readonly<Record<string, number>>;
   readonly metrics: Metrics;
   readonly log: { warn(fields: object, message: string): void };
 };
@@ -38,13 +40,13 @@ const FAILURES = 3;
  * so that whoever reads the metrics waits neither for the database nor for the queue.
  */
 export function startWatch(
-  { databaseUrl, queueState, redis, sources, metrics, log }: Watched,
+  { databaseUrl, queueState, redis, sources, keepDays = {}, metrics, log }: Watched,
   leastMs = LEAST_MS,
 ): Watch {
   const pool = poolToLook(databaseUrl, CHECK_MS);
   const ask = <T>(question: (db: Db) => Promise<T>) => onOneConnection({ pool }, question);
   const looks: readonly Look[] = [
-    { of: 'reports', see: () => ask((db) => gaugesOfReports(db, sources)) },
+    { of: 'reports', see: () => ask((db) => gaugesOfReports(db, sources, keepDays)) },
     { of: 'batches', see: () => ask((db) => gaugesOfBatches(db, sources)) },
     { of: 'discrepancies', see: () => ask((db) => gaugesOfDiscrepancies(db, sources)) },
     { of: 'database', see: () => ask(gaugesOfDatabase) },

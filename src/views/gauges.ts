@@ -6,14 +6,19 @@ import { type BatchState, KINDS } from '../domain/discrepancy.ts';
 import { formatAmount } from '../domain/money.ts';
 import * as query from './backlog.sql.ts';
 
-/** The provider deletes a file after so long. */
-const KEEP_SECONDS = 7 * 86_400;
+/** After how many days the provider of a source deletes a file. */
+type KeepDays = Readonly<Record<string, number>>;
+const KEEP_DAYS = 7;
 
 const UNUSABLE = ['waiting', 'refused', 'parked'] as const;
 const STATES: readonly BatchState[] = ['waiting', 'incomplete', 'discrepant', 'reconciled'];
 
 /** How far the work is. A source that has nothing open shows zeros, also before its first file is found. */
-export async function gaugesOfReports(db: Db, sources: readonly string[]): Promise<GaugeValues> {
+export async function gaugesOfReports(
+  db: Db,
+  sources: readonly string[],
+  keepDays: KeepDays = {},
+): Promise<GaugeValues> {
   const open = await query.openDeliveries(db);
   const standing = await query.standingOfSources(db);
   const now = Date.now() / 1_000;
@@ -24,8 +29,8 @@ export async function gaugesOfReports(db: Db, sources: readonly string[]): Promi
     recon_backlog_reports: all.map((source) => ({ labels: { source }, value: of(open, source)?.reports ?? 0 })),
     recon_backlog_bytes: all.map((source) => ({ labels: { source }, value: of(open, source)?.bytes ?? 0 })),
     recon_oldest_open_report_timestamp_seconds: known(open, ({ oldestAt }) => oldestAt),
-    recon_retention_headroom_seconds: known(open, ({ oldestUnfetchedAt }) =>
-      oldestUnfetchedAt === null ? null : oldestUnfetchedAt + KEEP_SECONDS - now,
+    recon_retention_headroom_seconds: known(open, ({ source, oldestUnfetchedAt }) =>
+      oldestUnfetchedAt === null ? null : oldestUnfetchedAt + (keepDays[source] ?? KEEP_DAYS) * 86_400 - now,
     ),
     recon_reconciled_until_timestamp_seconds: known(standing, ({ until }) => until),
     recon_last_report_found_timestamp_seconds: known(standing, ({ lastFoundAt }) => lastFoundAt),

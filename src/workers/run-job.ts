@@ -9,6 +9,7 @@ import { ingestReport } from './ingest-report.ts';
 import { loadChunk } from './load-chunk.ts';
 import type { About, Noted } from './pool.ts';
 import { reconcile } from './reconcile.ts';
+import { restoreRows } from './restore-rows.ts';
 import { wasTakenOver } from './take.ts';
 import type { AnyPayload } from './work.sql.ts';
 
@@ -44,6 +45,7 @@ export async function runJob(context: JobContext, name: string, payload: unknown
     else if (name === jobs.loadChunk.name) await loadChunk(context, jobs.loadChunk.payload.parse(payload));
     else if (name === jobs.closeLoad.name) await closeLoad(context, jobs.closeLoad.payload.parse(payload));
     else if (name === jobs.reconcile.name) await reconcile(context, jobs.reconcile.payload.parse(payload));
+    else if (name === jobs.restoreRows.name) await restoreRows(context, jobs.restoreRows.payload.parse(payload));
     else throw new Error(`there is no job ${name}`);
   } catch (error) {
     if (!wasTakenOver(error)) throw error;

@@ -22,6 +22,7 @@ export const filesAt = (folder: string): Source => ({
   names: {},
   lookbackDays: 120,
   pollSeconds: 30,
+  keepDays: 7,
   calendar: { timeZone: 'Asia/Shanghai', weekend: [], holidays: [], quietMinutes: 0 },
 });
 

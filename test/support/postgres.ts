@@ -53,6 +53,16 @@ export async function templateCopy(url: string): Promise<string> {
   return databaseUrl(url, name);
 }
 
+/** The URL of a copy of a database that nobody is connected to. It goes away like a new one. */
+export async function copyOf(url: string): Promise<string> {
+  const server = await serverUrl();
+  const nameOf = (url: string) => url.slice(url.lastIndexOf('/') + 1);
+  const copy = `test_${randomBytes(6).toString('hex')}`;
+  await run(server, `create database ${copy} template ${nameOf(url)}`);
+  after(() => run(server, `drop database if exists ${copy} with (force)`));
+  return databaseUrl(server, copy);
+}
+
 const databaseUrl = (url: string, database: string) => url.replace(/[^/]+$/, database);
 
 const run = (url: string, statement: string): Promise<void> =>
