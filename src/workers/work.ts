@@ -2,6 +2,7 @@ import type { Measured } from '../adapters/metrics.ts';
 import type { Database } from '../adapters/postgres.ts';
 import type { JobQueue } from '../adapters/queue.ts';
 import { ingestReport, JOBS, type JobKind, MAX_ATTEMPTS, retryDelayMs } from '../jobs.ts';
+import { aboutJob } from './about.sql.ts';
 import { askNext } from './close-load.ts';
 import type { ParserPool } from './pool.ts';
 import * as query from './work.sql.ts';
@@ -57,6 +58,8 @@ export function work({
     }
   };
   const tryAgain = async (job: JobKind<object>, payload: object, about: object, error: string) => {
+    // A parser that was killed at the very beginning did not come to say it.
+    if (!('source' in about)) Object.assign(about, await aboutJob(database.db, payload as query.AnyPayload));
     const failed = await query.recordFailure(
       database.db,
       job.name,

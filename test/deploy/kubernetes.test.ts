@@ -161,3 +161,23 @@ test('workers are scaled by jobs that wait or run, never to none, and slowly dow
   assert.ok(spec.minReplicaCount >= 1);
   assert.ok(spec.advanced.horizontalPodAutoscalerConfig.behavior.scaleDown.stabilizationWindowSeconds >= 300);
 });
+
+test('rules of Prometheus are taken by its operator as docs/operating.md says', () => {
+  const page = readFileSync(join(ROOT, 'docs/operating.md'), 'utf8');
+  const loop = /^for rules in .*?^done$/ms.exec(page)![0];
+  const made = spawnSync('sh', ['-c', loop.replaceAll('kubectl apply -f -', 'cat; echo ---')], {
+    cwd: ROOT,
+    encoding: 'utf8',
+  });
+  const rules: Manifest[] = parseAllDocuments(made.stdout)
+    .map((document) => document.toJS())
+    .filter((rule) => rule !== null);
+  assert.deepEqual(
+    rules.map(({ metadata }) => metadata.name),
+    ['settlestream-recording', 'settlestream-alerts'],
+  );
+  for (const rule of rules) {
+    assert.ok(rule.spec.groups.length > 0);
+    new (modelOf(rule).Model)(rule).validate();
+  }
+});

@@ -78,7 +78,14 @@ test('pg_dump, the archive, and nothing of the queue: the book is as it was, and
 
   const restored = { DATABASE_URL: await urlOf('restored'), SETTLESTREAM_DATA_DIR: elsewhere, ...WORK };
   const url = restored.DATABASE_URL;
-  postgres.run('pg_restore', ['--no-owner', '--role=settlestream', '--exit-on-error', '--dbname=restored', dump]);
+  postgres.run('pg_restore', [
+    '--no-owner',
+    '--no-privileges',
+    '--role=settlestream',
+    '--exit-on-error',
+    '--dbname=restored',
+    dump,
+  ]);
   const paths = ['-v', `from=${join(dataDir, 'archive')}`, '-v', `to=${join(elsewhere, 'archive')}`];
   postgres.run('psql', [...paths, '--quiet', '-f', join(ROOT, 'deploy/postgres/move-archive.sql'), url]);
   assert.deepEqual(await looks(restored), before.looks);

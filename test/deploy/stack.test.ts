@@ -112,7 +112,7 @@ function start(name: string, more: readonly string[] = [], over: Readonly<Record
     said: () => said,
     ended,
     async says(pattern) {
-      for (const deadline = Date.now() + 90_000; !pattern.test(said); await delay(50)) {
+      for (const deadline = Date.now() + 180_000; !pattern.test(said); await delay(50)) {
         assert.ok(
           child.exitCode === null && Date.now() < deadline,
           `${name} did not say ${pattern}:\n${said.slice(-3_000)}`,
@@ -193,16 +193,30 @@ test('the services of the compose file, started by hand: reports are fetched and
   Object.assign(settings.sources[0].sftp, { host: '127.0.0.1', port });
   writeFileSync(join(volumes.secrets, 'settlestream.yaml'), JSON.stringify(settings));
 
-  execFileSync('sh', [join(ROOT, 'deploy/postgres/roles.sh')], {
-    env: {
-      PATH: `${postgres.bin}:${process.env['PATH']}`,
-      ...{ SECRETS: volumes.secrets, POSTGRES_USER: 'postgres', PGPASSWORD: postgres.password },
-      ...{ PGHOST: postgres.host, PGPORT: `${postgres.port}` },
-    },
-    stdio: 'pipe',
-  });
+  // The server has a password already, which is not the one that was made for it.
+  writeFileSync(join(volumes.secrets, 'postgres-password'), postgres.password);
+  const client = {
+    PATH: `${postgres.bin}:${process.env['PATH']}`,
+    ...{ PGHOST: postgres.host, PGPORT: `${postgres.port}`, PGPASSWORD: postgres.password },
+  };
+  const roles = { SECRETS: volumes.secrets, POSTGRES_USER: 'postgres' };
+  execFileSync('sh', [join(ROOT, 'deploy/postgres/roles.sh')], { env: { ...client, ...roles }, stdio: 'pipe' });
   const migrate = start('migrate');
   assert.equal(await migrate.ended, 0, migrate.said());
+
+  const [, , script = ''] = services['reader']!.entrypoint!;
+  execFileSync(
+    'sh',
+    [
+      '-c',
+      script
+        .replaceAll('$$', '$')
+        .replace('--host postgres', '')
+        .replaceAll('/secrets', volumes.secrets)
+        .replace('/reader.sql', join(ROOT, 'deploy/grafana/reader.sql')),
+    ],
+    { env: { ...client, PGPASSWORD: '' }, stdio: 'pipe' },
+  );
 
   const sftp = start('sftp', ['--host', '127.0.0.1', '--port', `${port}`]);
   await sftp.says(/the provider's SFTP server is at/);
@@ -229,7 +243,7 @@ test('the services of the compose file, started by hand: reports are fetched and
     const counts = metrics.matchAll(/^recon_job_duration_seconds_count\{.*outcome="done".*\} (\d+)$/gm);
     return [...counts].reduce((sum, [, count]) => sum + Number(count), 0);
   };
-  for (const deadline = Date.now() + 90_000; ; await delay(200)) {
+  for (const deadline = Date.now() + 180_000; ; await delay(200)) {
     const [found] = await reconciled();
     const jobs = await Promise.all(workers.map(jobsDone));
     if (found!.batches >= 5 && jobs.every((done) => done > 0)) break;
@@ -239,9 +253,9 @@ test('the services of the compose file, started by hand: reports are fetched and
   for (const service of [producer, ...workers, sftp]) service.child.kill('SIGTERM');
   for (const service of [producer, ...workers, sftp])
     assert.equal(await service.ended, 0, service.said().slice(-2_000));
-  const rights = await query(
-    url,
-    'select rolsuper or rolcreaterole or rolcreatedb as any from pg_roles where rolname = current_user',
-  );
-  assert.deepEqual(rights, [{ any: false }]);
+  const rights = `select rolsuper or rolcreaterole or rolcreatedb as any from pg_roles where rolname = current_user`;
+  assert.deepEqual(await query(url, rights), [{ any: false }]);
+  const reader = url.replace(/\/\/[^@]+/, `//settlestream_reader:${secret('book-reader-password')}`);
+  assert.ok((await query(reader, 'select from dashboard.batch')).length >= 5, 'Grafana sees how batches stand');
+  await assert.rejects(query(reader, 'select from public.batch'), /permission denied/);
 });
