@@ -110,6 +110,8 @@ export type Route = {
 };
 
 export const MERCHANT_ID = '218812000000418827';
+/** Who reads the provider's server. */
+export const USERNAME = 'apo-reader';
 const FIRST_DAY = '2026-11-02';
 const DAYS = 7;
 const MOVEMENTS_A_DAY = [6_400, 6_100, 6_300, 6_700, 7_900, 9_600, 8_300];

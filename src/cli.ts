@@ -159,7 +159,7 @@ export async function main(argv: readonly string[], beside: Beside): Promise<num
       .action((options: Given) =>
         run(async () => {
           const { serve } = await import('./verbs/serve.ts');
-          return serve(readConfig(settings(options)), name);
+          return serve(readConfig(settings(options)), name).finally(leaveSoon);
         })(),
       );
   }
@@ -187,6 +187,21 @@ export async function main(argv: readonly string[], beside: Beside): Promise<num
     .option('--after <place>', 'go on behind this place')
     .action((options: Given) =>
       run(async () => (await import('./verbs/look.ts')).listDiscrepancies(readConfig(bookOf(options)), options))(),
+    );
+  verb(
+    'open',
+    'lists what is still to come, by age and money: reports, and what is not settled yet',
+    'open --merchant 2188120000004188\n  $ settlestream open --format xlsx > open.xlsx',
+  )
+    .option('--merchant <id>', 'only of this merchant')
+    .option('--from <date>', 'of batches and days from this day on, YYYY-MM-DD')
+    .option('--to <date>', 'up to this day')
+    .option('--records', 'every record that is not settled yet, not only the sums')
+    .option('--limit <n>', 'at most so many of these records; the place of the next is told')
+    .option('--after <place>', 'go on behind this place')
+    .option('--format <format>', 'table, json, csv or xlsx (a workbook, for a file)', 'table')
+    .action((options: Given) =>
+      run(async () => (await import('./verbs/open.ts')).listOpen(readConfig(bookOf(options)), options))(),
     );
   lookBack(
     verb(
@@ -226,6 +241,9 @@ export async function main(argv: readonly string[], beside: Beside): Promise<num
     return exitCodeOf(error);
   }
 }
+
+/** Everything is closed by then; whatever a neighbour that hangs has left behind must not keep the process. */
+const leaveSoon = (): void => void setTimeout(() => process.exit(), 2_000).unref();
 
 type Given = Readonly<Record<string, string | undefined>>;
 

@@ -21,21 +21,32 @@ type Reading = 'format' | 'amountUnit' | 'timeZone' | 'tolerance' | 'pollSeconds
 type WithCalendar = { readonly calendar: Calendar };
 
 /** Where reports come from: a folder or a server. */
-export type SourceConfig = Omit<Complete<SourceSettings, Reading>, 'calendar'> & WithCalendar;
+export type SourceConfig = Omit<Complete<SourceSettings, Reading | 'keepDays'>, 'calendar'> & WithCalendar;
 
 /** All settings, with what nobody said filled in. Their meaning stands in config/shape.ts. */
 export type Config = Complete<
-  Omit<Settings, 'http' | 'archive' | 'ledger' | 'sources'>,
-  Reading | 'quietMinutes' | 'processes' | 'chunkBytes'
+  Omit<Settings, 'http' | 'archive' | 'retention' | 'ledger' | 'sources'>,
+  Reading | 'quietMinutes' | 'drainSeconds' | 'processes' | 'chunkBytes'
 > & {
   readonly databaseUrl?: string | undefined;
   readonly redisUrl?: string | undefined;
   readonly logLevel?: string | undefined;
   readonly http: { readonly host: string; readonly port: number };
   readonly archive: { readonly folder?: string | undefined };
+  readonly retention: Retention;
   /** Undefined: nothing is said of it, and the book stays as it is. */
   readonly ledger: LedgerConfig | undefined;
   readonly sources: readonly SourceConfig[];
+};
+
+/** After how many months what is dropped; null: never. */
+export type Retention = {
+  /** Rows of reports. */
+  readonly rowsMonths: number | null;
+  /** What refused rows say, where closed discrepancies quote it. */
+  readonly rawTextMonths: number | null;
+  /** Copies of the reports as they came. */
+  readonly archiveMonths: number | null;
 };
 
 /** Where the merchant's records stand. */
@@ -66,9 +77,13 @@ const SETTINGS: readonly { readonly path: string; readonly variable: string; rea
   { path: 'chunkBytes', variable: 'SETTLESTREAM_CHUNK_BYTES', option: 'chunkBytes' },
   { path: 'pollSeconds', variable: 'SETTLESTREAM_POLL_SECONDS', option: 'pollSeconds' },
   { path: 'quietMinutes', variable: 'SETTLESTREAM_QUIET_MINUTES' },
+  { path: 'drainSeconds', variable: 'SETTLESTREAM_DRAIN_SECONDS' },
   { path: 'http.host', variable: 'SETTLESTREAM_HTTP_HOST' },
   { path: 'http.port', variable: 'SETTLESTREAM_HTTP_PORT', option: 'httpPort' },
   { path: 'archive.folder', variable: 'SETTLESTREAM_ARCHIVE_FOLDER' },
+  { path: 'retention.rowsMonths', variable: 'SETTLESTREAM_RETENTION_ROWS_MONTHS' },
+  { path: 'retention.rawTextMonths', variable: 'SETTLESTREAM_RETENTION_RAW_TEXT_MONTHS' },
+  { path: 'retention.archiveMonths', variable: 'SETTLESTREAM_RETENTION_ARCHIVE_MONTHS' },
   { path: 'ledger.relation', variable: 'SETTLESTREAM_LEDGER_RELATION' },
   { path: 'ledger.where', variable: 'SETTLESTREAM_LEDGER_WHERE' },
   { path: 'ledger.timeZone', variable: 'SETTLESTREAM_LEDGER_TIME_ZONE' },
@@ -84,9 +99,13 @@ const ONLY_VARIABLES = [
   { path: 'redisUrl', variable: 'REDIS_URL' },
   { path: 'logLevel', variable: 'SETTLESTREAM_LOG_LEVEL' },
 ];
+/** Behind the name of such a variable: the file that holds its value, for Docker and Kubernetes hand secrets over as files. */
+const IN_FILE = '_FILE';
 const DEFAULT_FILE = 'settlestream.yaml';
 const FILE_VARIABLE = 'SETTLESTREAM_CONFIG';
 const PREFIX = 'SETTLESTREAM_';
+/** What providers promise. */
+const KEEP_DAYS = 7;
 const VARIABLES = [
   ...SETTINGS.map(({ variable }) => variable),
   FILE_VARIABLE,
@@ -113,7 +132,9 @@ export function readConfig(
   };
   const hasMerchant = layers.some(({ given }) => valueAt(given, ['merchant']) !== undefined);
   const said = layers.map((layer) => read(settingsShape({ folder: layer.folder, hasMerchant }), layer) ?? {});
-  const onlyVariables = read(ONLY_OF_VARIABLES, variablesLayer(ONLY_VARIABLES, environment));
+  const variables = onlyVariablesLayer(environment);
+  mistakes.push(...variables.mistakes);
+  const onlyVariables = read(ONLY_OF_VARIABLES, variables);
   mistakes.push(...unknownVariables(environment, layers));
   const { ledger } = said.reduce(over);
   if (ledger && !ledger.relation) {
@@ -122,8 +143,10 @@ export function readConfig(
         mistakes.push(`${beginOf(layers, ['ledger', key])}is only of use beside the relation that it is about`);
     }
   }
+  const settings = complete(said.reduce(over));
+  mistakes.push(...mistakesTogether(settings, layers));
   if (mistakes.length > 0) throw new UsageError(mistakes.map(onOneLine).join('\n'));
-  const config = { ...complete(said.reduce(over)), ...onlyVariables };
+  const config = { ...settings, ...onlyVariables };
   if (!ledger) return config;
   // An option is of one call, and whose records these are is a matter of the book.
   const { merchant } = said.slice(0, -1).reduce(over);
@@ -150,7 +173,10 @@ function beginOf(layers: readonly Layer[], path: Path): string {
 export function originsOf(options: Options, environment: NodeJS.ProcessEnv = process.env): string[] {
   const file =
     options['config'] ?? (environment[FILE_VARIABLE] || (existsSync(DEFAULT_FILE) ? DEFAULT_FILE : undefined));
-  const variables = new Set([...VARIABLES, ...ONLY_VARIABLES.map(({ variable }) => variable)]);
+  const only = ONLY_VARIABLES.flatMap(({ variable }) =>
+    isAddress(variable) ? [variable, variable + IN_FILE] : [variable],
+  );
+  const variables = new Set([...VARIABLES, ...only]);
   return [...(file === undefined ? [] : [file]), ...[...variables].filter((name) => environment[name])];
 }
 
@@ -197,6 +223,28 @@ const variablesLayer = (
     settings.map(({ path, variable }) => ({ path, name: variable, value: environment[variable] || undefined })),
   );
 
+/** What only variables say; an address may stand in a file that they name. */
+function onlyVariablesLayer(environment: NodeJS.ProcessEnv): Layer {
+  const mistakes: string[] = [];
+  const settings = ONLY_VARIABLES.map(({ path, variable }) => {
+    const file = isAddress(variable) ? environment[variable + IN_FILE] : undefined;
+    const value = environment[variable] || undefined;
+    if (!file) return { path, name: variable, value };
+    if (value) mistakes.push(`${variable + IN_FILE}: ${variable} is set, too: leave one of them out`);
+    const name = `${variable + IN_FILE}=${file}`;
+    try {
+      return { path, name, value: readTextFile(file, `${name}:`).trim() };
+    } catch (error) {
+      if (!(error instanceof UsageError)) throw error;
+      mistakes.push(error.message);
+      return { path, name, value: undefined };
+    }
+  });
+  return { ...flatLayer(settings), mistakes };
+}
+
+const isAddress = (variable: string): boolean => variable.endsWith('_URL');
+
 const optionLayer = (options: Options): Layer =>
   flatLayer(
     SETTINGS.filter(({ option }) => option !== undefined).map(({ path, option }) => ({
@@ -225,6 +273,15 @@ function flatLayer(
       return `${name}${shown === null ? '' : `=${shown}`}: `;
     },
   };
+}
+
+/** What is right by itself and wrong beside what is said elsewhere. */
+function mistakesTogether({ retention: { rowsMonths, archiveMonths } }: Config, layers: readonly Layer[]): string[] {
+  if (rowsMonths === null || archiveMonths === null || archiveMonths >= rowsMonths) return [];
+  const begin = beginOf(layers, ['retention', 'archiveMonths']);
+  return [
+    `${begin}is less than rowsMonths, which is ${rowsMonths}: what needs old rows reads them again from the archive`,
+  ];
 }
 
 /** A misspelt variable would be ignored in silence. */
@@ -258,6 +315,7 @@ const over = (weak: Settings, strong: Settings): Settings => ({
   ...strong,
   http: { ...weak.http, ...strong.http },
   archive: { ...weak.archive, ...strong.archive },
+  retention: { ...weak.retention, ...strong.retention },
   ...(weak.ledger || strong.ledger ? { ledger: overLedger(weak.ledger, strong.ledger) } : {}),
 });
 
@@ -280,10 +338,16 @@ function complete(settings: Settings): Config {
     ...settings,
     ...reading,
     quietMinutes,
+    drainSeconds: settings.drainSeconds ?? 25,
     processes: settings.processes ?? availableParallelism(),
     chunkBytes: settings.chunkBytes ?? 8 << 20,
     http: { host: settings.http?.host ?? '127.0.0.1', port: settings.http?.port ?? 9464 },
     archive: settings.archive ?? {},
+    retention: {
+      rowsMonths: settings.retention?.rowsMonths ?? null,
+      rawTextMonths: settings.retention?.rawTextMonths ?? null,
+      archiveMonths: settings.retention?.archiveMonths ?? null,
+    },
     ledger: undefined,
     sources: (settings.sources ?? []).map((source) => ({
       ...source,
@@ -294,6 +358,7 @@ function complete(settings: Settings): Config {
       timeZone: source.timeZone ?? reading.timeZone,
       tolerance: source.tolerance ?? reading.tolerance,
       pollSeconds: source.pollSeconds ?? reading.pollSeconds,
+      keepDays: source.keepDays ?? KEEP_DAYS,
       calendar: {
         ...source.calendar,
         quietMinutes: source.calendar.quietMinutes ?? quietMinutes,

@@ -45,12 +45,20 @@ export const reconcile = defineJob({
   idOf: (p) => `b${p.batchNo}_w${p.wanted}_a${p.attempt}`,
 });
 
-export const JOBS: readonly JobKind<object>[] = [ingestReport, loadChunk, closeLoad, reconcile];
+/** Reads the rows of a load again that were dropped because they are old. */
+export const restoreRows = defineJob({
+  name: 'restore-rows',
+  payload: z.strictObject({ loadNo: id, attempt }),
+  idOf: (p) => `l${p.loadNo}_a${p.attempt}`,
+});
+
+export const JOBS: readonly JobKind<object>[] = [ingestReport, loadChunk, closeLoad, reconcile, restoreRows];
 
 export type IngestReportJob = z.infer<typeof ingestReport.payload>;
 export type LoadChunkJob = z.infer<typeof loadChunk.payload>;
 export type CloseLoadJob = z.infer<typeof closeLoad.payload>;
 export type ReconcileJob = z.infer<typeof reconcile.payload>;
+export type RestoreRowsJob = z.infer<typeof restoreRows.payload>;
 
 /** How often something is tried before it is parked, to be started again by a person. */
 export const MAX_ATTEMPTS = 8;

@@ -201,7 +201,26 @@ suite('sources', async () => {
     );
     const fetched = await ask(source('right'));
     assert.deepEqual(fetched.of('source right: retention'), []);
-    assert.match(fetched.of('source right: account')[0]!.message, /no file was fetched for 85 days/);
+    const account = fetched.of('source right: account')[0]!;
+    assert.match(account.message, /not let in there for 85 days/);
+    assert.equal(account.state, 'problem');
+  });
+
+  test('an account that nobody has used is warned of in time, and is well as soon as it is used', async () => {
+    const used = (days: number) =>
+      query(
+        url,
+        `insert into source_use (source, used_at) values ('right', now() - interval '${days} days')
+         on conflict (source) do update set used_at = excluded.used_at`,
+      );
+    const states: string[] = [];
+    for (const days of [59, 61]) {
+      await used(days);
+      const { of } = await ask(source('right'));
+      states.push(...of('source right: account').map(({ state, message }) => `${state} ${/\d+/.exec(message)}`));
+    }
+    assert.deepEqual(states, ['warning 61']);
+    await used(0);
   });
 
   test('a clock that is ahead of ours is told by its files', async () => {

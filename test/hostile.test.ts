@@ -1,7 +1,7 @@
 /** Bad input never hangs, never takes good rows along, and is told by name. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { appendFileSync, chmodSync, mkdirSync, rmSync, symlinkSync } from 'node:fs';
+import { appendFileSync, chmodSync, mkdirSync, rmdirSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import { openDatabase } from '../src/adapters/postgres.ts';
@@ -143,16 +143,24 @@ suite('files', () => {
       'records.csv': [LEDGER_HEADER, record('1')],
     });
     chmodSync(join(folder, nameOf('SECRET')), 0);
-    const { json, code } = await settlestream(
+    const closed = join(folder, 'reports/M1/20260106');
+    mkdirSync(closed, { mode: 0 });
+    const { json, code, stderr } = await settlestream(
       ['reconcile', join(folder, 'reports'), '--ledger', join(folder, 'records.csv'), '--json'],
       inBook(await freshDatabase()),
     );
+    rmdirSync(closed);
+    assert.doesNotMatch(stderr, /tried again/);
     assert.deepEqual(
       json.reports.map((report: ReportAnswer) => [report.state, report.error?.code]),
       [
         ['closed', undefined],
         ['refused', 'unreadable'],
       ],
+    );
+    assert.match(
+      stderr,
+      /^not seen: the directory .*20260106 may not be read by this user: change who may read it\.$/m,
     );
     assert.equal(code, 3);
   });

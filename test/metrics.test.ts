@@ -6,18 +6,20 @@ import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { openEmbeddedPostgres } from '../src/adapters/embedded-postgres.ts';
 import { openHttp } from '../src/adapters/http.ts';
-import { type GaugeValues, openMetrics } from '../src/adapters/metrics.ts';
-import { type Database, migrate, openDatabase } from '../src/adapters/postgres.ts';
+import { openMetrics } from '../src/adapters/metrics.ts';
+import { migrate, openDatabase } from '../src/adapters/postgres.ts';
 import { openQueue } from '../src/adapters/queue.ts';
 import { JOBS, reconcile } from '../src/jobs.ts';
 import { startWatch } from '../src/views/backlog.ts';
-import { gaugesOfDiscrepancies, gaugesOfReports } from '../src/views/gauges.ts';
-import { freshDatabase } from './support/postgres.ts';
+import { newBook } from './support/by-hand.ts';
+import { processesOf, startPostgres, templateCopy } from './support/postgres.ts';
 import { lintMetrics, startPrometheus } from './support/prometheus.ts';
+import { startRedis } from './support/redis.ts';
 
 /** What dashboards rely on: type and labels of each metric. */
 const PROMISED: Readonly<Record<string, string>> = {
   recon_rows_total: 'counter kind outcome source',
+  recon_settlement_amount_total: 'counter currency outcome source',
   recon_rows_loaded_total: 'counter kind source',
   recon_bytes_total: 'counter source',
   recon_reports_total: 'counter kind outcome source',
@@ -27,22 +29,44 @@ const PROMISED: Readonly<Record<string, string>> = {
   recon_reconciled_until_timestamp_seconds: 'gauge source',
   recon_backlog_reports: 'gauge source',
   recon_backlog_bytes: 'gauge source',
+  recon_backlog_batches: 'gauge source',
+  recon_batches_parked: 'gauge source',
+  recon_reports_unusable: 'gauge source state',
+  recon_last_report_found_timestamp_seconds: 'gauge source',
+  recon_batches: 'gauge of source state',
+  recon_residual_batches: 'gauge source',
+  recon_residual_amount: 'gauge currency source',
   recon_queue_jobs: 'gauge queue state',
   recon_queue_oldest_waiting_timestamp_seconds: 'gauge queue',
   recon_job_wait_seconds: 'histogram job',
   recon_job_duration_seconds: 'histogram job outcome',
+  recon_job_retries_total: 'counter job',
   recon_jobs_stalled_total: 'counter',
   recon_fenced_writes_total: 'counter',
   recon_replays_total: 'counter',
   recon_discrepancies_open: 'gauge kind source',
   recon_discrepancy_amount_open: 'gauge currency kind source',
+  recon_discrepancies_open_by_age: 'gauge age source',
+  recon_discrepancy_amount_open_by_age: 'gauge age currency source',
+  recon_polls_total: 'counter outcome source',
+  recon_poll_duration_seconds: 'histogram source',
   recon_last_poll_success_timestamp_seconds: 'gauge source',
   recon_retention_headroom_seconds: 'gauge source',
+  recon_process_info: 'gauge role',
+  recon_parsers: 'gauge state',
+  recon_parser_cpu_seconds_total: 'counter parser',
+  recon_parser_resident_memory_bytes: 'gauge parser',
+  recon_parser_event_loop_lag_seconds: 'gauge parser',
+  recon_parser_restarts_total: 'counter',
+  recon_database_answer_seconds: 'gauge',
+  recon_database_size_bytes: 'gauge',
+  recon_database_connections: 'gauge of',
+  recon_redis_memory_bytes: 'gauge of',
+  recon_redis_memory_policy: 'gauge policy',
   recon_collector_up: 'gauge of',
 };
 
 const NAMED = { source: ['shop'], job: JOBS.map(({ name }) => name) };
-const RULES = { format: 'apo', amountUnit: 'major', tolerance: '2', timeZone: 'Asia/Shanghai' };
 
 type Series = { readonly name: string; readonly labels: Record<string, string>; readonly value: number };
 
@@ -66,84 +90,6 @@ async function until(tell: () => Promise<string>, isSo: (text: string) => boolea
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }
-
-/** A book that is filled by hand. */
-async function newBook() {
-  const database = await openDatabase(await freshDatabase(), 2);
-  after(() => database.close());
-  const { pool } = database;
-  await pool.query(`insert into merchant (id) values ('M')`);
-  return { database, pool, find: (file: Partial<File>) => find(database, file) };
-}
-
-type File = {
-  /** Of the batch; the report is new if the batch is. */
-  batchId: string | null;
-  day: string | null;
-  directoryDate: string | null;
-  settlementDate: string | null;
-  state: string;
-  modifiedAt: string;
-  sizeBytes: number;
-  isFetched: boolean;
-  parkedReason: string | null;
-  source: string;
-};
-
-/** Records a file as it stands. Another one of the same batch is another content of the same report. */
-async function find({ pool }: Database, file: Partial<File>): Promise<{ batchNo: number; deliveryNo: number }> {
-  const batch = await pool.query(
-    `insert into batch (merchant_no, batch_id, day, settlement_date, wanted, done) values (1, $1, $2, $3, 1, 1)
-     on conflict (merchant_no, batch_id, currency, day) do update set wanted = batch.wanted returning no`,
-    [file.batchId, file.day, file.settlementDate],
-  );
-  const batchNo = batch.rows[0].no;
-  const report = await pool.query(
-    `insert into report (batch_no, kind, name, seq) values ($1, 'settlementDetails', 'r', 0)
-     on conflict (batch_no, kind, name) do update set seq = 0 returning no`,
-    [batchNo],
-  );
-  const reportNo = report.rows[0].no;
-  const delivery = await pool.query(
-    `insert into delivery (report_no, source, rules, path, file, directory_date, size_bytes, modified_at, state, parked_reason)
-     values ($1, $2, $3, 'p', 'f', $4, $5, $6, $7, $8) returning no`,
-    [
-      ...[reportNo, file.source ?? 'shop', RULES, file.directoryDate, file.sizeBytes ?? 1],
-      ...[file.modifiedAt ?? '2026-03-10T00:00:00Z', file.state ?? 'closed', file.parkedReason],
-    ],
-  );
-  const deliveryNo = delivery.rows[0].no;
-  if (file.isFetched) {
-    await pool.query(
-      `insert into load (delivery_no, report_no, slot, rules, format, header, archive_path, size_bytes, chunks) values ($1, $2, 1, $3, 'apo', '{}', 'a', 1, 1)`,
-      [deliveryNo, reportNo, RULES],
-    );
-  }
-  return { batchNo, deliveryNo };
-}
-
-const tellOf = (
-  { pool }: Database,
-  batchNo: number,
-  kind: string,
-  stakeMinor: string | null,
-  currency: string | null,
-  closedRun: number | null = null,
-) =>
-  pool.query(
-    `insert into discrepancy (batch_no, identity, of_matchable, kind, message, stake_minor, stake_currency, first_seen_at, opened_run, opened_at, closed_run)
-     values ($1, gen_random_uuid()::text, true, $2, 'm', $3, $4, now(), 1, now(), $5)`,
-    [batchNo, kind, stakeMinor, currency, closedRun],
-  );
-
-const seconds = (time: string) => Date.parse(time) / 1_000;
-
-/** The one value of a gauge that has one series; null where it has none. */
-const onlyValue = (values: GaugeValues, name: keyof GaugeValues) => {
-  const series = values[name] ?? [];
-  assert.ok(series.length <= 1, `${name} has ${series.length} series`);
-  return series[0]?.value ?? null;
-};
 
 test('counters of what is known begin at zero, so that the first increase shows', async () => {
   const text = await openMetrics({ source: ['shop', 'portal'], job: ['reconcile'] }).text();
@@ -178,30 +124,79 @@ test('counters add, histograms observe, and a clock that is ahead takes nothing 
   assert.equal(told('recon_report_lag_seconds_bucket', '604800'), 3);
 });
 
+test('a counter whose labels nobody knew before is told as zero once, so that its first increase shows', async () => {
+  const { measured, text } = openMetrics(NAMED);
+  const measure = (currency: string, value: number) =>
+    measured({
+      name: 'recon_settlement_amount_total',
+      labels: { source: 'shop', currency, outcome: 'matched' },
+      value,
+    });
+  const told = async () =>
+    [...(await text()).matchAll(/^recon_settlement_amount_total\{.*currency="(\w+)".*\} (\S+)$/gm)].map(
+      ([, currency, value]) => `${currency} ${value}`,
+    );
+  measure('USD', 12.5);
+  measure('USD', 2.5);
+  assert.deepEqual(await told(), ['USD 0']);
+  measure('USD', 1);
+  measure('JPY', 700);
+  assert.deepEqual(await told(), ['USD 16', 'JPY 0']);
+  assert.deepEqual(await told(), ['USD 16', 'JPY 700']);
+});
+
+test('what is not known is not told as zero', async () => {
+  const { replaceGauges, text } = openMetrics(NAMED);
+  const told = async () => /^recon_database_size_bytes (\S+)$/m.exec(await text())?.[1];
+  assert.equal(await told(), undefined);
+  replaceGauges({ recon_database_size_bytes: [{ labels: {}, value: 5 }] });
+  assert.equal(await told(), '5');
+  replaceGauges({ recon_database_size_bytes: [] });
+  assert.equal(await told(), undefined);
+});
+
 test('all that is promised is told of a real book and queue, with those labels and no others', async () => {
-  const { database, find } = await newBook();
+  const { database, find, publish, tell } = await newBook();
   const { batchNo } = await find({ day: '2026-03-01' });
-  await tellOf(database, batchNo, 'amount_mismatch', '1', 'USD');
+  await tell(batchNo, 'amount_mismatch', { stakeMinor: '1', currency: 'USD' });
   await find({ day: '2026-03-02', state: 'found' });
-  const queue = await openQueue({ databaseUrl: database.url, bookId: 'b' });
+  await publish((await find({ batchId: 'B1', currency: 'USD' })).batchNo, { residualMinor: '-5' });
+  const redis = await startRedis();
+  after(() => redis.stop());
+  const queue = await openQueue({ databaseUrl: database.url, redisUrl: redis.url, bookId: 'b' });
   after(() => queue.close(0));
   await queue.enqueue(reconcile, { batchNo, wanted: 1, attempt: 0 });
   const metrics = openMetrics(NAMED);
-  metrics.measured({ name: 'recon_last_poll_success_timestamp_seconds', labels: { source: 'shop' }, value: 1 });
-  const queueState = () => queue.state(JOBS);
-  const watch = startWatch({ ...quiet(metrics), databaseUrl: database.url, queueState });
+  const { measured } = metrics;
+  measured({ name: 'recon_last_poll_success_timestamp_seconds', labels: { source: 'shop' }, value: 1 });
+  const labels = { source: 'shop', currency: 'USD', outcome: 'matched' } as const;
+  measured({ name: 'recon_settlement_amount_total', labels, value: 1 });
+  measured({ name: 'recon_process_info', labels: { role: 'run' }, value: 1 });
+  for (const state of ['busy', 'idle'] as const) measured({ name: 'recon_parsers', labels: { state }, value: 1 });
+  for (const name of ['recon_parser_cpu_seconds_total', 'recon_parser_resident_memory_bytes'] as const)
+    measured({ name, labels: { parser: '1' }, value: 1 });
+  measured({ name: 'recon_parser_event_loop_lag_seconds', labels: { parser: '1' }, value: 1 });
+  const watch = startWatch(
+    {
+      ...quiet(metrics),
+      databaseUrl: database.url,
+      queueState: () => queue.state(JOBS),
+      redis: queue.redis,
+    },
+    20,
+  );
   after(() => watch.stop());
-  const text = await until(metrics.text, (text) => upOf(text) === '1 1 1');
+  const text = await until(metrics.text, (text) => upOf(text) === ALL_UP);
 
   const types = new Map([...text.matchAll(/^# TYPE (recon_\w+) (\w+)$/gm)].map(([, name, type]) => [name!, type!]));
-  const labels = new Map<string, Set<string>>();
+  const labelsOf = new Map<string, Set<string>>();
   for (const series of seriesIn(text)) {
     const name = types.has(series.name) ? series.name : series.name.replace(/_(bucket|sum|count)$/, '');
-    const known = labels.get(name) ?? new Set();
+    const known = labelsOf.get(name) ?? new Set();
     for (const label of Object.keys(series.labels)) if (label !== 'le') known.add(label);
-    labels.set(name, known);
+    labelsOf.set(name, known);
   }
-  const told = [...types].map(([name, type]) => [name, [type, ...[...(labels.get(name) ?? ['?'])].sort()].join(' ')]);
+  const told = [...types].map(([name, type]) => [name, [type, ...[...(labelsOf.get(name) ?? ['?'])].sort()].join(' ')]);
   assert.deepEqual(Object.fromEntries(told), PROMISED);
   for (const name of types.keys()) assert.match(text, new RegExp(`^# HELP ${name} [A-Z].{20,}\\.$`, 'm'));
   assert.equal(lintMetrics(oursIn(text)), '');
@@ -212,118 +207,19 @@ test('all that is promised is told of a real book and queue, with those labels a
 const quiet = (metrics: ReturnType<typeof openMetrics>) => ({
   metrics,
   queueState: async () => [],
+  redis: async () => null,
   sources: ['shop'],
   log: { warn: () => {} },
 });
 
-/** Whether the last looks at reports, discrepancies and the queue went well: `1 0 1`. */
+/** What the last look at went well: `reports queue`. */
 const upOf = (text: string): string =>
-  ['reports', 'discrepancies', 'queue']
-    .map((of) => new RegExp(`^recon_collector_up\\{of="${of}"\\} (\\d)$`, 'm').exec(text)?.[1])
+  [...text.matchAll(/^recon_collector_up\{of="(\w+)"\} 1$/gm)]
+    .map(([, of]) => of)
+    .sort()
     .join(' ');
 
-describe('how far the work is', () => {
-  const gauges = async (database: Database) => gaugesOfReports(database.db, ['shop']);
-
-  test('nothing was found yet: no backlog, and no time that would be invented', async () => {
-    const { database } = await newBook();
-    const told = await gauges(database);
-    assert.deepEqual(told.recon_backlog_reports, [{ labels: { source: 'shop' }, value: 0 }]);
-    assert.deepEqual(told.recon_backlog_bytes, [{ labels: { source: 'shop' }, value: 0 }]);
-    assert.deepEqual(told.recon_oldest_open_report_timestamp_seconds, []);
-    assert.deepEqual(told.recon_retention_headroom_seconds, []);
-    assert.deepEqual(told.recon_reconciled_until_timestamp_seconds, []);
-  });
-
-  test('all is closed: reconciled to the end of the last day, as days end where the source is', async () => {
-    const { database, find } = await newBook();
-    await find({ day: '2026-03-01' });
-    await find({ batchId: 'B1', directoryDate: '2026-03-02' });
-    await find({ batchId: 'B2', settlementDate: '2026-03-03' });
-    const told = await gauges(database);
-    assert.equal(onlyValue(told, 'recon_reconciled_until_timestamp_seconds'), seconds('2026-03-03T16:00:00Z'));
-    assert.equal(onlyValue(told, 'recon_backlog_reports'), 0);
-  });
-
-  test('a day on which a file is not done, not whole, refused, or not reconciled holds back all days after it', async () => {
-    const { database, pool, find } = await newBook();
-    const untilNow = async () => onlyValue(await gauges(database), 'recon_reconciled_until_timestamp_seconds');
-    for (const day of ['2026-03-01', '2026-03-02', '2026-03-03']) await find({ day });
-    for (const state of ['found', 'reading', 'waiting', 'refused']) {
-      await find({ day: '2026-03-02', state });
-      assert.equal(await untilNow(), seconds('2026-03-01T16:00:00Z'), state);
-      // What is found last under the name counts.
-      await find({ day: '2026-03-02', state: state === 'waiting' ? 'duplicate' : 'closed' });
-      assert.equal(await untilNow(), seconds('2026-03-03T16:00:00Z'), `after ${state}`);
-    }
-    await pool.query(`update batch set wanted = 2 where day = '2026-03-03'`);
-    assert.equal(await untilNow(), seconds('2026-03-02T16:00:00Z'));
-  });
-
-  test('a file whose day nobody says stands for the day on which it was written', async () => {
-    const { database, find } = await newBook();
-    await find({ day: '2026-03-05' });
-    // The second of March there.
-    await find({ batchId: 'B', state: 'found', modifiedAt: '2026-03-01T17:00:00Z' });
-    const told = await gauges(database);
-    assert.equal(onlyValue(told, 'recon_reconciled_until_timestamp_seconds'), seconds('2026-03-01T16:00:00Z'));
-  });
-
-  test('the backlog is what is found and not done; what was given up is no work, but open', async () => {
-    const { database, find } = await newBook();
-    const [old, older, oldest] = ['2026-03-09T00:00:00Z', '2026-03-08T00:00:00Z', '2026-03-07T00:00:00Z'];
-    await find({ day: '2026-03-01', state: 'found', modifiedAt: old, sizeBytes: 1_000 });
-    await find({ day: '2026-03-02', state: 'reading', modifiedAt: older, sizeBytes: 500, isFetched: true });
-    await find({ day: '2026-03-03', state: 'refused', modifiedAt: '2026-01-01T00:00:00Z' });
-    let told = await gauges(database);
-    assert.equal(onlyValue(told, 'recon_backlog_reports'), 2);
-    assert.equal(onlyValue(told, 'recon_backlog_bytes'), 1_500);
-    assert.equal(onlyValue(told, 'recon_oldest_open_report_timestamp_seconds'), seconds(older));
-    const headroom = onlyValue(told, 'recon_retention_headroom_seconds')!;
-    // Seven days after the file was written the provider may delete it. What is in the archive may go.
-    assert.ok(Math.abs(headroom - (seconds(old) + 7 * 86_400 - Date.now() / 1_000)) < 60, `${headroom}`);
-
-    await find({ day: '2026-03-04', state: 'found', modifiedAt: oldest, sizeBytes: 70, parkedReason: 'tried 8 times' });
-    told = await gauges(database);
-    assert.equal(onlyValue(told, 'recon_backlog_reports'), 2);
-    assert.equal(onlyValue(told, 'recon_backlog_bytes'), 1_500);
-    assert.equal(onlyValue(told, 'recon_oldest_open_report_timestamp_seconds'), seconds(oldest));
-  });
-
-  test('open discrepancies count for the source of the newest file of their batch, and their money is in major units', async () => {
-    const { database, find } = await newBook();
-    const { batchNo: moved } = await find({ batchId: 'B1', source: 'portal' });
-    await find({ batchId: 'B1', source: 'shop', state: 'duplicate' });
-    const { batchNo: portal } = await find({ batchId: 'B2', source: 'portal' });
-    for (const stake of ['1005', '995']) await tellOf(database, moved, 'amount_mismatch', stake, 'USD');
-    await tellOf(database, moved, 'amount_mismatch', '500', 'JPY');
-    await tellOf(database, moved, 'amount_mismatch', '77', 'EUR', 1);
-    await tellOf(database, portal, 'orphan_row', '90000000000000000000', 'KWD');
-    await tellOf(database, portal, 'missing_part', null, null);
-
-    const told = await gaugesOfDiscrepancies(database.db, ['shop', 'quiet']);
-    const counts = (told.recon_discrepancies_open ?? []).map(({ labels, value }) => [
-      labels.source,
-      labels.kind,
-      value,
-    ]);
-    assert.deepEqual(counts.filter(([, , value]) => value !== 0).sort(), [
-      ['portal', 'missing_part', 1],
-      ['portal', 'orphan_row', 1],
-      ['shop', 'amount_mismatch', 3],
-    ]);
-    assert.ok(counts.some(([source, kind, value]) => source === 'quiet' && kind === 'orphan_row' && value === 0));
-    const amounts = (told.recon_discrepancy_amount_open ?? []).map(({ labels, value }) => [
-      ...[labels.source, labels.kind, labels.currency],
-      value,
-    ]);
-    assert.deepEqual(amounts.sort(), [
-      ['portal', 'orphan_row', 'KWD', 90_000_000_000_000_000],
-      ['shop', 'amount_mismatch', 'JPY', 500],
-      ['shop', 'amount_mismatch', 'USD', 20],
-    ]);
-  });
-});
+const ALL_UP = 'batches database discrepancies queue reports';
 
 describe('a neighbour that does not answer', () => {
   test('a table is locked: what is told of it grows old, and the rest stays fresh', async () => {
@@ -334,11 +230,11 @@ describe('a neighbour that does not answer', () => {
     const log = { warn: (fields: object) => void warned.push(fields) };
     const watch = startWatch({ ...quiet(metrics), log, databaseUrl: database.url }, 20);
     after(() => watch.stop());
-    const seen = await until(metrics.text, (text) => upOf(text) === '1 1 1');
+    const seen = await until(metrics.text, (text) => upOf(text) === ALL_UP);
     assert.match(seen, /^recon_discrepancies_open\{/m);
     const holder = await pool.connect();
     await holder.query('begin; lock table discrepancy in access exclusive mode');
-    const stale = await until(metrics.text, (text) => upOf(text) === '1 0 1');
+    const stale = await until(metrics.text, (text) => upOf(text) === 'database queue reports');
     assert.match(stale, /^recon_discrepancies_open\{/m);
     assert.deepEqual(await watch.problems(), []);
     assert.match(JSON.stringify(warned), /discrepancies.*lock timeout/);
@@ -361,18 +257,18 @@ describe('a neighbour that does not answer', () => {
     assert.match((await watch.problems()).join(), /^migrations: not applied: 0001_book\.sql\. Run: /);
     await database.pool.query(`insert into migration (version, name) values (1, '')`);
     assert.deepEqual(await watch.problems(), []);
-    await until(metrics.text, (text) => upOf(text) === '1 1 1');
+    await until(metrics.text, (text) => upOf(text) === ALL_UP);
     await database.close();
 
     await first.close();
     assert.match((await watch.problems()).join('\n'), /^database: .+$/);
-    await until(metrics.text, (text) => upOf(text) === '0 0 1');
+    await until(metrics.text, (text) => upOf(text) === 'queue');
     await until(metrics.text, (text) => !text.includes('recon_backlog_reports{'));
     assert.match(await metrics.text(), /^recon_rows_total\{/m);
 
     const second = await openEmbeddedPostgres({ dataDir });
     door.leadTo(second.url);
-    await until(metrics.text, (text) => upOf(text) === '1 1 1');
+    await until(metrics.text, (text) => upOf(text) === ALL_UP);
     assert.deepEqual(await watch.problems(), []);
 
     door.hang();
@@ -386,6 +282,43 @@ describe('a neighbour that does not answer', () => {
     assert.ok(performance.now() - asked < 3_000, 'a check has two seconds');
     door.close();
     await second.close();
+  });
+
+  test('the server process of Postgres is stopped, goes on, and is killed: the metrics are there at once all the time', async () => {
+    const server = await startPostgres();
+    after(() => server.close());
+    const url = await templateCopy(server.url);
+    const pids = await processesOf(url);
+    const metrics = openMetrics(NAMED);
+    const watch = startWatch({ ...quiet(metrics), databaseUrl: url }, 20);
+    after(() => watch.stop());
+    let longestMs = 0;
+    /** Asks all the time, as several Prometheus would. */
+    const timed = async () => {
+      const asked = performance.now();
+      const text = await metrics.text();
+      longestMs = Math.max(longestMs, performance.now() - asked);
+      return text;
+    };
+    await until(timed, (text) => upOf(text) === ALL_UP);
+    for (const pid of pids()) process.kill(pid, 'SIGSTOP');
+    const [problems, stopped] = await Promise.all([watch.problems(), until(timed, (text) => upOf(text) === 'queue')]);
+    assert.match(problems.join('\n'), /^database: .+$/);
+    assert.match(stopped, /^recon_backlog_reports\{/m);
+    for (const pid of pids()) process.kill(pid, 'SIGCONT');
+    await until(timed, (text) => upOf(text) === ALL_UP);
+    assert.deepEqual(await watch.problems(), []);
+    // What it started ends by itself then.
+    process.kill(pids().at(-1)!, 'SIGKILL');
+    await until(timed, (text) => upOf(text) === 'queue');
+    // After three looks in vain nothing old is told any more.
+    const killed = await until(
+      timed,
+      (text) => !/^recon_(backlog|batches|discrepancies|database)\w*(\{| )/m.test(text),
+    );
+    assert.match(killed, /^recon_rows_total\{/m);
+    assert.match((await watch.problems()).join('\n'), /^database: .+$/);
+    assert.ok(longestMs < 500, `the metrics took ${longestMs} ms`);
   });
 
   test('the queue hangs or is away: readiness says so within two seconds', async () => {

@@ -80,8 +80,8 @@ test('records are read through ledger(), so that they may stand anywhere', () =>
   );
 });
 
-test('the program does not know its demo, tests and benchmarks', () => {
-  const known = files.flatMap(importsOf).filter(({ of }) => /^(demo|test|bench)\//.test(of));
+test('the program does not know its demo, tests, benchmarks and dashboards', () => {
+  const known = files.flatMap(importsOf).filter(({ of }) => /^(demo|test|bench|deploy)\//.test(of));
   assert.deepEqual(
     known.map(({ file, of }) => `${file} imports ${of}`),
     [],

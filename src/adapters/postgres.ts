@@ -57,7 +57,8 @@ export async function openDatabase(url: string, connections = 4, idleInTransacti
 export function poolToLook(connectionString: string, connectMs: number): pg.Pool {
   const pool = new pg.Pool({
     connectionString,
-    max: 3,
+    // One for each look of the service at the whole, and one for the question whether it is ready.
+    max: 5,
     connectionTimeoutMillis: connectMs,
     // The server ends what takes too long. Where the server itself hangs, its connection is left.
     query_timeout: 6_000,
@@ -230,6 +231,11 @@ export async function migrate(database: Database): Promise<string[]> {
   });
 }
 
+/** An address to show. Postgres takes a password behind the question mark, too. */
 export function withoutPassword(url: string): string {
-  return url.replace(/(:\/\/[^:@/]*):[^@/]*@/, '$1:***@');
+  const shown = URL.parse(url);
+  if (!shown) return '***';
+  if (shown.password !== '') shown.password = '***';
+  for (const name of shown.searchParams.keys()) if (/password/i.test(name)) shown.searchParams.set(name, '***');
+  return shown.href;
 }

@@ -24,6 +24,8 @@ export type JobQueue = {
   held(job: { readonly name: string }): Promise<number>;
   /** How many jobs of these kinds there are, and which waits longest. Where the server hangs, so does this. */
   state(jobs: readonly { readonly name: string }[]): Promise<QueueState[]>;
+  /** The Redis that holds the jobs; null where Postgres does. Where the server hangs, so does this. */
+  redis(): Promise<RedisFacts | null>;
   /** Stops taking jobs, waits for those under way at most so long, then lets go of the connections. */
   close(graceMs?: number): Promise<void>;
 };
@@ -101,6 +103,7 @@ export async function openQueue(where: { redisUrl?: string; databaseUrl: string;
       return waiting + active;
     },
     state: (jobs) => Promise.all(jobs.map((job) => stateOf(backend, queueOf(job.name)))),
+    redis: backend.redis,
     close(graceMs = 30_000) {
       closing ??= closeAll(graceMs);
       return closing;
@@ -125,6 +128,7 @@ type Backend = {
   makeWorker(name: string, run: (job: Job) => Promise<unknown>, concurrency: number): Worker;
   /** Of so many that wait the one that is next, first. */
   nextWaiting(queue: Queue, waiting: number): Promise<Job[]>;
+  redis(): Promise<RedisFacts | null>;
   end(): Promise<void>;
 };
 
@@ -150,6 +154,7 @@ async function redisBackend(url: string, bookId: string): Promise<Backend> {
     makeWorker: (name, run, concurrency) =>
       new Worker(name, run, { connection: patient, prefix, concurrency, ...WORKER_OPTIONS }),
     nextWaiting: (queue) => queue.getWaiting(0, 0),
+    redis: () => factsOf(client),
     end: async () => {
       client.disconnect();
       patient.disconnect();
@@ -179,6 +184,7 @@ async function postgresBackend(url: string): Promise<Backend> {
       new PgWorker(name, run, { connection: pool, concurrency, ...WORKER_OPTIONS }) as unknown as Worker,
     // This backend counts positions from the newest. Some may be taken between counting and looking, so more than one is asked for.
     nextWaiting: (queue, waiting) => queue.getWaiting(Math.max(0, waiting - 5), waiting - 1),
+    redis: async () => null,
     end: () => own.end(),
   };
 }
@@ -189,6 +195,7 @@ export type RedisFacts = {
   readonly evictionPolicy: string;
   /** 0: as much as the machine has. */
   readonly maxMemoryBytes: number;
+  readonly usedMemoryBytes: number;
   /** It writes to disk; null where it does not say whether it makes snapshots. */
   readonly isPersistent: boolean | null;
 };
@@ -208,24 +215,29 @@ export async function redisFacts(url: string, limitMs: number): Promise<RedisFac
   });
   try {
     await client.connect();
-    const info = await client.info();
-    const said = (name: string) => new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(info)?.[1] ?? '';
-    // Hosted ones do not tell their settings.
-    const snapshots = await client.config('GET', 'save').then(
-      (found) => (found as string[])[1] !== '',
-      () => null,
-    );
-    return {
-      version: said('redis_version'),
-      evictionPolicy: said('maxmemory_policy'),
-      maxMemoryBytes: Number(said('maxmemory')),
-      isPersistent: said('aof_enabled') === '1' ? true : snapshots,
-    };
+    return await factsOf(client);
   } catch (error) {
     throw lost ?? error;
   } finally {
     client.disconnect();
   }
+}
+
+async function factsOf(client: Redis): Promise<RedisFacts> {
+  const info = await client.info();
+  const said = (name: string) => new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(info)?.[1] ?? '';
+  // Hosted ones do not tell their settings.
+  const snapshots = await client.config('GET', 'save').then(
+    (found) => (found as string[])[1] !== '',
+    () => null,
+  );
+  return {
+    version: said('redis_version'),
+    evictionPolicy: said('maxmemory_policy'),
+    maxMemoryBytes: Number(said('maxmemory')),
+    usedMemoryBytes: Number(said('used_memory')),
+    isPersistent: said('aof_enabled') === '1' ? true : snapshots,
+  };
 }
 
 const delay = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms).unref());

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { createConnection, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
+import type { ServerHostKeyAlgorithm } from 'ssh2';
 import SftpClient from 'ssh2-sftp-client';
 import { Denied, LoginRefused, Unreachable, UsageError } from '../domain/errors.ts';
 
@@ -129,13 +130,57 @@ async function connect(settings: SftpSettings, limits: Limits, closed: AbortSign
   );
 }
 
+/** The kinds of keys that a server may have, one of each, in the order in which it is asked for them. */
+const KEY_KINDS: readonly (readonly ServerHostKeyAlgorithm[])[] = [
+  ['ssh-ed25519'],
+  ['ecdsa-sha2-nistp256'],
+  ['ecdsa-sha2-nistp384'],
+  ['ecdsa-sha2-nistp521'],
+  ['rsa-sha2-512', 'rsa-sha2-256', 'ssh-rsa'],
+];
+
+/** The server showed a key that is not known. */
+class OtherKey extends Error {
+  readonly key: Buffer;
+
+  constructor(key: Buffer) {
+    super('the key is not known');
+    this.key = key;
+  }
+}
+
 /**
- * Logs in at one host.
+ * Logs in at one host. A server shows one key at a time, and the one that is known may be of another kind: it is asked for its others.
  * @throws HostKeyRefused, LoginRefused; UsageError when the private key cannot be read; ConnectionLost for all else.
  */
 async function connectTo(
   host: string,
   settings: SftpSettings,
+  limits: Limits,
+  closed: AbortSignal,
+): Promise<Connection> {
+  const shown: Buffer[] = [];
+  const refuse = () => hostKeyRefused(nameOf(settings, host), shown, settings.hostKeySha256);
+  for (let kinds = KEY_KINDS; ; ) {
+    try {
+      return await logIn(host, settings, kinds.flat(), limits, closed);
+    } catch (error) {
+      // Asked for what it has not, a server ends the connection.
+      if (error instanceof ConnectionLost && shown.length > 0) throw refuse();
+      if (!(error instanceof OtherKey)) throw error;
+      const { key } = error;
+      shown.push(key);
+      kinds = kinds.filter((kind) => !kind.some((algorithm) => algorithm === typeOf(key)));
+      if (settings.hostKeySha256.length === 0 || kinds.length === 0) throw refuse();
+    }
+  }
+}
+
+/** @throws OtherKey, beside what `connectTo` throws. */
+async function logIn(
+  host: string,
+  settings: SftpSettings,
+  serverHostKey: ServerHostKeyAlgorithm[],
   limits: Limits,
   closed: AbortSignal,
 ): Promise<Connection> {
@@ -163,9 +208,10 @@ async function connectTo(
       // Only `false`, and at once, refuses: no promise may be returned here.
       hostVerifier: (key: Buffer): boolean => {
         const isKnown = isPinned(key, settings.hostKeySha256);
-        if (!isKnown) troubles.push(hostKeyRefused(where, key, settings.hostKeySha256));
+        if (!isKnown) troubles.push(new OtherKey(key));
         return isKnown;
       },
+      algorithms: { serverHostKey },
       authHandler: waysIn(settings),
       username,
       ...(password === null ? {} : { password }),
@@ -192,7 +238,7 @@ const waysIn = ({ privateKey, password }: SftpSettings): ('publickey' | 'passwor
 ];
 
 function whyNot(where: string, error: Error & { code?: string }): Error {
-  if (error instanceof Unreachable) return error;
+  if (error instanceof Unreachable || error instanceof OtherKey) return error;
   if (/^(Cannot parse privateKey|privateKey value)/.test(error.message))
     return new UsageError(`${where}: ${error.message}. Check the private key and its passphrase.`);
   // An error for several addresses of one name has a code only.
@@ -209,12 +255,21 @@ function isPinned(key: Buffer, pinned: readonly string[]): boolean {
 
 const unpadded = (digest: Buffer): string => digest.toString('base64').replace(/=+$/, '');
 
-function hostKeyRefused(where: string, key: Buffer, pinned: readonly string[]): HostKeyRefused {
-  const type = key.toString('latin1', 4, 4 + key.readUInt32BE(0));
-  const offered = `SHA256:${unpadded(createHash('sha256').update(key).digest())}`;
-  const known = pinned.length === 0 ? 'and hostKeySha256 is not set' : 'which is not in hostKeySha256';
+const typeOf = (key: Buffer): string => key.toString('latin1', 4, 4 + key.readUInt32BE(0));
+
+function hostKeyRefused(where: string, keys: readonly Buffer[], pinned: readonly string[]): HostKeyRefused {
+  const named = keys.map((key) => [typeOf(key), `SHA256:${unpadded(createHash('sha256').update(key).digest())}`]);
+  const isOne = keys.length === 1;
+  const shown = isOne
+    ? `the ${named[0]![0]} key ${named[0]![1]}`
+    : `the keys ${named.map((words) => words.join(' ')).join(' and ')}`;
+  const known =
+    pinned.length === 0
+      ? 'and hostKeySha256 is not set'
+      : `${isOne ? 'which is not' : 'none of which is'} in hostKeySha256`;
+  const ask = isOne ? 'whether this key is its own; if it is' : 'whether one of these keys is its own; if one is';
   return new HostKeyRefused(
-    `${where} shows the ${type} key ${offered}, ${known}. Nothing was sent to it. Ask the provider whether this key is its own; if it is, set hostKeySha256 to it.`,
+    `${where} shows ${shown}, ${known}. Nothing was sent to it. Ask the provider ${ask}, set hostKeySha256 to it.`,
   );
 }
 

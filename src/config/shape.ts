@@ -62,6 +62,8 @@ export function settingsShape({ folder, hasMerchant }: { folder: string; hasMerc
       /** Directories of days further back are not looked into. */
       lookbackDays: wholeNumber(1, 36_500).prefault('120'),
       pollSeconds: seconds.optional(),
+      /** The provider may delete a file so many days after it was written. */
+      keepDays: wholeNumber(1, 3_650).optional(),
       /** When its reports are due. */
       calendar: calendarShape(),
     },
@@ -80,9 +82,18 @@ export function settingsShape({ folder, hasMerchant }: { folder: string; hasMerc
       pollSeconds: seconds.optional(),
       /** So long is waited for what is missing of a batch, where the calendar of its source says nothing else. */
       quietMinutes: quietMinutes.optional(),
+      /** So long jobs under way may go on after SIGTERM; what is not done by then another worker does again. */
+      drainSeconds: wholeNumber(1, 3_600).optional(),
       /** Where metrics and health are told; port 0 is any that is free. */
       http: group({ host: host.optional(), port: wholeNumber(0, 65_535).optional() }).optional(),
       archive: group({ folder: path.optional() }).optional(),
+      /** How long after its date what is known of a batch is kept; what is left out is kept for ever. */
+      retention: group({
+        /** Less, and what is settled today would look for rows that are gone: it looks back 120 days, and may come late. */
+        rowsMonths: months(6).optional(),
+        rawTextMonths: months(1).optional(),
+        archiveMonths: months(6).optional(),
+      }).optional(),
       /** Whose records are compared. What says nothing of it leaves the book as it is. */
       ledger: ledgerShape().optional(),
       sources: z.array(source).optional(),
@@ -105,6 +116,12 @@ export const ONLY_OF_VARIABLES = z.object({
 });
 
 const seconds = wholeNumber(1, 86_400);
+
+/** Null: for ever, as it is where nothing is said. */
+const months = (least: number) =>
+  z.union([z.literal('forever').transform(() => null), wholeNumber(least, 1_200)], {
+    error: `is neither forever nor a whole number of months from ${least} to 1200`,
+  });
 
 /** How reports are read; a source says it for its own. */
 const readingShape = (folder: string) => ({
@@ -216,6 +233,8 @@ const checkSource =
       if (isServer && !isAbsolute) refuse(['directories', kind], 'must start with /: it is a directory of the server');
       if (isFolder && isAbsolute) refuse(['directories', kind], 'must not start with /: it is below the folder');
     }
+    if (isFolder && source['keepDays'] !== undefined)
+      refuse(['keepDays'], 'is only of use beside sftp: nobody deletes files from a folder of ours');
     const isNamed = isFolder && directories.every(([, pattern]) => pattern.includes('{merchantId}'));
     if (!isNamed && !hasMerchant && source['merchantId'] === undefined)
       refuse(

@@ -1,5 +1,6 @@
 import { compareText, type Discrepancy, tell } from './discrepancy.ts';
 import type { ReportKind } from './formats/format.ts';
+import type { Awaited } from './run.ts';
 
 /** A report that came for one batch or day, of one kind. */
 export type Part = {
@@ -107,6 +108,32 @@ export function missingReports(details: Reading<Part>, summary: Reading<Part>, h
   }
   return found;
 }
+
+/** What may still come, given what is missing; where no report is, rows that the summary states and nobody has read. */
+export const awaitedOf = (
+  missing: readonly Pick<Discrepancy, 'kind' | 'field' | 'recorded'>[],
+  rowsRead: number,
+  rowsStated: number | null,
+): Awaited[] =>
+  missing.length === 0
+    ? [
+        {
+          what: 'rows',
+          kind: 'settlementDetails',
+          part: null,
+          rows: rowsStated === null ? null : rowsStated - rowsRead,
+        },
+      ]
+    : missing.map(({ kind, field, recorded }) =>
+        kind === 'missing_part'
+          ? { what: 'part', kind: field as ReportKind, part: recorded, rows: null }
+          : {
+              what: 'report',
+              kind: kind === 'missing_details' ? 'settlementDetails' : 'settlementSummary',
+              part: null,
+              rows: null,
+            },
+      );
 
 const KIND_WORDS = {
   transactionDetails: 'transaction details',

@@ -1,3 +1,5 @@
+import type { ReportKind } from './formats/format.ts';
+
 /** What a run says of its batch beside its discrepancies. Amounts are decimal strings of minor units. */
 export type RunFacts = {
   readonly rows: number;
@@ -6,6 +8,8 @@ export type RunFacts = {
   readonly missing: boolean;
   /** Something may still come: what one more part could change is not told yet. Left out where nothing may. */
   readonly waiting?: true;
+  /** What that is; left out where nothing may come, and by runs of before. */
+  readonly awaits?: readonly Awaited[];
   readonly totals: readonly { type: string; count: number; settlementMinor: string | null; feeMinor: string | null }[];
   readonly details: ShownSums | null;
   readonly summary: ShownSums | null;
@@ -15,4 +19,14 @@ type ShownSums = {
   readonly count: number | null;
   readonly settlementMinor: string | null;
   readonly feeMinor: string | null;
+};
+
+/** What may still come for a batch or day. */
+export type Awaited = {
+  readonly what: 'report' | 'part' | 'rows';
+  readonly kind: ReportKind;
+  /** '001'; null where it is no part. */
+  readonly part: string | null;
+  /** How many rows the summary counts that are not there; null where it is not about rows, or no summary says so. */
+  readonly rows: number | null;
 };

@@ -81,7 +81,7 @@ async function dueDays(
 }
 
 /** Those that something came for, and whom the source is configured for. */
-async function merchantsOf(db: Db, source: Source): Promise<number[]> {
+export async function merchantsOf(db: Db, source: Pick<Source, 'name' | 'merchantId'>): Promise<number[]> {
   const found = await sql<{ no: number }>`
     select no from merchant m where m.id = ${source.merchantId} or exists (
       select from batch b join report r on r.batch_no = b.no join delivery d on d.report_no = r.no
@@ -90,7 +90,7 @@ async function merchantsOf(db: Db, source: Source): Promise<number[]> {
 }
 
 /** Null where none was ever checked. */
-async function firstUnchecked(db: Db, source: string, merchantNo: number, duty: Duty): Promise<string | null> {
+export async function firstUnchecked(db: Db, source: string, merchantNo: number, duty: Duty): Promise<string | null> {
   const checked = await sql<{ day: string }>`
     select day::text from checked_day where source = ${source} and merchant_no = ${merchantNo} and duty = ${duty}`.execute(
     db,
@@ -99,7 +99,7 @@ async function firstUnchecked(db: Db, source: string, merchantNo: number, duty: 
 }
 
 /** Nothing is expected for days before the first that ever came: null where none did. */
-async function firstDay(db: Db, merchantNo: number, duty: Duty): Promise<string | null> {
+export async function firstDay(db: Db, merchantNo: number, duty: Duty): Promise<string | null> {
   const first = await sql<{ day: string | null }>`
     select ${duty === 'settlement' ? sql`min(settlement_date)::text` : sql`min(day)::text`} as day from batch
      where merchant_no = ${merchantNo} and current_run is not null
@@ -107,7 +107,8 @@ async function firstDay(db: Db, merchantNo: number, duty: Duty): Promise<string 
   return first.rows[0]!.day;
 }
 
-async function reportedDays(db: Db, merchantNo: number): Promise<Set<string>> {
+/** Days of transactions whose report is there. */
+export async function reportedDays(db: Db, merchantNo: number): Promise<Set<string>> {
   const found = await sql<{ day: string }>`
     select b.day::text from batch b where b.merchant_no = ${merchantNo} and b.batch_id is null
        and exists (select from report r where r.batch_no = b.no and r.load_no is not null)`.execute(db);
@@ -115,7 +116,7 @@ async function reportedDays(db: Db, merchantNo: number): Promise<Set<string>> {
 }
 
 /** Days, as they begin and end there, on which the merchant has done something that is reported and settled. */
-async function daysWithRecords(
+export async function daysWithRecords(
   db: Db,
   merchantNo: number,
   from: string,

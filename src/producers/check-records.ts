@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import { hasCancels, printOf, printsOf, updatedSince } from '../adapters/ledger.ts';
 import { type Database, type Db, inTransaction, onOneConnection, untilStopped } from '../adapters/postgres.ts';
+import { wantRunsOfDropped } from './dropped-rows.sql.ts';
 import { keepLateDays } from './late-days.sql.ts';
 
 /** Looking takes at most one part in so many of the time, whatever it costs on the merchant's relation. */
@@ -118,6 +119,7 @@ async function checkChanged(db: Db, rows: number): Promise<boolean> {
 async function wantRunsOf(db: Db): Promise<void> {
   await sql`analyze changed`.execute(db);
   await keepLateDays(db, 'changed');
+  await wantRunsOfDropped(db, 'changed');
   await sql`select want_runs(array(
     select b.no from changed c join report_row d on d.key_hash = c.key_hash and d.request_id = c.request_id and d.type = c.type
       join run_load l on l.load_no = d.load_no join batch b on b.current_run = l.run_no and b.merchant_no = c.merchant_no

@@ -19,6 +19,11 @@ export type Content = {
   readonly isParked: boolean;
   /** The archive holds its bytes. */
   readonly isArchived: boolean;
+  /** When its archived copy was dropped because it is old; null while it is kept. */
+  readonly fileDroppedAt: Date | null;
+  /** Of its batch or day. */
+  readonly batch: string;
+  readonly date: string | null;
   /** What it was read under last, as JSON. */
   readonly rules: string;
 };
@@ -56,7 +61,9 @@ export async function contentsOf(db: Db, filter: ContentFilter): Promise<Content
        order by d.report_no, coalesce(d.revision, -d.no), d.no desc)
     select d.no as "deliveryNo", d.report_no as "reportNo", r.batch_no as "batchNo", b.merchant_no as "merchantNo", d.source, d.file, r.name,
            d.revision, d.sha256, r.revision as "countingRevision", d.state, d.rules::text as rules,
-           d.parked_reason is not null as "isParked", d.bytes is not null as "isArchived"
+           d.parked_reason is not null as "isParked", d.bytes is not null as "isArchived",
+           (select f.dropped_at from dropped f where f.path = d.bytes) as "fileDroppedAt", coalesce(b.batch_id, b.day::text, '') as batch,
+           coalesce(b.settlement_date, b.day, d.directory_date)::text as date
       from newest d join report r on r.no = d.report_no join batch b on b.no = r.batch_no join merchant m on m.no = b.merchant_no
      where (d.revision is null or d.revision >= r.revision or ${hash})
        and ${merchant === undefined ? sql`true` : sql`m.id = ${merchant}`}
@@ -163,5 +170,8 @@ async function contentBefore(db: Db, reportNo: number, revision: number) {
   return found.rows[0];
 }
 
-export const lockBatch = (db: Db, batchNo: number) =>
-  sql`select from batch where no = ${batchNo} for update`.execute(db);
+export const lockBatch = (db: Db, batchNo: number) => lockBatches(db, [batchNo]);
+
+/** Nothing of them is dropped until this transaction ends. */
+export const lockBatches = (db: Db, batchNos: readonly number[]) =>
+  sql`select from batch where no = any(${[...batchNos]}::int[]) order by no for update`.execute(db);

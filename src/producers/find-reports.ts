@@ -10,12 +10,15 @@ import { type Enqueue, ingestReport } from '../jobs.ts';
 import * as query from './find-reports.sql.ts';
 import { type ListedFile, listFiles } from './list-files.ts';
 import { layoutOf, type Source } from './source.ts';
+import { type LateFile, lateFiles } from './watch-source.ts';
 
 export type Found = {
   /** The deliveries of what is listed now, known ones included. */
   readonly deliveryNos: readonly number[];
   readonly notReports: readonly NotReport[];
   readonly growing: readonly ListedFile[];
+  /** What the provider may soon delete, and is not fetched. */
+  readonly late: readonly LateFile[];
   /** What could not be looked at, and so may hide reports; all others were. The next round looks again. */
   readonly unseen: readonly Error[];
 };
@@ -90,7 +93,8 @@ export async function findReports(
     }),
   );
   for (const deliveryNo of recorded) await enqueue(ingestReport, { deliveryNo, attempt: 0 });
-  return { deliveryNos: [...known.values(), ...recorded], notReports, growing, unseen };
+  const late = await lateFiles(database.db, source, listed, now());
+  return { deliveryNos: [...known.values(), ...recorded], notReports, growing, late, unseen };
 }
 
 const OTHER_KIND =

@@ -5,6 +5,7 @@ import { copyIn, type Database, type Db, inTransaction, onOneConnection } from '
 import { RowRefused, UsageError } from '../domain/errors.ts';
 import { hash, hashBytes } from '../domain/key.ts';
 import { type ReadRecord, type RecordColumns, readLedgerHeader, readRecord } from '../domain/read-record.ts';
+import { wantRunsOfDropped } from './dropped-rows.sql.ts';
 import { merchantNamed } from './find-reports.sql.ts';
 import * as query from './import-ledger.sql.ts';
 
@@ -40,6 +41,7 @@ export async function importLedger(
       }
       const merged = await query.mergeStaged(db);
       if (merged.inserted + merged.changed > 0) await query.wantRunsOfChanged(db);
+      if (merged.changed > 0) await wantRunsOfDropped(db, 'changed_record');
       return { records: file.read, ...merged, refused: file.refused };
     }),
   );

@@ -34,7 +34,10 @@ export async function recordReplay(
   sourceNamed: SourceNamed,
   isDry: boolean,
 ): Promise<Recorded> {
+  await query.lockBatches(db, batchesOf(await chosen(db, request)));
   const contents = await chosen(db, request);
+  const lost = contents.filter(({ fileDroppedAt }) => fileDroppedAt !== null);
+  if (lost.length > 0) throw new UsageError(lostInWords(lost, request));
   const asked = contents.map((content) => {
     const source = sourceNamed(content.source);
     const rules = source ? JSON.stringify(rulesOf(source)) : content.rules;
@@ -57,9 +60,28 @@ export async function recordReplay(
   return {
     interventionNo,
     deliveryNos: [...made, ...back, ...first],
-    batchNos: [...new Set(contents.map(({ batchNo }) => batchNo))],
+    batchNos: batchesOf(contents),
     lastRuns,
   };
+}
+
+const batchesOf = (contents: readonly query.Content[]): number[] => [
+  ...new Set(contents.map(({ batchNo }) => batchNo)),
+];
+
+/** What was dropped cannot be read again, and the others alone would be half of what was asked for. */
+function lostInWords(lost: readonly query.Content[], { from, to }: ReplayRequest): string {
+  const named = lost.slice(0, 3).map(({ file, batch, fileDroppedAt }) => {
+    const on = fileDroppedAt!.toISOString().slice(0, 10);
+    return `\n  ${file} of ${batch}, dropped on ${on}`;
+  });
+  const more = lost.length > named.length ? `\n  and ${lost.length - named.length} more` : '';
+  const last = lost
+    .flatMap(({ date }) => date ?? [])
+    .sort()
+    .at(-1);
+  const range = (from ?? to) !== undefined && last !== undefined ? ` What is later than ${last} can be replayed.` : '';
+  return `the archived copies were dropped by retention, so they cannot be read again; totals and discrepancies are kept:${named.join('')}${more}\nHave the files delivered once more, under their names.${range}`;
 }
 
 const isUnderWay = ({ state, isParked }: query.Content): boolean =>

@@ -24,6 +24,8 @@ export type Source = {
   /** Directories of days further back are not looked into. */
   readonly lookbackDays: number;
   readonly pollSeconds: number;
+  /** A server's file may be deleted so many days after it was written. */
+  readonly keepDays: number;
   /** When its reports are due, in the standing service. */
   readonly calendar: Calendar;
 };

@@ -1,6 +1,15 @@
 import { sql } from 'kysely';
 import { type Database, inTransaction, onOneConnection } from '../adapters/postgres.ts';
-import { closeLoad, type Enqueue, ingestReport, type JobKind, loadChunk, reconcile } from '../jobs.ts';
+import {
+  closeLoad,
+  type Enqueue,
+  ingestReport,
+  type JobKind,
+  loadChunk,
+  MAX_ATTEMPTS,
+  reconcile,
+  restoreRows,
+} from '../jobs.ts';
 import { checkRecords } from './check-records.ts';
 
 /**
@@ -65,11 +74,20 @@ export async function sweep({
   );
   await ask(closeLoad, loads.rows);
 
+  await releaseWaiting(database);
+  const dropped = await sql<{ loadNo: number; attempt: number }>`
+    select w.load_no as "loadNo", max(w.attempts) as attempt from wanted_rows w join load l on l.no = w.load_no
+     where not exists (select from dropped f where f.path = l.archive_path) group by 1 having max(w.attempts) < ${MAX_ATTEMPTS}`.execute(
+    db,
+  );
+  await ask(restoreRows, dropped.rows);
+
   const batches = await sql<{ batchNo: number; wanted: number; attempt: number }>`
     select b.no as "batchNo", b.wanted, b.attempts as attempt from batch b
      where b.done < b.wanted and b.parked_reason is null and coalesce(b.next_attempt_at, now()) <= now()
        and not exists (select from delivery d join report r on r.no = d.report_no
                         where r.batch_no = b.no and d.state in ('found', 'reading') and d.parked_reason is null)
+       and not exists (select from wanted_rows w where w.batch_no = b.no)
      order by b.no limit 10000`.execute(db);
   await ask(reconcile, batches.rows);
 
@@ -81,6 +99,20 @@ export async function sweep({
   );
   if (unread && !stop?.aborted) throw unread;
 }
+
+/**
+ * Rows that a batch waits for are there again, or their report was read anew: it can be reconciled, also where it was given up
+ * because nobody could read them.
+ */
+const releaseWaiting = ({ db }: Database) =>
+  sql`with met as (
+        delete from wanted_rows w using load l
+         where l.no = w.load_no and (l.rows_dropped_at is null or l.state <> 'closed' or not (
+           exists (select from report r where r.load_no = l.no)
+           or exists (select from run_load rl join batch b on b.current_run = rl.run_no where rl.load_no = l.no)))
+        returning w.batch_no)
+      update batch set parked_reason = null, attempts = 0, next_attempt_at = null
+       where no in (select batch_no from met) and done < wanted and parked_reason is not null`.execute(db);
 
 /** Held by the connection of a dry run, with its number, for as long as it lasts. */
 export const DRY_RUN_LOCK = 7_355_615;
@@ -145,6 +177,7 @@ const dropLoads = (database: Database, slot: number, nos: readonly number[]) =>
       const loads = sql`any(${mine.rows.map(({ no }) => no)}::int[])`;
       // The chunks first: who is still at one finds it gone, and what it wrote goes with it.
       await sql`delete from chunk where load_no = ${loads}`.execute(db);
+      await sql`delete from dropped_ids where load_no = ${loads}`.execute(db);
       if (slot < 0) await sql`delete from report_row where slot = ${slot} and load_no = ${loads}`.execute(db);
       else if (mine.rows.length > 0) await sql`drop table if exists ${sql.ref(`report_row_${slot}`)}`.execute(db);
       await sql`delete from row_finding where load_no = ${loads}`.execute(db);

@@ -14,6 +14,7 @@ import { checkLedger } from './doctor/ledger.ts';
 import { checkFolders, checkNode } from './doctor/machine.ts';
 import { checkQueue } from './doctor/queue.ts';
 import { checkReports } from './doctor/reports.ts';
+import { checkRetention } from './doctor/retention.ts';
 import { checkSource, sourcesToCheck } from './doctor/sources.ts';
 
 const LIMIT_MS = 5_000;
@@ -69,6 +70,7 @@ async function examineWith(config: Config, origins: readonly string[]): Promise<
         check(`source ${source.name}`, SFTP_LIMIT_MS + 2 * LIMIT_MS, () => checkSource(source, ask, SFTP_LIMIT_MS)),
       ),
       ask ? check('reports', 2 * LIMIT_MS, () => ask(checkReports)) : [],
+      ask ? check('retention', 2 * LIMIT_MS, () => ask((db) => checkRetention(db, config.retention, archiveDir))) : [],
       ask ? check('records', 6 * LIMIT_MS, () => ask((db) => checkLedger(db, config))) : [],
     ];
     return [book, ...(await Promise.all(checks)).flat()];

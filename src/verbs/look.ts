@@ -17,6 +17,7 @@ import {
 } from '../views/answer.ts';
 import { type BatchReport, batchSheet } from '../views/batch-sheet.ts';
 import { BATCH_COLUMNS, DATED_COLUMNS, DISCREPANCY_COLUMNS, HISTORY_COLUMNS } from '../views/columns.ts';
+import { dayOf, droppedText, type Kept } from '../views/dropped.ts';
 import {
   causeText,
   type RevisedRow,
@@ -125,6 +126,7 @@ export async function showBatch(config: Config, id: string, options: Given): Pro
         reports.map((r) => [r.file, r.kind, r.revision, r.rows, r.sha256]),
         [2, 3],
       )}\n\n`,
+      ...[droppedText(reports)].flatMap((text) => (text === '' ? [] : [`${text}\n`])),
       ...reports.flatMap(({ file, sameBytesAs }) =>
         sameBytesAs.length === 0 ? [] : [`${file} has the same bytes as ${sameBytesAs.join(', ')}\n\n`],
       ),
@@ -180,7 +182,7 @@ async function batchesIn(db: Db, filter: query.BatchFilter, { state, kind }: Giv
   return state === undefined ? all : all.filter((batch) => stateOfBatch(batch) === state);
 }
 
-async function looking(config: Config, look: (database: Database) => Promise<void>): Promise<number> {
+export async function looking(config: Config, look: (database: Database) => Promise<void>): Promise<number> {
   const book = await openBook(config, { mayBeTemporary: false });
   try {
     process.stderr.write(`settlestream: ${book.description}\n`);
@@ -211,9 +213,10 @@ async function batchNamed(db: Db, id: string, options: Given): Promise<query.Bat
 async function reportsOfRun(
   db: Db,
   run: number,
-): Promise<(BatchReport & { readonly sameBytesAs: readonly string[] })[]> {
-  const found = await sql<BatchReport & { sameBytesAs: string[] }>`
-    select d.file, r.kind, l.sha256, d.revision, (l.facts->>'rows')::int as rows,
+): Promise<(BatchReport & Kept & { readonly sameBytesAs: readonly string[] })[]> {
+  const found = await sql<BatchReport & Kept & { sameBytesAs: string[] }>`
+    select d.file, r.kind, l.sha256, d.revision, (l.facts->>'rows')::int as rows, l.rows_dropped_at as "rowsDroppedAt",
+           (select f.dropped_at from dropped f where f.path = coalesce(l.original_path, l.archive_path)) as "fileDroppedAt",
            -- Reports without rows all look the same.
            array(select distinct y.file from load o join delivery y on y.no = o.delivery_no or y.duplicate_of = o.no
                   where o.sha256 = l.sha256 and (l.facts->>'rows')::int > 0 and y.report_no <> r.no and y.state in ('closed', 'duplicate')
@@ -251,15 +254,12 @@ const runTable = (runs: readonly RunView[]): string =>
 const revisionTable = (revisions: readonly RevisionView[]): string =>
   table(
     ['restated report', 'from', 'to', 'rows added', 'removed', 'changed', 'money moved'],
-    revisions.map(({ file, from, to, added, removed, changed, settlementAmount, transactionAmounts }) => [
-      file,
-      from,
-      to,
-      added,
-      removed,
-      changed,
-      settlementAmount ?? (transactionAmounts ?? []).map(({ amount, currency }) => `${amount} ${currency}`).join('\n'),
-    ]),
+    revisions.map((revision) => {
+      const { file, from, to, added, removed, changed, settlementAmount, transactionAmounts, rowsDroppedAt } = revision;
+      const moved = (transactionAmounts ?? []).map(({ amount, currency }) => `${amount} ${currency}`).join('\n');
+      const money = rowsDroppedAt === null ? (settlementAmount ?? moved) : `rows dropped on ${dayOf(rowsDroppedAt)}`;
+      return [file, from, to, added, removed, changed, money];
+    }),
     [1, 2, 3, 4, 5, 6],
   );
 
@@ -282,7 +282,7 @@ const rowTable = (rows: readonly RevisedRow[]): string =>
 
 const OUTPUTS = ['table', 'json', 'csv', 'xlsx'] as const;
 
-function outputOf(verb: string, options: Given): (typeof OUTPUTS)[number] {
+export function outputOf(verb: string, options: Given): (typeof OUTPUTS)[number] {
   const format = options['json'] ? 'json' : (options['format'] ?? 'table');
   const output = OUTPUTS.find((name) => name === format);
   if (output === undefined) throw notAllowed('--format', format, OUTPUTS);
@@ -293,7 +293,7 @@ function outputOf(verb: string, options: Given): (typeof OUTPUTS)[number] {
   return output;
 }
 
-function filterOf(options: Given): query.BatchFilter {
+export function filterOf(options: Given): query.BatchFilter {
   const { kind, state } = options;
   if (kind !== undefined && !(KINDS as readonly string[]).includes(kind)) throw notAllowed('--kind', kind, KINDS);
   if (state !== undefined && !STATES.includes(state)) throw notAllowed('--state', state, STATES);
@@ -321,7 +321,7 @@ function asOfGiven({ asOf }: Given): string | undefined {
 }
 
 /** A whole number above zero; undefined where it is not given. */
-function numberIn(name: string, options: Given): number | undefined {
+export function numberIn(name: string, options: Given): number | undefined {
   const given = options[name];
   if (given === undefined) return undefined;
   if (!/^[1-9]\d{0,14}$/.test(given)) throw new UsageError(`--${name} ${given}: is no whole number above zero.`);

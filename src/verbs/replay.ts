@@ -4,13 +4,14 @@ import { type Db, inTransaction, onOneConnection } from '../adapters/postgres.ts
 import type { Config } from '../config.ts';
 import { UsageError } from '../domain/errors.ts';
 import { isDay } from '../domain/time.ts';
-import { ingestReport } from '../jobs.ts';
+import { ingestReport, MAX_ATTEMPTS } from '../jobs.ts';
 import { type Recorded, type ReplayRequest, recordReplay, type SourceNamed } from '../producers/replay.ts';
 import type { Source } from '../producers/source.ts';
 import { DRY_RUN_LOCK } from '../producers/sweep.ts';
 import { type Withdrawal, withdraw } from '../producers/withdraw.ts';
 import { type Change, changesSince, changeTable } from '../views/changes.ts';
 import { writeAll } from '../views/output.ts';
+import { askForRows, RowsDropped } from '../workers/dropped.ts';
 import { tryOut } from '../workers/dry-run.ts';
 import { type AtWork, atWork, type Calendars } from './at-work.ts';
 import { FILES, filesAt, sourcesOf } from './sources.ts';
@@ -78,12 +79,8 @@ async function inEarnest(
  * Reads everything as a replay would, into loads that count nowhere; then does the rest in one transaction that is rolled back.
  * As long as this connection holds the lock, the loads stay; whatever becomes of it, the sweep removes them.
  */
-async function dryRun(
-  { book, queue, start, untilDone }: AtWork,
-  request: ReplayRequest,
-  named: SourceNamed,
-  calendars: Calendars,
-): Promise<Outcome> {
+async function dryRun(at: AtWork, request: ReplayRequest, named: SourceNamed, calendars: Calendars): Promise<Outcome> {
+  const { book, queue, start, untilDone } = at;
   const { database } = book;
   return onOneConnection(database, async (db) => {
     const recorded = await inTransaction(db, async () => {
@@ -97,15 +94,51 @@ async function dryRun(
       start();
       await untilDone(() => isReading(database.db, deliveryNos), deliveryNos);
       const merchantNos = await merchantsOf(db, recorded.batchNos);
-      return await tryOut(db, { interventionNo, deliveryNos, merchantNos, calendars, now: Date.now }, async () => ({
-        changes: await changesSince(db, recorded),
-        hasFailed: await hasFailed(db, recorded),
-      }));
+      for (;;) {
+        const tried = await tryOut(
+          db,
+          { interventionNo, deliveryNos, merchantNos, calendars, now: Date.now },
+          async () => ({
+            changes: await changesSince(db, recorded),
+            hasFailed: await hasFailed(db, recorded),
+          }),
+        ).catch((error: unknown) => {
+          if (error instanceof RowsDropped) return error;
+          throw error;
+        });
+        if (!(tried instanceof RowsDropped)) return tried;
+        await readDropped(at, recorded.batchNos[0]!, tried);
+      }
     } finally {
       await removeOwnTexts(db, deliveryNos);
       await sql`select pg_advisory_unlock(${DRY_RUN_LOCK}, ${interventionNo})`.execute(db);
     }
   });
+}
+
+/**
+ * Rows that the batch would need are read again: that changes no result.
+ * @throws UsageError where their archived copies were dropped, or are not what they were.
+ */
+async function readDropped({ book, queue, untilDone }: AtWork, batchNo: number, error: RowsDropped): Promise<void> {
+  const { database } = book;
+  if (error.loads.some(({ fileDroppedAt }) => fileDroppedAt !== null))
+    throw new UsageError(`it cannot be tried out: ${error.message}, and so were their archived copies.`);
+  const nos = error.loads.map(({ loadNo }) => loadNo);
+  await onOneConnection(database, (db) => askForRows(db, queue.enqueue, batchNo, error));
+  await untilDone(() => areDropped(database.db, nos, MAX_ATTEMPTS), []);
+  if (await areDropped(database.db, nos))
+    throw new UsageError(`it cannot be tried out: ${error.message}, and they cannot be read again.`);
+}
+
+/** Rows of these loads are not there yet, after less than so many tries. */
+async function areDropped(db: Db, loadNos: readonly number[], tries: number | null = null): Promise<boolean> {
+  const found = await sql`
+    select from load l where no = any(${[...loadNos]}::int[]) and rows_dropped_at is not null
+       and (${tries}::int is null or exists (select from wanted_rows w where w.load_no = l.no and w.attempts < ${tries}::int)) limit 1`.execute(
+    db,
+  );
+  return found.rows.length > 0;
 }
 
 /** Some delivery of this call is not at its end, or some batch that it set going has no run yet. */

@@ -1,7 +1,7 @@
 import { type HttpServer, openHttp } from '../adapters/http.ts';
 import { useLedger } from '../adapters/ledger-setting.ts';
 import { openLog } from '../adapters/log.ts';
-import { type Metrics, openMetrics } from '../adapters/metrics.ts';
+import { type Measured, type Metrics, openMetrics } from '../adapters/metrics.ts';
 import { openPlace } from '../adapters/place.ts';
 import { onOneConnection, untilStopped } from '../adapters/postgres.ts';
 import type { JobQueue } from '../adapters/queue.ts';
@@ -11,6 +11,7 @@ import { JOBS } from '../jobs.ts';
 import { checkDays } from '../producers/check-days.ts';
 import { findReports, type NotReport } from '../producers/find-reports.ts';
 import type { ListedFile } from '../producers/list-files.ts';
+import { type Retention, retain } from '../producers/retain.ts';
 import type { Source } from '../producers/source.ts';
 import { sweep } from '../producers/sweep.ts';
 import { startWatch, type Watch } from '../views/backlog.ts';
@@ -19,15 +20,16 @@ import { type ParserPool, startParsers } from '../workers/pool.ts';
 import { work } from '../workers/work.ts';
 import { type Book, enqueueNamed, migrate, openBook, openQueueOf } from './book.ts';
 import { sourcesOf } from './sources.ts';
+import { warnerOf } from './warn-of-source.ts';
 
 type Log = ReturnType<typeof openLog>;
 
-/** How long jobs under way may take to end after SIGTERM; what is not done by then, another worker does again. */
-const GRACE_MS = 25_000;
 /** A table so large that looking through it takes longer is looked at by the doctor. */
 const REFUSED_LIMIT_MS = 60_000;
 /** What was forgotten is asked for again at least this often. */
 const SWEEP_SECONDS = 10;
+/** When nothing was left to drop it is looked again so much later: it is dates that make things old. */
+const RETAIN_MS = 15 * 60_000;
 /** A server that does not let us in is asked less and less often, for it may lock an account for good. */
 const LONGEST_REFUSED_MS = 15 * 60_000;
 
@@ -46,6 +48,7 @@ export async function serve(
     });
   }
   const metrics = openMetrics({ source: sources.map(({ name }) => name), job: JOBS.map(({ name }) => name) });
+  metrics.measured({ name: 'recon_process_info', labels: { role }, value: 1 });
   let http: HttpServer | undefined;
   let watch: Watch | undefined;
   let queue: JobQueue | undefined;
@@ -59,11 +62,13 @@ export async function serve(
     http = await openHttp({ ...config.http, log }, pages);
     log.info({ url: http.url }, 'pages: /metrics /healthz /readyz');
     if (role !== 'produce') {
-      const enqueue = (name: string, payload: unknown, delayMs: number) =>
+      const enqueue = (name: string, payload: unknown, delayMs: number, about: object) =>
         void enqueueNamed(queue!, name, payload as object, delayMs).catch((error: Error) =>
-          log.warn({ job: name, error: error.message }, 'could not enqueue'),
+          log.warn({ ...about, asked: name, error: error.message }, 'could not enqueue'),
         );
-      parsers = startParsers(config.processes, enqueue, metrics.measured, (note, about) => log.warn(about, note));
+      parsers = startParsers(config.processes, enqueue, metrics.measured, (level, note, about) =>
+        log[level](about, note),
+      );
     }
     book = await openBook(config, { mayBeTemporary: false });
     log.info({}, book.description);
@@ -78,7 +83,9 @@ export async function serve(
     watch = startWatch({
       databaseUrl: database.url,
       queueState: () => jobs.state(JOBS),
+      redis: jobs.redis,
       sources: sources.map(({ name }) => name),
+      keepDays: Object.fromEntries(sources.map(({ name, keepDays }) => [name, keepDays])),
       metrics,
       log,
     });
@@ -88,10 +95,9 @@ export async function serve(
       parsers.open({ databaseUrl: database.url, archiveDir, chunkBytes, places: sources, calendars });
       work({ database, queue, parsers, processes, log, measured: metrics.measured });
     }
-    if (role === 'work')
-      await new Promise((resolve) => stopping.signal.addEventListener('abort', resolve, { once: true }));
-    else await produce(sources, book, queue, { log, metrics }, stopping.signal);
-    await queue.close(GRACE_MS);
+    if (role === 'work') await aborted(stopping.signal);
+    else await produce(sources, config.retention, book, queue, { log, metrics }, stopping.signal);
+    await queue.close(config.drainSeconds * 1_000);
     log.info({}, 'stopped');
     return 0;
   } finally {
@@ -121,7 +127,8 @@ async function tellRefusedRecords({ database }: Book, log: Log, stop: AbortSigna
  */
 async function produce(
   sources: readonly Source[],
-  { database }: Book,
+  retention: Retention,
+  { database, archiveDir }: Book,
   queue: JobQueue,
   { log, metrics }: { log: Log; metrics: Metrics },
   stop: AbortSignal,
@@ -130,6 +137,7 @@ async function produce(
   const rounds = sources.map(async (source) => {
     const place = await openPlace(source.at);
     const settled = settledTwice();
+    const warner = warnerOf(source, database.db, log);
     const { name } = source;
     const tellSkipped = eachOnce((files: object) =>
       log.warn({ source: name, ...files }, 'these files are no reports, and are not read'),
@@ -140,26 +148,27 @@ async function produce(
     let refusals = 0;
     const pauseMs = () => Math.max(pollMs, Math.min(pollMs * 2 ** refusals, LONGEST_REFUSED_MS));
     await everySoOften(pauseMs, stop, async () => {
+      const tellEnd = startPoll(name, metrics.measured);
       try {
         const found = await findReports(context, source, place, settled);
         refusals = 0;
+        await warner.listed(found.late);
         for (const { file } of found.growing) log.debug({ source: name, file }, 'still growing');
         tellSkipped(found.notReports);
         for (const { message } of found.unseen)
           log.error({ source: name, error: message }, 'not everything could be looked at, the next round tries again');
-        if (found.unseen.length > 0) return;
-        metrics.measured({
-          name: 'recon_last_poll_success_timestamp_seconds',
-          labels: { source: name },
-          value: Date.now() / 1_000,
-        });
+        tellEnd(found.unseen.length === 0 ? 'done' : 'failed');
       } catch (error) {
+        tellEnd('failed');
         if (error instanceof LoginRefused) refusals++;
         log.error(
           { source: name, error: (error as Error).message },
           'looking for reports failed, the next round tries again',
         );
       }
+      await warner
+        .account()
+        .catch((error: Error) => log.error({ source: name, error: error.message }, 'could not look'));
     });
   });
   const lookAgain = async () => {
@@ -178,8 +187,40 @@ async function produce(
         log.error({ error: error.message }, 'the sweep failed, the next round tries again'),
       ),
   );
-  await Promise.all([...rounds, sweeping]);
+  let retainAtMs = 0;
+  const retaining = everySoOften(
+    () => 1_000 * SWEEP_SECONDS,
+    stop,
+    async () => {
+      if (Date.now() < retainAtMs) return;
+      try {
+        if (!(await retain({ database, archiveDir, log }, retention))) retainAtMs = Date.now() + RETAIN_MS;
+      } catch (error) {
+        log.error({ error: (error as Error).message }, 'dropping what is old failed, the next round tries again');
+      }
+    },
+  );
+  await Promise.all([...rounds, sweeping, retaining]);
 }
+
+/** Measures a look for reports, until it is told how it ended. */
+function startPoll(source: string, measured: Measured) {
+  const startedAt = performance.now();
+  return (outcome: 'done' | 'failed') => {
+    const seconds = (performance.now() - startedAt) / 1_000;
+    measured({ name: 'recon_poll_duration_seconds', labels: { source }, value: seconds });
+    measured({ name: 'recon_polls_total', labels: { source, outcome }, value: 1 });
+    if (outcome === 'failed') return;
+    measured({ name: 'recon_last_poll_success_timestamp_seconds', labels: { source }, value: Date.now() / 1_000 });
+  };
+}
+
+/** Also where it was told to stop before there was anything to stop. */
+const aborted = (signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
 
 /** Runs a step, pauses, and so on until told to stop; a step under way is waited for. */
 async function everySoOften(pauseMs: () => number, stop: AbortSignal, step: () => Promise<void>): Promise<void> {

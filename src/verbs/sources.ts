@@ -22,6 +22,7 @@ export const filesAt = (config: Config, folder: string): Source => ({
   names: {},
   lookbackDays: 120,
   pollSeconds: config.pollSeconds,
+  keepDays: 7,
   calendar: { timeZone: config.timeZone, weekend: [], holidays: [], quietMinutes: config.quietMinutes },
 });
 
@@ -50,6 +51,7 @@ const sourceOf = (source: SourceConfig, environment: NodeJS.ProcessEnv): Source 
   names: source.names ?? {},
   lookbackDays: source.lookbackDays,
   pollSeconds: source.pollSeconds,
+  keepDays: source.keepDays,
   calendar: source.calendar,
 });
 

@@ -1,6 +1,7 @@
 import { readArchived } from '../adapters/archive.ts';
 import { cellsOf } from '../adapters/csv.ts';
 import { decode } from '../adapters/encoding.ts';
+import { dayOf } from './dropped.ts';
 import type { StoryRow } from './story.sql.ts';
 
 /** A row as it stands in the archive. */
@@ -15,7 +16,9 @@ export type Archived = {
 /** The lines of these rows. Each part of a file is read once, and what it says counts only if it is what was archived. */
 export async function archivedLines(rows: readonly StoryRow[]): Promise<Map<StoryRow, Archived>> {
   const lines = new Map<StoryRow, Archived>();
-  for (const ofChunk of Map.groupBy(rows, ({ loadNo, chunkNo }) => `${loadNo} ${chunkNo}`).values()) {
+  const kept = rows.filter(({ fileDroppedAt }) => fileDroppedAt === null);
+  for (const row of rows) if (row.fileDroppedAt !== null) lines.set(row, droppedLine(row.fileDroppedAt));
+  for (const ofChunk of Map.groupBy(kept, ({ loadNo, chunkNo }) => `${loadNo} ${chunkNo}`).values()) {
     const found = await linesOfChunk(ofChunk).catch((error: NodeJS.ErrnoException) => whyNot(ofChunk, error));
     for (const [row, line] of found) lines.set(row, line);
   }
@@ -43,6 +46,12 @@ async function linesOfChunk(rows: readonly StoryRow[]): Promise<(readonly [Story
     return [row, { text, cells: cellsOf(bytes, row.encoding) ?? [], error: null }] as const;
   });
 }
+
+const droppedLine = (at: Date): Archived => ({
+  text: null,
+  cells: [],
+  error: `its archived copy was dropped on ${dayOf(at)} by retention`,
+});
 
 const whyNot = (rows: readonly StoryRow[], error: NodeJS.ErrnoException): [StoryRow, Archived][] => {
   const why =

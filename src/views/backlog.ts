@@ -1,8 +1,8 @@
 import { reasonOf, within } from '../adapters/in-time.ts';
 import type { GaugeValues, Metrics } from '../adapters/metrics.ts';
 import { type Db, missingMigrations, onOneConnection, poolToLook } from '../adapters/postgres.ts';
-import type { QueueState } from '../adapters/queue.ts';
-import { gaugesOfDiscrepancies, gaugesOfQueue, gaugesOfReports } from './gauges.ts';
+import type { JobQueue } from '../adapters/queue.ts';
+import { gaugesOfBatches, gaugesOfDatabase, gaugesOfDiscrepancies, gaugesOfQueue, gaugesOfReports } from './gauges.ts';
 
 export type Watch = {
   /** What keeps this process from working, a line each; nothing when it is ready. */
@@ -12,16 +12,23 @@ export type Watch = {
 
 type Watched = {
   readonly databaseUrl: string;
-  readonly queueState: () => Promise<QueueState[]>;
+  readonly queueState: () => ReturnType<JobQueue['state']>;
+  readonly redis: JobQueue['redis'];
   /** Sources that show a zero before their first file is found. */
   readonly sources: readonly string[];
+  /** After how many days the provider of a source deletes a file, where that is not a week. */
+  readonly keepDays?: Readonly<Record<string, number>>;
   readonly metrics: Metrics;
   readonly log: { warn(fields: object, message: string): void };
 };
 
-/** Looks at the whole begin so often at most, and take a tenth of the time at most, however much there is to look at. */
-const EVERY_MS = 15_000;
-const TIMES_ITS_LENGTH = 10;
+/**
+ * So long is waited at least after a look before it is taken again. One that takes milliseconds is taken every other second; one
+ * at a large book takes a fiftieth of the time until that would be seldom, and then a tenth of it at most.
+ */
+const LEAST_MS = 2_000;
+const TIMES_SELDOM = 7;
+const TIMES_MOST = 30;
 /** So long a look may take, and a check whether this process is ready. */
 const LOOK_MS = 8_000;
 const CHECK_MS = 2_000;
@@ -32,15 +39,20 @@ const FAILURES = 3;
  * Keeps the gauges fresh that are about the whole; every process tells the same of them. They are looked up in the background,
  * so that whoever reads the metrics waits neither for the database nor for the queue.
  */
-export function startWatch({ databaseUrl, queueState, sources, metrics, log }: Watched, everyMs = EVERY_MS): Watch {
+export function startWatch(
+  { databaseUrl, queueState, redis, sources, keepDays = {}, metrics, log }: Watched,
+  leastMs = LEAST_MS,
+): Watch {
   const pool = poolToLook(databaseUrl, CHECK_MS);
   const ask = <T>(question: (db: Db) => Promise<T>) => onOneConnection({ pool }, question);
   const looks: readonly Look[] = [
-    { of: 'reports', see: () => ask((db) => gaugesOfReports(db, sources)) },
+    { of: 'reports', see: () => ask((db) => gaugesOfReports(db, sources, keepDays)) },
+    { of: 'batches', see: () => ask((db) => gaugesOfBatches(db, sources)) },
     { of: 'discrepancies', see: () => ask((db) => gaugesOfDiscrepancies(db, sources)) },
-    { of: 'queue', see: async () => gaugesOfQueue(await queueState()) },
+    { of: 'database', see: () => ask(gaugesOfDatabase) },
+    { of: 'queue', see: async () => gaugesOfQueue(...(await Promise.all([queueState(), redis()]))) },
   ];
-  const stops = looks.map((look) => lookAgainAndAgain(look, metrics, log, everyMs));
+  const stops = looks.map((look) => lookAgainAndAgain(look, metrics, log, leastMs));
   return {
     async problems() {
       const [book, queue] = await Promise.all([
@@ -59,10 +71,24 @@ export function startWatch({ databaseUrl, queueState, sources, metrics, log }: W
   };
 }
 
-type Look = { readonly of: 'reports' | 'discrepancies' | 'queue'; readonly see: () => Promise<GaugeValues> };
+type Look = {
+  readonly of: 'reports' | 'batches' | 'discrepancies' | 'queue' | 'database';
+  readonly see: () => Promise<GaugeValues>;
+};
+
+/** A look in vain is not taken again as soon: what was seen before it stays for most of a minute. */
+const pauseMs = (lengthMs: number, leastMs: number, error: unknown): number => {
+  const least =
+    error === null ? Math.max(leastMs, Math.min(TIMES_SELDOM * leastMs, 50 * lengthMs)) : TIMES_SELDOM * leastMs;
+  // A server that does not answer has no work with it, but one that gave up did.
+  const hasWorked = error === null || (error as { code?: unknown }).code === QUERY_CANCELED;
+  return Math.min(TIMES_MOST * leastMs, Math.max(least, hasWorked ? 10 * lengthMs : 0));
+};
+
+const QUERY_CANCELED = '57014';
 
 /** One look at a time. Returns what ends it. */
-function lookAgainAndAgain({ of, see }: Look, metrics: Metrics, log: Watched['log'], everyMs: number): () => void {
+function lookAgainAndAgain({ of, see }: Look, metrics: Metrics, log: Watched['log'], leastMs: number): () => void {
   const tellUp = (value: 0 | 1) => metrics.measured({ name: 'recon_collector_up', labels: { of }, value });
   let seen: GaugeValues = {};
   let failures = 0;
@@ -83,7 +109,8 @@ function lookAgainAndAgain({ of, see }: Look, metrics: Metrics, log: Watched['lo
       seen = result;
       metrics.replaceGauges(seen);
     }
-    timer = setTimeout(look, Math.max(everyMs, TIMES_ITS_LENGTH * (performance.now() - began))).unref();
+    const error = 'error' in result ? result.error : null;
+    timer = setTimeout(look, pauseMs(performance.now() - began, leastMs, error)).unref();
   };
   tellUp(0);
   void look();

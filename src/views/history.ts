@@ -54,14 +54,20 @@ export type Revision = {
   readonly after: Load;
 };
 
-type Load = { readonly loadNo: number; readonly slot: number };
+type Load = {
+  readonly loadNo: number;
+  readonly slot: number;
+  /** When its rows were dropped because they are old; null while they are kept. */
+  readonly rowsDroppedAt: string | null;
+};
 
 /** Where reports of a batch came with other bytes: each step from one content that was read to the next. */
 export async function revisionsOf(db: Db, batchNo: number, asOf: string | undefined): Promise<Revision[]> {
   const known = asOf === undefined ? sql`true` : sql`c.first_closed_at <= ${asOf}::timestamptz`;
   const found = await sql<Revision>`
     with content as (
-      select distinct on (r.no, d.revision) r.no, r.kind, d.revision, d.file, jsonb_build_object('loadNo', l.no, 'slot', l.slot) as load,
+      select distinct on (r.no, d.revision) r.no, r.kind, d.revision, d.file, 
+             jsonb_build_object('loadNo', l.no, 'slot', l.slot, 'rowsDroppedAt', l.rows_dropped_at) as load,
              min(l.closed_at) over (partition by r.no, d.revision) as first_closed_at
         from report r join delivery d on d.report_no = r.no join load l on l.delivery_no = d.no and l.closed_at is not null
        where r.batch_no = ${batchNo} order by r.no, d.revision, l.state = 'closed' desc, l.no desc)
@@ -76,9 +82,11 @@ export type RevisionView = {
   readonly file: string;
   readonly from: number;
   readonly to: number;
-  readonly added: number;
-  readonly removed: number;
-  readonly changed: number;
+  /** When the rows of one of the two were dropped because they are old: then nobody can say what follows. Null while they are kept. */
+  readonly rowsDroppedAt: Date | null;
+  readonly added: number | null;
+  readonly removed: number | null;
+  readonly changed: number | null;
   /** By how much the settlement total moved; null for a report of transactions, which settles nothing. */
   readonly settlementAmount: string | null;
   /** By how much the transaction amounts moved, by currency; null for what settles. */
@@ -87,6 +95,9 @@ export type RevisionView = {
 
 /** How many rows a revision brought, took away and changed, and the money that this moved. */
 export async function revisionView(db: Db, revision: Revision, currency: string | null): Promise<RevisionView> {
+  const { file, from, to } = revision;
+  const rowsDroppedAt = droppedAt(revision);
+  if (rowsDroppedAt !== null) return { file, from, to, rowsDroppedAt, ...NOTHING_KNOWN };
   const isDay = revision.kind === 'transactionDetails';
   const moved = sql`select jsonb_agg(jsonb_build_object('currency', currency, 'minor', minor::text) order by currency)
     from (select currency, sum(minor) as minor from (
@@ -114,9 +125,10 @@ export async function revisionView(db: Db, revision: Revision, currency: string 
       from joined`.execute(db);
   const { settlementMinor, byCurrency, ...counts } = found.rows[0]!;
   return {
-    file: revision.file,
-    from: revision.from,
-    to: revision.to,
+    file,
+    from,
+    to,
+    rowsDroppedAt,
     ...counts,
     settlementAmount: isDay ? null : formatAmount(BigInt(settlementMinor), currency as Currency),
     transactionAmounts: isDay
@@ -126,6 +138,13 @@ export async function revisionView(db: Db, revision: Revision, currency: string 
         }))
       : null,
   };
+}
+
+const NOTHING_KNOWN = { added: null, removed: null, changed: null, settlementAmount: null, transactionAmounts: null };
+
+function droppedAt({ before, after }: Revision): Date | null {
+  const at = before.rowsDroppedAt ?? after.rowsDroppedAt;
+  return at === null ? null : new Date(at);
 }
 
 /** A row that a revision added, removed or changed. */
@@ -160,6 +179,7 @@ export async function* revisedRows(
   revision: Revision,
   currency: string | null,
 ): AsyncGenerator<RevisedRow[]> {
+  if (droppedAt(revision) !== null) return;
   const { file, from, to } = revision;
   const statement = sql`select * from (${joinedRows(revision)}) j where before_line is null or after_line is null or is_changed
     order by coalesce(after_line, before_line), before_line nulls first`;

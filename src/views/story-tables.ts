@@ -1,5 +1,6 @@
 import type { Column } from './columns.ts';
 import { amountCell, dayCell, timeCell } from './columns.ts';
+import { dayOf } from './dropped.ts';
 import { cellsOf, movementsOf, recordJson, rowJson, type Story, type ToldRow } from './story.ts';
 import { minuteOf, table, wrap } from './tables.ts';
 
@@ -35,10 +36,12 @@ const cell = (amount: string | null, currency: string | null) =>
 export function* storyText(story: Story): Generator<string> {
   yield `${story.requestId} of ${story.merchantId}\n\n`;
   yield story.records.length === 0 ? 'No record names it.\n\n' : `${recordsTable(story)}\n\n`;
-  yield story.rows.length === 0 ? 'No row of a report names it.\n\n' : `${rowsTable(story)}\n\n`;
+  const none = story.dropped.length === 0 ? 'No row of a report names it.' : 'No row that is still here names it.';
+  yield story.rows.length === 0 ? `${none}\n\n` : `${rowsTable(story)}\n\n`;
   const movements = movementsOf(story);
   if (movements.length > 0) yield `${movementsTable(story)}\n\n`;
   yield story.discrepancies.length === 0 ? 'Nothing of it ever did not add up.\n' : `${discrepanciesTable(story)}\n`;
+  if (story.dropped.length > 0) yield `\n${droppedTable(story)}\n`;
   for (const row of story.rows) yield `\n${lineText(row)}`;
   if (story.isCut) yield '\nThere is more than is shown here.\n';
 }
@@ -101,6 +104,22 @@ const discrepanciesTable = ({ discrepancies }: Story): string =>
       minuteOf(row.since),
       row.until && minuteOf(row.until),
       wrap(row.closedBecause ?? '', 40),
+    ]),
+    [2],
+  );
+
+/** What the sums above are without. */
+const droppedTable = ({ dropped }: Story): string =>
+  table(
+    ['rows of it that were dropped by retention', 'batch or day', 'revision', 'dropped on', 'archived copy'],
+    dropped.map((report) => [
+      report.file,
+      report.settlementBatchId ?? report.transactionDate,
+      report.revision,
+      dayOf(report.rowsDroppedAt),
+      report.fileDroppedAt === null
+        ? 'kept: settlestream replay reads it again'
+        : `dropped on ${dayOf(report.fileDroppedAt)}`,
     ]),
     [2],
   );

@@ -41,6 +41,8 @@ export type StoryRow = {
   lengthBytes: number;
   header: string[];
   archivePath: string;
+  /** When that was dropped because it is old; null while it is kept. */
+  fileDroppedAt: Date | null;
   /** Of the part of the file that was read at once, by which its bytes are checked. */
   chunkNo: number;
   chunkOffset: bigint;
@@ -113,12 +115,49 @@ export const rowsLeadingTo = (
 
 export type StoryLoad = { readonly loadNo: number; readonly slot: number; readonly rows: number };
 
-/** All that was ever read to its end of this merchant's details. */
+/** All that was ever read to its end of this merchant's details, and has its rows still. */
 export async function loadsOf(db: Db, merchantNo: number): Promise<StoryLoad[]> {
   const found = await sql<StoryLoad>`
     select l.no as "loadNo", l.slot, coalesce((l.facts->>'rows')::int, 0) as rows
       from load l join report r on r.no = l.report_no join batch b on b.no = r.batch_no
-     where b.merchant_no = ${merchantNo} and l.closed_at is not null and r.kind <> 'settlementSummary'`.execute(db);
+     where b.merchant_no = ${merchantNo} and l.closed_at is not null and l.rows_dropped_at is null and r.kind <> 'settlementSummary'`.execute(
+    db,
+  );
+  return found.rows;
+}
+
+/** A report of which nobody can see the rows any more. */
+export type DroppedReport = {
+  readonly settlementBatchId: string | null;
+  readonly transactionDate: string | null;
+  readonly file: string;
+  readonly revision: number;
+  readonly rowsDroppedAt: Date;
+  /** When its archived copy was dropped, too; null while that is kept. */
+  readonly fileDroppedAt: Date | null;
+};
+
+/** Reports whose rows were dropped and hold one of these ids, or name one as their original. */
+export async function droppedWith(
+  db: Db,
+  merchantNo: number,
+  { ids, transactionIds }: { readonly ids: readonly string[]; readonly transactionIds: readonly string[] },
+): Promise<DroppedReport[]> {
+  const found = await sql<DroppedReport>`
+    with hashes as materialized (
+      select hashtextextended(id, seed) as id from unnest(${[...ids]}::text[]) i(id), unnest(array[0, 2]) s(seed)
+      union select hashtextextended(id, seed) from unnest(${[...transactionIds]}::text[]) i(id), unnest(array[1, 3]) s(seed)),
+    holding as (
+      select distinct l.no from load l join report r on r.no = l.report_no join batch b on b.no = r.batch_no
+        join dropped_ids k on k.load_no = l.no cross join lateral unnest(k.ids) i(id)
+       where b.merchant_no = ${merchantNo} and l.rows_dropped_at is not null and l.state = 'closed' and i.id in (select id from hashes))
+    select b.batch_id as "settlementBatchId", case when b.batch_id is null then b.day::text end as "transactionDate", y.file, y.revision,
+           l.rows_dropped_at as "rowsDroppedAt", (select f.dropped_at from dropped f where f.path = l.archive_path) as "fileDroppedAt"
+      from holding h join load l on l.no = h.no join report r on r.no = l.report_no join batch b on b.no = r.batch_no
+      join delivery y on y.no = l.delivery_no
+     order by coalesce(b.settlement_date, b.day), b.batch_id nulls first, y.file collate "C", y.revision limit ${MOST}`.execute(
+    db,
+  );
   return found.rows;
 }
 
@@ -132,6 +171,7 @@ async function storyRows(db: Db, condition: RawBuilder<unknown>): Promise<StoryR
            d.original_request_id as "originalRequestId", d.original_transaction_id as "originalTransactionId",
            d.amount_minor as "amountMinor", d.currency, d.settlement_minor as "settlementMinor", d.fee_minor as "feeMinor",
            d.paid_at as "paidAt", d.offset_bytes as "offset", d.length_bytes as "lengthBytes", l.header, l.archive_path as "archivePath",
+           (select f.dropped_at from dropped f where f.path = l.archive_path) as "fileDroppedAt",
            c.no as "chunkNo", c.offset_bytes as "chunkOffset", c.length_bytes as "chunkLength", c.crc32, c.encoding
       from report_row d join load l on l.no = d.load_no join delivery y on y.no = l.delivery_no
       join report r on r.no = l.report_no join batch b on b.no = r.batch_no

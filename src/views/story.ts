@@ -17,6 +17,8 @@ export type Story = {
   readonly records: readonly query.StoryRecord[];
   readonly rows: readonly ToldRow[];
   readonly discrepancies: readonly DatedDiscrepancy[];
+  /** Reports that hold more rows of it, which were dropped because they are old. */
+  readonly dropped: readonly query.DroppedReport[];
   /** There is more than is shown. */
   readonly isCut: boolean;
 };
@@ -38,10 +40,11 @@ export async function storyOf(
   const merchant = await merchantOf(database, id, merchantId);
   const found = await familyOf(database, id, merchant.no, tell);
   const rows = [...found.rows.values()].sort(byPlace);
-  if (found.records.size === 0 && rows.length === 0) throw new UsageError(nothingKnown(id));
+  const named = { ids: [...found.ids], transactionIds: [...found.transactionIds] };
+  const dropped = await query.droppedWith(database.db, merchant.no, named);
+  if (found.records.size + rows.length + dropped.length === 0) throw new UsageError(nothingKnown(id));
   const nos = await query.discrepancyNosOf(database.db, merchant.no, {
-    ids: [...found.ids],
-    transactionIds: [...found.transactionIds],
+    ...named,
     places: rows.map(({ loadNo, line }) => ({ loadNo, line })),
   });
   const records = [...found.records.values()].sort(byTime);
@@ -56,6 +59,7 @@ export async function storyOf(
       ...lines.get(row)!,
     })),
     discrepancies: await discrepanciesNumbered(database, nos),
+    dropped,
     isCut: rows.length >= query.MOST || nos.length >= query.MOST,
   };
 }
@@ -180,6 +184,7 @@ export const storyJson = (story: Story) => ({
   rows: story.rows.map(rowJson),
   settled: movementsOf(story),
   discrepancies: story.discrepancies.map((row) => datedJson(row, true)),
+  dropped: story.dropped,
   isCut: story.isCut,
 });
 

@@ -117,7 +117,13 @@ async function tellUnsettledOf(
     (load) => load.isSettlement && (load.settlementDate ?? day) >= day,
   );
   const { merchantNo } = batch;
-  const statement = query.unsettledRecords(settlements, { merchantNo, day, timeZone: calendar.timeZone, whose });
+  const statement = query.unsettledRecords(settlements, {
+    merchantNo,
+    from: day,
+    to: day,
+    timeZone: calendar.timeZone,
+    whose,
+  });
   for await (const rows of inPortions<Record<string, unknown>>(db, statement)) {
     const told = rows.map((row) => unsettled(recordFrom(row, 'r')!, settledBy));
     await tellAll(

@@ -70,10 +70,14 @@ export async function takeDelivery(db: Db, deliveryNo: number): Promise<Delivery
 
 export type Revision = { revision: number; sha256: string; sizeBytes: bigint; isSameRules: boolean };
 
-/** The newest content of a report that was read to its end, and whether it was read under this delivery's rules. */
+/**
+ * The newest content of a report that was read to its end, and whether it was read under this delivery's rules. One of which
+ * nothing is kept, neither rows nor file, is not known well enough to be the same.
+ */
 export async function newestRevision(db: Db, reportNo: number, deliveryNo: number): Promise<Revision | null> {
   const found = await sql<Revision>`
-    select r.revision, l.sha256, l.size_bytes as "sizeBytes", l.rules = d.rules as "isSameRules"
+    select r.revision, l.sha256, l.size_bytes as "sizeBytes", l.rules = d.rules
+             and not (l.rows_dropped_at is not null and exists (select from dropped f where f.path = l.archive_path)) as "isSameRules"
       from report r join load l on l.no = r.load_no, delivery d where r.no = ${reportNo} and d.no = ${deliveryNo}`.execute(
     db,
   );

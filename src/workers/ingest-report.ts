@@ -56,8 +56,11 @@ export async function ingestReport(context: IngestContext, { deliveryNo }: Inges
     }),
   );
   const { source, kind } = delivery;
-  if (isMine && !delivery.isDry && (end.state === 'refused' || end.state === 'duplicate'))
-    context.measured({ name: 'recon_reports_total', labels: { source, kind, outcome: end.state }, value: 1 });
+  if (isMine && !delivery.isDry) {
+    context.noted('info', 'report read', { kind, outcome: end.state, code: end.code ?? undefined });
+    if (end.state === 'refused' || end.state === 'duplicate')
+      context.measured({ name: 'recon_reports_total', labels: { source, kind, outcome: end.state }, value: 1 });
+  }
   await askNext(context, delivery.batchNo);
 }
 
@@ -76,7 +79,7 @@ async function read(context: IngestContext, delivery: query.Delivery): Promise<q
   const load = await fetch(context, delivery, place, newest).catch(async (error) => {
     // What was exchanged while it was read may end or look anyhow: that it was exchanged is what there is to say.
     if (!(error instanceof Fenced)) await checkUnchanged(place, delivery);
-    throw error;
+    throw refusalOf(error, delivery);
   });
   if (load === 'duplicate') return duplicate;
   if ('state' in load) return load;
@@ -183,7 +186,7 @@ async function keepRefused(context: IngestContext, delivery: query.Delivery): Pr
       await file.close();
     }
   } catch (error) {
-    if (!(error instanceof ReportRefused)) throw error;
+    if (!(refusalOf(error, delivery) instanceof ReportRefused)) throw error;
   }
 }
 
@@ -374,15 +377,20 @@ async function checkEnd(incoming: Incoming): Promise<void> {
 
 /** A file that is not the one that was found is another delivery, which the next listing finds. */
 async function checkUnchanged(place: Place, delivery: query.Delivery): Promise<void> {
-  const now = await place.stat(delivery.path).catch((error: NodeJS.ErrnoException) => {
-    // A server or a disk that does not answer says nothing of the file.
-    if (error.code !== 'EACCES' && error.code !== 'EPERM') throw error;
-    throw new ReportRefused('unreadable', `${delivery.path} (${error.message})`);
+  const now = await place.stat(delivery.path).catch((error: unknown) => {
+    throw refusalOf(error, delivery);
   });
   if (!now) throw new ReportRefused('unreadable', `${delivery.path} is not there any more`);
   if (now.sizeBytes !== Number(delivery.sizeBytes) || now.modifiedAtMicros !== delivery.modifiedAtMicros) {
     throw new ReportRefused('unreadable', `${delivery.path} changed while it was read`);
   }
+}
+
+/** A file that this user may not read will not be read by trying again. A server or a disk that does not answer says nothing of it. */
+function refusalOf(error: unknown, { path }: query.Delivery): unknown {
+  const { code, path: about, message } = error as NodeJS.ErrnoException;
+  const isDenied = (code === 'EACCES' || code === 'EPERM') && about === path;
+  return isDenied ? new ReportRefused('unreadable', `${path} (${message})`) : error;
 }
 
 /** By number: a report's own name may be as long as a file system allows. */

@@ -30,17 +30,29 @@ export type TakenChunk = {
   rules: Rules;
 };
 
+const CHUNK = sql`
+  c.epoch, c.load_no as "loadNo", c.no, l.slot, r.batch_no as "batchNo", r.kind, b.batch_id as "batchId",
+  b.currency as "settlementCurrency", l.archive_path as "archivePath", c.offset_bytes as "offset",
+  c.length_bytes as "lengthBytes", c.first_line as "firstLine", c.crc32, c.encoding, l.header, d.is_sheet as "isSheet", d.source,
+  l.format, l.rules`;
+
 /** Takes a chunk: whoever took it before can no longer commit. Null: it is loaded, or its load is not wanted any more. */
 export async function takeChunk(db: Db, loadNo: number, chunk: number): Promise<TakenChunk | null> {
   const taken = await sql<TakenChunk>`
     update chunk c set epoch = c.epoch + 1
       from load l join report r on r.no = l.report_no join batch b on b.no = r.batch_no join delivery d on d.no = l.delivery_no
      where c.load_no = ${loadNo} and c.no = ${chunk} and c.state <> 'loaded' and l.no = c.load_no and l.state = 'reading'
-    returning c.epoch, c.load_no as "loadNo", c.no, l.slot, r.batch_no as "batchNo", r.kind, b.batch_id as "batchId",
-              b.currency as "settlementCurrency", l.archive_path as "archivePath", c.offset_bytes as "offset",
-              c.length_bytes as "lengthBytes", c.first_line as "firstLine", c.crc32, c.encoding, l.header, d.is_sheet as "isSheet", d.source,
-              l.format, l.rules`.execute(db);
+    returning ${CHUNK}`.execute(db);
   return taken.rows[0] ?? null;
+}
+
+/** All chunks of a load that was read before, in order. */
+export async function chunksOf(db: Db, loadNo: number): Promise<TakenChunk[]> {
+  const found = await sql<TakenChunk>`
+    select ${CHUNK} from chunk c join load l on l.no = c.load_no join report r on r.no = l.report_no join batch b on b.no = r.batch_no
+      join delivery d on d.no = l.delivery_no
+     where c.load_no = ${loadNo} order by c.no`.execute(db);
+  return found.rows;
 }
 
 export const ROW_COLUMNS = [

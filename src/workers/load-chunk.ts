@@ -73,7 +73,7 @@ const BLOCK_BYTES = 1 << 18;
 const MANY_FINDINGS = 2_000;
 
 /** Reads the chunk's rows and sends them on as they come; memory holds a block and some findings, however large the chunk. */
-async function copyRows(db: Db, client: Client, chunk: query.TakenChunk): Promise<FactsCounter> {
+export async function copyRows(db: Db, client: Client, chunk: query.TakenChunk): Promise<FactsCounter> {
   const facts = new FactsCounter();
   const parser = new ChunkParser(chunk, await formatById(db, chunk.format), facts);
   const blocks = readArchived(chunk.archivePath, Number(chunk.offset), Number(chunk.lengthBytes), Number(chunk.crc32));

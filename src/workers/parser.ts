@@ -2,10 +2,11 @@
  * A parser process: does the work of jobs, one at a time, for the parent that holds their locks in the queue. It speaks to the
  * database by itself and to the queue through its parent.
  */
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { openPlace, type Place } from '../adapters/place.ts';
 import { openDatabase } from '../adapters/postgres.ts';
 import { JOBS } from '../jobs.ts';
-import type { FromParser, ToParser } from './pool.ts';
+import type { FromParser, ToParser, Usage } from './pool.ts';
 import { type JobContext, runJob } from './run-job.ts';
 
 /** What went wrong, and where in our own code. */
@@ -31,7 +32,8 @@ async function open(settings: OpenSettings): Promise<JobContext> {
     calendars: settings.calendars,
     now: Date.now,
     measured: (measure) => void send({ say: 'measured', measure }),
-    noted: (note, about) => void send({ say: 'noted', note, about }),
+    about: (about) => void send({ say: 'about', about }),
+    noted: (level, note, about) => void send({ say: 'noted', level, note, about }),
     enqueue: async (job, payload, options) => {
       send({ say: 'enqueue', name: job.name, payload, delayMs: options?.delayMs ?? 0 });
     },
@@ -51,6 +53,18 @@ function placesOf(named: OpenSettings['places']): (source: string) => Promise<Pl
     places.set(source, place);
     return place;
   };
+}
+
+/** The loop is looked at so often; a look that comes later says how long the loop was busy. */
+const LOOP_MS = 20;
+const loop = monitorEventLoopDelay({ resolution: LOOP_MS });
+loop.enable();
+
+function usage(): Usage {
+  const { user, system } = process.cpuUsage();
+  const lagSeconds = Math.max(0, loop.max / 1e9 - LOOP_MS / 1_000);
+  loop.reset();
+  return { cpuSeconds: (user + system) / 1e6, residentBytes: process.memoryUsage.rss(), lagSeconds };
 }
 
 process.on('message', async (message: ToParser) => {
@@ -73,7 +87,8 @@ process.on('disconnect', () => process.exit(0));
 process.on('SIGINT', () => {});
 process.on('SIGTERM', () => {});
 // A parser that says nothing for long is stopped or stuck, and its parent replaces it.
-setInterval(() => send({ say: 'alive' }), 1_000).unref();
+setInterval(() => send({ say: 'alive', usage: usage() }), 1_000).unref();
+
 // Named here so that every job is known to exist where it is run.
 JOBS.forEach(({ name }) => {
   if (!name) throw new Error('a job has no name');

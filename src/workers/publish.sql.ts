@@ -74,6 +74,13 @@ export const askBecauseOf = (
 ): Promise<unknown> =>
   sql`select want_runs(${[...asked]}::int[], 'batch', ${batchNo}::int, ${[...interventions]}::int[])`.execute(db);
 
+export async function hasOpen(db: Db, batchNo: number): Promise<boolean> {
+  const open = await sql`select from discrepancy where batch_no = ${batchNo} and closed_run is null limit 1`.execute(
+    db,
+  );
+  return open.rows.length > 0;
+}
+
 /** Nothing of the batch can be read: the request is answered, and no run comes of it. */
 export const answerWithoutRun = (db: Db, batchNo: number, answers: number) =>
   sql`update batch set done = ${answers}, attempts = 0, next_attempt_at = null where no = ${batchNo} and done < ${answers}`.execute(
@@ -319,6 +326,26 @@ export async function rowOutcomes(db: Db, batchNo: number) {
                       where batch_no = ${batchNo} and closed_run is null and of_matchable group by 1) t0 on t0.load_no = l.no
           cross join lateral (select coalesce(t0.told, 0) as told) t
          where b.no = ${batchNo}) counted
+     group by 1, 2`.execute(db);
+  return found.rows;
+}
+
+/**
+ * Settlement amounts of the rows of a batch's current run, as magnitudes in the smallest unit, by what became of the row. A million
+ * rows take 0.25 s.
+ */
+export async function amountOutcomes(db: Db, batchNo: number, loads: readonly ReadLoad[]) {
+  const found = await sql<{ source: string; outcome: 'matched' | 'discrepant' | 'unmatchable'; amountMinor: string }>`
+    select y.source, s.outcome, sum(s.amount)::text as "amountMinor"
+      from (select d.load_no, sum(abs(d.settlement_minor)) as amount,
+                   case when (d.flags & 3) not in (1, 2) then 'unmatchable' when t.line is null and not n.wrong_unit then 'matched' else 'discrepant' end as outcome
+              from ${rowsOf(loads)} d
+             cross join (select coalesce((r.facts->>'wrongUnit')::boolean, false) as wrong_unit
+                           from batch b join run r on r.no = b.current_run where b.no = ${batchNo}) n
+              left join (select distinct load_no, line from discrepancy
+                          where batch_no = ${batchNo} and closed_run is null and of_matchable) t on t.load_no = d.load_no and t.line = d.line
+             where d.settlement_minor <> 0 group by 1, 3) s
+      join load l on l.no = s.load_no join delivery y on y.no = l.delivery_no
      group by 1, 2`.execute(db);
   return found.rows;
 }

@@ -3,6 +3,8 @@ import type { Db } from '../adapters/postgres.ts';
 import type { Calendar } from '../domain/calendar.ts';
 import type { RunFacts } from '../domain/run.ts';
 import { publishSettledTwice, publishSums } from './by-key.ts';
+import { batchesLookingFor, lastDropped, wantNoRows } from './dropped.sql.ts';
+import { needOtherRows } from './dropped.ts';
 import { daysSettledBy, type Standing } from './due.ts';
 import { type RunDay, replaceDays } from './not-reported.sql.ts';
 import { settlementsListedBy } from './not-reported.ts';
@@ -13,6 +15,8 @@ import * as query from './reconcile.sql.ts';
 export type Decided = {
   readonly batch: query.BatchRow;
   readonly lastRun: number;
+  /** The last drop of rows that it knows of; what goes later is looked for when it is published. */
+  readonly lastDropped: bigint;
   readonly calendar: Calendar | null;
   readonly details: readonly query.ReadLoad[];
   /** Null: nothing of the batch can be read, and nothing ever could. */
@@ -32,7 +36,9 @@ export type Decided = {
   } | null;
 };
 
-type Published = {
+export type Published = {
+  /** What was published, in short; null: nothing was. */
+  readonly run: { readonly run: number; readonly rows: number; readonly state: string } | null;
   /** The batches to be asked for again. */
   readonly asked: readonly number[];
   /** It reads other loads than the batch's run before. */
@@ -44,17 +50,20 @@ type Published = {
 /** Publishes what was decided, under the merchant's lock. Run twice, or twice at once, it publishes once: the epoch decides. */
 export async function publishRun(
   db: Db,
-  { batch, details, lastRun, calendar, run }: Decided,
+  { batch, details, lastRun, lastDropped: knownDrop, calendar, run }: Decided,
   epoch: number,
   standing: Standing,
 ): Promise<Published> {
   await publish.lockMerchant(db, batch.merchantNo);
-  const nothing = { asked: [batch.no], changed: false, isReplay: false };
+  const nothing = { run: null, asked: [batch.no], changed: false, isReplay: false };
   if (!(await publish.lockBatch(db, batch.no, epoch, batch.wanted))) return nothing;
   if (!run) {
     await publish.answerWithoutRun(db, batch.no, batch.wanted);
     return nothing;
   }
+  const drop = await lastDropped(db, batch.merchantNo);
+  if (drop > knownDrop) await needOtherRows(db, { batch, details, settlementDate: run.settlementDate }, knownDrop);
+  if (drop > 0n) await wantNoRows(db, batch.no);
   const { interventions, isReplay } = await publish.causesOf(db, batch.no, batch.wanted);
   const before = await runBefore(db, batch);
   const changed = !before || before.map((load) => load.loadNo).join() !== run.parts.map((part) => part.loadNo).join();
@@ -100,6 +109,7 @@ export async function publishRun(
     // What another batch found in the loads of before may stand there no longer.
     const loads = [...details, ...(before ?? [])];
     asked.push(...(await publish.withOpenReferences(db, loads, { merchantNo: batch.merchantNo, batchNo: batch.no })));
+    if (drop > 0n && before) asked.push(...(await batchesLookingFor(db, before, batch)));
     if (batch.batchId === null) {
       const of = { merchantNo: batch.merchantNo, day: batch.day!, replaced: before !== null };
       asked.push(...(await publish.neighboursOf(db, of)));
@@ -113,7 +123,10 @@ export async function publishRun(
   if (since.some(({ isSettlement, day }) => openReferences > 0 || (!isSettlement && day !== null && isNear(day))))
     asked.push(batch.no);
   await publish.askBecauseOf(db, batch.no, interventions, asked);
-  return { asked: [batch.no, ...asked], changed, isReplay };
+  const { waiting, missing, rows } = run.facts;
+  const hasOpen = async () => ((await publish.hasOpen(db, batch.no)) ? 'discrepant' : 'reconciled');
+  const state = waiting ? 'waiting' : missing ? 'incomplete' : await hasOpen();
+  return { run: { run: runNo, rows, state }, asked: [batch.no, ...asked], changed, isReplay };
 }
 
 const DAY_MS = 86_400_000;

@@ -444,11 +444,11 @@ export async function tellFindings(db: Db, loads: readonly ReadLoad[], wrongUnit
        and not exists (select from duplicate u where u.load_no = f.load_no and u.line = f.line)`.execute(db);
 }
 
-const onDay = (record: string, day: string, timeZone: string) =>
+const onDays = (record: string, from: string, to: string, timeZone: string) =>
   occurredBetween(
     record,
-    sql`(${day}::date::timestamp at time zone ${timeZone})`,
-    sql`((${day}::date + 1)::timestamp at time zone ${timeZone})`,
+    sql`(${from}::date::timestamp at time zone ${timeZone})`,
+    sql`((${to}::date + 1)::timestamp at time zone ${timeZone})`,
   );
 
 /** A record that names no source, or none that is configured, may be due in any. */
@@ -469,7 +469,7 @@ export const unreportedRecords = (
   }: { merchantNo: number; day: string; timeZone: string; types: readonly string[]; whose: RawBuilder<unknown> },
 ): RawBuilder<unknown> => sql`
   select ${RECORD('r')} from ledger() r
-   where r.merchant_no = ${merchantNo} and r.status = 'SUCCESS' and r.type = any(${types}::text[]) and ${onDay('r', day, timeZone)} ${whose}
+   where r.merchant_no = ${merchantNo} and r.status = 'SUCCESS' and r.type = any(${types}::text[]) and ${onDays('r', day, day, timeZone)} ${whose}
      and not exists (select from ${rowsOf(loads)} d where d.key_hash = r.key_hash and d.request_id = r.request_id and d.type = r.type)`;
 
 export async function hasTold(db: Db): Promise<boolean> {
@@ -477,24 +477,25 @@ export async function hasTold(db: Db): Promise<boolean> {
   return found.rows.length > 0;
 }
 
-/** Records of this day that should be settled, and that no settlement has and no cancellation takes back. */
+/** Records of these days that should be settled, and that no settlement has and no cancellation takes back. */
 export const unsettledRecords = (
   loads: readonly ReadLoad[],
   {
     merchantNo,
-    day,
+    from,
+    to,
     timeZone,
     whose,
-  }: { merchantNo: number; day: string; timeZone: string; whose: RawBuilder<unknown> },
+  }: { merchantNo: number; from: string; to: string; timeZone: string; whose: RawBuilder<unknown> },
 ): RawBuilder<unknown> => sql`
   select ${RECORD('r')} from ledger() r
-   where r.merchant_no = ${merchantNo} and r.status = 'SUCCESS' and r.type in ('PAYMENT', 'CAPTURE', 'REFUND') and ${onDay('r', day, timeZone)} ${whose}
+   where r.merchant_no = ${merchantNo} and r.status = 'SUCCESS' and r.type in ('PAYMENT', 'CAPTURE', 'REFUND') and ${onDays('r', from, to, timeZone)} ${whose}
      and not exists (select from ${rowsOf(loads)} d where d.key_hash = r.key_hash and d.request_id = r.request_id and d.type = r.type
                         and d.settlement_minor is not null)
      and not exists (select from ledger() c where c.merchant_no = ${merchantNo} and c.type in ('CANCEL', 'VOID') and c.status = 'SUCCESS'
                         and ${isOfOriginal('c', sql`r.request_id`)})`;
 
-/** What is read of other batches of the merchant right now, and by which run. */
+/** What is read of other batches of the merchant right now. Rows that were dropped are not there: `dropped.ts` says whether they are needed. */
 export async function currentLoadsOf(
   db: Db,
   merchantNo: number,
@@ -508,7 +509,9 @@ export async function currentLoadsOf(
     select l.no as "loadNo", l.slot, b.no as "batchNo", b.day::text, b.batch_id is not null as "isSettlement",
            b.settlement_date::text as "settlementDate"
       from batch b join run_load rl on rl.run_no = b.current_run join load l on l.no = rl.load_no join report r on r.no = l.report_no
-     where b.merchant_no = ${merchantNo} and b.no <> ${exceptBatchNo} and r.kind <> 'settlementSummary'`.execute(db);
+     where b.merchant_no = ${merchantNo} and b.no <> ${exceptBatchNo} and r.kind <> 'settlementSummary' and l.rows_dropped_at is null`.execute(
+    db,
+  );
   return found.rows;
 }
 

@@ -2,17 +2,20 @@ import { createHash } from 'node:crypto';
 import type { Measured } from '../adapters/metrics.ts';
 import { type Database, type Db, inTransaction, onOneConnection } from '../adapters/postgres.ts';
 import { addFacts, type Facts } from '../domain/facts.ts';
-import { missingParts, missingReport, missingReports, type Part, readParts } from '../domain/parts.ts';
+import { formatAmount } from '../domain/money.ts';
+import { awaitedOf, missingParts, missingReport, missingReports, type Part, readParts } from '../domain/parts.ts';
 import type { RunFacts } from '../domain/run.ts';
 import { dateIn } from '../domain/time.ts';
 import { compareTotals, detailsTotals, residualOf, type SummaryRow, summaryTotals } from '../domain/totals.ts';
 import { type Enqueue, type ReconcileJob, reconcile as reconcileJob } from '../jobs.ts';
+import { lastDropped } from './dropped.sql.ts';
+import { askForRows, needOtherRows, needOwnRows, RowsDropped } from './dropped.ts';
 import { dueOf, type Standing, tellUnsettled, waitOf } from './due.ts';
 import { formatById } from './formats.ts';
 import { tellNotReported } from './not-reported.ts';
 import type { Noted } from './pool.ts';
 import * as publish from './publish.sql.ts';
-import { type Decided, publishRun } from './publish.ts';
+import { type Decided, type Published, publishRun } from './publish.ts';
 import * as query from './reconcile.sql.ts';
 import { RULES_VERSION, takeOver } from './take.ts';
 import { tellOfRecords, tellOfRows } from './tell-rows.ts';
@@ -39,18 +42,37 @@ export async function reconcile(
     const taken = await query.takeBatch(db, batchNo);
     if (!taken) return [batchNo];
     await query.makeWorkTables(db);
-    const decided = await inTransaction(db, () => decide(db, batchNo, timed, standing), 'repeatable read');
-    const refused = await query.countRefused(db);
+    const ended = await decideAndPublish(db, { batchNo, epoch: taken.epoch }, timed, standing).catch((error) => {
+      if (error instanceof RowsDropped) return error;
+      throw error;
+    });
+    if (ended instanceof RowsDropped) {
+      await askForRows(db, enqueue, batchNo, ended);
+      return [];
+    }
+    const { decided, published, refused } = ended;
     if (refused > 0)
-      noted('rows whose records cannot be used: settlestream doctor says why', { batchNo, rows: refused });
-    const published = await timed('publish', () =>
-      inTransaction(db, () => publishRun(db, decided, taken.epoch, standing)),
-    );
+      noted('warn', 'rows whose records cannot be used: settlestream doctor says why', { rows: refused });
+    if (published.run) noted('info', 'run published', published.run);
     if (published.changed) await tellRows(db, batchNo, measured);
+    // A call that takes what is there for all there is tells nobody, and should not take longer for it.
+    if (published.changed && standing.calendars) await tellAmounts(db, decided, measured);
     if (published.isReplay) measured({ name: 'recon_replays_total', labels: {}, value: 1 });
     return published.asked;
   });
   for (const wanted of await publish.wantedOf(database.db, asked)) await enqueue(reconcileJob, wanted);
+}
+
+async function decideAndPublish(
+  db: Db,
+  { batchNo, epoch }: { batchNo: number; epoch: number },
+  timed: Timed,
+  standing: Standing,
+): Promise<{ readonly decided: Decided; readonly published: Published; readonly refused: number }> {
+  const decided = await inTransaction(db, () => decide(db, batchNo, timed, standing), 'repeatable read');
+  const refused = await query.countRefused(db);
+  const published = await timed('publish', () => inTransaction(db, () => publishRun(db, decided, epoch, standing)));
+  return { decided, published, refused };
 }
 
 /**
@@ -85,22 +107,34 @@ async function tellRows(db: Db, batchNo: number, measured: Measured): Promise<vo
   }
 }
 
+/** How much money the rows of such a run are about. */
+async function tellAmounts(db: Db, { batch, details }: Decided, measured: Measured): Promise<void> {
+  const { no, batchId, currency } = batch;
+  if (batchId === null || currency === null || details.length === 0) return;
+  for (const { source, outcome, amountMinor } of await publish.amountOutcomes(db, no, details)) {
+    const value = Number(formatAmount(BigInt(amountMinor), currency));
+    measured({ name: 'recon_settlement_amount_total', labels: { source, currency, outcome }, value });
+  }
+}
+
 /** Everything that can be said of the batch by itself, in one snapshot. What is told stands in a temporary table. */
 async function decide(db: Db, batchNo: number, timed: Timed, standing: Standing): Promise<Decided> {
   const batch = await query.batchOf(db, batchNo);
   const lastRun = await query.lastRunOf(db, batch.merchantNo);
+  const dropped = await lastDropped(db, batch.merchantNo);
   const reports = await query.reportsOf(db, batchNo);
   const isDay = batch.batchId === null;
   const details = readKind(reports, isDay ? 'transactionDetails' : 'settlementDetails');
   const summary = readKind(reports, 'settlementSummary');
   const due = await dueOf(db, batch, standing);
   const { calendar } = due;
+  if (dropped > 0n) await needOwnRows(db, batch, details.loads);
   const isNothingRead = details.read.length + summary.read.length === 0;
   const isUnsettledDue = [due, ...due.others].some(({ settledBy }) => settledBy !== null);
   const isEmpty = isNothingRead && !due.isReportDue && !isUnsettledDue;
   // What was there and is gone needs one more run, which closes what was told of it.
   if (isEmpty && !(await query.hasReports(db, batch.currentRun)))
-    return { batch, lastRun, calendar, details: [], run: null };
+    return { batch, lastRun, lastDropped: dropped, calendar, details: [], run: null };
 
   const facts = addFacts(details.read.map((part) => part.facts!));
   await timed('total', () => checkSums(db, details.loads, facts, batchNo));
@@ -155,7 +189,8 @@ async function decide(db: Db, batchNo: number, timed: Timed, standing: Standing)
   await tellAll(db, said);
   // A day without a report is no result by itself; what was told of it before has to be taken back.
   if (isNothingRead && batch.currentRun === null && !(await query.hasTold(db)))
-    return { batch, lastRun, calendar, details: [], run: null };
+    return { batch, lastRun, lastDropped: dropped, calendar, details: [], run: null };
+  if (dropped > 0n) await needOtherRows(db, { batch, details: details.loads, settlementDate });
 
   const residual = detailsWhole && summaryWhole && !isWaiting ? residualOf(totals, summed!) : null;
   const runFacts: RunFacts = {
@@ -163,7 +198,7 @@ async function decide(db: Db, batchNo: number, timed: Timed, standing: Standing)
     matchableRows: facts.matchableRows,
     wrongUnit,
     missing: missed.length > 0,
-    ...(isWaiting ? { waiting: true as const } : {}),
+    ...(isWaiting ? { waiting: true as const, awaits: awaitedOf(missing, facts.rows, summed?.count ?? null) } : {}),
     totals: (totals?.types ?? []).map(({ type, ...sums }) => ({ type, ...inText(sums) })),
     details: totals && inText(totals.all),
     summary: summed && inText(summed),
@@ -186,6 +221,7 @@ async function decide(db: Db, batchNo: number, timed: Timed, standing: Standing)
   return {
     batch,
     lastRun,
+    lastDropped: dropped,
     calendar,
     details: details.loads,
     run: {

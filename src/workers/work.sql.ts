@@ -22,6 +22,7 @@ export async function recordFailure(
   delayMsOf: (attempts: number) => number,
 ): Promise<Failure> {
   const text = `${job}: ${reason}`.slice(0, 2_000);
+  if (job === 'restore-rows') return recordFailedRestore(db, payload.loadNo!, text, maxAttempts, delayMsOf);
   const counted =
     job === 'reconcile'
       ? sql`update batch set attempts = attempts + 1 where no = ${payload.batchNo} returning attempts, no as "batchNo"`
@@ -50,4 +51,25 @@ export async function recordFailure(
   // A report that cannot be used counts as not there, which is news for its batch.
   if (isParked && batchNo !== null) await sql`select want_runs(array[${batchNo}]::int[], 'report')`.execute(db);
   return { attempts, isGone: false, isParked, delayMs, batchNo };
+}
+
+/** The batches that wait for the rows are parked: nobody else needs them. */
+async function recordFailedRestore(
+  db: Db,
+  loadNo: number,
+  reason: string,
+  maxAttempts: number,
+  delayMsOf: (attempts: number) => number,
+): Promise<Failure> {
+  const counted = await sql<{ attempts: number; batchNo: number }>`
+    update wanted_rows set attempts = (select max(attempts) + 1 from wanted_rows where load_no = ${loadNo})
+     where load_no = ${loadNo} returning attempts, batch_no as "batchNo"`.execute(db);
+  const attempts = counted.rows[0]?.attempts;
+  if (attempts === undefined) return { attempts: 0, isGone: true, isParked: false, delayMs: 0, batchNo: null };
+  const isParked = attempts >= maxAttempts;
+  if (isParked) {
+    await sql`update batch set parked_reason = ${reason}
+      where no = any(${counted.rows.map(({ batchNo }) => batchNo)}::int[]) and done < wanted`.execute(db);
+  }
+  return { attempts, isGone: false, isParked, delayMs: delayMsOf(attempts), batchNo: null };
 }

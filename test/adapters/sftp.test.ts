@@ -290,7 +290,7 @@ describe('who is let in', () => {
 });
 
 describe('whose door it is', () => {
-  const refuses = async (hostKeySha256: string[], why: RegExp) => {
+  const refuses = async (hostKeySha256: string[], why: RegExp, connections: number) => {
     const other = await startSshd();
     const place = open({ ...settingsOf(other), fallbackHost: '127.0.0.1', hostKeySha256 });
     await assert.rejects(place.entries('/'), (error: Error) => {
@@ -302,7 +302,7 @@ describe('whose door it is', () => {
     });
     await until(() => other.said().includes('Disconnected from'));
     await other.stop();
-    assert.equal(other.said().split('Connection from').length - 1, 1, 'one connection, not tried again');
+    assert.equal(other.said().split('Connection from').length - 1, connections, 'it is not tried again');
     assert.doesNotMatch(
       other.said(),
       new RegExp(`authenticating|Accepted|Failed|${other.username}`),
@@ -314,9 +314,33 @@ describe('whose door it is', () => {
     refuses(
       [`SHA256:${Buffer.alloc(32).toString('base64')}`, 'no fingerprint', ''],
       /, which is not in hostKeySha256\. Nothing was sent/,
+      // The second asks whether it has a key of another kind.
+      2,
     ));
 
-  test('where no key is known, no server is trusted', () => refuses([], /, and hostKeySha256 is not set\./));
+  test('where no key is known, no server is trusted', () => refuses([], /, and hostKeySha256 is not set\./, 1));
+
+  test('a server with several keys is known by any of them, and all are told where none is known', async () => {
+    const several = await startSshd({ hostKeys: ['rsa', 'ed25519', 'ecdsa'] });
+    const settings = { ...settingsOf(several), fallbackHost: null };
+    for (const known of several.hostKeysSha256) {
+      assert.ok(await open({ ...settings, hostKeySha256: [known] }).entries(several.remoteFolder), known);
+    }
+    const before = several.said().length;
+    await assert.rejects(open({ ...settings, hostKeySha256: ['other'] }).entries('/'), (error: Error) => {
+      assert.ok(error instanceof HostKeyRefused);
+      const [rsa, ed25519, ecdsa] = several.hostKeysSha256;
+      assert.equal(
+        error.message.replace(/^.*? shows/, 'shows'),
+        `shows the keys ssh-ed25519 ${ed25519} and ecdsa-sha2-nistp256 ${ecdsa} and ssh-rsa ${rsa}, none of which is in hostKeySha256. ` +
+          'Nothing was sent to it. Ask the provider whether one of these keys is its own; if one is, set hostKeySha256 to it.',
+      );
+      return true;
+    });
+    await several.stop();
+    const said = several.said().slice(before);
+    assert.doesNotMatch(said, new RegExp(`authenticating|Accepted|Failed|${several.username}`), 'nothing was sent');
+  });
 
   test('a fingerprint may be written as OpenSSH does, with padding, without prefix, or in hex; and be one of several', async () => {
     const base64 = server.hostKeySha256.slice('SHA256:'.length);

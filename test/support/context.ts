@@ -22,6 +22,7 @@ export const filesAt = (folder: string): Source => ({
   names: {},
   lookbackDays: 120,
   pollSeconds: 30,
+  keepDays: 7,
   calendar: { timeZone: 'Asia/Shanghai', weekend: [], holidays: [], quietMinutes: 0 },
 });
 
@@ -44,6 +45,7 @@ export const contextOf = (database: Database, enqueue: Enqueue, archiveDir: stri
   archiveDir,
   chunkBytes: 65_536,
   measured: () => {},
+  about: () => {},
   noted: () => {},
   calendars: null,
   now: Date.now,

@@ -8,6 +8,7 @@ import type { Enqueue } from '../../src/jobs.ts';
 import { checkDays } from '../../src/producers/check-days.ts';
 import { findReports } from '../../src/producers/find-reports.ts';
 import { importLedger } from '../../src/producers/import-ledger.ts';
+import { type Retention, retain } from '../../src/producers/retain.ts';
 import { sweep } from '../../src/producers/sweep.ts';
 import { batchesOf } from '../../src/views/answer.sql.ts';
 import { stateOfBatch } from '../../src/views/answer.ts';
@@ -18,12 +19,15 @@ import { freshDatabase } from './postgres.ts';
 
 export type Mornings = {
   readonly database: Database;
+  readonly archiveDir: string;
   /** Files come below the folder of the provider, or of another source; a text is given as its lines. */
   arrive(files: Readonly<Record<string, readonly string[]>>, from?: string): void;
   /** Records come, or come again with other content; `lines` without the header. */
   record(...lines: string[]): Promise<void>;
   /** Time passes to this moment (ISO 8601), and everything that there is to do is done. */
   at(time: string): Promise<void>;
+  /** What is old is dropped, until there is nothing more. */
+  retain(retention: Partial<Retention>): Promise<void>;
   /** `batch or day: state` with the kinds that are open, each with what it names. */
   states(): Promise<Record<string, string>>;
   close(): Promise<void>;
@@ -38,6 +42,8 @@ export async function startMornings(
 ): Promise<Mornings> {
   const folder = temporaryFolder();
   const database = await openDatabase(await freshDatabase(), 4);
+  const archiveDir = join(folder, 'archive');
+  mkdirSync(archiveDir);
   const sources = Object.entries({ provider: calendar, ...others }).map(([name, calendar]) => {
     mkdirSync(join(folder, name));
     const { timeZone } = calendar;
@@ -48,7 +54,7 @@ export async function startMornings(
   let jobs: { name: string; payload: unknown }[] = [];
   const enqueue: Enqueue = async (job, payload) => void jobs.push({ name: job.name, payload });
   const context = {
-    ...contextOf(database, enqueue, join(folder, 'archive')),
+    ...contextOf(database, enqueue, archiveDir),
     calendars: sources.map(({ name, merchantId, calendar }) => ({ source: name, merchantId, calendar })),
     now,
   };
@@ -61,6 +67,7 @@ export async function startMornings(
   };
   return {
     database,
+    archiveDir,
     arrive(files, from = 'provider') {
       for (const [name, lines] of Object.entries(files)) {
         const path = join(folder, from, name);
@@ -85,6 +92,10 @@ export async function startMornings(
       await checkDays({ database, now }, sources);
       await sweep({ database, enqueue, now });
       await work();
+    },
+    async retain(retention) {
+      const all = { rowsMonths: null, rawTextMonths: null, archiveMonths: null, ...retention };
+      while (await retain({ database, archiveDir, now, log: { info: () => {}, warn: () => {} } }, all));
     },
     async states() {
       const batches = await batchesOf(database.db, {});

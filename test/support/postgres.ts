@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync } from 'node:fs';
+import { mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after } from 'node:test';
@@ -53,14 +53,41 @@ export async function templateCopy(url: string): Promise<string> {
   return databaseUrl(url, name);
 }
 
+/** The URL of a copy of a database that nobody is connected to. It goes away like a new one. */
+export async function copyOf(url: string): Promise<string> {
+  const server = await serverUrl();
+  const nameOf = (url: string) => url.slice(url.lastIndexOf('/') + 1);
+  const copy = `test_${randomBytes(6).toString('hex')}`;
+  await run(server, `create database ${copy} template ${nameOf(url)}`);
+  after(() => run(server, `drop database if exists ${copy} with (force)`));
+  return databaseUrl(server, copy);
+}
+
 const databaseUrl = (url: string, database: string) => url.replace(/[^/]+$/, database);
 
-async function run(url: string, statement: string): Promise<void> {
+const run = (url: string, statement: string): Promise<void> =>
+  connected(url, async (client) => void (await client.query(statement)));
+
+async function connected<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
   const client = new pg.Client({ connectionString: url });
   await client.connect();
   try {
-    await client.query(statement);
+    return await work(client);
   } finally {
     await client.end();
   }
+}
+
+/** The processes of a Postgres on this machine, now: its backends, and last the postmaster. */
+export async function processesOf(url: string): Promise<() => number[]> {
+  const postmaster = await connected(url, async (client) => {
+    const { rows } = await client.query('select pg_backend_pid() as pid');
+    // Gone with its connection.
+    const status = readFileSync(`/proc/${rows[0].pid}/status`, 'utf8');
+    return Number(/^PPid:\s+(\d+)$/m.exec(status)![1]);
+  });
+  return () => [
+    ...readFileSync(`/proc/${postmaster}/task/${postmaster}/children`, 'utf8').trim().split(' ').map(Number),
+    postmaster,
+  ];
 }

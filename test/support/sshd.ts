@@ -12,8 +12,9 @@ export type TestSshd = {
   readonly port: number;
   /** Of the listening server; each connection has processes of its own below it. */
   readonly pid: number;
-  /** As ssh-keygen prints it. */
+  /** As ssh-keygen prints it; of the first, where it has several. */
   readonly hostKeySha256: string;
+  readonly hostKeysSha256: readonly string[];
   /** The files on this machine, and what a client calls the same folder. */
   readonly folder: string;
   readonly remoteFolder: string;
@@ -67,13 +68,16 @@ rm -rf "$FOLDER"
  * Starts sshd on a free port of the loopback. As root, a user of its own logs in with password or key; without root, whoever
  * runs the test, with a key. A chroot is for root only.
  */
-export async function startSshd({ chroot = false } = {}): Promise<TestSshd> {
+export async function startSshd({
+  chroot = false,
+  hostKeys = ['ed25519'] as readonly KeyType[],
+} = {}): Promise<TestSshd> {
   const folder = mkdtempSync(join(isRoot ? '/var/lib' : tmpdir(), 'settlestream-sshd-'));
   // Others than its owner have to come through to the files, and what is above a chroot may be written by root only.
   chmodSync(folder, 0o755);
   const files = join(folder, 'files');
   mkdirSync(files);
-  const hostKey = makeKey(folder, 'host');
+  const keys = hostKeys.map((type) => makeKey(folder, 'host', '', type));
   const userKey = makeKey(folder, 'user');
   writeFileSync(join(folder, 'authorized_keys'), userKey.publicKey);
   const username = isRoot ? `settle-${process.pid}-${folder.slice(-6).toLowerCase()}` : userInfo().username;
@@ -83,7 +87,7 @@ export async function startSshd({ chroot = false } = {}): Promise<TestSshd> {
   const settings = [
     `Port ${port}`,
     'ListenAddress 127.0.0.1',
-    `HostKey ${hostKey.path}`,
+    ...keys.map(({ path }) => `HostKey ${path}`),
     `AuthorizedKeysFile ${join(folder, 'authorized_keys')}`,
     'PidFile none',
     'StrictModes no',
@@ -137,7 +141,8 @@ export async function startSshd({ chroot = false } = {}): Promise<TestSshd> {
     get pid() {
       return pid;
     },
-    hostKeySha256: hostKey.sha256,
+    hostKeySha256: keys[0]!.sha256,
+    hostKeysSha256: keys.map(({ sha256 }) => sha256),
     folder: files,
     remoteFolder: chroot ? '/' : files,
     username,
@@ -159,13 +164,15 @@ export async function startSshd({ chroot = false } = {}): Promise<TestSshd> {
   };
 }
 
+export type KeyType = 'ed25519' | 'ecdsa' | 'rsa';
+
 /** A key made by OpenSSH; of those that ssh2 makes, three in a thousand cannot be read. */
-export function makeKey(folder: string, name: string, passphrase = '') {
+export function makeKey(folder: string, name: string, passphrase = '', type: KeyType = 'ed25519') {
   const path = join(mkdtempSync(join(folder, 'key-')), name);
   const { path: program, libraries } = debianProgram('openssh-client', 'usr/bin/ssh-keygen');
   const run = (...args: string[]) =>
     execFileSync(program, args, { encoding: 'utf8', env: { ...process.env, LD_LIBRARY_PATH: libraries } });
-  run('-q', '-t', 'ed25519', '-N', passphrase, '-C', name, '-f', path);
+  run('-q', '-t', type, '-N', passphrase, '-C', name, '-f', path);
   return {
     path,
     privateKey: readFileSync(path, 'utf8'),

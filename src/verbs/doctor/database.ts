@@ -5,7 +5,7 @@ import { type Checked, ok, problem, warning } from './check.ts';
 
 const OLDEST = 130_000;
 /** A process has so many connections, each parser so many more; the queue in Postgres takes some for itself. */
-const OF_PROCESS = 9;
+const OF_PROCESS = 11;
 const OF_PARSER = 3;
 const OF_QUEUE = 10 + 4;
 /** Smaller is a setting of long ago, and every row is read from disk again and again. */

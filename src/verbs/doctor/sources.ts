@@ -1,28 +1,23 @@
 import { basename } from 'node:path';
-import { sql } from 'kysely';
 import { reasonOf, within } from '../../adapters/in-time.ts';
 import { openPlace } from '../../adapters/place.ts';
-import type { Db } from '../../adapters/postgres.ts';
 import type { Config } from '../../config.ts';
 import { LoginRefused, Unreachable, UsageError } from '../../domain/errors.ts';
 import { readReportName } from '../../domain/report-name.ts';
 import { dateIn } from '../../domain/time.ts';
 import { type ListedFile, listFiles } from '../../producers/list-files.ts';
 import { layoutOf, type Source } from '../../producers/source.ts';
+import {
+  type LateFile,
+  lateFiles,
+  PRESSING_DAYS,
+  UNUSED_DAYS,
+  unusedDays,
+  WARNED_DAYS,
+} from '../../producers/watch-source.ts';
 import { sourcesOf } from '../sources.ts';
 import { type Ask, type Checked, ok, problem, warning } from './check.ts';
 import { checkClock } from './database.ts';
-
-const DAY_MS = 86_400_000;
-/** The provider deletes files after so many days, and disables accounts that are unused for so many. */
-const KEPT_DAYS = 7;
-const UNUSED_DAYS = 90;
-/** So many days before it happens it is told. */
-const HEADROOM_DAYS = 2;
-const BEFORE_UNUSED_DAYS = 10;
-
-/** What the book knows of a source; null: it could not be asked. */
-type Known = { readonly lastFoundAt: Date | null; isFetched(file: ListedFile): boolean } | null;
 
 export type Sources = {
   readonly sources: readonly Source[];
@@ -51,20 +46,21 @@ const nameOf = ({ name }: { name: string }): string => `source ${name}`;
 export async function checkSource(source: Source, ask: Ask | null, limitMs: number): Promise<readonly Checked[]> {
   const place = await openPlace(source.at);
   const today = dateIn(BigInt(Date.now()) * 1000n, source.timeZone);
+  const unused = ask && (await ask((db) => unusedDays(db, source.name, Date.now())).catch(() => null));
   try {
     const { files, notListed } = await within(limitMs, listFiles(source, place, today));
     const { formats } = layoutOf(source);
     const reports = files.filter(({ path }) => /\.zip$/i.test(path) || readReportName(basename(path), formats));
-    const known = ask && (await ask((db) => knownOf(db, source, reports)).catch(() => null));
+    const late = ask && (await ask((db) => lateFiles(db, source, files, Date.now())).catch(() => null));
     return [
       ...notListed.map(({ message }) => problem(nameOf(source), message, LOOK_AT)),
       ...(files.length === 0 && notListed.length > 0 ? [] : [listed(source, reports)]),
       ...clockOf(source, files),
-      ...headroomOf(source, reports, known),
-      ...usedOf(source, known),
+      ...headroomOf(source, late),
+      ...usedOf(source, unused),
     ];
   } catch (error) {
-    return [await whyNot(source, error)];
+    return [await whyNot(source, error), ...usedOf(source, unused)];
   } finally {
     await place.close();
   }
@@ -101,51 +97,29 @@ function clockOf(source: Source, files: readonly ListedFile[]): readonly Checked
   return checked.state === 'ok' ? [] : [checked];
 }
 
-/** Files that the provider may soon delete, and that nobody has fetched. A folder of our own deletes nothing. */
-function headroomOf(source: Source, reports: readonly ListedFile[], known: Known): readonly Checked[] {
-  if ('folder' in source.at || known === null) return [];
-  const due = Date.now() - (KEPT_DAYS - HEADROOM_DAYS) * DAY_MS;
-  const late = reports.filter((file) => timeOf(file) < due && !known.isFetched(file));
-  const oldest = late.reduce<ListedFile | null>((old, file) => (old && timeOf(old) <= timeOf(file) ? old : file), null);
-  if (oldest === null) return [];
+/** Files that the provider may soon delete, and that nobody has fetched. */
+function headroomOf(source: Source, late: readonly LateFile[] | null): readonly Checked[] {
+  const [oldest] = late ?? [];
+  if (!late || !oldest) return [];
+  const { file } = oldest;
   return [
     problem(
       `${nameOf(source)}: retention`,
-      `${late.length} reports are not fetched and may be deleted after ${KEPT_DAYS} days; the oldest is ${oldest.file} of ${new Date(timeOf(oldest)).toISOString().slice(0, 10)}`,
+      `${late.length} reports are not fetched and may be deleted after ${source.keepDays} days; the oldest is ${file.file} of ${new Date(timeOf(file)).toISOString().slice(0, 10)}`,
       'Fetch them now: settlestream run',
     ),
   ];
 }
 
-function usedOf(source: Source, known: Known): readonly Checked[] {
-  if ('folder' in source.at || !known?.lastFoundAt) return [];
-  const days = Math.floor((Date.now() - known.lastFoundAt.getTime()) / DAY_MS);
-  if (days < UNUSED_DAYS - BEFORE_UNUSED_DAYS) return [];
+function usedOf(source: Source, days: number | null): readonly Checked[] {
+  if ('folder' in source.at || days === null || days < WARNED_DAYS) return [];
   return [
-    warning(
+    (days < PRESSING_DAYS ? warning : problem)(
       `${nameOf(source)}: account`,
-      `no file was fetched for ${days} days, and an account that is unused for ${UNUSED_DAYS} days is disabled`,
-      'Ask the provider whether reports still come, and keep "settlestream run" running.',
+      `the service was not let in there for ${days} days, and an account that is unused for ${UNUSED_DAYS} days is disabled`,
+      'Keep "settlestream run" running, and see in its log why it is not let in.',
     ),
   ];
-}
-
-/** A report is fetched when its bytes are in the archive, or were looked at and are not wanted. */
-async function knownOf(db: Db, source: Source, reports: readonly ListedFile[]): Promise<Known> {
-  const fetched = await sql<{ path: string; sizeBytes: bigint }>`
-    select d.path, d.size_bytes as "sizeBytes" from delivery d
-     where d.source = ${source.name} and d.path = any(${reports.map(({ path }) => path)}::text[])
-       and (d.state not in ('found', 'reading') or exists (select from load l where l.delivery_no = d.no and l.chunks is not null))`.execute(
-    db,
-  );
-  const last = await sql<{
-    at: Date | null;
-  }>`select max(found_at) as at from delivery where source = ${source.name}`.execute(db);
-  const seen = new Set(fetched.rows.map(({ path, sizeBytes }) => `${sizeBytes} ${path}`));
-  return {
-    lastFoundAt: last.rows[0]?.at ?? null,
-    isFetched: ({ path, sizeBytes }) => seen.has(`${sizeBytes} ${path}`),
-  };
 }
 
 const LOOK_AT = 'Check merchantId, directories and folder of the source, and who may read them.';

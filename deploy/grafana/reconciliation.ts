@@ -1,0 +1,258 @@
+import { AGES } from '../../src/adapters/metrics.ts';
+import { bars, dashboardOf, lines, type Row, stat, table, whole } from './panels.ts';
+
+const STAT = { width: 6, height: 5 };
+const HALF = { width: 12, height: 9 };
+const WHOLE = { width: 24, height: 9 };
+
+const FROM_SOURCE = `coalesce(source, '') ~ '^(\${source:regex})$'`;
+
+const doesItAddUp: Row = {
+  title: 'Does it add up?',
+  panels: [
+    stat(
+      {
+        title: 'Settlement batches',
+        good: 'All are reconciled; a few may be waiting for what has not come yet.',
+        unit: 'short',
+      },
+      STAT,
+      { ask: whole('recon_batches', 'state', 'of="settlement",'), called: '{{state}}' },
+    ),
+    stat(
+      {
+        title: 'Days of transactions',
+        good: 'All are reconciled; the last one may be waiting.',
+        unit: 'short',
+      },
+      STAT,
+      { ask: whole('recon_batches', 'state', 'of="day",'), called: '{{state}}' },
+    ),
+    stat(
+      {
+        title: 'Complete batches that do not add up',
+        good: 'Zero: what was paid out is the sum of the rows, in every batch whose two reports are there.',
+        unit: 'short',
+        bad: { warning: 1, critical: 1 },
+      },
+      STAT,
+      { ask: whole('recon_residual_batches', 'source'), called: '{{source}}' },
+    ),
+    stat(
+      {
+        title: 'Read and reconciled up to',
+        good: 'Yesterday, or the last day whose reports are due.',
+        unit: 'dateTimeFromNow',
+      },
+      STAT,
+      {
+        ask: 'max by (source) (recon_reconciled_until_timestamp_seconds{source=~"$source"}) * 1000',
+        called: '{{source}}',
+      },
+    ),
+    lines(
+      {
+        title: 'Match rate by rows, over a day',
+        good: 'Near 100 %: rows that should have a record have one and agree with it. It falls to where a bad file or missing records are.',
+        unit: 'percentunit',
+      },
+      HALF,
+      { ask: 'source:recon_rows_matched:ratio_increase1d{source=~"$source"}', called: '{{source}}' },
+    ),
+    lines(
+      {
+        title: 'Match rate by value, over a day',
+        good: 'Near 100 %, and not far below the rate by rows: else it is the large payments that do not agree.',
+        unit: 'percentunit',
+      },
+      HALF,
+      {
+        ask: 'source_currency:recon_settlement_amount_matched:ratio_increase1d{source=~"$source"}',
+        called: '{{source}} {{currency}}',
+      },
+    ),
+    lines(
+      {
+        title: 'Batches and days that are not reconciled',
+        good: 'Discrepant and incomplete go down during the day; waiting comes and goes with each delivery.',
+        unit: 'short',
+      },
+      HALF,
+      { ask: whole('recon_batches', 'of, state', 'state!="reconciled",'), called: '{{of}} {{state}}' },
+    ),
+    lines(
+      {
+        title: 'What complete batches differ by',
+        good: 'Nothing, in every currency.',
+        unit: 'short',
+      },
+      HALF,
+      { ask: whole('recon_residual_amount', 'source, currency'), called: '{{source}} {{currency}}' },
+    ),
+  ],
+};
+
+const moneyAtRisk: Row = {
+  title: 'Money at risk',
+  panels: [
+    bars(
+      {
+        title: 'Money at risk, by kind and currency',
+        good: 'Small, and explained: each bar is money that somebody should know about.',
+        unit: 'short',
+      },
+      HALF,
+      { ask: `${whole('recon_discrepancy_amount_open', 'kind, currency')} > 0`, called: '{{kind}} {{currency}}' },
+    ),
+    bars(
+      {
+        title: 'Open discrepancies, by kind',
+        good: 'Few, and none of a kind that was never there before.',
+        unit: 'short',
+      },
+      HALF,
+      { ask: `${whole('recon_discrepancies_open', 'kind')} > 0`, called: '{{kind}}' },
+    ),
+    lines(
+      {
+        title: 'Money at risk, by currency',
+        good: 'It rises when a batch is read and falls as things are explained, and stays below the dashed limit that wakes somebody.',
+        unit: 'short',
+      },
+      HALF,
+      { ask: whole('recon_discrepancy_amount_open', 'currency'), called: '{{currency}}' },
+      {
+        ask: 'currency:recon_money_at_risk:limit and on (currency) currency:recon_discrepancy_amount_open:sum',
+        called: 'limit {{currency}}',
+      },
+    ),
+    lines(
+      {
+        title: 'Opened within an hour',
+        good: 'Tens at most when a batch comes; hundreds are rather one mistake than so many payments.',
+        unit: 'short',
+      },
+      HALF,
+      { ask: 'source:recon_discrepancies_opened:1h{source=~"$source"}', called: '{{source}}' },
+    ),
+    table(
+      'Largest open discrepancies',
+      'Each is known to somebody. settlestream explain REQUEST_ID tells the whole story of one.',
+      WHOLE,
+      `select first_seen_at, kind, amount_at_stake, stake_currency, merchant, settlement_batch, date, request_id, transaction_id, reported, recorded, message, file, line
+  from dashboard.discrepancy where ${FROM_SOURCE} and amount_at_stake > 0
+ order by amount_at_stake desc limit 100`,
+    ),
+  ],
+};
+
+const ageing: Row = {
+  title: 'Ageing',
+  panels: [
+    bars(
+      {
+        title: 'Open discrepancies, by age',
+        good: 'Nearly all are young: what is older than a week is nobody’s.',
+        unit: 'short',
+      },
+      HALF,
+      ...AGES.map((age) => ({ ask: whole('recon_discrepancies_open_by_age', 'age', `age="${age}",`), called: age })),
+    ),
+    bars(
+      {
+        title: 'Money at risk, by age and currency',
+        good: 'As little as possible that is older than a week.',
+        unit: 'short',
+      },
+      HALF,
+      { ask: `${whole('recon_discrepancy_amount_open_by_age', 'age, currency')} > 0`, called: '{{age}} {{currency}}' },
+    ),
+    table(
+      'Batches and days that have been open longest',
+      'None is older than what is in discussion with the provider.',
+      WHOLE,
+      `select open_since, date, merchant, settlement_batch, source, state, rows, matched_rows, open_discrepancies, residual, currency
+  from dashboard.batch where ${FROM_SOURCE} and state <> 'reconciled'
+ order by open_since nulls last, date limit 200`,
+    ),
+  ],
+};
+
+const missing: Row = {
+  title: 'What is missing',
+  panels: [
+    stat(
+      {
+        title: 'Reports that were due and did not come',
+        good: 'Zero of each. What may still come is not told here.',
+        unit: 'short',
+        bad: { warning: 1, critical: 10 },
+      },
+      HALF,
+      {
+        ask: whole('recon_discrepancies_open', 'kind', 'kind=~"missing_(report|summary|details|part)",'),
+        called: '{{kind}}',
+      },
+    ),
+    table(
+      'Which',
+      'Empty. Each line is a report to ask the provider for.',
+      HALF,
+      `select date, kind, merchant, settlement_batch, recorded as part, message, first_seen_at
+  from dashboard.discrepancy where kind in ('missing_report', 'missing_summary', 'missing_details', 'missing_part')
+ order by date, settlement_batch limit 200`,
+    ),
+    table(
+      'Reports that are there and cannot be used',
+      'Empty. Refused needs another file or other settings, parked another try; waiting has no end yet and may be complete tomorrow.',
+      WHOLE,
+      `select state, found_at, source, merchant, kind, settlement_batch, date, file, reason, modified_at
+  from dashboard.report where ${FROM_SOURCE} and state in ('refused', 'parked', 'waiting')
+ order by state, found_at limit 200`,
+    ),
+  ],
+};
+
+const batches: Row = {
+  title: 'Batches and days',
+  panels: [
+    table(
+      'Residuals',
+      'Empty: details and summary are both complete, and agree.',
+      WHOLE,
+      `select date, merchant, settlement_batch, acquirer, source, details_amount, summary_amount, residual, currency, rows, reconciled_at
+  from dashboard.batch where ${FROM_SOURCE} and residual <> 0
+ order by date desc, abs(residual) desc limit 200`,
+    ),
+    table(
+      'Days',
+      'Each day has its batches, and all of them are reconciled.',
+      HALF,
+      `select date, count(*) filter (where state = 'reconciled') as reconciled, count(*) filter (where state = 'discrepant') as discrepant,
+       count(*) filter (where state = 'incomplete') as incomplete, count(*) filter (where state = 'waiting') as waiting,
+       sum(rows) as rows, round(100.0 * sum(matched_rows) / nullif(sum(matchable_rows), 0), 2) as matched_percent
+  from dashboard.batch where ${FROM_SOURCE} and date between $__timeFrom()::date - 1 and $__timeTo()::date
+ group by date order by date desc`,
+    ),
+    table(
+      'Batches',
+      'Rows are matched, and the residual is 0.00.',
+      HALF,
+      `select date, merchant, settlement_batch, of, state, rows, matched_rows, details_amount, fee_amount, summary_amount, residual, currency, open_discrepancies, reconciled_at
+  from dashboard.batch where ${FROM_SOURCE} and date between $__timeFrom()::date - 1 and $__timeTo()::date
+ order by date desc, settlement_batch limit 1000`,
+    ),
+  ],
+};
+
+/** For finance: is every cent there, and if not, which one is missing, why, and since when. */
+export const reconciliation = dashboardOf(
+  {
+    uid: 'settlestream-reconciliation',
+    title: 'Reconciliation',
+    about: 'For finance: does it add up, how much money is open, since when, and what is missing.',
+    from: 'now-7d',
+    refresh: '1m',
+  },
+  [doesItAddUp, moneyAtRisk, ageing, missing, batches],
+);
