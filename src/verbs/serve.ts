@@ -3,7 +3,7 @@ import { useLedger } from '../adapters/ledger-setting.ts';
 import { openLog } from '../adapters/log.ts';
 import { type Measured, type Metrics, openMetrics } from '../adapters/metrics.ts';
 import { openPlace } from '../adapters/place.ts';
-import { onOneConnection } from '../adapters/postgres.ts';
+import { onOneConnection, untilStopped } from '../adapters/postgres.ts';
 import type { JobQueue } from '../adapters/queue.ts';
 import type { Config } from '../config.ts';
 import { LoginRefused } from '../domain/errors.ts';
@@ -76,7 +76,7 @@ export async function serve(
     // Who only works takes the records from where the producer found them.
     const ledger = await useLedger(book.database, role === 'work' ? undefined : config.ledger);
     log.info({}, `records: ${ledger.described}`);
-    if (role !== 'work' && !ledger.isImported) void tellRefusedRecords(book, log);
+    if (role !== 'work' && !ledger.isImported) void tellRefusedRecords(book, log, stopping.signal);
     const { database, archiveDir } = book;
     const jobs = await openQueueOf(config, book);
     queue = jobs;
@@ -110,9 +110,11 @@ export async function serve(
 }
 
 /** Says once which of the merchant's records cannot be used, while the work goes on. */
-async function tellRefusedRecords({ database }: Book, log: Log): Promise<void> {
+async function tellRefusedRecords({ database }: Book, log: Log, stop: AbortSignal): Promise<void> {
   try {
-    const refused = await onOneConnection(database, (db) => refusedRecords(db, REFUSED_LIMIT_MS));
+    const refused = await onOneConnection(database, (db) =>
+      untilStopped(database, db, stop, () => refusedRecords(db, REFUSED_LIMIT_MS)),
+    );
     for (const records of refused ?? []) log.warn({}, `records that cannot be used: ${refusedText(records)}`);
   } catch (error) {
     log.warn({ error: (error as Error).message }, 'could not look for records that cannot be used');
@@ -174,7 +176,7 @@ async function produce(
       () => null,
       (error: Error) => error,
     );
-    await sweep(context);
+    await sweep({ ...context, stop });
     if (unchecked) throw unchecked;
   };
   const sweeping = everySoOften(
