@@ -45,6 +45,45 @@ export function watchMemory(program: number, dataDir: string): () => Peak | null
   };
 }
 
+/** Seconds of all cores together. */
+export type CpuSeconds = { readonly node: number; readonly postgres: number };
+
+/** Adds up what the program and the Postgres of a data folder use of the processor, until it is told to stop; null without Linux' /proc. */
+export function watchCpu(program: number, dataDir: string): () => CpuSeconds | null {
+  const node = new Map<number, number>();
+  const postgres = new Map<number, number>();
+  /** The server ran before; what it did then is not this program's. */
+  const before = new Map<number, number>();
+  let isFirst = true;
+  const look = () => {
+    const postmaster = postmasterOf(dataDir);
+    const servers = postmaster === null ? [] : family(postmaster);
+    for (const pid of servers) {
+      const seconds = cpuSecondsOf(pid);
+      if (isFirst) before.set(pid, seconds);
+      postgres.set(pid, Math.max(seconds - (before.get(pid) ?? 0), postgres.get(pid) ?? 0));
+    }
+    isFirst = false;
+    for (const pid of family(program).filter((pid) => !servers.includes(pid)))
+      node.set(pid, Math.max(cpuSecondsOf(pid), node.get(pid) ?? 0));
+  };
+  look();
+  const timer = setInterval(look, EVERY_MS / 2);
+  const sum = (of: ReadonlyMap<number, number>) => [...of.values()].reduce((total, seconds) => total + seconds, 0);
+  return () => {
+    clearInterval(timer);
+    return sum(node) === 0 ? null : { node: sum(node), postgres: sum(postgres) };
+  };
+}
+
+/** Times stand in hundredths of a second on every Linux; the name of the program before them may hold anything. */
+function cpuSecondsOf(pid: number): number {
+  const text = textOf(`/proc/${pid}/stat`);
+  if (text === null) return 0;
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+  return (Number(fields[11]) + Number(fields[12])) / 100;
+}
+
 /** The keeper writes down where its server is; the first line of its pid file is the server's process. */
 function postmasterOf(dataDir: string): number | null {
   const text = textOf(join(dataDir, 'postgres/data/postmaster.pid'));

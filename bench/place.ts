@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { startSettlestream } from '../test/support/settlestream.ts';
 import type { MadeBatch } from './make-batch.ts';
-import { type Peak, watchMemory } from './memory-of.ts';
+import { type CpuSeconds, type Peak, watchCpu, watchMemory } from './memory-of.ts';
 
 /** Where a benchmark works; all of it is removed at the end. Ctrl-C aborts `signal`, and the rest follows from there. */
 export type Place = { readonly dir: string; readonly signal: AbortSignal };
@@ -37,7 +37,7 @@ export async function removeBook(dataDir: string): Promise<void> {
   for (const folder of [cluster, dataDir]) await rm(folder, { recursive: true, force: true, maxRetries: 5 });
 }
 
-export type Timed = { readonly seconds: number; readonly memory: Peak | null };
+export type Timed = { readonly seconds: number; readonly memory: Peak | null; readonly cpu: CpuSeconds | null };
 
 /** Runs the program to its end as a user would. `watched`: the data folder of the Postgres that it uses. */
 export async function timeSettlestream(
@@ -48,14 +48,16 @@ export async function timeSettlestream(
   const startedAt = performance.now();
   const { pid, ended } = startSettlestream(args, { env, signal, timeoutMs: TIMEOUT_MS });
   const stopWatching = watched === undefined ? () => null : watchMemory(pid, watched);
+  const stopCounting = watched === undefined ? () => null : watchCpu(pid, watched);
   try {
     const end = await ended;
     const seconds = (performance.now() - startedAt) / 1_000;
     if (end.code !== 0)
       throw new Error(`settlestream ${args.join(' ')} ended with ${end.code}:\n${end.stderr.slice(-2_000)}`);
-    return { stdout: end.stdout, seconds, memory: stopWatching() };
+    return { stdout: end.stdout, seconds, memory: stopWatching(), cpu: stopCounting() };
   } finally {
     stopWatching();
+    stopCounting();
   }
 }
 
@@ -66,13 +68,13 @@ export async function timeReconcile(
   options: Parameters<typeof timeSettlestream>[1],
 ): Promise<Timed> {
   const args = ['reconcile', reportsDir, '--data-dir', dataDir, '--json'];
-  const { stdout, seconds, memory } = await timeSettlestream(args, options);
+  const { stdout, seconds, memory, cpu } = await timeSettlestream(args, options);
   const { counts } = JSON.parse(stdout);
   const { rows: read, matchedRows, refusedRows, discrepancies } = counts;
   if (read !== rows || matchedRows !== rows || refusedRows !== 0 || discrepancies !== 0) {
     throw new Error(`not all ${rows} rows matched: ${JSON.stringify(counts)}`);
   }
-  return { seconds, memory };
+  return { seconds, memory, cpu };
 }
 
 /** Whole numbers and --json from the command line; what is not given has its default. */

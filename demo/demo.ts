@@ -13,12 +13,11 @@ import * as query from '../src/views/answer.sql.ts';
 import { plantFaults } from './faults.ts';
 import { freePort, goOn } from './keep.ts';
 import { type SftpServer, startSftpServer } from './sftp-server.ts';
-import { MERCHANT_ID, makeWeek } from './week.ts';
+import { MERCHANT_ID, makeWeek, USERNAME } from './week.ts';
 import { SUGGESTED_DIR, tell, whatNext, whileItGoesOn } from './words.ts';
 import { type WrittenWeek, writeWeek } from './write.ts';
 
 const WEEK = 'demo-week';
-const USERNAME = 'apo-reader';
 /** The week is made of days that were long ago, or are still to come, when somebody looks at it. */
 const LOOKBACK_DAYS = 36_500;
 
@@ -72,7 +71,7 @@ export async function demo({ dataDir, json, everySeconds }: DemoRequest): Promis
   }
 }
 
-async function writeMadeUpWeek(weekDir: string): Promise<WrittenWeek> {
+export async function writeMadeUpWeek(weekDir: string): Promise<WrittenWeek> {
   const startedAt = Date.now();
   tell('writing a week of made-up reports');
   const week = makeWeek();

@@ -118,13 +118,48 @@ export const PLANTED: readonly Planted[] = [
     why: 'Customer care and the shop both refunded the same order in full.',
     tells: { over_refunded: 1 },
     plant: (week) => {
-      const [first] = alone(week, FRIDAY.usd, 1, ({ movement: { type, original, amountMinor } }) => {
-        return type === 'REFUND' && original?.type === 'PAYMENT' && original.amountMinor === -amountMinor;
-      });
-      const { original, atMs, amountMinor } = first!.movement;
+      const { original, atMs, amountMinor } = fullRefund(week, FRIDAY.usd).movement;
       const second = follow(week, original!, 'REFUND', atMs + 20 * 60_000, amountMinor);
       record(week, second);
       settle(week, second);
+    },
+  },
+  {
+    why: 'A customer got her money back from customer care, and once more through her bank.',
+    tells: { over_refunded: 1 },
+    plant: (week) => {
+      const { original, atMs, amountMinor } = fullRefund(week, WEDNESDAY.usd).movement;
+      settle(
+        week,
+        newMovement(week, { ...original!, type: 'DISPUTE', original, atMs: atMs + 40 * 60_000, amountMinor }),
+      );
+    },
+  },
+  {
+    why: 'An order was shipped in two parcels, and with each of them the whole of it was captured.',
+    tells: { over_captured: 1 },
+    plant: (week) => {
+      const [first] = alone(week, FRIDAY.usd, 1, isCapture);
+      const { original, atMs, amountMinor } = first!.movement;
+      const second = follow(week, original!, 'CAPTURE', atMs + 30 * 60_000, amountMinor);
+      record(week, second);
+      settle(week, second);
+    },
+  },
+  {
+    why: 'A sale was settled in three instalments, and the last of them is 5.00 USD short.',
+    tells: { amount_mismatch: 1 },
+    plant: (week) => {
+      const [row] = alone(week, TUESDAY.usd, 1, isLargePayment);
+      const { movement } = row!;
+      const each = movement.amountMinor / 3n;
+      const parts = [movement.amountMinor - 2n * each, each, each - 5_00n];
+      take(batchOf(week, TUESDAY.usd).rows, row!);
+      for (const [at, { usd }] of [TUESDAY, WEDNESDAY, FRIDAY].entries()) {
+        const part = { ...movement, amountMinor: parts[at]! };
+        week.taken.add(part);
+        batchOf(week, usd).rows.push({ ...settledRowOf(part), instalments: 3 });
+      }
     },
   },
   {
@@ -263,7 +298,16 @@ function alone(
 const isPlainPayment = ({ movement, pair, instalments }: SettledRow): boolean =>
   movement.type === 'PAYMENT' && pair === '' && instalments === 1;
 const isLargePayment = (row: SettledRow): boolean => isPlainPayment(row) && row.settlementMinor > 100_00n;
+const isCapture = ({ movement, pair }: SettledRow): boolean => movement.type === 'CAPTURE' && pair === '';
 const isRefund = ({ movement, pair }: SettledRow): boolean => movement.type === 'REFUND' && pair === '';
+
+/** The refund of a payment that was paid back as a whole. */
+function fullRefund(week: Week, payout: Payout): SettledRow {
+  const [refund] = alone(week, payout, 1, ({ movement: { type, original, amountMinor } }) => {
+    return type === 'REFUND' && original?.type === 'PAYMENT' && original.amountMinor === -amountMinor;
+  });
+  return refund!;
+}
 
 const batchOf = (week: Week, { route, day }: Payout): Batch => payoutOf(week, route, day)!;
 

@@ -41,7 +41,12 @@ export async function goOn(standing: Standing, everyMs: number): Promise<void> {
   await Promise.all([serving, dropping]);
 }
 
-async function dropBatches({ database, weekDir }: Standing, everyMs: number, stop: AbortSignal): Promise<void> {
+/** Brings a new batch to the provider's server every so often, with the records of its day, and tells what became of it. */
+export async function dropBatches(
+  { database, weekDir }: Pick<Standing, 'database' | 'weekDir'>,
+  everyMs: number,
+  stop: AbortSignal,
+): Promise<void> {
   for (let day = nextDropDay(weekDir); !stop.aborted; day++) {
     const { week, drops } = makeDropDay(day);
     const recordsFile = join(weekDir, `records-${compact(isoDay(day))}.csv`);

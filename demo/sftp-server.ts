@@ -12,25 +12,29 @@ const { STATUS_CODE, OPEN_MODE } = utils.sftp;
 export type SftpServer = {
   readonly host: string;
   readonly port: number;
-  /** As OpenSSH prints it. The key is made anew with every start. */
+  /** As OpenSSH prints it. */
   readonly hostKeySha256: string;
   close(): Promise<void>;
 };
 
-const HOST = '127.0.0.1';
+const LOOPBACK = '127.0.0.1';
 /** A large directory is told in several answers, as real servers do. */
 const NAMES_AN_ANSWER = 100;
 const MOST_BYTES_AN_ANSWER = 261_120;
 
+/** Without an address on the loopback alone, on any free port; without a host key with one that is made anew with every start. */
 export async function startSftpServer(options: {
   folder: string;
   username: string;
   password: string;
+  host?: string;
+  port?: number;
+  hostKey?: string;
 }): Promise<SftpServer> {
+  const { host = LOOPBACK, port = 0, hostKey = makeHostKey() } = options;
   const root = await realpath(options.folder);
-  const keys = makeHostKey();
   // ssh2's clients ask an OpenSSH for large blocks and any other server for small ones.
-  const ssh = new Server({ hostKeys: [keys.private], ident: 'OpenSSH_9.9 demo' }, (connection) => {
+  const ssh = new Server({ hostKeys: [hostKey], ident: 'OpenSSH_9.9 demo' }, (connection) => {
     welcome(connection, options, root);
   });
   const sockets = new Set<Socket>();
@@ -41,12 +45,12 @@ export async function startSftpServer(options: {
   });
   await new Promise<void>((resolve, reject) => {
     listener.once('error', reject);
-    listener.listen(0, HOST, resolve);
+    listener.listen(port, host, resolve);
   });
   return {
-    host: HOST,
+    host,
     port: (listener.address() as AddressInfo).port,
-    hostKeySha256: fingerprintOf(keys.public),
+    hostKeySha256: fingerprintOf(hostKey),
     close: () =>
       new Promise((resolve) => {
         listener.close(() => resolve());
@@ -55,17 +59,19 @@ export async function startSftpServer(options: {
   };
 }
 
-/** Three in a thousand of the keys that ssh2 makes it cannot read itself. */
-function makeHostKey(): { private: string; public: string } {
+/** A private key, as text. Three in a thousand of those that ssh2 makes it cannot read itself. */
+export function makeHostKey(): string {
   for (;;) {
-    const keys = utils.generateKeyPairSync('ed25519');
-    if (!(utils.parseKey(keys.private) instanceof Error)) return keys;
+    const { private: key } = utils.generateKeyPairSync('ed25519');
+    if (!(utils.parseKey(key) instanceof Error)) return key;
   }
 }
 
-function fingerprintOf(publicKey: string): string {
-  const [, blob = ''] = publicKey.split(' ');
-  const digest = createHash('sha256').update(Buffer.from(blob, 'base64')).digest('base64');
+/** What a client pins of the server that has this private key. */
+export function fingerprintOf(hostKey: string): string {
+  const key = utils.parseKey(hostKey);
+  if (key instanceof Error) throw key;
+  const digest = createHash('sha256').update(key.getPublicSSH()).digest('base64');
   return `SHA256:${digest.replace(/=+$/, '')}`;
 }
 

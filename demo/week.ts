@@ -110,6 +110,8 @@ export type Route = {
 };
 
 export const MERCHANT_ID = '218812000000418827';
+/** Who reads the provider's server. */
+export const USERNAME = 'apo-reader';
 const FIRST_DAY = '2026-11-02';
 const DAYS = 7;
 const MOVEMENTS_A_DAY = [6_400, 6_100, 6_300, 6_700, 7_900, 9_600, 8_300];
@@ -293,10 +295,11 @@ function addSomething(week: Week, atMs: number, refundable: Movement[]): void {
   }
   const row = settle(week, payment)!;
   if (payment.method.name === 'CARD' && random.chance(0.02)) row.instalments = random.pick([3, 6, 12]);
-  // Some payments never get a refund, so that faults find payments that stand alone.
-  if (dice < 0.9) refundable.push(payment);
+  const isDisputed = dice > 0.1085 && dice < 0.1088;
+  // Some payments never get a refund, so that faults find payments that stand alone; a disputed one is paid back by the dispute.
+  if (dice < 0.9 && !isDisputed) refundable.push(payment);
   if (dice > 0.9998) settle(week, follow(week, payment, 'PAYMENT_REVERSAL', atMs + 90 * 60_000, -payment.amountMinor));
-  if (dice > 0.1085 && dice < 0.1088) {
+  if (isDisputed) {
     const dispute = newMovement(week, {
       ...payment,
       type: 'DISPUTE',

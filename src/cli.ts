@@ -159,7 +159,7 @@ export async function main(argv: readonly string[], beside: Beside): Promise<num
       .action((options: Given) =>
         run(async () => {
           const { serve } = await import('./verbs/serve.ts');
-          return serve(readConfig(settings(options)), name);
+          return serve(readConfig(settings(options)), name).finally(leaveSoon);
         })(),
       );
   }
@@ -241,6 +241,9 @@ export async function main(argv: readonly string[], beside: Beside): Promise<num
     return exitCodeOf(error);
   }
 }
+
+/** Everything is closed by then; whatever a neighbour that hangs has left behind must not keep the process. */
+const leaveSoon = (): void => void setTimeout(() => process.exit(), 2_000).unref();
 
 type Given = Readonly<Record<string, string | undefined>>;
 

@@ -26,7 +26,7 @@ export type SourceConfig = Omit<Complete<SourceSettings, Reading | 'keepDays'>, 
 /** All settings, with what nobody said filled in. Their meaning stands in config/shape.ts. */
 export type Config = Complete<
   Omit<Settings, 'http' | 'archive' | 'retention' | 'ledger' | 'sources'>,
-  Reading | 'quietMinutes' | 'processes' | 'chunkBytes'
+  Reading | 'quietMinutes' | 'drainSeconds' | 'processes' | 'chunkBytes'
 > & {
   readonly databaseUrl?: string | undefined;
   readonly redisUrl?: string | undefined;
@@ -77,6 +77,7 @@ const SETTINGS: readonly { readonly path: string; readonly variable: string; rea
   { path: 'chunkBytes', variable: 'SETTLESTREAM_CHUNK_BYTES', option: 'chunkBytes' },
   { path: 'pollSeconds', variable: 'SETTLESTREAM_POLL_SECONDS', option: 'pollSeconds' },
   { path: 'quietMinutes', variable: 'SETTLESTREAM_QUIET_MINUTES' },
+  { path: 'drainSeconds', variable: 'SETTLESTREAM_DRAIN_SECONDS' },
   { path: 'http.host', variable: 'SETTLESTREAM_HTTP_HOST' },
   { path: 'http.port', variable: 'SETTLESTREAM_HTTP_PORT', option: 'httpPort' },
   { path: 'archive.folder', variable: 'SETTLESTREAM_ARCHIVE_FOLDER' },
@@ -98,6 +99,8 @@ const ONLY_VARIABLES = [
   { path: 'redisUrl', variable: 'REDIS_URL' },
   { path: 'logLevel', variable: 'SETTLESTREAM_LOG_LEVEL' },
 ];
+/** Behind the name of such a variable: the file that holds its value, for Docker and Kubernetes hand secrets over as files. */
+const IN_FILE = '_FILE';
 const DEFAULT_FILE = 'settlestream.yaml';
 const FILE_VARIABLE = 'SETTLESTREAM_CONFIG';
 const PREFIX = 'SETTLESTREAM_';
@@ -129,7 +132,9 @@ export function readConfig(
   };
   const hasMerchant = layers.some(({ given }) => valueAt(given, ['merchant']) !== undefined);
   const said = layers.map((layer) => read(settingsShape({ folder: layer.folder, hasMerchant }), layer) ?? {});
-  const onlyVariables = read(ONLY_OF_VARIABLES, variablesLayer(ONLY_VARIABLES, environment));
+  const variables = onlyVariablesLayer(environment);
+  mistakes.push(...variables.mistakes);
+  const onlyVariables = read(ONLY_OF_VARIABLES, variables);
   mistakes.push(...unknownVariables(environment, layers));
   const { ledger } = said.reduce(over);
   if (ledger && !ledger.relation) {
@@ -168,7 +173,10 @@ function beginOf(layers: readonly Layer[], path: Path): string {
 export function originsOf(options: Options, environment: NodeJS.ProcessEnv = process.env): string[] {
   const file =
     options['config'] ?? (environment[FILE_VARIABLE] || (existsSync(DEFAULT_FILE) ? DEFAULT_FILE : undefined));
-  const variables = new Set([...VARIABLES, ...ONLY_VARIABLES.map(({ variable }) => variable)]);
+  const only = ONLY_VARIABLES.flatMap(({ variable }) =>
+    isAddress(variable) ? [variable, variable + IN_FILE] : [variable],
+  );
+  const variables = new Set([...VARIABLES, ...only]);
   return [...(file === undefined ? [] : [file]), ...[...variables].filter((name) => environment[name])];
 }
 
@@ -214,6 +222,28 @@ const variablesLayer = (
   flatLayer(
     settings.map(({ path, variable }) => ({ path, name: variable, value: environment[variable] || undefined })),
   );
+
+/** What only variables say; an address may stand in a file that they name. */
+function onlyVariablesLayer(environment: NodeJS.ProcessEnv): Layer {
+  const mistakes: string[] = [];
+  const settings = ONLY_VARIABLES.map(({ path, variable }) => {
+    const file = isAddress(variable) ? environment[variable + IN_FILE] : undefined;
+    const value = environment[variable] || undefined;
+    if (!file) return { path, name: variable, value };
+    if (value) mistakes.push(`${variable + IN_FILE}: ${variable} is set, too: leave one of them out`);
+    const name = `${variable + IN_FILE}=${file}`;
+    try {
+      return { path, name, value: readTextFile(file, `${name}:`).trim() };
+    } catch (error) {
+      if (!(error instanceof UsageError)) throw error;
+      mistakes.push(error.message);
+      return { path, name, value: undefined };
+    }
+  });
+  return { ...flatLayer(settings), mistakes };
+}
+
+const isAddress = (variable: string): boolean => variable.endsWith('_URL');
 
 const optionLayer = (options: Options): Layer =>
   flatLayer(
@@ -308,6 +338,7 @@ function complete(settings: Settings): Config {
     ...settings,
     ...reading,
     quietMinutes,
+    drainSeconds: settings.drainSeconds ?? 25,
     processes: settings.processes ?? availableParallelism(),
     chunkBytes: settings.chunkBytes ?? 8 << 20,
     http: { host: settings.http?.host ?? '127.0.0.1', port: settings.http?.port ?? 9464 },

@@ -87,6 +87,24 @@ suite('where settings come from', () => {
     assert.deepEqual({ merchant, sources, port: http.port }, { merchant: undefined, sources: [], port: 9464 });
   });
 
+  test('the address of a server may stand in a file, as Docker and Kubernetes hand secrets over', () => {
+    const file = join(folder, 'database-url');
+    writeFileSync(file, 'postgres://u:hunter2@h/b\n');
+    assert.equal(configOf('', { env: { DATABASE_URL_FILE: file } }).databaseUrl, 'postgres://u:hunter2@h/b');
+    const nowhere = join(folder, 'nowhere');
+    const told = mistakesIn('', {
+      env: { DATABASE_URL_FILE: file, DATABASE_URL: 'postgres://h/b', REDIS_URL_FILE: nowhere },
+    });
+    assert.deepEqual(told, [
+      'DATABASE_URL_FILE: DATABASE_URL is set, too: leave one of them out',
+      'REDIS_URL_FILE=nowhere: is not there.',
+    ]);
+    writeFileSync(file, 'hunter2');
+    const wrong = mistakesIn('', { env: { DATABASE_URL_FILE: file } }).join('\n');
+    assert.match(wrong, /^DATABASE_URL_FILE=\S+: is no address like postgres:/);
+    assert.doesNotMatch(wrong, /hunter2/);
+  });
+
   test('the file is the one that is named, else the default one if it is there', () => {
     const named = join(folder, 'named.yaml');
     writeFileSync(named, 'merchant: named');
@@ -228,7 +246,7 @@ suite('values are taken as they are written', () => {
 
 suite('a mistake is told with its place, and with what is allowed', () => {
   const TOP =
-    'dataDir, folder, merchant, format, amountUnit, timeZone, tolerance, processes, chunkBytes, pollSeconds, quietMinutes, http, archive, retention, ledger, sources';
+    'dataDir, folder, merchant, format, amountUnit, timeZone, tolerance, processes, chunkBytes, pollSeconds, quietMinutes, drainSeconds, http, archive, retention, ledger, sources';
   const SFTP =
     'host, fallbackHost, port, username, passwordEnv, passwordFile, privateKeyFile, passphraseEnv, hostKeySha256';
   const ONE_LOGIN = 'needs exactly one of passwordEnv, passwordFile, privateKeyFile';

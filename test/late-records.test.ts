@@ -323,3 +323,26 @@ suite('a record that changes after its row matched', async () => {
     await isQuiet(unwatched, clock);
   });
 });
+
+test('a look that takes long is left when the service has to end', async () => {
+  const mornings = await startMornings(CALENDAR);
+  after(() => mornings.close());
+  const { database } = mornings;
+  const put = await openShop(mornings);
+  await put('p', {});
+  await query(
+    database.url,
+    `alter table shop.payments rename to all_payments;
+     create view shop.payments as select * from shop.all_payments where pg_sleep(600) is not null;
+     insert into merchant (id) values ('M1'); insert into batch (merchant_no, batch_id) values (1, 'B');
+     insert into discrepancy (batch_no, identity, kind, of_matchable, message, first_seen_at, opened_run, opened_at, quoted_ids)
+     values (1, 'i', 'unknown_transaction', true, '', now(), 1, now(), '{p}')`,
+  );
+  const stopping = new AbortController();
+  const looking = checkRecords({ database, stop: stopping.signal });
+  const isLooking = `select count(*)::int as count from pg_stat_activity where wait_event = 'PgSleep' and datname = current_database()`;
+  const deadline = Date.now() + 60_000;
+  while ((await query<{ count: number }>(database.url, isLooking))[0]!.count === 0) assert.ok(Date.now() < deadline);
+  stopping.abort();
+  await assert.rejects(looking, /canceling statement due to user request/);
+});

@@ -190,6 +190,7 @@ suite('reserves', () => {
         withheld: '7.50',
         released: '0.00',
         held: '7.50',
+        isOverReleased: false,
         firstDate: '2026-01-05',
         lastDate: '2026-01-05',
       },
@@ -200,6 +201,7 @@ suite('reserves', () => {
         withheld: '6.00',
         released: '2.00',
         held: '4.00',
+        isOverReleased: false,
         firstDate: '2026-01-05',
         lastDate: '2026-01-12',
       },
@@ -210,6 +212,7 @@ suite('reserves', () => {
         withheld: '0.00',
         released: '0.50',
         held: '-0.50',
+        isOverReleased: true,
         firstDate: '2026-01-13',
         lastDate: '2026-01-13',
       },
@@ -217,7 +220,9 @@ suite('reserves', () => {
   });
 
   test('are a table and a CSV too', async () => {
-    assert.match((await run('show', 'reserves')).stdout, /still held/);
+    const { stdout } = await run('show', 'reserves');
+    assert.match(stdout, /still held/);
+    assert.match(stdout, /│ +-0.50 │ more released than withheld │/);
     assert.equal((parse((await run('show', 'reserves', '--format', 'csv')).stdout) as string[][]).length, 4);
   });
 });

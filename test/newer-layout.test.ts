@@ -76,6 +76,8 @@ test('what failed answers nothing, fees are added up, and a shared transaction i
   );
   assert.deepEqual(found.sort(), [
     'orphan_row 5 DISPUTE - pay-9 -',
+    // 4.00 were refunded, and then all 10.00 disputed.
+    'over_refunded 4 PAYMENT p-1 14.00 10.00',
     'status_mismatch 5 PAYMENT p-3 SUCCESS CANCELLED',
     'unreported_transaction - PAYMENT p-2 - 20.00',
   ]);

@@ -186,7 +186,12 @@ test("another customer's rows refuse a report whole", async () => {
 });
 
 test('metrics say what was done', async () => {
-  assert.equal(await metric('recon_reports_total', 'source="first",kind="settlementDetails",outcome="refused"'), 1);
+  const refused = await query(url, `select file, error_code, error_message from delivery where state = 'refused'`);
+  assert.equal(
+    await metric('recon_reports_total', 'source="first",kind="settlementDetails",outcome="refused"'),
+    1,
+    JSON.stringify(refused),
+  );
   assert.equal(await metric('recon_rows_total', 'source="second",kind="settlementDetails",outcome="matched"'), 1);
   assert.ok((await metric('recon_bytes_total', 'source="first"'))! > 500);
   assert.ok((await metric('recon_report_lag_seconds_count', 'source="first",kind="settlementDetails"'))! >= 4);

@@ -219,7 +219,8 @@ function refusalOf({
     'bad_time',
   );
   if (columns.originalRequestId) long('originalRequestId');
-  refuse(`${whose} is null`, 'merchantId', 'unclear_merchant');
+  // As long as no merchant is known there is nothing to be unclear about.
+  refuse(`${whose} is null and (select count(*) > 1 from merchant)`, 'merchantId', 'unclear_merchant');
   return `case ${whens.join('\n              ')} end`;
 }
 

@@ -105,6 +105,21 @@ function dbOn(client: Client): Db {
   return new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) });
 }
 
+/** `work` on this connection; what it waits for there is given up when `stop` says so. */
+export async function untilStopped<T>(
+  { db: another }: Pick<Database, 'db'>,
+  db: Db,
+  stop: AbortSignal | undefined,
+  work: () => Promise<T>,
+): Promise<T> {
+  if (!stop) return work();
+  stop.throwIfAborted();
+  const { rows } = await sql<{ pid: number }>`select pg_backend_pid() as pid`.execute(db);
+  const cancel = () => void sql`select pg_cancel_backend(${rows[0]!.pid}::int)`.execute(another).catch(() => {});
+  stop.addEventListener('abort', cancel, { once: true });
+  return work().finally(() => stop.removeEventListener('abort', cancel));
+}
+
 /** `work` in one transaction of this connection: committed when it returns, rolled back when it throws. */
 export async function inTransaction<T>(
   db: Db,
@@ -216,6 +231,11 @@ export async function migrate(database: Database): Promise<string[]> {
   });
 }
 
+/** An address to show. Postgres takes a password behind the question mark, too. */
 export function withoutPassword(url: string): string {
-  return url.replace(/(:\/\/[^:@/]*):[^@/]*@/, '$1:***@');
+  const shown = URL.parse(url);
+  if (!shown) return '***';
+  if (shown.password !== '') shown.password = '***';
+  for (const name of shown.searchParams.keys()) if (/password/i.test(name)) shown.searchParams.set(name, '***');
+  return shown.href;
 }

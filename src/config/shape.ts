@@ -82,6 +82,8 @@ export function settingsShape({ folder, hasMerchant }: { folder: string; hasMerc
       pollSeconds: seconds.optional(),
       /** So long is waited for what is missing of a batch, where the calendar of its source says nothing else. */
       quietMinutes: quietMinutes.optional(),
+      /** So long jobs under way may go on after SIGTERM; what is not done by then another worker does again. */
+      drainSeconds: wholeNumber(1, 3_600).optional(),
       /** Where metrics and health are told; port 0 is any that is free. */
       http: group({ host: host.optional(), port: wholeNumber(0, 65_535).optional() }).optional(),
       archive: group({ folder: path.optional() }).optional(),

@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import { hasCancels, printOf, printsOf, updatedSince } from '../adapters/ledger.ts';
-import { type Database, type Db, inTransaction, onOneConnection } from '../adapters/postgres.ts';
+import { type Database, type Db, inTransaction, onOneConnection, untilStopped } from '../adapters/postgres.ts';
 import { wantRunsOfDropped } from './dropped-rows.sql.ts';
 import { keepLateDays } from './late-days.sql.ts';
 
@@ -16,6 +16,8 @@ type Context = {
   readonly database: Database;
   readonly now?: () => number;
   readonly pageRows?: number;
+  /** Looking at a large relation without an index takes long, and can be left at any time. */
+  readonly stop?: AbortSignal | undefined;
 };
 
 /**
@@ -28,9 +30,9 @@ export const checkRecords = (context: Context): Promise<void> => check(context, 
 /** The same, from the first open discrepancy to the last: for whoever is about to tell what is open. */
 export const checkAllRecords = (context: Context): Promise<void> => check(context, Number.POSITIVE_INFINITY);
 
-async function check({ database, now = Date.now, pageRows = PAGE_ROWS }: Context, mostMs: number): Promise<void> {
+async function check({ database, now = Date.now, pageRows = PAGE_ROWS, stop }: Context, mostMs: number): Promise<void> {
   const isAll = mostMs === Number.POSITIVE_INFINITY;
-  await onOneConnection(database, (db) =>
+  const look = (db: Db) =>
     inTransaction(db, async () => {
       const turn = await takeTurn(db, now(), isAll);
       if (!turn) return;
@@ -51,8 +53,8 @@ async function check({ database, now = Date.now, pageRows = PAGE_ROWS }: Context
           next_check_at = timestamptz 'epoch' + ${Math.round(now() + SHARE * tookMs())}::int8 * interval '1 millisecond'`.execute(
         db,
       );
-    }),
-  );
+    });
+  await onOneConnection(database, (db) => untilStopped(database, db, stop, () => look(db)));
 }
 
 /** Null while another sweep is at it, or the last one was a short while ago. */

@@ -22,16 +22,19 @@ export async function sweep({
   enqueue,
   held = async () => 0,
   now = Date.now,
+  stop,
 }: {
   database: Database;
   enqueue: Enqueue;
   /** How many jobs of a kind wait in the queue or are under way. */
   held?: (job: { readonly name: string }) => Promise<number>;
   now?: () => number;
+  /** What takes long is left then. */
+  stop?: AbortSignal;
 }): Promise<void> {
   const { db } = database;
   // Where the merchant's relation cannot be read, everything else goes on all the same.
-  const unread = await checkRecords({ database, now }).then(
+  const unread = await checkRecords({ database, now, stop }).then(
     () => null,
     (error: Error) => error,
   );
@@ -94,7 +97,7 @@ export async function sweep({
   await sql`delete from delivery d where d.state = 'over' and not exists (select from load l where l.delivery_no = d.no)`.execute(
     db,
   );
-  if (unread) throw unread;
+  if (unread && !stop?.aborted) throw unread;
 }
 
 /**

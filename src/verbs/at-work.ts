@@ -39,11 +39,14 @@ export async function atWork<T>(
   const log = openLog(config.logLevel);
   let queue: JobQueue | undefined;
   // Started first: they come up while the database does.
-  const enqueue = (name: string, payload: unknown, delayMs: number) =>
+  const enqueue = (name: string, payload: unknown, delayMs: number, about: object) =>
     void enqueueNamed(queue!, name, payload as object, delayMs).catch((error: Error) =>
-      log.warn({ job: name, error: error.message }, 'could not enqueue'),
+      log.warn({ ...about, asked: name, error: error.message }, 'could not enqueue'),
     );
-  const parsers = startParsers(config.processes, enqueue, undefined, (note, about) => log.warn(about, note));
+  // How reports and runs ended stands in the answer.
+  const parsers = startParsers(config.processes, enqueue, undefined, (level, note, about) => {
+    if (level === 'warn') log.warn(about, note);
+  });
   let book: Book | undefined;
   try {
     book = await openBook(config, { mayBeTemporary });

@@ -30,7 +30,7 @@ import {
   runsOf,
 } from '../views/history.ts';
 import { csv, writeAll } from '../views/output.ts';
-import { holdingsOf, RESERVE_COLUMNS, reservesTable } from '../views/reserves.ts';
+import { holdingsOf, ownTypesOf, RESERVE_COLUMNS, reservesTable } from '../views/reserves.ts';
 import { storyJson, storyOf } from '../views/story.ts';
 import { STORY_COLUMNS, storyText } from '../views/story-tables.ts';
 import { batchTable, datedTable, discrepancyTable, table, totalsTable } from '../views/tables.ts';
@@ -151,7 +151,8 @@ async function* allRevisedRows(database: Database, steps: readonly Revision[], {
 export async function showReserves(config: Config, options: Given): Promise<number> {
   const output = outputOf('show reserves', options);
   return looking(config, async ({ db }) => {
-    const reserves = holdingsOf(await query.batchesOf(db, { merchant: options['merchant'] })).filter(
+    const batches = await query.batchesOf(db, { merchant: options['merchant'] });
+    const reserves = holdingsOf(batches, await ownTypesOf(db, batches)).filter(
       ({ currency }) => options['currency'] === undefined || currency === options['currency'],
     );
     if (output === 'table') return writeAll([`${reservesTable(reserves)}\n`]);

@@ -3,7 +3,7 @@ import { useLedger } from '../adapters/ledger-setting.ts';
 import { openLog } from '../adapters/log.ts';
 import { type Measured, type Metrics, openMetrics } from '../adapters/metrics.ts';
 import { openPlace } from '../adapters/place.ts';
-import { onOneConnection } from '../adapters/postgres.ts';
+import { onOneConnection, untilStopped } from '../adapters/postgres.ts';
 import type { JobQueue } from '../adapters/queue.ts';
 import type { Config } from '../config.ts';
 import { LoginRefused } from '../domain/errors.ts';
@@ -24,8 +24,6 @@ import { warnerOf } from './warn-of-source.ts';
 
 type Log = ReturnType<typeof openLog>;
 
-/** How long jobs under way may take to end after SIGTERM; what is not done by then, another worker does again. */
-const GRACE_MS = 25_000;
 /** A table so large that looking through it takes longer is looked at by the doctor. */
 const REFUSED_LIMIT_MS = 60_000;
 /** What was forgotten is asked for again at least this often. */
@@ -64,11 +62,13 @@ export async function serve(
     http = await openHttp({ ...config.http, log }, pages);
     log.info({ url: http.url }, 'pages: /metrics /healthz /readyz');
     if (role !== 'produce') {
-      const enqueue = (name: string, payload: unknown, delayMs: number) =>
+      const enqueue = (name: string, payload: unknown, delayMs: number, about: object) =>
         void enqueueNamed(queue!, name, payload as object, delayMs).catch((error: Error) =>
-          log.warn({ job: name, error: error.message }, 'could not enqueue'),
+          log.warn({ ...about, asked: name, error: error.message }, 'could not enqueue'),
         );
-      parsers = startParsers(config.processes, enqueue, metrics.measured, (note, about) => log.warn(about, note));
+      parsers = startParsers(config.processes, enqueue, metrics.measured, (level, note, about) =>
+        log[level](about, note),
+      );
     }
     book = await openBook(config, { mayBeTemporary: false });
     log.info({}, book.description);
@@ -76,7 +76,7 @@ export async function serve(
     // Who only works takes the records from where the producer found them.
     const ledger = await useLedger(book.database, role === 'work' ? undefined : config.ledger);
     log.info({}, `records: ${ledger.described}`);
-    if (role !== 'work' && !ledger.isImported) void tellRefusedRecords(book, log);
+    if (role !== 'work' && !ledger.isImported) void tellRefusedRecords(book, log, stopping.signal);
     const { database, archiveDir } = book;
     const jobs = await openQueueOf(config, book);
     queue = jobs;
@@ -95,10 +95,9 @@ export async function serve(
       parsers.open({ databaseUrl: database.url, archiveDir, chunkBytes, places: sources, calendars });
       work({ database, queue, parsers, processes, log, measured: metrics.measured });
     }
-    if (role === 'work')
-      await new Promise((resolve) => stopping.signal.addEventListener('abort', resolve, { once: true }));
+    if (role === 'work') await aborted(stopping.signal);
     else await produce(sources, config.retention, book, queue, { log, metrics }, stopping.signal);
-    await queue.close(GRACE_MS);
+    await queue.close(config.drainSeconds * 1_000);
     log.info({}, 'stopped');
     return 0;
   } finally {
@@ -111,9 +110,11 @@ export async function serve(
 }
 
 /** Says once which of the merchant's records cannot be used, while the work goes on. */
-async function tellRefusedRecords({ database }: Book, log: Log): Promise<void> {
+async function tellRefusedRecords({ database }: Book, log: Log, stop: AbortSignal): Promise<void> {
   try {
-    const refused = await onOneConnection(database, (db) => refusedRecords(db, REFUSED_LIMIT_MS));
+    const refused = await onOneConnection(database, (db) =>
+      untilStopped(database, db, stop, () => refusedRecords(db, REFUSED_LIMIT_MS)),
+    );
     for (const records of refused ?? []) log.warn({}, `records that cannot be used: ${refusedText(records)}`);
   } catch (error) {
     log.warn({ error: (error as Error).message }, 'could not look for records that cannot be used');
@@ -175,7 +176,7 @@ async function produce(
       () => null,
       (error: Error) => error,
     );
-    await sweep(context);
+    await sweep({ ...context, stop });
     if (unchecked) throw unchecked;
   };
   const sweeping = everySoOften(
@@ -213,6 +214,13 @@ function startPoll(source: string, measured: Measured) {
     measured({ name: 'recon_last_poll_success_timestamp_seconds', labels: { source }, value: Date.now() / 1_000 });
   };
 }
+
+/** Also where it was told to stop before there was anything to stop. */
+const aborted = (signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
 
 /** Runs a step, pauses, and so on until told to stop; a step under way is waited for. */
 async function everySoOften(pauseMs: () => number, stop: AbortSignal, step: () => Promise<void>): Promise<void> {

@@ -1,6 +1,9 @@
+import { sql } from 'kysely';
+import type { Db } from '../adapters/postgres.ts';
 import type { Currency } from '../domain/currency.ts';
 import { compareText } from '../domain/discrepancy.ts';
 import { FORMATS } from '../domain/formats/all.ts';
+import type { TypeRule } from '../domain/formats/format.ts';
 import { formatAmount } from '../domain/money.ts';
 import type { BatchView } from './answer.sql.ts';
 import { amountCell, type Column, dayCell } from './columns.ts';
@@ -16,6 +19,8 @@ export type Holding = {
   readonly released: string;
   /** Withheld and not released yet. */
   readonly held: string;
+  /** More came back than was ever withheld here: it was withheld before this book begins, or somewhere else. */
+  readonly isOverReleased: boolean;
   readonly firstDate: string | null;
   readonly lastDate: string | null;
 };
@@ -27,11 +32,22 @@ type Step = {
   readonly settlementMinor: bigint;
 };
 
+type Types = Readonly<Record<string, TypeRule>>;
+
+/** What the types of one's own formats mean in the runs that read them, by run. */
+export async function ownTypesOf(db: Db, batches: readonly BatchView[]): Promise<ReadonlyMap<number, Types>> {
+  const found = await sql<{ run: number; types: Types }>`
+    select distinct rl.run_no as run, f.format->'types' as types
+      from run_load rl join load l on l.no = rl.load_no join format f on f.id = l.format
+     where rl.run_no = any(${batches.map(({ run }) => run)}::int[])`.execute(db);
+  return new Map(found.rows.map(({ run, types }) => [run, types]));
+}
+
 /** What the current runs of these batches keep back and give back, by merchant, acquirer, currency and kind. */
-export function holdingsOf(batches: readonly BatchView[]): Holding[] {
+export function holdingsOf(batches: readonly BatchView[], ownTypes: ReadonlyMap<number, Types>): Holding[] {
   const steps = batches.flatMap((batch) =>
     batch.facts.totals.flatMap(({ type, settlementMinor }): Step[] => {
-      const holding = holdingOf(type);
+      const holding = holdingIn(ownTypes.get(batch.run), type) ?? holdingOf(type);
       return holding ? [{ batch, ...holding, settlementMinor: BigInt(settlementMinor ?? '0') }] : [];
     }),
   );
@@ -49,8 +65,9 @@ export function holdingsOf(batches: readonly BatchView[]): Holding[] {
     );
 }
 
-const holdingOf = (type: string) =>
-  Object.values(FORMATS).flatMap(({ types }) => (Object.hasOwn(types, type) ? (types[type]!.holding ?? []) : []))[0];
+const holdingOf = (type: string) => Object.values(FORMATS).flatMap(({ types }) => holdingIn(types, type) ?? [])[0];
+const holdingIn = (types: Types | undefined, type: string) =>
+  types && Object.hasOwn(types, type) ? types[type]!.holding : undefined;
 
 function sumUp(steps: readonly Step[]): Holding {
   const { batch, of } = steps[0]!;
@@ -69,6 +86,7 @@ function sumUp(steps: readonly Step[]): Holding {
     withheld: formatAmount(withheld, currency),
     released: formatAmount(released, currency),
     held: formatAmount(withheld - released, currency),
+    isOverReleased: released > withheld,
     firstDate: dates[0] ?? null,
     lastDate: dates.at(-1) ?? null,
   };
@@ -82,13 +100,14 @@ export const RESERVE_COLUMNS: readonly Column<Holding>[] = [
   { name: 'withheld', width: 18, cell: (row) => amountCell(row.withheld, row.currency) },
   { name: 'released', width: 18, cell: (row) => amountCell(row.released, row.currency) },
   { name: 'held', width: 18, cell: (row) => amountCell(row.held, row.currency) },
+  { name: 'isOverReleased', width: 14, cell: (row) => String(row.isOverReleased) },
   { name: 'firstDate', width: 11, cell: (row) => dayCell(row.firstDate) },
   { name: 'lastDate', width: 11, cell: (row) => dayCell(row.lastDate) },
 ];
 
 export const reservesTable = (holdings: readonly Holding[]): string =>
   table(
-    ['merchant', 'acquirer', 'currency', 'kept back as', 'withheld', 'released', 'still held', 'first', 'last'],
+    ['merchant', 'acquirer', 'currency', 'kept back as', 'withheld', 'released', 'still held', '', 'first', 'last'],
     holdings.map((row) => [
       row.merchantId,
       row.acquirer,
@@ -97,6 +116,7 @@ export const reservesTable = (holdings: readonly Holding[]): string =>
       row.withheld,
       row.released,
       row.held,
+      row.isOverReleased ? 'more released than withheld' : null,
       row.firstDate,
       row.lastDate,
     ]),

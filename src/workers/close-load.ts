@@ -35,10 +35,10 @@ export async function closeLoad(context: Context, { loadNo }: CloseLoadJob): Pro
         await query.lockBatch(db, load.batchNo);
         return closeLocked(db, load);
       });
-      if (outcome) tellEnd(context.measured, load, outcome);
+      if (outcome) tellEnd(context, load, outcome);
       const twins = outcome && (await query.filesWithSameBytes(db, loadNo));
       if (twins && twins.others.length > 0)
-        context.noted('a report holds the same bytes as others', { ...twins, outcome });
+        context.noted('warn', 'a report holds the same bytes as others', { ...twins, outcome });
       await askNext(context, load.batchNo);
     }
     if (hasOwnTable && (await query.isClosed(db, loadNo))) await query.indexRowTable(db, load.slot);
@@ -81,8 +81,10 @@ function strangersIn(customerIds: readonly string[], allowed: readonly string[] 
   return stranger === undefined ? null : `customerId ${stranger}`;
 }
 
-function tellEnd(measured: Measured, load: query.ClosingLoad, outcome: Outcome): void {
+function tellEnd({ measured, noted }: Context, load: query.ClosingLoad, outcome: Outcome): void {
   const { source, kind } = load;
+  const { rows, refusedRows } = addFacts(load.chunks.map((chunk) => chunk.facts));
+  noted('info', 'report read', { kind, outcome, rows, refusedRows });
   measured({ name: 'recon_reports_total', labels: { source, kind, outcome }, value: 1 });
   // How late a report was is told when it is first read.
   if (outcome !== 'closed' || load.isReplay) return;

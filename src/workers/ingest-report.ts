@@ -56,8 +56,11 @@ export async function ingestReport(context: IngestContext, { deliveryNo }: Inges
     }),
   );
   const { source, kind } = delivery;
-  if (isMine && !delivery.isDry && (end.state === 'refused' || end.state === 'duplicate'))
-    context.measured({ name: 'recon_reports_total', labels: { source, kind, outcome: end.state }, value: 1 });
+  if (isMine && !delivery.isDry) {
+    context.noted('info', 'report read', { kind, outcome: end.state, code: end.code ?? undefined });
+    if (end.state === 'refused' || end.state === 'duplicate')
+      context.measured({ name: 'recon_reports_total', labels: { source, kind, outcome: end.state }, value: 1 });
+  }
   await askNext(context, delivery.batchNo);
 }
 

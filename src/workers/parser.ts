@@ -32,7 +32,8 @@ async function open(settings: OpenSettings): Promise<JobContext> {
     calendars: settings.calendars,
     now: Date.now,
     measured: (measure) => void send({ say: 'measured', measure }),
-    noted: (note, about) => void send({ say: 'noted', note, about }),
+    about: (about) => void send({ say: 'about', about }),
+    noted: (level, note, about) => void send({ say: 'noted', level, note, about }),
     enqueue: async (job, payload, options) => {
       send({ say: 'enqueue', name: job.name, payload, delayMs: options?.delayMs ?? 0 });
     },

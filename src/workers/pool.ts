@@ -21,21 +21,31 @@ export type FromParser =
   | { readonly say: 'alive'; readonly usage: Usage }
   | { readonly say: 'enqueue'; readonly name: string; readonly payload: unknown; readonly delayMs: number }
   | { readonly say: 'measured'; readonly measure: Measure }
-  | { readonly say: 'noted'; readonly note: string; readonly about: object }
+  | { readonly say: 'about'; readonly about: About }
+  | { readonly say: 'noted'; readonly level: Level; readonly note: string; readonly about: object }
   | { readonly say: 'done'; readonly no: number; readonly error: string | null };
 
 /** What a parser process used so far, and for how long it answered nobody since it last said so. */
 export type Usage = { readonly cpuSeconds: number; readonly residentBytes: number; readonly lagSeconds: number };
 
-/** Something that a person may want to know, for the log. */
-export type Noted = (note: string, about: object) => void;
+/** What a job is about, for the log; what is not known of it is left out. */
+export type About = { readonly source?: string; readonly report?: string; readonly batch?: string };
+
+/** `info`: how something ended. `warn`: something that a person may want to look at. */
+export type Level = 'info' | 'warn';
+
+/** Something for the log. */
+export type Noted = (level: Level, note: string, about: object) => void;
 
 /** Processes that parse: one a core, so that the parent has its hands free for locks and signals. */
 export type ParserPool = {
   /** Tells the parsers, which were started already, where to work. */
   open(settings: Omit<Extract<ToParser, { say: 'open' }>, 'say'>): void;
-  /** Runs a job in the next free parser. Rejects when it fails there, or when its parser dies. */
-  run(name: string, payload: unknown): Promise<void>;
+  /**
+   * Runs a job in the next free parser. Rejects when it fails there, or when its parser dies. What the job turns out to be about is
+   * put into `about`, which stands in every line of the log that it causes.
+   */
+  run(name: string, payload: unknown, about?: object): Promise<void>;
   close(): void;
 };
 
@@ -49,12 +59,12 @@ type Parser = {
   cpuSeconds: number;
   heardAt: number;
   isTaken: boolean;
-  job: { no: number; settle(error: Error | null): void } | null;
+  job: { no: number; about: object; settle(error: Error | null): void } | null;
 };
 
 export function startParsers(
   processes: number,
-  onEnqueue: (name: string, payload: unknown, delayMs: number) => void,
+  onEnqueue: (name: string, payload: unknown, delayMs: number, about: object) => void,
   measured: Measured = () => {},
   noted: Noted = () => {},
 ): ParserPool {
@@ -92,10 +102,12 @@ export function startParsers(
     parsers.add(parser);
     child.on('message', (message: FromParser) => {
       parser.heardAt = Date.now();
-      if (message.say === 'enqueue') onEnqueue(message.name, message.payload, message.delayMs);
+      const about = parser.job?.about ?? {};
+      if (message.say === 'enqueue') onEnqueue(message.name, message.payload, message.delayMs, about);
       else if (message.say === 'measured') measured(message.measure);
       else if (message.say === 'alive') tellUsage(parser, message.usage);
-      else if (message.say === 'noted') noted(message.note, message.about);
+      else if (message.say === 'about') Object.assign(about, message.about);
+      else if (message.say === 'noted') noted(message.level, message.note, { ...about, ...message.about });
       else if (message.say === 'done' && parser.job?.no === message.no) {
         const { job } = parser;
         free(parser);
@@ -105,8 +117,9 @@ export function startParsers(
     child.on('error', () => {});
     child.on('exit', (code, signal) => {
       parsers.delete(parser);
-      parser.job?.settle(new Error(`the parser process ended (${signal ?? `exit ${code}`}) in the middle of this job`));
+      // What was not done by the end of draining is as if killed: there is nobody left to be told of it.
       if (isClosed) return;
+      parser.job?.settle(new Error(`the parser process ended (${signal ?? `exit ${code}`}) in the middle of this job`));
       measured({ name: 'recon_parser_restarts_total', labels: {}, value: 1 });
       start(place);
     });
@@ -139,12 +152,12 @@ export function startParsers(
       settings = { say: 'open', ...given, places: given.places.map(({ name, at }) => ({ name, at })) };
       for (const { child } of parsers) child.send(settings);
     },
-    async run(name, payload) {
+    async run(name, payload, about = {}) {
       const parser = await take();
       const no = ++jobs;
       await new Promise<void>((resolve, reject) => {
         parser.heardAt = Date.now();
-        parser.job = { no, settle: (error) => (error ? reject(error) : resolve()) };
+        parser.job = { no, about, settle: (error) => (error ? reject(error) : resolve()) };
         parser.child.send({ say: 'run', no, name, payload } satisfies ToParser, (error) => {
           if (error) parser.child.kill('SIGKILL');
         });

@@ -74,15 +74,31 @@ export const askBecauseOf = (
 ): Promise<unknown> =>
   sql`select want_runs(${[...asked]}::int[], 'batch', ${batchNo}::int, ${[...interventions]}::int[])`.execute(db);
 
+export async function hasOpen(db: Db, batchNo: number): Promise<boolean> {
+  const open = await sql`select from discrepancy where batch_no = ${batchNo} and closed_run is null limit 1`.execute(
+    db,
+  );
+  return open.rows.length > 0;
+}
+
 /** Nothing of the batch can be read: the request is answered, and no run comes of it. */
 export const answerWithoutRun = (db: Db, batchNo: number, answers: number) =>
   sql`update batch set done = ${answers}, attempts = 0, next_attempt_at = null where no = ${batchNo} and done < ${answers}`.execute(
     db,
   );
 
-const SAME = sql`t.identity = x.identity and t.ordinal = x.ordinal
-  and (t.reported, t.recorded, t.difference, t.currency, t.message, t.stake_minor, t.stake_currency, t.other_batch_no)
-      is not distinct from (x.reported, x.recorded, x.difference, x.currency, x.message, x.stake_minor, x.stake_currency, x.other_batch_no)`;
+const IS_ITS = sql`t.batch_no = x.batch_no and t.identity = x.identity and t.ordinal = x.ordinal`;
+
+/** A discrepancy `x` is told just as it is. What was known at a time must stay known, so one that moves or changes is written anew. */
+const isSame = (table: 'told' | 'told_by_key') => sql`${IS_ITS}
+  and (t.reported, t.recorded, t.difference, t.currency, t.message, t.stake_minor, t.stake_currency, t.other_batch_no,
+       t.line, t.transaction_id, t.of_matchable)
+      is not distinct from (x.reported, x.recorded, x.difference, x.currency, x.message, x.stake_minor, x.stake_currency, x.other_batch_no,
+       x.line, x.transaction_id, x.of_matchable)
+  -- The same bytes, read again, are the same place.
+  and (t.load_no is not distinct from x.load_no or (x.load_no, t.load_no) in (
+        select o.no, n.no from load n join load o on o.sha256 = n.sha256 and o.report_no = n.report_no
+         where n.no in (select load_no from ${sql.ref(table)})))`;
 const NAMES =
   'batch_no identity ordinal of_matchable kind load_no line type request_id transaction_id field reported recorded difference currency message stake_minor stake_currency other_batch_no is_by_key quoted_ids quoted_print'.split(
     ' ',
@@ -93,9 +109,7 @@ const COLUMNS_OF_T = sql.raw(NAMES.map((name) => `t.${name}`).join(', '));
 /** Closes what the run no longer tells of its batch, keeps what it still tells, opens what is new. */
 export async function publishTold(db: Db, batchNo: number, runNo: number): Promise<void> {
   await sql`analyze told`.execute(db);
-  await sql`update discrepancy x set closed_run = ${runNo}, closed_at = now()
-    where x.batch_no = ${batchNo} and x.closed_run is null and not x.is_by_key
-      and not exists (select from told t where ${SAME})`.execute(db);
+  await close(db, 'told', runNo, sql`x.batch_no = ${batchNo} and not x.is_by_key`);
   await keepAndOpen(db, 'told', runNo);
 }
 
@@ -115,25 +129,28 @@ export const publishSettledTwice = (db: Db, runNo: number) =>
 /** The same for what belongs to keys: `decided` says whose discrepancies were decided anew, in whatever batch they stand. */
 async function publishToldByKey(db: Db, decided: RawBuilder<unknown>, runNo: number): Promise<void> {
   await identifyToldByKey(db);
-  await sql`update discrepancy x set closed_run = ${runNo}, closed_at = now()
-    where x.closed_run is null and x.is_by_key and ${decided}
-      and x.batch_no in (select b.no from batch b join batch mine on mine.merchant_no = b.merchant_no
-                          where mine.no = (select batch_no from run where no = ${runNo}))
-      and not exists (select from told_by_key t where t.batch_no = x.batch_no and ${SAME})`.execute(db);
+  const ofMerchant = sql`x.batch_no in (select b.no from batch b join batch mine on mine.merchant_no = b.merchant_no
+    where mine.no = (select batch_no from run where no = ${runNo}))`;
+  await close(db, 'told_by_key', runNo, sql`x.is_by_key and ${decided} and ${ofMerchant}`);
   await keepAndOpen(db, 'told_by_key', runNo);
   await sql`truncate told_by_key`.execute(db);
 }
 
-async function keepAndOpen(db: Db, table: 'told' | 'told_by_key', runNo: number): Promise<void> {
-  await sql`update discrepancy x set load_no = t.load_no, line = t.line, transaction_id = t.transaction_id, type = t.type, field = t.field,
-      of_matchable = t.of_matchable, quoted_ids = t.quoted_ids, quoted_print = t.quoted_print
-    from ${sql.ref(table)} t
-   where x.closed_run is null and x.batch_no = t.batch_no and x.identity = t.identity and x.ordinal = t.ordinal
-     and (x.load_no, x.line, x.transaction_id, x.type, x.field, x.of_matchable, x.quoted_ids, x.quoted_print)
-         is distinct from (t.load_no, t.line, t.transaction_id, t.type, t.field, t.of_matchable, t.quoted_ids, t.quoted_print)`.execute(
+/** Closes those of `mine` that are open and not told as they are. */
+const close = (db: Db, table: 'told' | 'told_by_key', runNo: number, mine: RawBuilder<unknown>) =>
+  sql`update discrepancy x set closed_run = ${runNo}, closed_at = now(), goes_on = exists (select from ${sql.ref(table)} t where ${IS_ITS})
+    where x.closed_run is null and ${mine} and not exists (select from ${sql.ref(table)} t where ${isSame(table)})`.execute(
     db,
   );
-  // What this very run closed, because its amounts changed, is the same discrepancy still: it keeps its first-seen time.
+
+async function keepAndOpen(db: Db, table: 'told' | 'told_by_key', runNo: number): Promise<void> {
+  await sql`update discrepancy x set load_no = t.load_no, quoted_ids = t.quoted_ids, quoted_print = t.quoted_print
+    from ${sql.ref(table)} t
+   where x.closed_run is null and ${IS_ITS}
+     and (x.load_no, x.quoted_ids, x.quoted_print) is distinct from (t.load_no, t.quoted_ids, t.quoted_print)`.execute(
+    db,
+  );
+  // What this very run closed, because it changed, is the same discrepancy still: it keeps its first-seen time.
   await sql`insert into discrepancy (${COLUMNS}, first_seen_at, opened_run, opened_at)
     select ${COLUMNS_OF_T}, coalesce(o.first_seen_at, now()), ${runNo}::int, now()
       from ${sql.ref(table)} t

@@ -37,6 +37,8 @@ export type Decided = {
 };
 
 export type Published = {
+  /** What was published, in short; null: nothing was. */
+  readonly run: { readonly run: number; readonly rows: number; readonly state: string } | null;
   /** The batches to be asked for again. */
   readonly asked: readonly number[];
   /** It reads other loads than the batch's run before. */
@@ -53,7 +55,7 @@ export async function publishRun(
   standing: Standing,
 ): Promise<Published> {
   await publish.lockMerchant(db, batch.merchantNo);
-  const nothing = { asked: [batch.no], changed: false, isReplay: false };
+  const nothing = { run: null, asked: [batch.no], changed: false, isReplay: false };
   if (!(await publish.lockBatch(db, batch.no, epoch, batch.wanted))) return nothing;
   if (!run) {
     await publish.answerWithoutRun(db, batch.no, batch.wanted);
@@ -121,7 +123,10 @@ export async function publishRun(
   if (since.some(({ isSettlement, day }) => openReferences > 0 || (!isSettlement && day !== null && isNear(day))))
     asked.push(batch.no);
   await publish.askBecauseOf(db, batch.no, interventions, asked);
-  return { asked: [batch.no, ...asked], changed, isReplay };
+  const { waiting, missing, rows } = run.facts;
+  const hasOpen = async () => ((await publish.hasOpen(db, batch.no)) ? 'discrepant' : 'reconciled');
+  const state = waiting ? 'waiting' : missing ? 'incomplete' : await hasOpen();
+  return { run: { run: runNo, rows, state }, asked: [batch.no, ...asked], changed, isReplay };
 }
 
 const DAY_MS = 86_400_000;

@@ -52,7 +52,8 @@ export async function reconcile(
     }
     const { decided, published, refused } = ended;
     if (refused > 0)
-      noted('rows whose records cannot be used: settlestream doctor says why', { batchNo, rows: refused });
+      noted('warn', 'rows whose records cannot be used: settlestream doctor says why', { rows: refused });
+    if (published.run) noted('info', 'run published', published.run);
     if (published.changed) await tellRows(db, batchNo, measured);
     // A call that takes what is there for all there is tells nobody, and should not take longer for it.
     if (published.changed && standing.calendars) await tellAmounts(db, decided, measured);

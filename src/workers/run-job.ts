@@ -3,13 +3,15 @@ import type { Place } from '../adapters/place.ts';
 import type { Database } from '../adapters/postgres.ts';
 import type { Calendar } from '../domain/calendar.ts';
 import * as jobs from '../jobs.ts';
+import { aboutJob } from './about.sql.ts';
 import { closeLoad } from './close-load.ts';
 import { ingestReport } from './ingest-report.ts';
 import { loadChunk } from './load-chunk.ts';
-import type { Noted } from './pool.ts';
+import type { About, Noted } from './pool.ts';
 import { reconcile } from './reconcile.ts';
 import { restoreRows } from './restore-rows.ts';
 import { wasTakenOver } from './take.ts';
+import type { AnyPayload } from './work.sql.ts';
 
 /** When the reports of a source are due, and whose they are. */
 export type SourceCalendar = {
@@ -22,6 +24,8 @@ export type JobContext = {
   readonly database: Database;
   readonly enqueue: jobs.Enqueue;
   readonly measured: Measured;
+  /** Said once, before anything is done. */
+  readonly about: (about: About) => void;
   readonly noted: Noted;
   readonly archiveDir: string;
   readonly chunkBytes: number;
@@ -36,6 +40,7 @@ export type JobContext = {
 /** Runs one job. That another worker took it over is no failure. */
 export async function runJob(context: JobContext, name: string, payload: unknown): Promise<void> {
   try {
+    context.about(await aboutJob(context.database.db, payload as AnyPayload));
     if (name === jobs.ingestReport.name) await ingestReport(context, jobs.ingestReport.payload.parse(payload));
     else if (name === jobs.loadChunk.name) await loadChunk(context, jobs.loadChunk.payload.parse(payload));
     else if (name === jobs.closeLoad.name) await closeLoad(context, jobs.closeLoad.payload.parse(payload));

@@ -2,11 +2,12 @@ import type { Measured } from '../adapters/metrics.ts';
 import type { Database } from '../adapters/postgres.ts';
 import type { JobQueue } from '../adapters/queue.ts';
 import { ingestReport, JOBS, type JobKind, MAX_ATTEMPTS, retryDelayMs } from '../jobs.ts';
+import { aboutJob } from './about.sql.ts';
 import { askNext } from './close-load.ts';
 import type { ParserPool } from './pool.ts';
 import * as query from './work.sql.ts';
 
-export type Log = { warn(fields: object, message: string): void; error(fields: object, message: string): void };
+export type Log = Readonly<Record<'debug' | 'warn' | 'error', (fields: object, message: string) => void>>;
 
 /** Each fetch may hold a connection to a provider's server, which does not like many. */
 const MOST_FETCHES = 4;
@@ -34,36 +35,49 @@ export function work({
     if (waitedMs !== null)
       measured({ name: 'recon_job_wait_seconds', labels: { job: job.name }, value: waitedMs / 1_000 });
     const startedAt = performance.now();
+    // What the job is about comes into it as soon as that is known.
+    const about = { job: job.name, ...payload };
     const tellDuration = (outcome: 'done' | 'failed') => {
       const seconds = (performance.now() - startedAt) / 1_000;
       measured({ name: 'recon_job_duration_seconds', labels: { job: job.name, outcome }, value: seconds });
+      if (outcome === 'done') log.debug({ ...about, seconds }, 'done');
     };
     try {
-      await parsers.run(job.name, payload);
+      await parsers.run(job.name, payload, about);
       tellDuration('done');
     } catch (error) {
       tellDuration('failed');
-      const message = (error as Error).message;
-      const failed = await query.recordFailure(
-        database.db,
-        job.name,
-        payload as query.AnyPayload,
-        message,
-        MAX_ATTEMPTS,
-        retryDelayMs,
-      );
-      if (failed.isGone) return;
-      log[failed.isParked ? 'error' : 'warn'](
-        { job: job.name, ...payload, attempts: failed.attempts, error: message },
-        failed.isParked ? 'gave up after many tries: parked' : 'failed, will be tried again',
-      );
-      if (failed.isParked && failed.batchNo !== null)
-        await askNext({ database, enqueue: queue.enqueue }, failed.batchNo);
-      const again = 'attempt' in payload ? { ...payload, attempt: failed.attempts } : payload;
-      if (failed.isParked) return;
-      measured({ name: 'recon_job_retries_total', labels: { job: job.name }, value: 1 });
-      await queue.enqueue(job, again, { delayMs: failed.delayMs });
+      await tryAgain(job, payload, about, (error as Error).message).catch((lost: Error) => {
+        // The queue forgets it; the book does not, and the sweep asks again.
+        log.warn(
+          { ...about, error: (error as Error).message, because: lost.message },
+          'failed, and could not be noted',
+        );
+        throw lost;
+      });
     }
+  };
+  const tryAgain = async (job: JobKind<object>, payload: object, about: object, error: string) => {
+    // A parser that was killed at the very beginning did not come to say it.
+    if (!('source' in about)) Object.assign(about, await aboutJob(database.db, payload as query.AnyPayload));
+    const failed = await query.recordFailure(
+      database.db,
+      job.name,
+      payload as query.AnyPayload,
+      error,
+      MAX_ATTEMPTS,
+      retryDelayMs,
+    );
+    if (failed.isGone) return;
+    log[failed.isParked ? 'error' : 'warn'](
+      { ...about, attempts: failed.attempts, error },
+      failed.isParked ? 'gave up after many tries: parked' : 'failed, will be tried again',
+    );
+    if (failed.isParked && failed.batchNo !== null) await askNext({ database, enqueue: queue.enqueue }, failed.batchNo);
+    const again = 'attempt' in payload ? { ...payload, attempt: failed.attempts } : payload;
+    if (failed.isParked) return;
+    measured({ name: 'recon_job_retries_total', labels: { job: job.name }, value: 1 });
+    await queue.enqueue(job, again, { delayMs: failed.delayMs });
   };
   for (const job of JOBS) {
     queue.work(

@@ -11,6 +11,7 @@ import {
   dueAt,
   isBusinessDay,
   lastDueDay,
+  listedFrom,
   missingDays,
   nextDueAt,
   settlementDate,
@@ -46,6 +47,33 @@ const onTheNextDay = (timeZone: string, time: string): Calendar => ({
   timeZone,
   transactionDetails: { due: due(`T+1 ${time}`), daysWithoutTransactions: 'no file' },
 });
+
+test('what was paid on a day is listed by now when its report and those next to it are there, and due', () => {
+  const whole = (days: string) => new Set(days.split(' ').map((day) => `2026-03-${day}`));
+  const listed = (reported: string, withTransactions = '03 04 05', calendar = SHANGHAI) => {
+    const days = { reported: whole(reported), withTransactions: whole(withTransactions) };
+    return shown(listedFrom(calendar, '2026-03-04', days) ?? 0).replace('1970-01-01T00:00', 'never');
+  };
+  const dueOfTheLast = '2026-03-06T02:00';
+  const { transactionDetails: _, ...expectsNone } = SHANGHAI;
+  const table: [what: string, found: string, expected: string][] = [
+    ['all three', listed('03 04 05'), dueOfTheLast],
+    ['not its own', listed('03 05'), 'never'],
+    ['not the one before', listed('04 05'), 'never'],
+    ['not the one after', listed('03 04'), 'never'],
+    ['nothing happened on the day after', listed('03 04', '03 04'), dueOfTheLast],
+    ['nothing happened on either', listed('04', '04'), dueOfTheLast],
+    ['nothing happened on the day itself', listed('03 05', '03 05'), 'never'],
+    ['an empty file is expected', listed('03 04', '03 04', onAnyDay), 'never'],
+    ['no report is expected at all', listed('03 04 05', '03 04 05', expectsNone), 'never'],
+  ];
+  for (const [what, found, expected] of table) assert.equal(found, expected, what);
+});
+
+const onAnyDay: Calendar = {
+  ...SHANGHAI,
+  transactionDetails: { due: due('T+1 10:00'), daysWithoutTransactions: 'empty file' },
+};
 
 test('days follow each other over leap days and ends of years', () => {
   const table: [string, number, string][] = [

@@ -45,6 +45,7 @@ export const contextOf = (database: Database, enqueue: Enqueue, archiveDir: stri
   archiveDir,
   chunkBytes: 65_536,
   measured: () => {},
+  about: () => {},
   noted: () => {},
   calendars: null,
   now: Date.now,

@@ -19,6 +19,8 @@ import { freshDatabase } from './postgres.ts';
 
 export type Mornings = {
   readonly database: Database;
+  /** Where the provider puts its files. */
+  readonly reports: string;
   readonly archiveDir: string;
   /** Files come below the folder of the provider, or of another source; a text is given as its lines. */
   arrive(files: Readonly<Record<string, readonly string[]>>, from?: string): void;
@@ -67,6 +69,7 @@ export async function startMornings(
   };
   return {
     database,
+    reports: join(folder, 'provider'),
     archiveDir,
     arrive(files, from = 'provider') {
       for (const [name, lines] of Object.entries(files)) {

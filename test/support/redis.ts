@@ -22,22 +22,28 @@ const SETTINGS = ['--save', '', '--appendonly', 'no', '--maxmemory-policy', 'noe
  */
 const KEEPER = '"$@" & echo "pid $!"; read -r _; kill -9 $! 2>/dev/null; wait';
 
-/** Starts a Redis on a free port of the loopback. */
-export async function startRedis(): Promise<TestRedis> {
+/** Starts a Redis on a free port of the loopback, with settings over those of a test. */
+export async function startRedis(settings: readonly string[] = []): Promise<TestRedis> {
   const { path: program, libraries } = debianProgram('redis-server', 'usr/bin/redis-server');
   // A port that was free a moment ago may be taken by now.
   for (let tries = 1; ; tries++) {
     const port = await freePort();
-    const started = await start(program, libraries, port);
+    const started = await start(program, libraries, port, settings);
     if (typeof started !== 'string') return started;
     if (tries === 5) throw new Error(`${program} did not start on 5 ports, last on ${port}:\n${started}`);
   }
 }
 
 /** The server, once it accepts connections; or its last words. */
-function start(program: string, libraries: string, port: number): Promise<TestRedis | string> {
+function start(
+  program: string,
+  libraries: string,
+  port: number,
+  settings: readonly string[],
+): Promise<TestRedis | string> {
   const folder = mkdtempSync(join(tmpdir(), 'settlestream-redis-'));
-  const child = spawn('/bin/sh', ['-c', KEEPER, 'redis', program, '--port', `${port}`, '--dir', folder, ...SETTINGS], {
+  const given = ['--port', `${port}`, '--dir', folder, ...SETTINGS, ...settings];
+  const child = spawn('/bin/sh', ['-c', KEEPER, 'redis', program, ...given], {
     env: { ...process.env, LD_LIBRARY_PATH: libraries },
     stdio: ['pipe', 'pipe', 'inherit'],
   });

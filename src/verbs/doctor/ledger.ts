@@ -62,6 +62,8 @@ async function checkContent(db: Db, described: string, from: RawBuilder<unknown>
   );
   if (!found) return ok(NAME, `${described}: more than can be counted in ${LIMIT_MS / 1_000} s`);
   const { count, newest } = found.rows[0]!;
+  const some = await sql`select from batch limit 1`.execute(db);
+  if (newest === null && some.rows.length === 0) return ok(NAME, `${described}: none yet, and no reports either`);
   if (newest === null)
     return warning(
       NAME,
