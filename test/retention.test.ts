@@ -3,7 +3,7 @@
  * just what a book says that keeps everything.
  */
 import assert from 'node:assert/strict';
-import { cpSync, readdirSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, readdirSync, renameSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import { after, suite, test } from 'node:test';
@@ -11,10 +11,12 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
 import { type Database, inTransaction, onOneConnection, openDatabase } from '../src/adapters/postgres.ts';
 import type { Calendar } from '../src/domain/calendar.ts';
+import { MAX_ATTEMPTS } from '../src/jobs.ts';
 import { recordReplay } from '../src/producers/replay.ts';
 import { deleteRows, keepIds, loadsWithRows, lockMerchant, markRowsDropped } from '../src/producers/retain.sql.ts';
 import { type Retention, retain } from '../src/producers/retain.ts';
 import { withdraw } from '../src/producers/withdraw.ts';
+import { recordFailure } from '../src/workers/work.sql.ts';
 import { checkBook, digestsOf, query, sameDigests, temporaryFolder } from './support/book.ts';
 import { startMornings } from './support/morning.ts';
 import { copyOf } from './support/postgres.ts';
@@ -369,7 +371,7 @@ suite('dropping', async () => {
   });
 
   test('ends the same wherever it was killed', async () => {
-    for (let queries = 1, isDone = false; !isDone; queries += 4) {
+    for (let queries = 1, isDone = false; !isDone; queries += 7) {
       await onCopy(async (copy) => {
         const dying = await openDatabase(copy.url, 4);
         const killed = killAfter(dying, queries);
@@ -461,19 +463,46 @@ suite('where the archived copies are gone too', async () => {
     assert.equal((await ask('select count(*)::int as n from report_row'))[0]!.n, 2);
   });
 
+  test('a copy that cannot be read is tried for a while, and then the batch is given up until somebody mends it', async () => {
+    await book.retain({ rowsMonths: 12 });
+    const [load] = await query<{ no: number; path: string }>(
+      book.database.url,
+      `select l.no, l.archive_path as path from load l join report r on r.load_no = l.no where r.kind = 'settlementDetails'`,
+    );
+    const { no: loadNo, path } = load!;
+    renameSync(path, `${path}.away`);
+    await ask(`select want_runs(array(select no from batch), 'records')`);
+    await assert.rejects(book.at('2028-03-07T05:00:00Z'), /ENOENT/);
+    const fail = () =>
+      recordFailure(book.database.db, 'restore-rows', { loadNo }, 'no such file', MAX_ATTEMPTS, () => 0);
+    for (let tries = 1; tries < MAX_ATTEMPTS; tries++) assert.equal((await fail()).isParked, false);
+    assert.equal((await fail()).isParked, true);
+    assert.match((await parked())[0]!.reason, /^restore-rows: no such file$/);
+    await book.at('2028-03-07T06:00:00Z');
+    assert.equal((await parked()).length, 1, 'it is not tried any more');
+    assert.deepEqual(await book.states(), { B1: 'reconciled' });
+
+    renameSync(`${path}.away`, path);
+    await ask(`select want_runs(array(select no from batch), 'records')`);
+    await book.at('2028-03-07T07:00:00Z');
+    assert.deepEqual(await parked(), []);
+    assert.equal((await ask('select count(*)::int as n from report_row'))[0]!.n, 2);
+    await book.at('2028-05-07T04:00:00Z');
+  });
+
   test('show and explain say so, and a replay ends with 2', async () => {
     await book.retain({ rowsMonths: 12, archiveMonths: 12 });
     assert.equal((await ask('select count(*)::int as n from report_row'))[0]!.n, 0);
     const shown = await call('show', 'B1');
-    assert.match(shown.stdout, /^Archived copies of its reports were dropped on 2028-03-07 by retention/m);
+    assert.match(shown.stdout, /^Archived copies of its reports were dropped on 2028-05-07 by retention/m);
     assert.match(
       (await call('explain', 'p')).stdout,
-      /settlementItems_USD_B1_000\.csv.*B1.*2028-03-07.*dropped on 2028-03-07/,
+      /settlementItems_USD_B1_000\.csv.*B1.*2028-05-07.*dropped on 2028-05-07/,
     );
     const { code, stderr } = await call('replay', '--batch', 'B1');
     assert.equal(code, 2);
     const said =
-      /dropped by retention.*totals and discrepancies are kept:\n.*settlementItems_USD_B1_000\.csv of B1, dropped on 2028-03-07/;
+      /dropped by retention.*totals and discrepancies are kept:\n.*settlementItems_USD_B1_000\.csv of B1, dropped on 2028-05-07/;
     assert.match(stderr, said);
     for (const isDry of [true, false]) {
       const recorded = onOneConnection(book.database, (db) =>
@@ -488,7 +517,7 @@ suite('where the archived copies are gone too', async () => {
       [items('20260304', 'B1', '001')]: details('B1', { id: 'q' }),
       ...settlement('20260502', 'TWICE', { id: 'p' }),
     });
-    await book.at('2028-03-08T04:00:00Z');
+    await book.at('2028-05-08T04:00:00Z');
     assert.deepEqual(
       (await parked()).map(({ batch }) => batch),
       ['B1', 'TWICE'],
@@ -496,15 +525,15 @@ suite('where the archived copies are gone too', async () => {
     for (const { reason } of await parked())
       assert.match(
         reason,
-        /dropped by retention, and so were their archived copies: .*settlementItems_USD_B1_000\.csv of B1 \(on 2028-03-07\)/,
+        /dropped by retention, and so were their archived copies: .*settlementItems_USD_B1_000\.csv of B1 \(on 2028-05-07\)/,
       );
     assert.deepEqual(await book.states(), { B1: 'reconciled' });
   });
 
   test('a file that is delivered once more sets all of it going again', async () => {
     book.arrive(b1);
-    await book.at('2028-03-09T04:00:00Z');
-    await book.at('2028-03-09T05:00:00Z');
+    await book.at('2028-05-09T04:00:00Z');
+    await book.at('2028-05-09T05:00:00Z');
     assert.deepEqual(await parked(), []);
     assert.equal((await book.states())['TWICE'], 'discrepant: settled_twice p B1');
     assert.match((await book.states())['B1']!, /duplicate_row q/);

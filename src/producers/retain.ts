@@ -18,6 +18,8 @@ type Context = {
   readonly database: Database;
   readonly archiveDir: string;
   readonly now?: () => number;
+  /** What is begun is ended, and nothing more is begun. */
+  readonly stop?: AbortSignal;
   readonly log: { info(fields: object, message: string): void; warn(fields: object, message: string): void };
 };
 
@@ -59,7 +61,7 @@ async function dropRows(context: Context, old: query.Old): Promise<boolean> {
     ),
   );
   for (const [slot, ofSlot] of Map.groupBy(loads, (load) => load.slot))
-    await short(database, (db) =>
+    await short(context, (db) =>
       query.keepIds(
         db,
         slot,
@@ -70,7 +72,7 @@ async function dropRows(context: Context, old: query.Old): Promise<boolean> {
   const dropped: query.OldLoad[] = [];
   for (const [merchantNo, ofMerchant] of Map.groupBy(batches, (batch) => batch.merchantNo)) {
     const batchNos = ofMerchant.map(({ batchNo }) => batchNo).filter((no) => taken.has(no));
-    const marked = await short(database, async (db) => {
+    const marked = await short(context, async (db) => {
       await query.lockMerchant(db, merchantNo);
       return query.markRowsDropped(db, batchNos, old);
     });
@@ -88,7 +90,7 @@ async function dropRows(context: Context, old: query.Old): Promise<boolean> {
   return (await removeRows(context, old.nowMs)) || dropped.length > 0;
 }
 
-/** Whole batches, the oldest first, up to so many rows; one at least. */
+/** Whole batches, up to so many rows; one at least. */
 function someOf(loads: readonly query.OldLoad[]): query.OldLoad[] {
   const some: query.OldLoad[] = [];
   let rows = 0;
@@ -101,20 +103,21 @@ function someOf(loads: readonly query.OldLoad[]): query.OldLoad[] {
 }
 
 /** Removes rows that are marked as dropped. Whoever reads rows goes first. Returns whether some are left. */
-async function removeRows({ database }: Context, nowMs: number): Promise<boolean> {
+async function removeRows(context: Context, nowMs: number): Promise<boolean> {
+  const { database } = context;
   const left = await query.rowsToRemove(database.db, LOADS);
   const own = left.filter(({ slot }) => slot > 0);
   for (let from = 0; from < own.length; from += TABLES) {
     const some = own.slice(from, from + TABLES);
     // Who reads rows waits behind whoever waits to remove some: it is not tried with the others as well.
-    if ((await short(database, (db) => removeTables(db, some, nowMs))) === null) return true;
+    if ((await short(context, (db) => removeTables(db, some, nowMs))) === null) return true;
   }
   let isLeft = left.length === LOADS;
   for (const [slot, loads] of Map.groupBy(left, ({ slot }) => slot)) {
     if (slot > 0) continue;
     const nos = loads.map(({ no }) => no);
-    const isWhole = await short(database, (db) => removeMonth(db, slot, nos, nowMs));
-    if (!isWhole && !(await removeFromMonth(database, slot, nos, nowMs))) isLeft = true;
+    const isWhole = await short(context, (db) => removeMonth(db, slot, nos, nowMs));
+    if (!isWhole && !(await removeFromMonth(context, slot, nos, nowMs))) isLeft = true;
   }
   return isLeft;
 }
@@ -147,22 +150,22 @@ async function removeMonth(db: Db, slot: number, loadNos: readonly number[], now
 
 /** Else its table is gone through in portions, so that nothing is locked for long. Returns whether all of it was. */
 async function removeFromMonth(
-  database: Database,
+  context: Context,
   slot: number,
   loadNos: readonly number[],
   nowMs: number,
 ): Promise<boolean> {
   const table = monthTable(slot);
-  const blocks = await query.blocksOf(database.db, table);
+  const blocks = await query.blocksOf(context.database.db, table);
   for (let from = 0; from < blocks; from += BLOCKS) {
-    const isDone = await short(database, async (db) => {
+    const isDone = await short(context, async (db) => {
       const mine = await query.takeForRemoval(db, loadNos);
       if (mine.length > 0) await query.deleteRows(db, table, { from, to: from + BLOCKS }, mine);
       return true;
     });
     if (!isDone) return false;
   }
-  const isMarked = await short(database, async (db) => {
+  const isMarked = await short(context, async (db) => {
     await query.markRowsGone(db, await query.takeForRemoval(db, loadNos), nowMs);
     return true;
   });
@@ -187,7 +190,7 @@ async function dropFiles(context: Context, old: query.Old): Promise<boolean> {
   const files = await query.oldFiles(database.db, old, archiveDir + sep, FILES);
   let dropped = 0;
   for (const [merchantNo, ofMerchant] of Map.groupBy(files, (file) => file.merchantNo)) {
-    const marked = await short(database, async (db) => {
+    const marked = await short(context, async (db) => {
       await query.lockMerchant(db, merchantNo);
       return query.markFilesDropped(db, ofMerchant, old);
     });
@@ -222,8 +225,9 @@ function ignoreMissing(error: NodeJS.ErrnoException): undefined {
 /** Somebody reads it, writes it or is at the same: they go first. */
 const CLASHES = ['55P03', '40P01', '40001'];
 
-/** A transaction that waits for nobody. Null: others were in the way. */
-async function short<T>(database: Database, work: (db: Db) => Promise<T>): Promise<T | null> {
+/** A transaction that waits for nobody. Null: others were in the way, or it is time to stop. */
+async function short<T>({ database, stop }: Context, work: (db: Db) => Promise<T>): Promise<T | null> {
+  if (stop?.aborted) return null;
   return onOneConnection(database, async (db) => {
     try {
       return await inTransaction(db, async () => {

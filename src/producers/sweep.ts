@@ -76,10 +76,7 @@ export async function sweep({
 
   await releaseWaiting(database);
   const dropped = await sql<{ loadNo: number; attempt: number }>`
-    select w.load_no as "loadNo", max(w.attempts) as attempt from wanted_rows w join load l on l.no = w.load_no
-     where not exists (select from dropped f where f.path = l.archive_path) group by 1 having max(w.attempts) < ${MAX_ATTEMPTS}`.execute(
-    db,
-  );
+    select load_no as "loadNo", max(attempts) as attempt from ${TO_RESTORE} group by 1`.execute(db);
   await ask(restoreRows, dropped.rows);
 
   const batches = await sql<{ batchNo: number; wanted: number; attempt: number }>`
@@ -87,7 +84,7 @@ export async function sweep({
      where b.done < b.wanted and b.parked_reason is null and coalesce(b.next_attempt_at, now()) <= now()
        and not exists (select from delivery d join report r on r.no = d.report_no
                         where r.batch_no = b.no and d.state in ('found', 'reading') and d.parked_reason is null)
-       and not exists (select from wanted_rows w where w.batch_no = b.no)
+       and not exists (select from ${TO_RESTORE} where w.batch_no = b.no)
      order by b.no limit 10000`.execute(db);
   await ask(reconcile, batches.rows);
 
@@ -99,6 +96,11 @@ export async function sweep({
   );
   if (unread && !stop?.aborted) throw unread;
 }
+
+/** Rows that a batch waits for, where they can be read again and it was not tried too often. */
+const TO_RESTORE = sql`(
+  select w.* from wanted_rows w join load l on l.no = w.load_no
+   where w.attempts < ${sql.lit(MAX_ATTEMPTS)} and not exists (select from dropped f where f.path = l.archive_path)) w`;
 
 /**
  * Rows that a batch waits for are there again, or their report was read anew: it can be reconciled, also where it was given up

@@ -194,7 +194,7 @@ async function produce(
     async () => {
       if (Date.now() < retainAtMs) return;
       try {
-        if (!(await retain({ database, archiveDir, log }, retention))) retainAtMs = Date.now() + RETAIN_MS;
+        if (!(await retain({ database, archiveDir, log, stop }, retention))) retainAtMs = Date.now() + RETAIN_MS;
       } catch (error) {
         log.error({ error: (error as Error).message }, 'dropping what is old failed, the next round tries again');
       }
