@@ -10,6 +10,7 @@ import { readYaml } from './config/yaml.ts';
 import type { Calendar } from './domain/calendar.ts';
 import { UsageError } from './domain/errors.ts';
 import { DEFAULT_FORMAT } from './domain/formats/all.ts';
+import type { Retention } from './domain/retention.ts';
 
 export { secretsOf } from './config/secrets.ts';
 export type { SftpConfig } from './config/shape.ts';
@@ -37,16 +38,6 @@ export type Config = Complete<
   /** Undefined: nothing is said of it, and the book stays as it is. */
   readonly ledger: LedgerConfig | undefined;
   readonly sources: readonly SourceConfig[];
-};
-
-/** After how many months what is dropped; null: never. */
-export type Retention = {
-  /** Rows of reports. */
-  readonly rowsMonths: number | null;
-  /** What refused rows say, where closed discrepancies quote it. */
-  readonly rawTextMonths: number | null;
-  /** Copies of the reports as they came. */
-  readonly archiveMonths: number | null;
 };
 
 /** Where the merchant's records stand. */

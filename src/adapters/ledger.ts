@@ -1,4 +1,5 @@
 import { type RawBuilder, sql } from 'kysely';
+import type { Db } from './postgres.ts';
 
 // The merchant's records as statements read them: `ledger()` is whatever relation they stand in (migrations/0007_ledger.sql).
 // Conditions on keys and times go through functions, too, for only these know what the merchant's own indexes hold.
@@ -54,3 +55,21 @@ export const printsOf = (quoting: RawBuilder<unknown>): RawBuilder<unknown> => s
 /** What is told because of a record's status, or of its not being settled, is taken back by its cancellation. */
 export const hasCancels = (kind: RawBuilder<unknown>): RawBuilder<boolean> =>
   sql`${kind} in ('status_mismatch', 'unsettled_transaction')`;
+
+/** Those of these days, as they begin and end there, on which the merchant has done something that is reported and settled. */
+export async function daysWithRecords(
+  db: Db,
+  merchantNo: number,
+  days: readonly string[],
+  timeZone: string,
+): Promise<Set<string>> {
+  const begin = sql`(u.day::timestamp at time zone ${timeZone})`;
+  const end = sql`((u.day::timestamp + interval '1 day') at time zone ${timeZone})`;
+  const found = await sql<{ day: string }>`
+    select u.day::text from unnest(${[...days]}::date[]) as u(day)
+     where exists (select from ledger() r where r.merchant_no = ${merchantNo} and r.status = 'SUCCESS'
+                      and r.type in ('PAYMENT', 'CAPTURE', 'REFUND') and ${occurredBetween('r', begin, end)})`.execute(
+    db,
+  );
+  return new Set(found.rows.map(({ day }) => day));
+}

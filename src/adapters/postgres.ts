@@ -239,3 +239,7 @@ export function withoutPassword(url: string): string {
   for (const name of shown.searchParams.keys()) if (/password/i.test(name)) shown.searchParams.set(name, '***');
   return shown.href;
 }
+
+/** Until the end of this transaction nobody else publishes for this merchant, or drops rows that whoever publishes reads. */
+export const lockMerchant = (db: Db, merchantNo: number) =>
+  sql`select pg_advisory_xact_lock(7355609, ${merchantNo})`.execute(db);

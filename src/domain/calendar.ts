@@ -171,6 +171,13 @@ export const isBusinessDay = ({ weekend, holidays }: Calendar, day: string): boo
 export const addDays = (day: string, days: number): string =>
   new Date(Date.parse(day) + days * DAY_MS).toISOString().slice(0, 10);
 
+/** All days from this one to that one, both included; none where that one is earlier. */
+export function daysFrom(first: string, last: string): string[] {
+  const days: string[] = [];
+  for (let day = first; day <= last; day = addDays(day, 1)) days.push(day);
+  return days;
+}
+
 const DAY_MS = 86_400_000;
 
 const weekdayOf = (day: string): Weekday => WEEKDAYS[new Date(day).getUTCDay()]!;

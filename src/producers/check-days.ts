@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
-import { occurredBetween } from '../adapters/ledger.ts';
+import { daysWithRecords } from '../adapters/ledger.ts';
 import { type Database, type Db, inTransaction, onOneConnection } from '../adapters/postgres.ts';
-import { addDays, type Calendar, lastDueDay, missingDays } from '../domain/calendar.ts';
+import { addDays, type Calendar, daysFrom, lastDueDay, missingDays } from '../domain/calendar.ts';
 import * as query from './find-reports.sql.ts';
 import { forgetLateDays, lateDays } from './late-days.sql.ts';
 import type { Source } from './source.ts';
@@ -74,7 +74,7 @@ async function dueDays(
   from: string,
   to: string,
 ): Promise<string[]> {
-  const withTransactions = await daysWithRecords(db, merchantNo, from, to, calendar.timeZone);
+  const withTransactions = await daysWithRecords(db, merchantNo, daysFrom(from, to), calendar.timeZone);
   if (duty === 'settlement') return [...withTransactions];
   const reported = await reportedDays(db, merchantNo);
   return missingDays(calendar, { from, reported, withTransactions }, nowMs).filter((day) => day <= to);
@@ -112,25 +112,5 @@ export async function reportedDays(db: Db, merchantNo: number): Promise<Set<stri
   const found = await sql<{ day: string }>`
     select b.day::text from batch b where b.merchant_no = ${merchantNo} and b.batch_id is null
        and exists (select from report r where r.batch_no = b.no and r.load_no is not null)`.execute(db);
-  return new Set(found.rows.map(({ day }) => day));
-}
-
-/** Days, as they begin and end there, on which the merchant has done something that is reported and settled. */
-export async function daysWithRecords(
-  db: Db,
-  merchantNo: number,
-  from: string,
-  to: string,
-  timeZone: string,
-): Promise<Set<string>> {
-  const found = await sql<{ day: string }>`
-    select d.day::date::text as day from generate_series(${from}::date, ${to}::date, interval '1 day') d(day)
-     where exists (select from ledger() r where r.merchant_no = ${merchantNo} and r.status = 'SUCCESS'
-                      and r.type in ('PAYMENT', 'CAPTURE', 'REFUND')
-                      and ${occurredBetween(
-                        'r',
-                        sql`(d.day::timestamp at time zone ${timeZone})`,
-                        sql`((d.day::timestamp + interval '1 day') at time zone ${timeZone})`,
-                      )})`.execute(db);
   return new Set(found.rows.map(({ day }) => day));
 }

@@ -85,10 +85,6 @@ export async function keepIds(db: Db, slot: number, loadNos: readonly number[]):
      group by load_no, part`.execute(db);
 }
 
-/** Whoever publishes for the merchant reads its rows: none of them goes meanwhile. */
-export const lockMerchant = (db: Db, merchantNo: number) =>
-  sql`select pg_advisory_xact_lock(7355609, ${merchantNo})`.execute(db);
-
 /**
  * From now on nobody reads these rows any more. Those batches alone are meant that are at rest still. Returns their loads; inside the
  * transaction that holds the merchant's lock.

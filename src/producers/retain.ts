@@ -1,18 +1,9 @@
 import { realpath, unlink } from 'node:fs/promises';
 import { dirname, sep } from 'node:path';
 import { sql } from 'kysely';
-import { type Database, type Db, inTransaction, onOneConnection } from '../adapters/postgres.ts';
+import { type Database, type Db, inTransaction, lockMerchant, onOneConnection } from '../adapters/postgres.ts';
+import type { Retention } from '../domain/retention.ts';
 import * as query from './retain.sql.ts';
-
-/** So many months after the date of a batch it is dropped; null: never. */
-export type Retention = {
-  /** The rows of its details. Where something needs them later, they are read again from the archive. */
-  readonly rowsMonths: number | null;
-  /** What refused rows said, where closed discrepancies quote it. */
-  readonly rawTextMonths: number | null;
-  /** The copies of its reports as they came. */
-  readonly archiveMonths: number | null;
-};
 
 type Context = {
   readonly database: Database;
@@ -73,7 +64,7 @@ async function dropRows(context: Context, old: query.Old): Promise<boolean> {
   for (const [merchantNo, ofMerchant] of Map.groupBy(batches, (batch) => batch.merchantNo)) {
     const batchNos = ofMerchant.map(({ batchNo }) => batchNo).filter((no) => taken.has(no));
     const marked = await short(context, async (db) => {
-      await query.lockMerchant(db, merchantNo);
+      await lockMerchant(db, merchantNo);
       return query.markRowsDropped(db, batchNos, old);
     });
     dropped.push(...(marked ?? []));
@@ -191,7 +182,7 @@ async function dropFiles(context: Context, old: query.Old): Promise<boolean> {
   let dropped = 0;
   for (const [merchantNo, ofMerchant] of Map.groupBy(files, (file) => file.merchantNo)) {
     const marked = await short(context, async (db) => {
-      await query.lockMerchant(db, merchantNo);
+      await lockMerchant(db, merchantNo);
       return query.markFilesDropped(db, ofMerchant, old);
     });
     dropped += marked ?? 0;

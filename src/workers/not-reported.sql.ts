@@ -1,5 +1,4 @@
 import { type RawBuilder, sql } from 'kysely';
-import { occurredBetween } from '../adapters/ledger.ts';
 import type { Db } from '../adapters/postgres.ts';
 import { LARGE_ROWS, type ReadLoad, rowsOf } from './reconcile.sql.ts';
 
@@ -30,25 +29,6 @@ export async function wholeReports(db: Db, merchantNo: number, days: readonly st
        and not (r.facts->>'missing')::boolean and not coalesce((r.facts->>'waiting')::boolean, false)
      order by b.day, rl.part`.execute(db);
   return found.rows;
-}
-
-/** Those of these days, as they begin and end there, on which the merchant has done something that is reported. */
-export async function daysWithRecords(
-  db: Db,
-  merchantNo: number,
-  days: readonly string[],
-  timeZone: string,
-): Promise<string[]> {
-  const found = await sql<{ day: string }>`
-    select u.day::text from unnest(${[...days]}::date[]) as u(day)
-     where exists (select from ledger() r where r.merchant_no = ${merchantNo} and r.status = 'SUCCESS'
-                      and r.type in ('PAYMENT', 'CAPTURE', 'REFUND')
-                      and ${occurredBetween(
-                        'r',
-                        sql`(u.day::timestamp at time zone ${timeZone})`,
-                        sql`((u.day::timestamp + interval '1 day') at time zone ${timeZone})`,
-                      )})`.execute(db);
-  return found.rows.map(({ day }) => day);
 }
 
 /**

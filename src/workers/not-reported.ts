@@ -1,3 +1,4 @@
+import { daysWithRecords } from '../adapters/ledger.ts';
 import { type Db, inPortions } from '../adapters/postgres.ts';
 import { addDays, type Calendar, listedFrom } from '../domain/calendar.ts';
 import { notReported } from '../domain/match.ts';
@@ -62,7 +63,7 @@ async function reportsAround(db: Db, merchantNo: number, calendar: Calendar, day
   const loads = await query.wholeReports(db, merchantNo, near);
   const byDay = Map.groupBy(loads, ({ day }) => day);
   const absent = near.filter((day) => !byDay.has(day));
-  const withTransactions = new Set(await query.daysWithRecords(db, merchantNo, absent, calendar.timeZone));
+  const withTransactions = await daysWithRecords(db, merchantNo, absent, calendar.timeZone);
   const known = { reported: new Set(byDay.keys()), withTransactions };
   return {
     listedFromMs: (day: string) => listedFrom(calendar, day, known),

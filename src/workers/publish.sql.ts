@@ -4,10 +4,6 @@ import type { ReportKind } from '../domain/formats/format.ts';
 import { IDENTITY, type ReadLoad, rowsOf } from './reconcile.sql.ts';
 import { SETTLING_ORDER } from './shares.sql.ts';
 
-/** One publisher a merchant at a time: what belongs to a key is decided over all its batches. */
-export const lockMerchant = (db: Db, merchantNo: number) =>
-  sql`select pg_advisory_xact_lock(7355609, ${merchantNo})`.execute(db);
-
 /** Locks the batch for this run. False: another worker took over, or a later run is published already. */
 export async function lockBatch(db: Db, batchNo: number, epoch: number, answers: number): Promise<boolean> {
   const mine = await sql`

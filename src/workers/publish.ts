@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import type { Db } from '../adapters/postgres.ts';
+import { type Db, lockMerchant } from '../adapters/postgres.ts';
 import type { Calendar } from '../domain/calendar.ts';
 import type { RunFacts } from '../domain/run.ts';
 import { publishSettledTwice, publishSums } from './by-key.ts';
@@ -54,7 +54,7 @@ export async function publishRun(
   epoch: number,
   standing: Standing,
 ): Promise<Published> {
-  await publish.lockMerchant(db, batch.merchantNo);
+  await lockMerchant(db, batch.merchantNo);
   const nothing = { run: null, asked: [batch.no], changed: false, isReplay: false };
   if (!(await publish.lockBatch(db, batch.no, epoch, batch.wanted))) return nothing;
   if (!run) {

@@ -18,6 +18,7 @@ import * as publish from './publish.sql.ts';
 import { type Decided, type Published, publishRun } from './publish.ts';
 import * as query from './reconcile.sql.ts';
 import { RULES_VERSION, takeOver } from './take.ts';
+import { countRefused, tellFindings } from './tell-rows.sql.ts';
 import { tellOfRecords, tellOfRows } from './tell-rows.ts';
 import { type Told, tellAll } from './told.ts';
 
@@ -70,7 +71,7 @@ async function decideAndPublish(
   standing: Standing,
 ): Promise<{ readonly decided: Decided; readonly published: Published; readonly refused: number }> {
   const decided = await inTransaction(db, () => decide(db, batchNo, timed, standing), 'repeatable read');
-  const refused = await query.countRefused(db);
+  const refused = await countRefused(db);
   const published = await timed('publish', () => inTransaction(db, () => publishRun(db, decided, epoch, standing)));
   return { decided, published, refused };
 }
@@ -165,7 +166,7 @@ async function decide(db: Db, batchNo: number, timed: Timed, standing: Standing)
   const { wrongUnit, listed } = await timed('match', async () => {
     const wrongUnit = await tellOfRows(db, batch, details, facts);
     const listed = await tellNotReported(db, batch, details.loads, due, standing);
-    await query.tellFindings(db, summary.loads, false);
+    await tellFindings(db, summary.loads, false);
     if (isDay && !isNothingRead && !isWaiting) await tellOfRecords(db, batch, details, facts, due);
     if (isDay) await tellUnsettled(db, batch, due);
     return { wrongUnit, listed };

@@ -2,7 +2,8 @@ import { type RawBuilder, sql } from 'kysely';
 import { isRecord, printsOf } from '../adapters/ledger.ts';
 import type { Db } from '../adapters/postgres.ts';
 import { DISPUTE_TYPES } from '../domain/shares.ts';
-import { MAY_BE_ORIGINAL, NEWEST, RECORD, type ReadLoad, rowsOf } from './reconcile.sql.ts';
+import { NEWEST, RECORD, type ReadLoad, rowsOf } from './reconcile.sql.ts';
+import { MAY_BE_ORIGINAL } from './tell-rows.sql.ts';
 
 const REFUNDS = ['REFUND', 'REFUND_REVERSAL'];
 const SHARING = [...REFUNDS, ...DISPUTE_TYPES, 'CAPTURE'];

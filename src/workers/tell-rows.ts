@@ -16,6 +16,7 @@ import type { Part } from '../domain/parts.ts';
 import type { Due } from './due.ts';
 import * as query from './reconcile.sql.ts';
 import { findShares } from './shares.sql.ts';
+import * as match from './tell-rows.sql.ts';
 import { isMatchable, recordFrom, rowFrom, type StoredRow, type Told, tellAll } from './told.ts';
 
 /** The parts of the details that are read, in order, and their loads. */
@@ -30,8 +31,8 @@ export async function tellOfRows(db: Db, batch: query.BatchRow, details: Details
   const others = await query.currentLoadsOf(db, batch.merchantNo, batch.no);
   const report: Report = { settlementCurrency: batch.currency, wrongUnit: false };
   await tellDuplicates(db, details, report);
-  const hasReferences = await query.resolveReferences(db, loads, others);
-  await query.findCandidates(db, loads, {
+  const hasReferences = await match.resolveReferences(db, loads, others);
+  await match.findCandidates(db, loads, {
     merchantNo: batch.merchantNo,
     paidFrom: facts.paidFrom,
     paidTo: facts.paidTo,
@@ -39,27 +40,27 @@ export async function tellOfRows(db: Db, batch: query.BatchRow, details: Details
     hasReferences,
     isSettlement: batch.batchId !== null,
   });
-  await query.findCancelled(db, loads, others, batch.merchantNo);
+  await match.findCancelled(db, loads, others, batch.merchantNo);
 
-  const units = await query.countUnits(
+  const units = await match.countUnits(
     db,
     loads,
     JSON.stringify(Object.entries(MINOR_DIGITS).map(([currency, digits]) => ({ currency, digits }))),
   );
   const direction = decideUnit(units);
   if (direction) {
-    const quotedIds = await query.someOffByUnit(db);
+    const quotedIds = await match.someOffByUnit(db);
     await tellAll(db, [
       { discrepancy: unitMismatch(direction, units), loadNo: loads[0]!.loadNo, ofMatchable: false, quotedIds },
     ]);
   }
-  for await (const rows of inPortions<CandidateRow>(db, query.CANDIDATES)) {
+  for await (const rows of inPortions<CandidateRow>(db, match.CANDIDATES)) {
     await tellAll(
       db,
       rows.flatMap((row) => tellOfRow(row, { ...report, wrongUnit: direction !== null })),
     );
   }
-  await query.tellFindings(db, loads, direction !== null);
+  await match.tellFindings(db, loads, direction !== null);
   // Amounts in the wrong unit say nothing, alone or added up.
   await findShares(db, direction === null && batch.batchId !== null ? loads : [], others, {
     merchantNo: batch.merchantNo,
@@ -115,12 +116,12 @@ async function tellDuplicates(db: Db, details: Details, report: Report): Promise
     told = [];
     settledKeys.length = 0;
   };
-  if ((await query.findTwinKeys(db, details.loads)) === 0) return;
+  if ((await match.findTwinKeys(db, details.loads)) === 0) return;
   // A key may stand in all rows of a report: only the first place of each of its identities is kept.
   let key: bigint | null = null;
   const firsts = new Map<string, { loadNo: number; line: number }>();
   const identities = new Map<string, number>();
-  for await (const rows of inPortions<TwinRow>(db, query.twinRows(details.loads))) {
+  for await (const rows of inPortions<TwinRow>(db, match.twinRows(details.loads))) {
     for (const stored of rows) {
       if (stored.key_hash !== key) {
         key = stored.key_hash;

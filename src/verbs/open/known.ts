@@ -1,12 +1,13 @@
+import { daysWithRecords } from '../../adapters/ledger.ts';
 import type { Db } from '../../adapters/postgres.ts';
 import { AGES, type Age, ageOf, overdueDays } from '../../domain/ageing.ts';
-import { addDays, type Calendar, dueAt, lastDueDay, settlementDate } from '../../domain/calendar.ts';
+import { addDays, type Calendar, daysFrom, dueAt, lastDueDay, settlementDate } from '../../domain/calendar.ts';
 import type { Currency } from '../../domain/currency.ts';
 import type { ReportKind } from '../../domain/formats/format.ts';
 import { formatAmount } from '../../domain/money.ts';
 import type { Awaited } from '../../domain/run.ts';
 import { dateIn } from '../../domain/time.ts';
-import { daysWithRecords, firstDay, firstUnchecked, merchantsOf, reportedDays } from '../../producers/check-days.ts';
+import { firstDay, firstUnchecked, merchantsOf, reportedDays } from '../../producers/check-days.ts';
 import * as query from './open.sql.ts';
 
 /** When the reports of a source are due, and whose they are. */
@@ -133,10 +134,10 @@ async function expectedReports(db: Db, { filter, nowMs }: Asked, { no, id, ofDay
   const { from, to } = within(filter, first, todayIn(calendar.timeZone, nowMs));
   if (from > to) return [];
   const reported = await reportedDays(db, no);
-  const withTransactions = await daysWithRecords(db, no, from, to, calendar.timeZone);
+  const withTransactions = await daysWithRecords(db, no, daysFrom(from, to), calendar.timeZone);
   const isExpected = (day: string) =>
     calendar.transactionDetails!.daysWithoutTransactions === 'empty file' || withTransactions.has(day);
-  return daysBetween(from, to)
+  return daysFrom(from, to)
     .filter((day) => isExpected(day) && !reported.has(day))
     .map((day) => {
       const named = {
@@ -280,9 +281,3 @@ const within = ({ from, to }: query.OpenFilter, first: string, last: string): { 
   from: from !== undefined && from > first ? from : first,
   to: to !== undefined && to < last ? to : last,
 });
-
-function daysBetween(from: string, to: string): string[] {
-  const days: string[] = [];
-  for (let day = from; day <= to; day = addDays(day, 1)) days.push(day);
-  return days;
-}
