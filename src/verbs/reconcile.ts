@@ -69,7 +69,7 @@ export async function reconcileSources(
       start();
       await untilDone(() => isBusy(book.database.db, found), found.deliveryNos);
 
-      const summary = await show(book, found);
+      const summary = await show(book, await withBatches(book, found));
       return found.notReports.length + found.unseen + refused > 0 || summary.isIncomplete
         ? 3
         : summary.discrepancies > 0
@@ -119,11 +119,18 @@ async function findAll(sources: readonly Source[], book: Book, enqueue: Enqueue)
     for (const { message } of found.unseen) process.stderr.write(`not seen: ${message}\n`);
     unseen += found.unseen.length;
   }
+  return withBatches(book, { deliveryNos, batchNos: [], notReports, unseen });
+}
+
+/**
+ * With the batches that these files belong to by now, beside those of before: a report whose name does not say what it settles in
+ * belongs to another one once it is read, and what it left is part of the answer too.
+ */
+async function withBatches({ database }: Book, found: FoundReports): Promise<FoundReports> {
   const batches = await sql<{ no: number }>`
-    select distinct r.batch_no as no from delivery d join report r on r.no = d.report_no where d.no = any(${deliveryNos}::int[])`.execute(
-    book.database.db,
-  );
-  return { deliveryNos, batchNos: batches.rows.map((row) => row.no), notReports, unseen };
+    select distinct r.batch_no as no from delivery d join report r on r.no = d.report_no
+     where d.no = any(${[...found.deliveryNos]}::int[])`.execute(database.db);
+  return { ...found, batchNos: [...new Set([...found.batchNos, ...batches.rows.map((row) => row.no)])] };
 }
 
 /** Returns how many records were refused. Where records changed, all that this call looks at is reconciled anew. */
@@ -171,10 +178,12 @@ async function lookAtRecords(config: Config, { database }: Book, ledger: LedgerI
 }
 
 /** Some delivery of this call is not at its end, or some batch that wants a run can have one and has none. */
-async function isBusy(db: Db, { deliveryNos, batchNos }: FoundReports): Promise<boolean> {
+async function isBusy(db: Db, { deliveryNos }: FoundReports): Promise<boolean> {
+  const nos = sql`any(${[...deliveryNos]}::int[])`;
   const busy = await sql`
     select from delivery d join report r on r.no = d.report_no
-     where (d.no = any(${[...deliveryNos]}::int[]) or (d.archived is not null and r.batch_no = any(${[...batchNos]}::int[])))
+     where (d.no = ${nos} or d.archived is not null and r.batch_no in (
+             select s.batch_no from delivery e join report s on s.no = e.report_no where e.no = ${nos}))
        and d.state in ('found', 'reading') and d.parked_reason is null
     union all
     select from batch b where b.done < b.wanted and b.parked_reason is null and not exists (
