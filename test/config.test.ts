@@ -3,13 +3,13 @@ import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync 
 import { homedir, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { after, suite, test } from 'node:test';
-import type { z } from 'zod';
 import { settingsShape } from '../src/config/shape.ts';
 import { type Config, type Options, readConfig, type SftpConfig, secretsOf } from '../src/config.ts';
 import { UsageError } from '../src/domain/errors.ts';
 import { formatNamed } from '../src/domain/formats/all.ts';
 import type { Format } from '../src/domain/formats/format.ts';
 import { readReportName } from '../src/domain/report-name.ts';
+import { keysOf } from './support/keys.ts';
 import { settlestream } from './support/settlestream.ts';
 
 const EXAMPLE = resolve(import.meta.dirname, '../settlestream.example.yaml');
@@ -654,22 +654,3 @@ suite('the example', () => {
     );
   });
 });
-
-/** All keys of a schema, those of its parts included. */
-function keysOf(schema: z.core.$ZodType): string[] {
-  const {
-    shape,
-    innerType,
-    element,
-    in: from,
-    out,
-  } = schema._zod.def as {
-    shape?: Record<string, z.core.$ZodType>;
-    innerType?: z.core.$ZodType;
-    element?: z.core.$ZodType;
-    in?: z.core.$ZodType;
-    out?: z.core.$ZodType;
-  };
-  const below = [innerType, element, from, out, ...Object.values(shape ?? {})].filter((part) => part !== undefined);
-  return [...Object.keys(shape ?? {}), ...below.flatMap(keysOf)];
-}

@@ -3,6 +3,7 @@ import { globSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { test } from 'node:test';
 import { loadFormat } from '../src/config/format-file.ts';
+import { formatShape } from '../src/config/format-shape.ts';
 import { apo } from '../src/domain/formats/apo.ts';
 import { MEANINGS } from '../src/domain/formats/format.ts';
 import { formatAmount } from '../src/domain/money.ts';
@@ -10,6 +11,7 @@ import { readReportName } from '../src/domain/report-name.ts';
 import type { Row } from '../src/domain/row.ts';
 import { readReport } from './domain/reading.ts';
 import { temporaryFolder } from './support/book.ts';
+import { keysOf } from './support/keys.ts';
 
 const ROOT = resolve(import.meta.dirname, '..');
 const folder = temporaryFolder();
@@ -92,6 +94,104 @@ test('an id says what a format meant: the same for the same words, another for a
   assert.notEqual(load(extension).id, load(extension.replace('bookedAt', 'bookedOn')).id);
 });
 
+const EVERY_KEY = `name: all-of-it
+extensions: [csv]
+directory: /in/{merchantId}
+names: { transactionDetails: 'day_{date}', settlementDetails: ['items_{batchId}', 'parts_{batchId}_{seq}'], settlementSummary: 'sum_{batchId}' }
+portalNames: { settlementDetails: 'whole_{batchId}' }
+endMarker: EOF
+columns: { settlementDetails: [Original, Zone, Own], settlementSummary: Remark, transactionDetails: [Kept] }
+required:
+  transactionDetails: [transactionType, Gross]
+  settlementDetails: [transactionType, Net]
+  settlementSummary: [settlementBatchId]
+aliases: { transactionType: [Kind, Sort], status: State }
+amounts:
+  transactionDetails: [{ column: Gross, currencyColumn: Currency, role: transaction }]
+  settlementDetails:
+    - { column: In, debitColumn: Out, currencyColumn: Currency, role: transaction }
+    - { column: Net, currencyColumn: Money, role: settlement }
+    - { column: Cost, currencyColumn: Money, role: fee }
+  settlementSummary: [{ column: Sum, currencyColumn: Money, role: settlement }]
+deducted: { "*": [Cost], Bank: [Net] }
+priceNeedsNoPair: true
+mayBeUnsettled: true
+doneStatuses: [done, Settled]
+times: { paymentTime: { zoneColumn: Zone, mayBeDate: true }, settlementTime: { mayBeDate: true } }
+zones: { CET: "+01:00" }
+typeNames: { Sale: PAYMENT }
+types:
+  PAYMENT: { ownId: false, matchBy: own, grossSign: 1, feeMaySettle: true, isPayout: true, holding: { of: collateral, step: released },
+    ids: { transactionRequestId: Own, transactionId: none, originalTransactionRequestId: Original, originalTransactionId: none } }
+`;
+
+test('every key of a format arrives in the format', () => {
+  const { id: _, columns, ...format } = load(EVERY_KEY);
+  const net = { column: 'Net', currencyColumn: 'Money', role: 'settlement' };
+  assert.deepEqual(format, {
+    name: 'all-of-it',
+    extensions: ['csv'],
+    directory: '/in/{merchantId}',
+    names: {
+      transactionDetails: ['day_{date}'],
+      settlementDetails: ['items_{batchId}', 'parts_{batchId}_{seq}'],
+      settlementSummary: ['sum_{batchId}'],
+    },
+    portalNames: { transactionDetails: [], settlementDetails: ['whole_{batchId}'], settlementSummary: [] },
+    endMarker: 'EOF',
+    required: {
+      transactionDetails: ['transactionType', 'Gross'],
+      settlementDetails: ['transactionType', 'Net'],
+      settlementSummary: ['settlementBatchId'],
+    },
+    aliases: { transactionType: ['Kind', 'Sort'], status: ['State'] },
+    amounts: {
+      transactionDetails: [{ column: 'Gross', currencyColumn: 'Currency', role: 'transaction' }],
+      settlementDetails: [
+        { column: 'In', debitColumn: 'Out', currencyColumn: 'Currency', role: 'transaction' },
+        net,
+        { column: 'Cost', currencyColumn: 'Money', role: 'fee' },
+      ],
+      settlementSummary: [{ ...net, column: 'Sum' }],
+    },
+    deducted: { '*': ['Cost'], Bank: ['Net'] },
+    priceNeedsNoPair: true,
+    mayBeUnsettled: true,
+    doneStatuses: ['DONE', 'SETTLED'],
+    times: { paymentTime: { zoneColumn: 'Zone', mayBeDate: true }, settlementTime: { mayBeDate: true } },
+    zones: { CET: '+01:00' },
+    typeNames: { Sale: 'PAYMENT' },
+    types: {
+      PAYMENT: {
+        ownId: false,
+        matchBy: 'own',
+        grossSign: 1,
+        feeMaySettle: true,
+        isPayout: true,
+        holding: { of: 'collateral', step: 'released' },
+        ids: {
+          transactionRequestId: 'Own',
+          transactionId: null,
+          originalTransactionRequestId: 'Original',
+          originalTransactionId: null,
+        },
+      },
+    },
+  });
+  assert.ok(
+    ['Original', 'Zone', 'Own', 'In', 'Out', 'Money'].every((name) => columns.settlementDetails.includes(name)),
+  );
+  assert.ok(columns.settlementSummary.includes('Remark') && columns.transactionDetails.includes('Kept'));
+  // Whoever adds a key to the shape has to say above where it arrives; `extends` is what the others are put over.
+  const unsaid = keysOf(formatShape).filter((key) => key !== 'extends' && !new RegExp(`\\b${key}:`).test(EVERY_KEY));
+  assert.deepEqual(unsaid, []);
+});
+
+test('what is said of a kind whose names a source says is kept for them', () => {
+  const format = load(EVERY_KEY.replace(", settlementSummary: 'sum_{batchId}'", ''));
+  assert.ok(['Remark', 'Sum', 'Money', 'summaryType'].every((name) => format.columns.settlementSummary.includes(name)));
+});
+
 test('all mistakes are told at once, each with its place and what is allowed', () => {
   const wrong = `name: Apo
 extend: apo
@@ -167,6 +267,10 @@ test('what is no format at all is told so', () => {
     [
       'name: mine\nextends: apo\ntimes: { paymentTime: { zoneColumn: pspName } }\n',
       /times.paymentTime: names a column of time zones, and zones says no offset/,
+    ],
+    [
+      'name: mine\nextends: apo\nnames: { settlementDetails: "{psp}-{batchId}" }\n',
+      /names.settlementDetails\[0\]: leaves open where \{psp\} ends/,
     ],
     ['name: mine\nextends: nothing\n', /extends: "nothing" is none of apo, antom, adyen-settlement-details/],
   ];

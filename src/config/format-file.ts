@@ -3,8 +3,9 @@ import { dirname, resolve } from 'node:path';
 import { UsageError } from '../domain/errors.ts';
 import { formatNamed } from '../domain/formats/all.ts';
 import { type AmountColumn, type Format, MEANINGS, type ReportKind, type TypeRule } from '../domain/formats/format.ts';
+import { isAmbiguous } from '../domain/report-name.ts';
 import { readTextFile } from './files.ts';
-import { formatShape, type GivenFormat } from './format-shape.ts';
+import { AMBIGUOUS_NAME, formatShape, type GivenFormat } from './format-shape.ts';
 import { isGroup, type Layer, type Path, withoutBlanks } from './given.ts';
 import { linesOf, nearest } from './mistakes.ts';
 import { readYaml } from './yaml.ts';
@@ -99,10 +100,14 @@ function complete(given: GivenFormat): Format {
     types: { ...base.types, ...rulesOf(given) },
   } as Format;
   const columns = forKinds((kind) => [
-    ...new Set([...base.columns[kind], ...(hasNames(format, kind) ? columnsOf(format, given, kind) : [])]),
+    ...new Set([...base.columns[kind], ...(isSpokenOf(format, given, kind) ? columnsOf(format, given, kind) : [])]),
   ]);
   return { ...format, columns };
 }
+
+/** Names may also stand where a source names its own: what the format says of that kind is kept for them. */
+const isSpokenOf = (format: Format, given: GivenFormat, kind: ReportKind): boolean =>
+  hasNames(format, kind) || [given.columns, given.required, given.amounts].some((part) => part?.[kind] !== undefined);
 
 /** An amount of the same column takes the place of the base's. */
 const over = (base: readonly AmountColumn[], given: readonly AmountColumn[] = []): AmountColumn[] => [
@@ -118,18 +123,16 @@ const columnsOf = (format: Format, given: GivenFormat, kind: ReportKind): readon
   ),
 ];
 
-/** Where nothing is said a row has its own id just if it is found by it. */
+/** Where nothing is said a row has its own id just if it is found by it. All that is said arrives; a `false` says nothing. */
 const rulesOf = ({ types = {} }: GivenFormat): Record<string, TypeRule> =>
   Object.fromEntries(
-    Object.entries(types).map(([type, { ownId, matchBy, grossSign, feeMaySettle, isPayout, ids }]) => [
+    Object.entries(types).map(([type, { ownId, matchBy, holding, ...said }]) => [
       type,
       {
         ownId: ownId ?? matchBy === 'own',
         matchBy,
-        ...(grossSign === undefined ? {} : { grossSign }),
-        ...(feeMaySettle ? { feeMaySettle } : {}),
-        ...(isPayout ? { isPayout } : {}),
-        ...(ids === undefined ? {} : { ids }),
+        ...(Object.fromEntries(Object.entries(said).filter(([, value]) => value !== false)) as Partial<TypeRule>),
+        ...(holding === undefined ? {} : { holding }),
       },
     ]),
   );
@@ -158,8 +161,10 @@ function misfits(format: Format, given: GivenFormat): Misfit[] {
 function nameMisfits(kind: ReportKind, format: Format): Misfit[] {
   const isDay = kind === 'transactionDetails';
   const mistakeIn = (name: string): string | null => {
-    if (!isDay)
-      return name.includes('{batchId}') ? null : 'lacks {batchId}: the name says to which batch a report belongs';
+    if (!isDay) {
+      if (!name.includes('{batchId}')) return 'lacks {batchId}: the name says to which batch a report belongs';
+      return isAmbiguous(name) ? AMBIGUOUS_NAME : null;
+    }
     const saysDay = [name, format.directory].some((pattern) => pattern.includes('{date}'));
     return saysDay ? null : 'lacks {date}: the name says the day, or else the directory does';
   };

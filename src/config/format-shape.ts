@@ -36,6 +36,10 @@ function checked(mistakeIn: (text: string) => string | null) {
 
 const PLACEHOLDERS = ['{date}', '{psp}', '{currency}', '{batchId}', '{seq}'];
 
+/** The end of a sentence that begins with a name in which nothing tells where the psp ends. */
+export const AMBIGUOUS_NAME =
+  'leaves open where {psp} ends and {batchId} begins: put a character between them that no batch id has, like _';
+
 const reportName = checked((pattern) => {
   const fixed = PLACEHOLDERS.reduce((rest, placeholder) => rest.replace(placeholder, ''), pattern);
   if (/[{}]/.test(fixed)) return `may hold ${PLACEHOLDERS.join(' ')}, each once, and no other braces`;

@@ -4,8 +4,10 @@ import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import { UsageError } from '../domain/errors.ts';
 import { FORMATS } from '../domain/formats/all.ts';
+import { isAmbiguous } from '../domain/report-name.ts';
 import { calendarShape, quietMinutes } from './calendar-shape.ts';
 import { loadFormat } from './format-file.ts';
+import { AMBIGUOUS_NAME } from './format-shape.ts';
 import { isGroup } from './given.ts';
 import { ledgerShape } from './ledger-shape.ts';
 import { type Check, group, listOf, type Refuse, text, timeZone, wholeNumber } from './values.ts';
@@ -195,6 +197,7 @@ const reportName = (allowed: readonly string[], needed: readonly string[]) =>
     if (/[{}]/.test(fixed)) return `may hold ${allowed.join(' ')}, and no other braces`;
     if (/[/\\]/.test(fixed)) return 'is a path: names stand here, directories under directories';
     if (hasTwice(pattern)) return 'holds the same placeholder twice';
+    if (isAmbiguous(pattern)) return AMBIGUOUS_NAME;
     const missing = needed.filter((placeholder) => !pattern.includes(placeholder));
     return missing.length > 0 ? `lacks ${missing.join(' and ')}: the name says to which batch a report belongs` : null;
   }).transform((pattern) => pattern.replace(/\.(csv|xlsx|zip)$/i, ''));

@@ -69,9 +69,10 @@ export function timeOf(cells: readonly string[], ctx: CellsContext, column: stri
   const text = textOf(cells, columns, column);
   if (text === null) return null;
   const { zoneColumn, mayBeDate = false } = Object.hasOwn(format.times, column) ? format.times[column]! : {};
-  if (zoneColumn !== undefined) return zonedTimeOf(cells, ctx, column, zoneColumn);
   const date = mayBeDate ? DATE.exec(text) : null;
-  return parseTime(date ? `${date[1]}-${date[2]}-${date[3]}${WITHIN_DAY}` : text, printedName(columns, column));
+  if (date) return parseTime(`${date[1]}-${date[2]}-${date[3]}${WITHIN_DAY}`, printedName(columns, column));
+  if (zoneColumn !== undefined) return zonedTimeOf(cells, ctx, column, zoneColumn);
+  return parseTime(text, printedName(columns, column));
 }
 
 const DATE = /^(\d{4})-?(\d\d)-?(\d\d)$/;

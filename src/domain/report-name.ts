@@ -1,4 +1,5 @@
 import { type Currency, isCurrency } from './currency.ts';
+import { FORMATS } from './formats/all.ts';
 import type { Format, ReportKind } from './formats/format.ts';
 import { parseCompactDate } from './time.ts';
 
@@ -21,27 +22,38 @@ export type ReportName = {
 /**
  * Null when the name is no report of these formats: no pattern fits, or there is no such day or currency. Which format the
  * report is in, its header says: a name that is a report in several is the same report in all of them.
+ *
+ * A name that fits with a plain batch id has no other meaning. Only what fits none so is read with ids of any characters, and of
+ * several patterns the one counts that leaves the least to the id: it says the most of the name.
  */
 export function readReportName(fileName: string, formats: readonly Format[]): ReportName | null {
+  const wide: ReportName[] = [];
   for (const format of formats) {
     const name = withoutExtension(fileName, format.extensions);
-    const read = name === null ? null : readName(name, format);
-    if (read !== null) return read;
+    if (name === null) continue;
+    const patterns = patternsOf(format);
+    const fitting = patterns.find(({ plain }) => plain.test(name));
+    // The first that fits decides: a day or a currency that there is not makes it no report.
+    const read = fitting
+      ? [nameOf(name, fitting, fitting.plain)]
+      : patterns.map((p) => p.wide && nameOf(name, p, p.wide));
+    const found = read.filter((report) => report !== null);
+    if (fitting && found[0]) return found[0];
+    wide.push(...found);
   }
-  return null;
+  const shortest = Math.min(...wide.map(({ batchId }) => batchId!.length));
+  return wide.find(({ batchId }) => batchId!.length === shortest) ?? null;
 }
 
-function readName(name: string, format: Format): ReportName | null {
-  for (const { kind, isPortal, pattern } of patternsOf(format)) {
-    const groups = pattern.exec(name)?.groups;
-    if (groups === undefined) continue;
-    const { batchId = null, currency = null, date: compactDate = null, psp = null, seq } = groups;
-    const date = compactDate === null ? null : parseCompactDate(compactDate);
-    if (compactDate !== null && date === null) return null;
-    if (currency !== null && !isCurrency(currency)) return null;
-    return { kind, name, batchId, settlementCurrency: currency, date, psp, seq: Number(seq ?? 0), isPortal };
-  }
-  return null;
+function nameOf(name: string, { kind, isPortal }: Pattern, pattern: RegExp): ReportName | null {
+  const match = pattern.exec(name);
+  if (match === null) return null;
+  const said: Readonly<Record<string, string | undefined>> = match.groups ?? {};
+  const { batchId = null, currency = null, date: compactDate = null, psp = null, seq } = said;
+  const date = compactDate === null ? null : parseCompactDate(compactDate);
+  if (compactDate !== null && date === null) return null;
+  if (currency !== null && !isCurrency(currency)) return null;
+  return { kind, name, batchId, settlementCurrency: currency, date, psp, seq: Number(seq ?? 0), isPortal };
 }
 
 /** What the two folders above a file say, by `…/<merchantId>/<yyyyMMdd>/file`. Without a date folder it says nothing. */
@@ -57,7 +69,7 @@ function withoutExtension(fileName: string, extensions: readonly string[]): stri
   return extensions.includes(fileName.slice(point + 1).toLowerCase()) ? fileName.slice(0, Math.max(point, 0)) : null;
 }
 
-// A batch id has no underscore and a psp may have some, so a name is unambiguous read from its end.
+/** A plain batch id has no underscore and a psp may have some, so a name with both is unambiguous read from its end. */
 const PLACEHOLDERS: Readonly<Record<string, string>> = {
   date: '\\d{8}',
   psp: '[^/\\\\]+',
@@ -66,7 +78,33 @@ const PLACEHOLDERS: Readonly<Record<string, string>> = {
   seq: '\\d{3}',
 };
 
-type Pattern = { readonly kind: ReportKind; readonly isPortal: boolean; readonly pattern: RegExp };
+/**
+ * Beside placeholders of a fixed length a batch id may be anything that begins with a letter or a digit, but for what programs put into the
+ * names of copies: ` (1)`, ` - Copy`. A copy would be another batch.
+ */
+const WIDE_BATCH_ID = '[\\p{L}\\p{N}][^\\s\\p{C}/\\\\()]*';
+
+/** What providers call their reports means what it always meant: a batch id of theirs is plain. */
+const OF_PROVIDERS: ReadonlySet<string> = new Set(
+  Object.values(FORMATS).flatMap(({ names, portalNames }) =>
+    [names, portalNames].flatMap((of) => Object.values(of).flat()),
+  ),
+);
+
+/** Whether nothing tells where the one ends and the other begins: a psp may hold all that a plain batch id is made of. */
+export const isAmbiguous = (pattern: string): boolean => {
+  const between = /\{psp\}(.*)\{batchId\}|\{batchId\}(.*)\{psp\}/.exec(pattern);
+  if (between === null) return false;
+  return /^[A-Za-z0-9-]*$/.test(between[1] ?? between[2] ?? '');
+};
+
+type Pattern = {
+  readonly kind: ReportKind;
+  readonly isPortal: boolean;
+  readonly plain: RegExp;
+  /** Null where batch ids are plain. */
+  readonly wide: RegExp | null;
+};
 
 const compiled = new WeakMap<Format, readonly Pattern[]>();
 
@@ -75,7 +113,11 @@ function patternsOf(format: Format): readonly Pattern[] {
   if (patterns === undefined) {
     const kinds = Object.keys(format.names) as ReportKind[];
     const compileAll = (kind: ReportKind, names: readonly string[], isPortal: boolean) =>
-      names.map((name) => ({ kind, isPortal, pattern: compile(name) }));
+      names.map((name) => {
+        const isWide = name.includes('{batchId}') && !name.includes('{psp}') && !OF_PROVIDERS.has(name);
+        const wide = isWide ? compile(name, { ...PLACEHOLDERS, batchId: WIDE_BATCH_ID }) : null;
+        return { kind, isPortal, plain: compile(name, PLACEHOLDERS), wide };
+      });
     patterns = kinds.flatMap((kind) => [
       ...compileAll(kind, format.names[kind], false),
       ...compileAll(kind, format.portalNames[kind], true),
@@ -85,14 +127,14 @@ function patternsOf(format: Format): readonly Pattern[] {
   return patterns;
 }
 
-function compile(pattern: string): RegExp {
+function compile(pattern: string, placeholders: Readonly<Record<string, string>>): RegExp {
   const source = pattern
     .split(/(\{\w+\})/)
     .map((part) => {
       const name = /^\{(\w+)\}$/.exec(part)?.[1];
-      const placeholder = name === undefined ? undefined : PLACEHOLDERS[name];
-      return placeholder === undefined ? part.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&') : `(?<${name}>${placeholder})`;
+      const placeholder = name === undefined ? undefined : placeholders[name];
+      return placeholder === undefined ? part.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&') : `(?<${name}>${placeholder})`;
     })
     .join('');
-  return new RegExp(`^${source}$`);
+  return new RegExp(`^${source}$`, 'u');
 }

@@ -3,7 +3,8 @@ import { readdirSync } from 'node:fs';
 import { test } from 'node:test';
 import { FORMATS } from '../../src/domain/formats/all.ts';
 import { apo } from '../../src/domain/formats/apo.ts';
-import { readDirectory, readReportName } from '../../src/domain/report-name.ts';
+import type { Format } from '../../src/domain/formats/format.ts';
+import { isAmbiguous, readDirectory, readReportName } from '../../src/domain/report-name.ts';
 
 const show = (fileName: string) => {
   const read = readReportName(fileName, [apo]);
@@ -114,4 +115,85 @@ test('a name is the same report in whichever order the formats are tried', () =>
       assert.deepEqual(readReportName(name, [format, ...all]), first, name);
     }
   }
+});
+
+const own = (names: Partial<Format['names']>): Format => ({ ...apo, names: { ...NONE, ...names }, portalNames: NONE });
+const NONE = { transactionDetails: [], settlementDetails: [], settlementSummary: [] };
+const batchOf = (fileName: string, names: Partial<Format['names']>) => {
+  const read = readReportName(fileName, [own(names), ...Object.values(FORMATS)]);
+  return (
+    read &&
+    [read.kind, read.batchId, read.settlementCurrency, read.date, read.psp, read.seq]
+      .map((part) => part ?? '-')
+      .join(' ')
+  );
+};
+
+test('a batch id is whatever the rest of the name leaves, where that is of a fixed length', () => {
+  const table: [pattern: string, fileName: string, expected: string | null][] = [
+    ['payout_{batchId}', 'payout_po_1AbC.csv', 'settlementDetails po_1AbC - - - 0'],
+    ['payout_{batchId}', 'payout_7.csv', 'settlementDetails 7 - - - 0'],
+    ['payout_{batchId}', 'payout_a.b~c+d=e@f#1.csv', 'settlementDetails a.b~c+d=e@f#1 - - - 0'],
+    ['payout_{batchId}', 'payout_批次_1.csv', 'settlementDetails 批次_1 - - - 0'],
+    ['{batchId}', 'tr_7Xz_9.csv', 'settlementDetails tr_7Xz_9 - - - 0'],
+    ['payout_{batchId}_{currency}', 'payout_po_1_EUR.csv', 'settlementDetails po_1 EUR - - 0'],
+    ['payout_{batchId}_{currency}', 'payout_EUR_USD_GBP.csv', 'settlementDetails EUR_USD GBP - - 0'],
+    ['{currency}_{batchId}_{seq}', 'EUR_po_1_002_003.csv', 'settlementDetails po_1_002 EUR - - 3'],
+    ['{date}_{batchId}_of_{currency}', '20260302_a_of_b_of_EUR.csv', 'settlementDetails a_of_b EUR 2026-03-02 - 0'],
+    ['payout_{batchId}{seq}', 'payout_a_1002.csv', 'settlementDetails a_1 - - - 2'],
+    // What is no id: nothing, copies, other folders, files that programs keep beside others.
+    ['payout_{batchId}', 'payout_.csv', null],
+    ['payout_{batchId}', 'payout_po_1 (1).csv', null],
+    ['payout_{batchId}', 'payout_po_1(1).csv', null],
+    ['payout_{batchId}', 'payout_po_1 - Copy.csv', null],
+    ['payout_{batchId}', 'payout_po\n1.csv', null],
+    ['{batchId}', '~$po_1.csv', null],
+    ['{batchId}', '._po_1.csv', null],
+    ['payout_{batchId}_{currency}', 'payout_po_1_EUX.csv', null],
+    ['payout_{batchId}_{date}', 'payout_po_1_20260230.csv', null],
+  ];
+  for (const [pattern, fileName, expected] of table)
+    assert.equal(batchOf(fileName, { settlementDetails: [pattern] }), expected, `${pattern}: ${fileName}`);
+});
+
+test('beside a psp, and in the names of providers, a batch id is plain', () => {
+  const psp = ['items_{currency}_{batchId}_{seq}', 'items_{psp}_{currency}_{batchId}_{seq}'];
+  assert.equal(
+    batchOf('items_My_Pay_EUR_B1_000.csv', { settlementDetails: psp }),
+    'settlementDetails B1 EUR - My_Pay 0',
+  );
+  assert.equal(batchOf('items_USD_EUR_B1_000.csv', { settlementDetails: psp }), 'settlementDetails B1 EUR - USD 0');
+  assert.equal(batchOf('items_My_Pay_EUR_po_1_000.csv', { settlementDetails: psp }), null);
+  for (const name of ['settlementItems_USD_po_1_000.csv', 'settlement_detail_report_batch_118_2.csv'])
+    assert.equal(readReportName(name, Object.values(FORMATS)), null, name);
+});
+
+test('of several names that fit, the one counts that leaves the least to the batch id', () => {
+  const names = {
+    settlementDetails: ['out_{batchId}', 'out_{batchId}_{seq}', 'out_{batchId}_{currency}_{seq}'],
+    settlementSummary: ['out_{batchId}_total'],
+  };
+  const table: Record<string, string> = {
+    'out_po_1.csv': 'settlementDetails po_1 - - - 0',
+    'out_po_1_001.csv': 'settlementDetails po_1 - - - 1',
+    'out_po_1_EUR_001.csv': 'settlementDetails po_1 EUR - - 1',
+    'out_po_1_total.csv': 'settlementSummary po_1 - - - 0',
+    // A plain id means what it meant before.
+    'out_7_001.csv': 'settlementDetails 7 - - - 1',
+    'out_7_total.csv': 'settlementSummary 7 - - - 0',
+  };
+  for (const [name, expected] of Object.entries(table)) assert.equal(batchOf(name, names), expected, name);
+});
+
+test('a name is ambiguous where nothing stands between psp and batch id that only one of them can hold', () => {
+  const table: Record<string, boolean> = {
+    '{psp}{batchId}': true,
+    '{psp}-{batchId}': true,
+    'x_{batchId}of{psp}': true,
+    '{psp}_{batchId}': false,
+    '{batchId}.{psp}': false,
+    '{psp}-{currency}-{batchId}': false,
+    'x{batchId}': false,
+  };
+  for (const [pattern, expected] of Object.entries(table)) assert.equal(isAmbiguous(pattern), expected, pattern);
 });
