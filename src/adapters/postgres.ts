@@ -46,11 +46,56 @@ export async function openDatabase(url: string, connections = 4, idleInTransacti
     (await pool.connect()).release();
   } catch (error) {
     await pool.end();
-    throw new Unreachable(
+    throw new DatabaseAway(
       `cannot reach the database at ${withoutPassword(url)}: ${(error as Error).message}. Check DATABASE_URL and that the server is up.`,
     );
   }
   return { url, pool, db, close: () => pool.end() };
+}
+
+/** No connection to the database can be made. */
+export class DatabaseAway extends Unreachable {}
+
+/**
+ * What Postgres says when it cannot work for anybody: connections that break (08), a login that is not allowed (28), no room on
+ * its disk, no memory or no connection left (53), a server that stops, has crashed or is starting (57P01 to 57P03), disk errors, a
+ * database that is not there, and a standby, which can only be read.
+ */
+const AWAY_CODES = /^(08...|28...|53...|57P0[123]|58030|3D000|25006)$/;
+/** What the way there says; other errors of these names carry the path of a file. */
+const AWAY_ON_THE_WAY =
+  /^(ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENETDOWN|ENOTFOUND|EAI_AGAIN)$/;
+/** What the client says without a code. */
+const AWAY_WORDS =
+  /^(Connection terminated|Connection ended|Client has encountered a connection error|timeout expired)/;
+
+/** The database, and not what was asked of it, is why this failed: the same will work when it is back. */
+export function isDatabaseAway(error: unknown): boolean {
+  if (error instanceof DatabaseAway) return true;
+  if (!(error instanceof Error) || error instanceof Unreachable) return false;
+  const { code = '', syscall, path } = error as NodeJS.ErrnoException;
+  return (
+    AWAY_CODES.test(code) ||
+    // The socket of a server that does not run is a file that is not there.
+    (AWAY_ON_THE_WAY.test(code) && path === undefined) ||
+    syscall === 'connect' ||
+    AWAY_WORDS.test(error.message)
+  );
+}
+
+const PING_MS = 3_000;
+
+/** Asks the database whether it can be written to, on a connection of its own. Throws where it cannot. */
+export async function pingDatabase(connectionString: string): Promise<void> {
+  const client = new pg.Client({ connectionString, connectionTimeoutMillis: PING_MS, query_timeout: PING_MS });
+  client.on('error', () => {});
+  try {
+    await client.connect();
+    const { rows } = await client.query<{ readOnly: boolean }>('select pg_is_in_recovery() as "readOnly"');
+    if (rows[0]!.readOnly) throw new DatabaseAway('the database can only be read: it is a standby, or recovering.');
+  } finally {
+    await client.end().catch(() => {});
+  }
 }
 
 /** Connections for looking: they take none from the work, change nothing, and give up on a database that hangs. */

@@ -1,7 +1,9 @@
 import { type LedgerInUse, useLedger } from '../adapters/ledger-setting.ts';
 import { openLog } from '../adapters/log.ts';
+import { DatabaseAway, isDatabaseAway } from '../adapters/postgres.ts';
 import type { JobQueue } from '../adapters/queue.ts';
 import type { Config } from '../config.ts';
+import { Unreachable } from '../domain/errors.ts';
 import type { Source } from '../producers/source.ts';
 import { sweep } from '../producers/sweep.ts';
 import { startParsers } from '../workers/pool.ts';
@@ -37,6 +39,7 @@ export async function atWork<T>(
   act: (at: AtWork) => Promise<T>,
 ): Promise<T> {
   const log = openLog(config.logLevel);
+  const stopping = new AbortController();
   let queue: JobQueue | undefined;
   // Started first: they come up while the database does.
   const enqueue = (name: string, payload: unknown, delayMs: number, about: object) =>
@@ -64,11 +67,19 @@ export async function atWork<T>(
       book,
       queue,
       ledger,
-      start: () => work({ database, queue: opened, parsers, processes, log }),
+      start: () => work({ database, queue: opened, parsers, processes, log, stop: stopping.signal }),
       untilDone: (isBusy, deliveryNos) => untilDone(book!, sweepNow, isBusy, deliveryNos),
       sweep: sweepNow,
     });
+  } catch (error) {
+    // Whoever called waits for an answer, and not for a server: the same call goes on later where this one ended.
+    throw isDatabaseAway(error) && !(error instanceof Unreachable)
+      ? new DatabaseAway(
+          `the database went away in the middle (${(error as Error).message}): call again when it is back.`,
+        )
+      : error;
   } finally {
+    stopping.abort();
     await queue?.close(5_000).catch(() => {});
     parsers.close();
     await book?.close();

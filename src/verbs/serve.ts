@@ -94,7 +94,7 @@ export async function serve(
       const { processes, chunkBytes } = config;
       const calendars = sources.map(({ name, merchantId, calendar }) => ({ source: name, merchantId, calendar }));
       parsers.open({ databaseUrl: database.url, archiveDir, chunkBytes, places: sources, calendars });
-      work({ database, queue, parsers, processes, log, measured: metrics.measured });
+      work({ database, queue, parsers, processes, log, stop: stopping.signal, measured: metrics.measured });
     }
     if (role === 'work') await aborted(stopping.signal);
     else await produce(sources, config.retention, book, queue, { log, metrics }, stopping.signal);

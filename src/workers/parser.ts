@@ -6,20 +6,26 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { openPlace, type Place } from '../adapters/place.ts';
 import { openDatabase } from '../adapters/postgres.ts';
 import { JOBS } from '../jobs.ts';
+import { failureOf } from './failure.ts';
 import type { FromParser, ToParser, Usage } from './pool.ts';
 import { type JobContext, runJob } from './run-job.ts';
 
-/** What went wrong, and where in our own code. */
-function describe(error: unknown): string {
-  const { message, stack = '' } = error as Error;
-  const frame = stack.split('\n').find((line) => line.includes('/src/') || line.includes('/dist/'));
-  return frame ? `${message} (${frame.trim()})` : message;
-}
-
 const send = (message: FromParser) => process.send?.(message);
+type OpenSettings = Extract<ToParser, { say: 'open' }>;
+
+let settings: OpenSettings | undefined;
 let context: Promise<JobContext> | undefined;
 
-type OpenSettings = Extract<ToParser, { say: 'open' }>;
+/** Opened for the first job that finds the database there, and kept for all others. */
+function contextNow(): Promise<JobContext> {
+  const opening = context ?? open(settings!);
+  context = opening;
+  // What failed once must not fail for ever.
+  opening.catch(() => {
+    if (context === opening) context = undefined;
+  });
+  return opening;
+}
 
 async function open(settings: OpenSettings): Promise<JobContext> {
   // As long as a lock of the queue: all publishers of a merchant wait for one that is stopped in the middle.
@@ -69,15 +75,16 @@ function usage(): Usage {
 
 process.on('message', async (message: ToParser) => {
   if (message.say === 'open') {
-    context = open(message);
-    context.catch(() => {});
+    settings = message;
+    // While nothing is asked for yet.
+    contextNow();
     return;
   }
   try {
-    await runJob(await context!, message.name, message.payload);
+    await runJob(await contextNow(), message.name, message.payload);
     send({ say: 'done', no: message.no, error: null });
   } catch (error) {
-    send({ say: 'done', no: message.no, error: describe(error) });
+    send({ say: 'done', no: message.no, error: failureOf(error) });
   }
 });
 

@@ -3,6 +3,7 @@ import { getCompileCacheDir } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import type { Measure, Measured } from '../adapters/metrics.ts';
 import type { At } from '../adapters/place.ts';
+import { type Failure, JobFailed } from './failure.ts';
 import type { SourceCalendar } from './run-job.ts';
 
 export type ToParser =
@@ -23,7 +24,7 @@ export type FromParser =
   | { readonly say: 'measured'; readonly measure: Measure }
   | { readonly say: 'about'; readonly about: About }
   | { readonly say: 'noted'; readonly level: Level; readonly note: string; readonly about: object }
-  | { readonly say: 'done'; readonly no: number; readonly error: string | null };
+  | { readonly say: 'done'; readonly no: number; readonly error: Failure | null };
 
 /** What a parser process used so far, and for how long it answered nobody since it last said so. */
 export type Usage = { readonly cpuSeconds: number; readonly residentBytes: number; readonly lagSeconds: number };
@@ -42,7 +43,7 @@ export type ParserPool = {
   /** Tells the parsers, which were started already, where to work. */
   open(settings: Omit<Extract<ToParser, { say: 'open' }>, 'say'>): void;
   /**
-   * Runs a job in the next free parser. Rejects when it fails there, or when its parser dies. What the job turns out to be about is
+   * Runs a job in the next free parser. Rejects with JobFailed when it fails there, else when its parser dies. What the job turns out to be about is
    * put into `about`, which stands in every line of the log that it causes.
    */
   run(name: string, payload: unknown, about?: object): Promise<void>;
@@ -111,7 +112,7 @@ export function startParsers(
       else if (message.say === 'done' && parser.job?.no === message.no) {
         const { job } = parser;
         free(parser);
-        job.settle(message.error === null ? null : new Error(message.error));
+        job.settle(message.error === null ? null : new JobFailed(message.error));
       }
     });
     child.on('error', () => {});

@@ -1,6 +1,6 @@
 import type { Measured } from '../adapters/metrics.ts';
 import type { Place } from '../adapters/place.ts';
-import type { Database } from '../adapters/postgres.ts';
+import { type Database, pingDatabase } from '../adapters/postgres.ts';
 import type { Calendar } from '../domain/calendar.ts';
 import * as jobs from '../jobs.ts';
 import { aboutJob } from './about.sql.ts';
@@ -49,6 +49,8 @@ export async function runJob(context: JobContext, name: string, payload: unknown
     else throw new Error(`there is no job ${name}`);
   } catch (error) {
     if (!wasTakenOver(error)) throw error;
+    // A server that stops ends connections in the same way: then nobody has taken it over.
+    await pingDatabase(context.database.url);
     context.measured({ name: 'recon_fenced_writes_total', labels: {}, value: 1 });
   }
 }

@@ -1,9 +1,11 @@
 import type { Measured } from '../adapters/metrics.ts';
-import type { Database } from '../adapters/postgres.ts';
+import { type Database, pingDatabase } from '../adapters/postgres.ts';
 import type { JobQueue } from '../adapters/queue.ts';
 import { ingestReport, JOBS, type JobKind, MAX_ATTEMPTS, retryDelayMs } from '../jobs.ts';
 import { aboutJob } from './about.sql.ts';
 import { askNext } from './close-load.ts';
+import { JobFailed } from './failure.ts';
+import { openGate } from './gate.ts';
 import type { ParserPool } from './pool.ts';
 import * as query from './work.sql.ts';
 
@@ -22,6 +24,7 @@ export function work({
   parsers,
   processes,
   log,
+  stop,
   measured = () => {},
 }: {
   database: Database;
@@ -29,8 +32,16 @@ export function work({
   parsers: ParserPool;
   processes: number;
   log: Log;
+  /** What waits for a database that is away is left then. */
+  stop: AbortSignal;
   measured?: Measured;
 }): void {
+  const gate = openGate({
+    ping: () => pingDatabase(database.url),
+    stop,
+    tellAway: ({ message }) => log.warn({ error: message }, 'the database is away: jobs wait until it answers'),
+    tellBack: (seconds) => log.warn({ seconds }, 'the database answers again'),
+  });
   const run = async (job: JobKind<object>, payload: object, waitedMs: number | null) => {
     if (waitedMs !== null)
       measured({ name: 'recon_job_wait_seconds', labels: { job: job.name }, value: waitedMs / 1_000 });
@@ -42,20 +53,21 @@ export function work({
       measured({ name: 'recon_job_duration_seconds', labels: { job: job.name, outcome }, value: seconds });
       if (outcome === 'done') log.debug({ ...about, seconds }, 'done');
     };
-    try {
-      await parsers.run(job.name, payload, about);
-      tellDuration('done');
-    } catch (error) {
-      tellDuration('failed');
-      await tryAgain(job, payload, about, (error as Error).message).catch((lost: Error) => {
-        // The queue forgets it; the book does not, and the sweep asks again.
-        log.warn(
-          { ...about, error: (error as Error).message, because: lost.message },
-          'failed, and could not be noted',
-        );
-        throw lost;
-      });
-    }
+    const runOnce = async () => {
+      try {
+        await parsers.run(job.name, payload, about);
+        tellDuration('done');
+      } catch (error) {
+        tellDuration('failed');
+        if (error instanceof JobFailed && error.away?.what === 'database') throw error;
+        await tryAgain(job, payload, about, (error as Error).message);
+      }
+    };
+    // What cannot be done by the end the queue forgets; the book does not, and the sweep asks again.
+    await gate.pass(runOnce).catch((lost: Error) => {
+      log.warn({ ...about, error: lost.message }, 'failed, and could not be noted');
+      throw lost;
+    });
   };
   const tryAgain = async (job: JobKind<object>, payload: object, about: object, error: string) => {
     // A parser that was killed at the very beginning did not come to say it.
