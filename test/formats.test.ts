@@ -225,7 +225,7 @@ types:
     'mine.yaml:18:11: types.Sale.matchBy: "id" is none of own, original, none',
     'mine.yaml:18:24: types.Sale.grossSign: "2" is neither 1 (its gross comes in) nor -1 (it goes out)',
     'mine.yaml:18:45: types.Sale.ids.requestId: is not known; allowed are transactionRequestId, transactionId, originalTransactionRequestId, originalTransactionId',
-    'mine.yaml:2:1: extend: is not known; allowed are name, extends, extensions, directory, names, portalNames, endMarker, columns, required, aliases, amounts, deducted, priceNeedsNoPair, mayBeUnsettled, doneStatuses, times, zones, typeNames, types; did you mean extends?',
+    'mine.yaml:2:1: extend: is not known; allowed are name, extends, extensions, directory, names, portalNames, endMarker, columns, required, aliases, amounts, deducted, priceNeedsNoPair, mayBeUnsettled, doneStatuses, notDoneStatuses, times, zones, typeNames, types; did you mean extends?',
   ]);
 });
 

@@ -81,9 +81,10 @@ const EMPTY: Format = {
 function complete(given: GivenFormat): Format {
   const base = given.extends === undefined ? EMPTY : formatNamed(given.extends);
   const amounts = forKinds((kind) => over(base.amounts[kind], given.amounts?.[kind] as AmountColumn[] | undefined));
-  const { extends: _, ...said } = given;
+  const { extends: _, notDoneStatuses: _given, ...said } = given;
+  const { notDoneStatuses: _base, ...below } = base;
   const format = {
-    ...base,
+    ...below,
     ...said,
     id: '',
     name: given.name ?? '',
@@ -93,7 +94,7 @@ function complete(given: GivenFormat): Format {
     aliases: { ...base.aliases, ...given.aliases },
     amounts,
     deducted: { ...base.deducted, ...given.deducted },
-    doneStatuses: (given.doneStatuses ?? base.doneStatuses).map((status) => status.toUpperCase()),
+    ...statusesOf(base, given),
     times: { ...base.times, ...given.times },
     zones: { ...base.zones, ...given.zones },
     typeNames: { ...base.typeNames, ...given.typeNames },
@@ -108,6 +109,18 @@ function complete(given: GivenFormat): Format {
 /** Names may also stand where a source names its own: what the format says of that kind is kept for them. */
 const isSpokenOf = (format: Format, given: GivenFormat, kind: ReportKind): boolean =>
   hasNames(format, kind) || [given.columns, given.required, given.amounts].some((part) => part?.[kind] !== undefined);
+
+/** What is given under one of the lists is taken out of the other, where that is the base's. */
+function statusesOf(base: Format, given: GivenFormat): Pick<Format, 'doneStatuses' | 'notDoneStatuses'> {
+  const upper = (words: readonly string[] = []) => words.map((word) => word.toUpperCase());
+  const [done, notDone] = [upper(given.doneStatuses), upper(given.notDoneStatuses)];
+  const left = (words: readonly string[] | undefined, taken: readonly string[]) =>
+    (words ?? []).filter((word) => !taken.includes(word));
+  const doneStatuses = done.length > 0 ? done : left(base.doneStatuses, notDone);
+  const notDoneStatuses = notDone.length > 0 ? notDone : left(base.notDoneStatuses, done);
+  // Left out where it says nothing, so that a format which needs none keeps its id.
+  return { doneStatuses, ...(notDoneStatuses.length > 0 ? { notDoneStatuses } : {}) };
+}
 
 /** An amount of the same column takes the place of the base's. */
 const over = (base: readonly AmountColumn[], given: readonly AmountColumn[] = []): AmountColumn[] => [
@@ -152,6 +165,7 @@ function misfits(format: Format, given: GivenFormat): Misfit[] {
       ...amountMisfits(kind, format),
       ...keyMisfits(kind, format),
     ]),
+    ...statusMisfits(format, given),
     ...columnMisfits(format, given),
     ...typeNameMisfits(format, given),
     ...zoneMisfits(format, given),
@@ -202,6 +216,30 @@ const keyMisfits = (kind: ReportKind, format: Format): Misfit[] =>
       path: ['required', kind],
       message: `must name the columns by which such a report is known, ${column} among them`,
     }));
+
+/** Whether a row is done is said by words, and nobody but the format knows what these mean. */
+function statusMisfits(format: Format, given: GivenFormat): Misfit[] {
+  const needs = ['extends', 'doneStatuses', 'notDoneStatuses'] as const;
+  const { doneStatuses, notDoneStatuses = [] } = format;
+  const twice = notDoneStatuses.filter((word) => doneStatuses.includes(word));
+  if (twice.length > 0) {
+    const message = `${twice.join(', ')} stands under doneStatuses, too`;
+    return [{ needs, path: ['notDoneStatuses'], message }];
+  }
+  const mentions: readonly (readonly [Part, ...Path])[] = [
+    ...(given.aliases?.['status'] ? [['aliases', 'status'] as const] : []),
+    ...(['required', 'columns'] as const).flatMap((part) =>
+      Object.entries(given[part] ?? {}).flatMap(([kind, columns = []]) =>
+        columns.flatMap((column, at) => (column === 'status' ? [[part, kind, at] as const] : [])),
+      ),
+    ),
+  ];
+  const [first] = mentions;
+  if (first === undefined || doneStatuses.length + notDoneStatuses.length > 0) return [];
+  const message =
+    'is read, and nothing says which of its words mean that a transaction is done: write them under doneStatuses, and those of what is not done under notDoneStatuses, as in doneStatuses: [paid] and notDoneStatuses: [pending, failed]';
+  return [{ needs: [...needs, first[0]], path: first, message }];
+}
 
 /** Columns that are only mentioned, and are read nowhere: they are misspelt. */
 function columnMisfits(format: Format, given: GivenFormat): Misfit[] {

@@ -98,6 +98,7 @@ export const formatShape = group({
   priceNeedsNoPair: yesOrNo,
   mayBeUnsettled: yesOrNo,
   doneStatuses: texts.optional(),
+  notDoneStatuses: texts.optional(),
   times: group({
     paymentTime: group({ zoneColumn: text.optional(), mayBeDate: yesOrNo }).optional(),
     settlementTime: group({ zoneColumn: text.optional(), mayBeDate: yesOrNo }).optional(),

@@ -17,6 +17,7 @@ import {
   typeNameOf,
 } from './read-cells.ts';
 import type { MatchBy, Row } from './row.ts';
+import { checkNotDone, checkStatus, statusOf } from './status.ts';
 
 export type RowContext = CellsContext & {
   readonly kind: 'transactionDetails' | 'settlementDetails';
@@ -55,7 +56,8 @@ function read(cells: readonly string[], line: number, ctx: RowContext): ReadRow 
   const type = typeNameOf(ctx.format, printedType);
   const rule = ruleOf(ctx.format, type);
   const ids = idsOf(cells, ctx, rule);
-  const isDone = isDoneIn(cells, ctx);
+  const status = statusOf(cells, ctx);
+  const { isDone } = status;
   const transaction = withRole(amounts, 'transaction')[0]?.printed ?? null;
   const namesOriginal = ids.originalRequestId !== null || ids.originalTransactionId !== null;
   if (transaction === null && isDone && (ids.requestId !== null || namesOriginal)) {
@@ -80,11 +82,13 @@ function read(cells: readonly string[], line: number, ctx: RowContext): ReadRow 
     customerId: text('customerId'),
     acquirer,
   };
-  if (!isDone) return { row: { ...row, ...NOT_DONE }, findings: [] };
-  if (settled !== null && rule?.isPayout) return { row: payoutOf(row, settled.currency), findings: [] };
+  if (!isDone) return { row: { ...row, ...NOT_DONE }, findings: checkNotDone(row, status, amounts) };
+  const unknown = checkStatus(row, status);
+  if (settled !== null && rule?.isPayout) return { row: payoutOf(row, settled.currency), findings: unknown };
   const pair = text('quoteCurrencyPair') ?? impliedPair(ctx, transaction, settled);
   const price = { pair, price: text('quotePrice') };
   const findings = [
+    ...unknown,
     ...checkKey(row, rule, settled?.currency ?? null),
     ...(settled === null ? [] : checkSettlement(row, rule, { amounts, currency: settled.currency, ...price }, ctx)),
   ];
@@ -108,11 +112,6 @@ const payoutOf = (row: Row, currency: Currency): Row => ({
   settlementMinor: null,
   feeMinor: null,
 });
-
-/** Where the format lists all states. A blank one says nothing, and so not that it is done. */
-const isDoneIn = (cells: readonly string[], { columns, format }: RowContext): boolean =>
-  columns.at['status'] === undefined ||
-  format.doneStatuses.includes((textOf(cells, columns, 'status') ?? '').toUpperCase());
 
 function idsOf(cells: readonly string[], ctx: RowContext, rule: TypeRule | null) {
   const id = (name: IdColumn) => {

@@ -7,9 +7,13 @@ export const MEANINGS: Readonly<Record<Kind, string>> = {
   amount_mismatch: 'Both sides have it, with different amounts.',
   currency_mismatch: 'Both sides have it, in different currencies.',
   status_mismatch: 'The provider says it is done, and our records say it is not.',
+  unknown_status:
+    'The report says of it a word that nobody has told us the meaning of: we took it for done and compared it so.',
   original_mismatch: 'The provider counts it to another payment than our records do.',
   missing_key: 'The report leaves out the id by which we would find it in our records.',
   sign_mismatch: 'Money goes the wrong way: a refund adds to the payout, or a sale takes from it.',
+  unknown_type:
+    'Lines of a type that nobody has told us the meaning of move money, and name nothing that we could compare them with.',
   unit_mismatch:
     'All amounts of a report are too large or too small by the decimals of their currency, as if cents were read as dollars.',
   duplicate_row: 'The same row stands in the report again, so it may be paid or taken twice.',

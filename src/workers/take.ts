@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import { type Db, inTransaction } from '../adapters/postgres.ts';
 
 /** Grows with every change that can change a result. */
-export const RULES_VERSION = 1;
+export const RULES_VERSION = 2;
 
 /**
  * Names this connection after its task, and ends any other connection that holds the same name: its process was stopped or

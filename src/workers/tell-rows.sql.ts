@@ -276,6 +276,26 @@ export async function tellFindings(db: Db, loads: readonly ReadLoad[], wrongUnit
                               currency, message, stake_minor, stake_currency)
     select of_matchable, kind, load_no, line, type, request_id, transaction_id, field, reported, recorded, difference,
            currency, message, stake_minor, stake_currency
-      from row_finding f where load_no = any(${loads.map((load) => load.loadNo)}::int[]) ${left}
+      from row_finding f where load_no = any(${loads.map((load) => load.loadNo)}::int[]) and f.kind <> 'status_mismatch' ${left}
        and not exists (select from duplicate u where u.load_no = f.load_no and u.line = f.line)`.execute(db);
+}
+
+/**
+ * Rows that are not done, as their status says, and settle all the same: those whose record is done, and which no other row of the
+ * batch settles. The parser has left what is to be told of each.
+ */
+export async function tellNotDone(db: Db, loads: readonly ReadLoad[], merchantNo: number): Promise<void> {
+  const found = sql`row_finding f where load_no = any(${loads.map((load) => load.loadNo)}::int[]) and f.kind = 'status_mismatch'`;
+  const some = await sql`select from ${found} limit 1`.execute(db);
+  if (some.rows.length === 0) return;
+  const key = sql`hashtextextended(f.request_id, 0)`;
+  await sql`insert into told (of_matchable, kind, load_no, line, type, request_id, transaction_id, field, reported, recorded, message,
+                               quoted_ids)
+    select of_matchable, kind, load_no, line, type, request_id, transaction_id, field, reported, recorded, message, array[request_id]
+      from ${found}
+       and exists (select from ledger() r where r.merchant_no = ${merchantNo} and ${isRecord('r', sql`f.request_id`, key)}
+                      and r.type = f.type and r.status = 'SUCCESS')
+       and not exists (select from ${rowsOf(loads)} d where d.key_hash = ${key} and d.request_id = f.request_id and d.type = f.type)`.execute(
+    db,
+  );
 }

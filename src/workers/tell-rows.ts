@@ -61,6 +61,7 @@ export async function tellOfRows(db: Db, batch: query.BatchRow, details: Details
     );
   }
   await match.tellFindings(db, loads, direction !== null);
+  await match.tellNotDone(db, loads, batch.merchantNo);
   // Amounts in the wrong unit say nothing, alone or added up.
   await findShares(db, direction === null && batch.batchId !== null ? loads : [], others, {
     merchantNo: batch.merchantNo,

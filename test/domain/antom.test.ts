@@ -102,7 +102,7 @@ test('what did not happen is counted, and answers no question', () => {
      PAYMENT,r-1,,pay-1,10.00,USD,2026-01-31T10:00:00Z,2026-01-31T10:01:00Z,SUCCESS
      PAYMENT,r-2,,pay-2,10.00,USD,2026-01-31T10:00:00Z,,FAIL
      CANCEL,c-2,r-2,pay-2,10.00,USD,2026-01-31T10:00:00Z,,PROCESSING
-     DISPUTE,,,pay-2,,,2026-01-31T10:00:00Z,,
+     DISPUTE,,,pay-2,,,2026-01-31T10:00:00Z,,pending
      PAYMENT,r-3,,pay-3,x,USD,2026-01-31T10:00:00Z,,FAIL`,
     'transactionDetails',
     antom,

@@ -522,6 +522,7 @@ function filesOf(world: World, plain: boolean): ReportFile[] {
     const own = [
       ...columns,
       ...(converted ? ['convertedTransactionAmountValue', 'convertedCurrency'] : []),
+      ...(lines.some(({ cells }) => cells.status !== undefined) ? ['status'] : []),
       ...(random.chance(0.2) ? ['orderDescription', 'somethingNew'] : []),
     ];
     files.push({
@@ -848,6 +849,17 @@ const ROW_FAULTS: Record<string, Fault> = {
     const cancel = world.move(merchant, 'CANCEL', move.day, move.amount, move.currency, move);
     if (world.random.chance(0.5)) world.record(merchant, cancel);
     else world.report(merchant.days[move.day]!, cancel); // reported only: the cancel itself is then unknown
+  },
+  'status: a word that nobody lists': (world) => {
+    const { line, lines } = someLine(world);
+    for (const other of lines) other.cells.status ??= 'SUCCESS';
+    line.cells.status = world.random.pick(['PAID', 'done', '', 'null', 'SUCCESSFUL']);
+  },
+  'status: not done': (world) => {
+    const { line, lines } = someLine(world, ['PAYMENT', 'CAPTURE', 'REFUND']);
+    for (const other of lines) other.cells.status ??= world.random.pick(['SUCCESS', 'Success']);
+    line.cells.status = world.random.pick(['FAIL', 'Failed', 'PENDING', 'processing', 'CANCELLED']);
+    if (world.random.chance(0.2)) lines.push({ cells: { ...line.cells, status: 'SUCCESS' }, move: line.move });
   },
   original_mismatch: (world) => {
     const { record } = someRecord(world, ['REFUND', 'CAPTURE']);

@@ -302,7 +302,13 @@ type Row = {
   installments: number;
   duplicate: boolean;
   told: boolean;
+  /** A word of `status` that stands in neither list; blank where nothing stands. */
+  strangeStatus: string | null;
+  /** Set where it is not done: the word, and the ids it has, under which nothing may be found. */
+  notDone: { word: string; requestId: string | null; transactionId: string | null; settles: boolean } | null;
 };
+
+const NOT_DONE = ['FAIL', 'FAILED', 'PROCESSING', 'PENDING', 'CANCELLED', 'CANCELED'];
 
 type RefusedRow = { line: number; field: string | null; reported: string | null };
 
@@ -407,9 +413,17 @@ function readRow(
   const originalRequestId = cell('originalTransactionRequestId');
   const feeAmount = minor.get('feeAmountValue') ?? null;
   const printed = minor.get('settlementAmountValue') ?? null;
-  if (!summary && (requestId ?? originalTransactionId ?? originalRequestId) && !minor.has('transactionAmountValue'))
+  const printedStatus = summary ? undefined : raws.get('status')?.trim();
+  const status = printedStatus === undefined ? 'SUCCESS' : (cell('status') ?? '').toUpperCase();
+  const done = !NOT_DONE.includes(status);
+  if (
+    !summary &&
+    done &&
+    (requestId ?? originalTransactionId ?? originalRequestId) &&
+    !minor.has('transactionAmountValue')
+  )
     return bad('transactionAmountValue');
-  if (kind !== 'transactionDetails' && printed === null && !(type === 'DEFAULT' && feeAmount !== null))
+  if (kind !== 'transactionDetails' && done && printed === null && !(type === 'DEFAULT' && feeAmount !== null))
     return bad('settlementAmountValue');
 
   const acquirer = cell('acquirer');
@@ -450,8 +464,14 @@ function readRow(
     installments: Number(cell('installmentsNum') ?? '0'),
     duplicate: false,
     told: false,
+    strangeStatus: done && status !== 'SUCCESS' ? printedStatus! : null,
+    notDone: null,
   };
-  return { row };
+  if (done) return { row };
+  const nobody = { transactionId: null, requestId: null, originalTransactionId: null, originalRequestId: null };
+  const nothing = { settlementAmount: null, feeAmount: null, fees: [], breakdown: null, settled: false };
+  const notDone = { word: printedStatus!, requestId, transactionId: row.transactionId, settles: !!printed };
+  return { row: { ...row, ...nobody, ...nothing, notDone } };
 }
 
 // -------------------------------------------------------------------------------------------------------------- ledger
@@ -635,7 +655,18 @@ export function expectedAnswer(paths: string[], ledgerFile: string, options: Ora
       if (row.duplicate) tellRow('duplicate_row', unit, row, {}, stakeOf(row));
     }
 
-    const compared = rows.filter((row) => !row.duplicate);
+    const compared = rows.filter((row) => !row.duplicate && !row.notDone);
+    for (const row of compared)
+      if (row.strangeStatus !== null)
+        tellRow('unknown_status', unit, row, { field: 'status', reported: row.strangeStatus });
+    for (const row of rows) {
+      if (!row.notDone?.settles || !OWN_KEY.includes(row.type)) continue;
+      const { word, requestId, transactionId } = row.notDone;
+      const settledAllTheSame = compared.some((other) => other.type === row.type && other.requestId === requestId);
+      if (record(unit, [row.type], requestId)?.status !== 'SUCCESS' || settledAllTheSame) continue;
+      const where = { file: row.file, line: row.line, type: row.type, requestId, transactionId };
+      tell('status_mismatch', unit, { ...where, field: 'status', reported: word, recorded: 'SUCCESS' });
+    }
     for (const row of compared) {
       const how = matching(row);
       const refundFirst = row.type === 'REFUND_REVERSAL' ? ['REFUND'] : [];
@@ -868,7 +899,8 @@ export function expectedAnswer(paths: string[], ledgerFile: string, options: Ora
   const reportedRefunds = new Map<string, { unit: Unit; row: Row }>();
   for (const unit of batches)
     for (const row of rowsOf(unit))
-      if (row.type === 'REFUND') reportedRefunds.set(keyOf(unit.merchantId, row.requestId), { unit, row });
+      if (row.type === 'REFUND' && row.requestId)
+        reportedRefunds.set(keyOf(unit.merchantId, row.requestId), { unit, row });
   const returned = gatherBy((unit, row) => {
     const paidBy = (original: string | null) => (original === null ? undefined : record(unit, PAYMENTS, original));
     const original = originalOf(unit, row);

@@ -26,6 +26,8 @@ const columns = [
   'settlementBatchId',
   'Booking Date',
   'Booking Date TimeZone',
+  // It prints none. Should one come it says something that nobody has listed, and that is told.
+  'status',
 ];
 
 /** Costs are printed without a sign: a commission, or what it is made of, never both. */

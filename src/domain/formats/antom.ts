@@ -58,6 +58,7 @@ const details = [
   'paymentMethodType',
   'pspName',
   'transactionType',
+  'status',
   'paymentTime',
   'transactionUpdateTime',
   'transactionCreationTime',
@@ -97,7 +98,7 @@ export const antom: Format = {
   },
   columns: {
     // Amounts that a transaction will settle with stand there too, as far as they are known; nothing is read from them.
-    transactionDetails: [...details, 'status', ...columnsOf([transaction])],
+    transactionDetails: [...details, ...columnsOf([transaction])],
     settlementDetails: [
       'settlementBatchId',
       ...details,

@@ -35,6 +35,9 @@ const converted: AmountColumn = {
 const columnsOf = (amounts: readonly AmountColumn[]) =>
   amounts.flatMap(({ column, currencyColumn }) => [column, currencyColumn]);
 
+/** What the provider's interfaces and reports say of a payment or refund that is not done. Any other word is told. */
+const NOT_DONE: readonly string[] = ['FAIL', 'FAILED', 'PROCESSING', 'PENDING', 'CANCELLED', 'CANCELED'];
+
 /** Columns that both details reports print. */
 const details = [
   'customerId',
@@ -49,6 +52,7 @@ const details = [
   'paymentMethodType',
   'pspName',
   'transactionType',
+  'status',
   'paymentTime',
   'productCode',
   'originalTransactionRequestId',
@@ -77,7 +81,7 @@ export const apo: Format = {
   portalNames: { transactionDetails: [], settlementDetails: [], settlementSummary: [] },
   endMarker: '<END>',
   columns: {
-    transactionDetails: [...details, 'status', 'orderDescription', ...columnsOf([transaction])],
+    transactionDetails: [...details, 'orderDescription', ...columnsOf([transaction])],
     settlementDetails: [
       'settlementBatchId',
       ...details,
@@ -129,6 +133,7 @@ export const apo: Format = {
   mayBeUnsettled: false,
   // Only what is done is listed; should a status stand beside it nevertheless, it is heard.
   doneStatuses: ['SUCCESS'],
+  notDoneStatuses: NOT_DONE,
   times: {},
   zones: {},
   typeNames: {},

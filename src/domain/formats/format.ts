@@ -113,8 +113,13 @@ export type Format = {
   readonly priceNeedsNoPair: boolean;
   /** A settlement amount may be blank as long as the row is not settled. */
   readonly mayBeUnsettled: boolean;
-  /** What `status` says of a transaction that is done, in upper case. Rows that say something else happened to nobody. */
+  /**
+   * What `status` says of a transaction that is done, in upper case; `NONE` is a blank cell. A word that is in neither list is
+   * told, and its row is compared as if it were done.
+   */
   readonly doneStatuses: readonly string[];
+  /** The same of a transaction that is not done: it is counted, and compared with nothing. Left out where there is none. */
+  readonly notDoneStatuses?: readonly string[];
   /** Columns of times that are printed in a way of their own. */
   readonly times: Readonly<Record<string, TimeColumn>>;
   /** Offsets (`+01:00`) of time zones by the abbreviations that the report prints. */
