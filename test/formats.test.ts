@@ -117,6 +117,7 @@ deducted: { "*": [Cost], Bank: [Net] }
 priceNeedsNoPair: true
 mayBeUnsettled: true
 doneStatuses: [done, Settled]
+notDoneStatuses: [open, Failed]
 times: { paymentTime: { zoneColumn: Zone, mayBeDate: true }, settlementTime: { mayBeDate: true } }
 zones: { CET: "+01:00" }
 typeNames: { Sale: PAYMENT }
@@ -158,6 +159,7 @@ test('every key of a format arrives in the format', () => {
     priceNeedsNoPair: true,
     mayBeUnsettled: true,
     doneStatuses: ['DONE', 'SETTLED'],
+    notDoneStatuses: ['OPEN', 'FAILED'],
     times: { paymentTime: { zoneColumn: 'Zone', mayBeDate: true }, settlementTime: { mayBeDate: true } },
     zones: { CET: '+01:00' },
     typeNames: { Sale: 'PAYMENT' },
