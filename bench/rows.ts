@@ -32,7 +32,6 @@ function measure(reading: 'cells only' | 'QuickRows' | 'readRow'): string {
     settlementCurrency: name!.settlementCurrency,
     amountUnit: 'major',
     toleranceMinor: 2n,
-    isSheet: false,
   };
   const quick = QuickRows.for(context)!;
   const facts = new FactsCounter();

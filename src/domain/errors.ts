@@ -8,7 +8,7 @@ export const ROW_REFUSALS = {
   id_too_long:
     'The text is longer than 1,000 bytes, so no index holds it: ask whoever made the file for a shorter one.',
   lost_digits:
-    'The workbook holds this id as a number, and keeps only 15 digits of one: ask whoever made the file to write ids as text, or for a CSV.',
+    'A spreadsheet made a number of this id, and its last digits are lost: take the file anew from where it came and do not save it in a spreadsheet, or ask whoever made it to write ids as text.',
   missing_type: 'The row does not say what it is: ask the provider for its type.',
   other_batch: 'The row names another settlement batch than the report: ask the provider which of the two is right.',
   other_currency:

@@ -20,6 +20,8 @@ export type Facts = {
   readonly settledFrom: string | null;
   readonly paidFrom: string | null;
   readonly paidTo: string | null;
+  /** Left out where no id stands in what spreadsheets put around them. */
+  readonly hasWrappedIds?: true;
 };
 
 /** Null: no row of the type states it. */
@@ -43,6 +45,7 @@ export class FactsCounter {
   settledFrom: bigint | null = null;
   paidFrom: bigint | null = null;
   paidTo: bigint | null = null;
+  hasWrappedIds = false;
 
   addRow(
     row: Pick<
@@ -113,6 +116,7 @@ export class FactsCounter {
       settledFrom: text(this.settledFrom),
       paidFrom: text(this.paidFrom),
       paidTo: text(this.paidTo),
+      ...(this.hasWrappedIds ? { hasWrappedIds: true } : {}),
     };
   }
 }
@@ -149,6 +153,7 @@ export function addFacts(all: readonly Facts[]): Facts {
     settledFrom: text(times('settledFrom')[0] ?? null),
     paidFrom: text(times('paidFrom')[0] ?? null),
     paidTo: text(times('paidTo').at(-1) ?? null),
+    ...(all.some(({ hasWrappedIds }) => hasWrappedIds) ? { hasWrappedIds: true } : {}),
   };
 }
 

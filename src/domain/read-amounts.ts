@@ -2,7 +2,7 @@ import { type Currency, digitsOf, isCurrency } from './currency.ts';
 import type { AmountColumn, AmountRole, Format, TypeRule } from './formats/format.ts';
 import { printedName } from './header.ts';
 import { isInRange, type Money, parseAmount } from './money.ts';
-import { type CellsContext, refusal, textOf } from './read-cells.ts';
+import { type CellsContext, idTextOf, refusal, textOf } from './read-cells.ts';
 
 /** An amount that stands in the row. `signed` is what it does to the settlement: charges may be printed either way. */
 export type Amount = {
@@ -52,7 +52,7 @@ export const withRole = (amounts: readonly Amount[], ...roles: AmountRole[]): Am
 
 /** The name decides: throws RowRefused where a row says otherwise. A blank cell says nothing. */
 export function checkAgainstName(cells: readonly string[], ctx: CellsContext): void {
-  const batchId = textOf(cells, ctx.columns, 'settlementBatchId');
+  const batchId = idTextOf(cells, ctx.columns, 'settlementBatchId');
   if (ctx.batchId !== null && batchId !== null && batchId !== ctx.batchId) {
     throw refusal('other_batch', cells, ctx.columns, 'settlementBatchId');
   }

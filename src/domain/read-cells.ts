@@ -1,9 +1,10 @@
 import type { Currency } from './currency.ts';
 import { type Discrepancy, tell } from './discrepancy.ts';
 import { type RowRefusalCode, RowRefused } from './errors.ts';
-import type { Format, ReportKind, TypeRule } from './formats/format.ts';
+import { type Format, ID_COLUMNS, type ReportKind, type TypeRule } from './formats/format.ts';
 import { type Columns, printedName } from './header.ts';
 import { type AmountUnit, isAbsent } from './money.ts';
+import { hasLostDigits, meantBy } from './spreadsheet-id.ts';
 import { parseTime } from './time.ts';
 
 /** What the cells of a row are read against: the report's header, what its name says, and the source's settings. */
@@ -14,8 +15,6 @@ export type CellsContext = {
   readonly batchId: string | null;
   readonly settlementCurrency: Currency | null;
   readonly amountUnit: AmountUnit;
-  /** The cells come from a workbook, which keeps 15 digits of a number. */
-  readonly isSheet: boolean;
 };
 
 /** Throws RowRefused unless the row has a cell for every column, nothing beyond them, and text in all of them. */
@@ -46,15 +45,30 @@ export const MAX_ID_BYTES = 1_000;
 export const isTooLong = (id: string): boolean =>
   id.length > MAX_ID_BYTES || (id.length * 3 > MAX_ID_BYTES && Buffer.byteLength(id) > MAX_ID_BYTES);
 
-/** How a workbook's number looks once it has lost digits: it was an id, and is none any more. */
-const LOST_DIGITS = /^-?\d(?:\.\d+)?E\+\d+$/;
+/** As `textOf`, for ids: what is meant by what a spreadsheet made of them. Throws RowRefused when one is not what it was. */
+export function idTextOf(cells: readonly string[], columns: Columns, column: string): string | null {
+  const text = textOf(cells, columns, column);
+  const id = text === null ? '' : meantBy(text);
+  if (hasLostDigits(id)) throw refusal('lost_digits', cells, columns, column);
+  return isAbsent(id) ? null : id;
+}
 
-/** As `textOf`, for what is looked up by. Throws RowRefused when it is too long for that, or not what it was. */
-export function idOf(cells: readonly string[], { columns, isSheet }: CellsContext, column: string): string | null {
-  const id = textOf(cells, columns, column);
-  if (isSheet && id !== null && LOST_DIGITS.test(id)) throw refusal('lost_digits', cells, columns, column);
+/** The same, for what is looked up by: throws RowRefused when it is too long for that, too. */
+export function idOf(
+  cells: readonly string[],
+  { columns }: Pick<CellsContext, 'columns'>,
+  column: string,
+): string | null {
+  const id = idTextOf(cells, columns, column);
   if (id !== null && isTooLong(id)) throw refusal('id_too_long', cells, columns, column);
   return id;
+}
+
+/** The positions of cells that hold ids, of rows and of whom and what they belong to. */
+export function idPositions({ at }: Columns, { types }: Format): readonly number[] {
+  const own = Object.values(types).flatMap(({ ids = {} }) => Object.values(ids));
+  const columns = [...ID_COLUMNS, 'settlementBatchId', 'customerId', ...own.filter((column) => column !== null)];
+  return [...new Set(columns.flatMap((column) => at[column] ?? []))];
 }
 
 /** What the cell holds, word for word but trimmed, for a refusal that names it. */

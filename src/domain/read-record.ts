@@ -3,6 +3,7 @@ import { RowRefused } from './errors.ts';
 import type { LedgerRecord, LedgerStatus, LedgerType } from './match.ts';
 import { isAbsent, parseAmount } from './money.ts';
 import { isTooLong } from './read-cells.ts';
+import { hasLostDigits, isWrapped, meantBy } from './spreadsheet-id.ts';
 import { parseTime } from './time.ts';
 
 /** A record of the merchant, as a line of its ledger file says it. */
@@ -19,6 +20,10 @@ const OPTIONAL = ['amount', 'amountMinor', 'merchantId', 'orderId', 'originalReq
 const IDS: readonly string[] = ['requestId', 'originalRequestId', 'merchantId'];
 export type RecordColumn = (typeof REQUIRED)[number] | (typeof OPTIONAL)[number];
 export type RecordColumns = Readonly<Partial<Record<RecordColumn, number>>>;
+
+/** Whether an id of the record stands in what spreadsheets put around ids. */
+export const hasWrappedId = (cells: readonly string[], columns: RecordColumns): boolean =>
+  IDS.some((column) => isWrapped(cells[columns[column as RecordColumn] ?? -1]?.trim() ?? ''));
 
 export const LEDGER_TYPES: readonly string[] = [
   'PAYMENT',
@@ -64,8 +69,10 @@ export function readRecord(cells: readonly string[], columns: RecordColumns): Re
     if (cell === undefined) throw new RowRefused('too_few_cells', column, null);
     if (cell.includes('\0')) throw new RowRefused('nul_in_cell', column, cell);
     const trimmed = cell.trim();
-    if (IDS.includes(column) && isTooLong(trimmed)) throw new RowRefused('id_too_long', column, trimmed);
-    return isAbsent(trimmed) ? null : trimmed;
+    const value = IDS.includes(column) || column === 'orderId' ? meantBy(trimmed) : trimmed;
+    if (IDS.includes(column) && hasLostDigits(value)) throw new RowRefused('lost_digits', column, trimmed);
+    if (IDS.includes(column) && isTooLong(value)) throw new RowRefused('id_too_long', column, value);
+    return isAbsent(value) ? null : value;
   };
   const needed = (column: RecordColumn, allowed?: readonly string[]): string => {
     const value = text(column);

@@ -9,6 +9,7 @@ import {
   type CellsContext,
   checkShape,
   idOf,
+  idTextOf,
   refusal,
   refusedRow,
   ruleOf,
@@ -79,7 +80,7 @@ function read(cells: readonly string[], line: number, ctx: RowContext): ReadRow 
     paidAtMicros: timeOf(cells, ctx, 'paymentTime'),
     settledAtMicros: timeOf(cells, ctx, 'settlementTime'),
     instalments: instalmentsOf(text('installmentsNum')),
-    customerId: text('customerId'),
+    customerId: idTextOf(cells, ctx.columns, 'customerId'),
     acquirer,
   };
   if (!isDone) return { row: { ...row, ...NOT_DONE }, findings: checkNotDone(row, status, amounts) };

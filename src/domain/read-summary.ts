@@ -3,7 +3,17 @@ import { RowRefused } from './errors.ts';
 import { printedName } from './header.ts';
 import { parseCount } from './money.ts';
 import { amountsOf, checkAgainstName, settledOf } from './read-amounts.ts';
-import { type CellsContext, checkShape, idOf, refusedRow, ruleOf, textOf, timeOf, typeNameOf } from './read-cells.ts';
+import {
+  type CellsContext,
+  checkShape,
+  idOf,
+  idTextOf,
+  refusedRow,
+  ruleOf,
+  textOf,
+  timeOf,
+  typeNameOf,
+} from './read-cells.ts';
 
 type SummaryContext = CellsContext & { readonly kind: 'settlementSummary' };
 
@@ -48,7 +58,7 @@ export function readSummaryRow(
       settlementMinor,
       feeMinor,
       settledAtMicros: timeOf(cells, ctx, 'settlementTime'),
-      customerId: textOf(cells, ctx.columns, 'customerId'),
+      customerId: idTextOf(cells, ctx.columns, 'customerId'),
       acquirer,
     };
     return { row };

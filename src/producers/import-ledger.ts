@@ -4,7 +4,13 @@ import { openFolders } from '../adapters/folder.ts';
 import { copyIn, type Database, type Db, inTransaction, onOneConnection } from '../adapters/postgres.ts';
 import { RowRefused, UsageError } from '../domain/errors.ts';
 import { hash, hashBytes } from '../domain/key.ts';
-import { type ReadRecord, type RecordColumns, readLedgerHeader, readRecord } from '../domain/read-record.ts';
+import {
+  hasWrappedId,
+  type ReadRecord,
+  type RecordColumns,
+  readLedgerHeader,
+  readRecord,
+} from '../domain/read-record.ts';
 import { wantRunsOfDropped } from './dropped-rows.sql.ts';
 import { merchantNamed } from './find-reports.sql.ts';
 import * as query from './import-ledger.sql.ts';
@@ -26,6 +32,7 @@ export async function importLedger(
   path: string,
   merchantId: string | null,
   onRefused: (line: number, reason: string) => void,
+  onNote: (note: string) => void = () => {},
 ): Promise<Imported> {
   return onOneConnection(database, (db, client) =>
     inTransaction(db, async () => {
@@ -39,6 +46,7 @@ export async function importLedger(
       for (const line of await query.dropContradictions(db)) {
         file.refuse(line, new RowRefused('contradicting_record', 'requestId', null));
       }
+      if (file.hasWrappedIds) onNote(WRAPPED_IDS);
       const merged = await query.mergeStaged(db);
       if (merged.inserted + merged.changed > 0) await query.wantRunsOfChanged(db);
       if (merged.changed > 0) await wantRunsOfDropped(db, 'changed_record');
@@ -46,6 +54,8 @@ export async function importLedger(
     }),
   );
 }
+
+const WRAPPED_IDS = 'ids stand in ="…" or behind \', as a spreadsheet writes them: read as what they mean';
 
 /** A record that names no merchant belongs to the one that was given, or to the only one there is. */
 async function assignMerchant(db: Db, id: string | null, given: string | null): Promise<void> {
@@ -59,6 +69,7 @@ async function assignMerchant(db: Db, id: string | null, given: string | null): 
 class LedgerFile {
   read = 0;
   refused = 0;
+  hasWrappedIds = false;
   readonly #path: string;
   readonly #onRefused: (line: number, reason: string) => void;
 
@@ -116,6 +127,7 @@ class LedgerFile {
     try {
       if (reader.status !== 'ok')
         throw new RowRefused(reader.status === 'bad_quotes' ? 'bad_quoting' : 'row_too_long', null, null);
+      this.hasWrappedIds ||= hasWrappedId(cells, columns);
       this.#write(writer, line, readRecord(cells, columns));
     } catch (error) {
       if (!(error instanceof RowRefused)) throw error;

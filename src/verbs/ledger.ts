@@ -12,9 +12,15 @@ export async function importRecords(config: Config, file: string, json: boolean)
     process.stderr.write(`settlestream: ${book.description}\n`);
     await migrate(book.database);
     refuseImport(await useLedger(book.database, config.ledger), 'ledger import');
-    const imported = await importLedger(book.database, file, config.merchant ?? null, (line, reason) => {
-      process.stderr.write(`refused: ${basename(file)}, line ${line}, ${reason}\n`);
-    });
+    const imported = await importLedger(
+      book.database,
+      file,
+      config.merchant ?? null,
+      (line, reason) => {
+        process.stderr.write(`refused: ${basename(file)}, line ${line}, ${reason}\n`);
+      },
+      (note) => void process.stderr.write(`note: ${basename(file)}: ${note}\n`),
+    );
     if (json) process.stdout.write(`${JSON.stringify(imported)}\n`);
     else {
       const { records, inserted, changed, refused } = imported;

@@ -137,9 +137,15 @@ async function withBatches({ database }: Book, found: FoundReports): Promise<Fou
 async function importRecords(config: Config, { database }: Book, ledger: string | null): Promise<number> {
   let refused = 0;
   if (ledger !== null) {
-    const imported = await importLedger(database, ledger, config.merchant ?? null, (line, reason) => {
-      process.stderr.write(`refused: ${basename(ledger)}, line ${line}, ${reason}\n`);
-    });
+    const imported = await importLedger(
+      database,
+      ledger,
+      config.merchant ?? null,
+      (line, reason) => {
+        process.stderr.write(`refused: ${basename(ledger)}, line ${line}, ${reason}\n`);
+      },
+      (note) => void process.stderr.write(`note: ${basename(ledger)}: ${note}\n`),
+    );
     refused = imported.refused;
   }
   if (!(await hasRecords(database.db))) {

@@ -45,6 +45,9 @@ export async function closeLoad(context: Context, { loadNo }: CloseLoadJob): Pro
   });
 }
 
+const WRAPPED_IDS =
+  'ids of this report stand in ="…" or behind \', as a spreadsheet writes them: read as what they mean; take reports as the provider sends them';
+
 type Outcome = 'closed' | 'refused' | 'duplicate';
 
 /** Closes a load, or ends its delivery otherwise; its batch is locked. Null: another worker did it. */
@@ -83,7 +86,8 @@ function strangersIn(customerIds: readonly string[], allowed: readonly string[] 
 
 function tellEnd({ measured, noted }: Context, load: query.ClosingLoad, outcome: Outcome): void {
   const { source, kind } = load;
-  const { rows, refusedRows } = addFacts(load.chunks.map((chunk) => chunk.facts));
+  const { rows, refusedRows, hasWrappedIds } = addFacts(load.chunks.map((chunk) => chunk.facts));
+  if (hasWrappedIds) noted('warn', WRAPPED_IDS, { kind });
   noted('info', 'report read', { kind, outcome, rows, refusedRows });
   measured({ name: 'recon_reports_total', labels: { source, kind, outcome }, value: 1 });
   // How late a report was is told when it is first read.

@@ -9,9 +9,11 @@ import { FactsCounter } from '../domain/facts.ts';
 import type { Format } from '../domain/formats/format.ts';
 import { readHeader } from '../domain/header.ts';
 import { hash, hashBytes } from '../domain/key.ts';
+import { idPositions } from '../domain/read-cells.ts';
 import { readRow, refuseLine } from '../domain/read-row.ts';
 import { type ReadSummaryRow, readSummaryRow } from '../domain/read-summary.ts';
 import type { Row } from '../domain/row.ts';
+import { isWrapped } from '../domain/spreadsheet-id.ts';
 import { closeLoad as closeLoadJob, type Enqueue, type LoadChunkJob } from '../jobs.ts';
 import { closeLoad } from './close-load.ts';
 import { formatById } from './formats.ts';
@@ -65,9 +67,6 @@ async function markLoadedWith(
   return markLoaded(db, chunk.loadNo);
 }
 
-/** In the text of a workbook: a number with more digits than it keeps. */
-const LOST_DIGITS = 'E+';
-
 /** A block is sent when it is so full, and findings are kept back until there are so many. */
 const BLOCK_BYTES = 1 << 18;
 const MANY_FINDINGS = 2_000;
@@ -104,6 +103,7 @@ class ChunkParser {
   readonly #facts: FactsCounter;
   /** Null for a summary, for formats that are not read quickly, and from the first NUL on: a NUL refuses its row wherever it stands. */
   #quick: QuickRows | null = null;
+  readonly #ids: readonly number[];
   readonly #readCells: (cells: string[], line: number, writer: CopyWriter) => void;
 
   constructor(chunk: query.TakenChunk, format: Format, facts: FactsCounter) {
@@ -121,8 +121,8 @@ class ChunkParser {
       settlementCurrency: chunk.settlementCurrency as Currency | null,
       amountUnit: chunk.rules.amountUnit,
       toleranceMinor: BigInt(chunk.rules.tolerance),
-      isSheet: chunk.isSheet,
     };
+    this.#ids = idPositions(context.columns, format);
     const { kind } = chunk;
     if (kind === 'settlementSummary') {
       this.#readCells = (cells, line, writer) => {
@@ -184,15 +184,10 @@ class ChunkParser {
       this.#refuse(refuseLine(reader.line, code, rowText(reader, encoding, 200)));
       return;
     }
-    if (this.#quick !== null && !this.#hasLostDigits() && this.#readQuickly(this.#quick, writer)) return;
+    if (this.#quick !== null && this.#readQuickly(this.#quick, writer)) return;
     const cells = Array.from({ length: reader.cells }, (_, cell) => cellText(reader, cell, encoding));
+    this.#facts.hasWrappedIds ||= this.#ids.some((id) => isWrapped(cells[id]?.trim() ?? ''));
     this.#readCells(cells, reader.line, writer);
-  }
-
-  /** Which cells may hold such a number is for the full reader to say. */
-  #hasLostDigits(): boolean {
-    const { buf, start, byteLength } = this.#reader;
-    return this.#chunk.isSheet && buf.subarray(start, start + byteLength).includes(LOST_DIGITS);
   }
 
   #readQuickly(quick: QuickRows, writer: CopyWriter): boolean {

@@ -431,12 +431,16 @@ function isAsciiText(buf: Uint8Array, start: number, end: number): boolean {
   return start === end || (buf[start]! > 0x20 && buf[end - 1]! > 0x20);
 }
 
-/** An id that stands as it is, or none; `null` and `none`, which mean absent, and too long ones are left to a closer look. */
+/** An id that stands as it is, or none; `null` and `none`, which mean absent, too long ones and what a spreadsheet wrote are left to a closer look. */
 function isPlainId(buf: Uint8Array, starts: Int32Array, ends: Int32Array, cell: number): boolean {
   if (cell < 0) return true;
   const [start, end] = [starts[cell]!, ends[cell]!];
   if (end - start > MAX_ID_BYTES) return false;
-  if (end - start === 4 && (buf[start]! | 0x20) === 0x6e) return false;
+  const first = buf[start]!;
+  if (end - start === 4 && (first | 0x20) === 0x6e) return false;
+  // `="…"` and `'…`; and a number with an exponent, which has a plus before its last two or three digits.
+  if (first === 0x3d || first === 0x27) return false;
+  if (end - start >= 5 && (buf[end - 3] === 0x2b || buf[end - 4] === 0x2b)) return false;
   return isAsciiText(buf, start, end);
 }
 

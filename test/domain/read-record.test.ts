@@ -51,3 +51,13 @@ test("what is wrong with a line of the merchant's own file is not blamed on a pr
     assert.throws(() => readRecord(cells, columns), { code, message: /^(?!.*(provider|report)).*$/ }, code);
   }
 });
+
+test('ids of records are what spreadsheets mean by them, and none where their last digits are lost', () => {
+  for (const column of ['requestId', 'originalRequestId', 'merchantId'] as const) {
+    for (const text of ['="00123"', "'00123", " '00123' "])
+      assert.equal(readRecord(cellsWith({ [column]: text }), columns)[column], '00123', text);
+    for (const text of ['2.02603E+21', '2,02603e+21', '="2E+20"'])
+      assert.throws(() => readRecord(cellsWith({ [column]: text }), columns), { code: 'lost_digits', column, text });
+  }
+  assert.throws(() => readRecord(cellsWith({ requestId: '=""' }), columns), { code: 'missing_value' });
+});

@@ -24,7 +24,6 @@ function readSample(fileName: string) {
     settlementCurrency,
     amountUnit: 'minor' as const,
     toleranceMinor: 2n,
-    isSheet: false,
   };
   const columns = readHeader(header, kind, apo);
   return rows.map((cells, index) =>
@@ -90,7 +89,6 @@ function read(
     batchId: 'B',
     settlementCurrency: currency,
     amountUnit,
-    isSheet: false,
   } as const;
   return readSummaryRow(line.split(','), 4, ctx);
 }

@@ -52,7 +52,6 @@ export function contextOf(settings: Settings = {}): RowContext {
     settlementCurrency: null,
     amountUnit: 'major',
     toleranceMinor: 2n,
-    isSheet: false,
     ...settings,
   };
 }

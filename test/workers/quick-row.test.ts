@@ -28,7 +28,6 @@ const contextOf = (format: Format, kind: Kind, unit: Unit): RowContext => ({
   settlementCurrency: 'USD',
   amountUnit: unit,
   toleranceMinor: 2n,
-  isSheet: false,
 });
 
 /** A plain payment or refund, to be made less plain. Where the layout has several fees, two make the sum. */
@@ -108,6 +107,15 @@ const SURPRISES = [
   '2100-06-01T00:00:00Z',
   '2000-02-29T12:00:00-08:30',
   '2026-06-30T23:59:60Z',
+  "'r-100",
+  '="t-100"',
+  "'",
+  '2.02603E+21',
+  '2E+20',
+  '1E+100',
+  '12E+3',
+  'x+12',
+  '2,02603e+21',
   'x'.repeat(1_000),
   'x'.repeat(1_001),
 ];
