@@ -89,10 +89,33 @@ test('a file becomes a job, chunks, rows, matches, totals, discrepancies', async
         details: { count: 4, settlementAmount: '54.20', feeAmount: '-1.80' },
         summary: { count: 4, settlementAmount: '54.20', feeAmount: '-1.80' },
         residual: '0.00',
+        // What this answer is made of: each row stands in one part.
+        coverage: {
+          matched: { rows: 2, settlementAmount: '5.70' },
+          noRecordNeeded: [],
+          notDone: { rows: 0, settlementAmount: '0.00' },
+          discrepant: { rows: 2, settlementAmount: '48.50' },
+          refused: { rows: 0 },
+        },
       },
     ],
     // Both rows of the day are right; what is wrong is the one that is not there.
-    transactionDays: [{ merchantId, transactionDate: '2026-01-04', state: 'discrepant', rows: 2, matchedRows: 2 }],
+    transactionDays: [
+      {
+        merchantId,
+        transactionDate: '2026-01-04',
+        state: 'discrepant',
+        rows: 2,
+        matchedRows: 2,
+        coverage: {
+          matched: { rows: 2, settlementAmount: null },
+          noRecordNeeded: [],
+          notDone: { rows: 0, settlementAmount: null },
+          discrepant: { rows: 0, settlementAmount: null },
+          refused: { rows: 0 },
+        },
+      },
+    ],
     discrepancies: [
       {
         kind: 'unreported_transaction',

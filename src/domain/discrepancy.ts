@@ -113,6 +113,13 @@ const codePointRank = (unit: number): number => (unit < 0xd800 ? unit : unit < 0
 
 export type BatchState = 'waiting' | 'incomplete' | 'discrepant' | 'reconciled';
 
-/** The state of a batch or day. Waiting wins over missing: what may still come is not yet missed. */
-export const stateOf = (batch: { waiting: boolean; missing: boolean; open: number }): BatchState =>
-  batch.waiting ? 'waiting' : batch.missing ? 'incomplete' : batch.open > 0 ? 'discrepant' : 'reconciled';
+/**
+ * The state of a batch or day. Waiting wins over missing: what may still come is not yet missed. What is not compared at all is not
+ * reconciled, though nothing is told of it.
+ */
+export function stateOf(batch: { waiting: boolean; missing: boolean; open: number; uncompared: boolean }): BatchState {
+  if (batch.waiting) return 'waiting';
+  if (batch.missing) return 'incomplete';
+  if (batch.open > 0) return 'discrepant';
+  return batch.uncompared ? 'incomplete' : 'reconciled';
+}

@@ -14,6 +14,8 @@ export type RunFacts = {
   readonly details: ShownSums | null;
   readonly summary: ShownSums | null;
   readonly residualMinor: string | null;
+  /** No row was compared with a record, though some should be. Left out where one was, or none should be. */
+  readonly uncompared?: true;
 };
 type ShownSums = {
   readonly count: number | null;

@@ -25,7 +25,14 @@ import { filesAt } from './sources.ts';
 export type ReconcileRequest = { readonly ledger: string | null; readonly json: boolean };
 
 /** What is told at the end, and to whom; decides the exit code. */
-export type Show = (book: Book, found: FoundReports) => Promise<{ discrepancies: number; isIncomplete: boolean }>;
+export type Show = (book: Book, found: FoundReports) => Promise<Outcome>;
+type Outcome = {
+  readonly discrepancies: number;
+  /** Nothing of some batch or day was compared with a record. */
+  readonly isUncompared: boolean;
+  /** Some report or batch could not be used or reconciled. */
+  readonly isIncomplete: boolean;
+};
 
 /** One shot over files and folders. Returns the exit code. */
 export async function reconcilePaths(
@@ -72,7 +79,7 @@ export async function reconcileSources(
       const summary = await show(book, await withBatches(book, found));
       return found.notReports.length + found.unseen + refused > 0 || summary.isIncomplete
         ? 3
-        : summary.discrepancies > 0
+        : summary.discrepancies > 0 || summary.isUncompared
           ? 1
           : 0;
     },
@@ -210,9 +217,11 @@ export const printTables: Show = async ({ database }, found) => {
 };
 
 /** What decides the exit code. */
-async function outcomeOf(db: Db, found: FoundReports): Promise<{ discrepancies: number; isIncomplete: boolean }> {
-  const outcome = await sql<{ discrepancies: number; isIncomplete: boolean }>`
+async function outcomeOf(db: Db, found: FoundReports): Promise<Outcome> {
+  const outcome = await sql<Outcome>`
     select (select count(*)::int from discrepancy where closed_run is null and batch_no = any(${[...found.batchNos]}::int[])) as discrepancies,
+           exists (select from batch b join run r on r.no = b.current_run
+                    where b.no = any(${[...found.batchNos]}::int[]) and r.facts ? 'uncompared') as "isUncompared",
            exists (select from delivery where no = any(${[...found.deliveryNos]}::int[]) and state not in ('closed', 'duplicate'))
              or exists (select from batch where no = any(${[...found.batchNos]}::int[]) and parked_reason is not null) as "isIncomplete"`.execute(
     db,

@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import type { Db } from '../adapters/postgres.ts';
+import type { NamedRows, Split } from '../domain/coverage.ts';
 import type { RunFacts } from '../domain/run.ts';
 
 /** What a call of `reconcile` was about. */
@@ -61,6 +62,10 @@ export type BatchView = {
   ageDays: number | null;
   /** Rows that need a record and have something told of them. */
   toldRows: number;
+  /** Its rows before anything was told of them; null in runs of books of before, which did not count them so. */
+  coverage: Split | null;
+  /** Rows that have something told of them, by type. */
+  named: NamedRows[];
   publishedAt: Date;
 };
 
@@ -111,18 +116,27 @@ export const isOpen = ({ asOf }: BatchFilter) =>
     ? sql`d.closed_run is null`
     : sql`d.opened_at <= ${asOf}::timestamptz and (d.closed_at is null or d.closed_at > ${asOf}::timestamptz)`;
 
+/** The rows of a batch `b` that were named by something open at that time; each row once. */
+const namedRows = (filter: BatchFilter) => sql`
+  select coalesce(sum(rows) filter (where of_matchable), 0)::int as "toldRows",
+         coalesce(jsonb_agg(jsonb_build_object('type', row_type, 'needsRecord', row_needs_record, 'rows', rows, 'settlementMinor', settlement_minor::text))
+                    filter (where row_type is not null), '[]') as named
+    from (select of_matchable, row_type, row_needs_record, count(*) as rows, coalesce(sum(row_settlement_minor), 0) as settlement_minor
+            from (select distinct d.load_no, d.line, d.of_matchable, d.row_type, d.row_needs_record, d.row_settlement_minor from discrepancy d
+                   where d.batch_no = b.no and ${isOpen(filter)} and (d.of_matchable or d.row_type is not null)) each_once
+           group by 1, 2, 3) by_type`;
+
 /** Batches and days that have a result, by date and id. */
 export async function batchesOf(db: Db, filter: BatchFilter): Promise<BatchView[]> {
   const found = await sql<BatchView>`
     select b.no, m.id as "merchantId", b.batch_id as "batchId", b.currency, b.day::text, b.settlement_date::text as "settlementDate",
-           b.acquirer, r.facts, r.no as run, r.rules, r.digest, r.published_at as "publishedAt",
-           o.open, o.since,
-           (now() at time zone coalesce(z.time_zone, 'UTC'))::date - coalesce(b.settlement_date, b.day) as "ageDays",
-           (select count(*)::int from (select distinct d.load_no, d.line from discrepancy d
-              where d.batch_no = b.no and ${isOpen(filter)} and d.of_matchable) t) as "toldRows"
+           b.acquirer, r.facts, r.coverage, r.no as run, r.rules, r.digest, r.published_at as "publishedAt",
+           o.open, o.since, t.named, t."toldRows",
+           (now() at time zone coalesce(z.time_zone, 'UTC'))::date - coalesce(b.settlement_date, b.day) as "ageDays"
       from batch b join merchant m on m.no = b.merchant_no cross join lateral (${runAt(filter)}) r
      cross join lateral (
        select count(*)::int as open, min(d.first_seen_at) as since from discrepancy d where d.batch_no = b.no and ${isOpen(filter)}) o
+     cross join lateral (${namedRows(filter)}) t
      left join lateral (
        select l.rules->>'timeZone' as time_zone from run_load rl join load l on l.no = rl.load_no where rl.run_no = r.no limit 1) z on true
      where ${filter.batchNos ? sql`b.no = any(${[...filter.batchNos]}::int[])` : sql`true`}

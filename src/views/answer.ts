@@ -1,4 +1,5 @@
 import { type Database, heldPortions } from '../adapters/postgres.ts';
+import { coverageOf, type Rows } from '../domain/coverage.ts';
 import type { Currency } from '../domain/currency.ts';
 import { compareText, stateOf } from '../domain/discrepancy.ts';
 import { formatAmount } from '../domain/money.ts';
@@ -110,7 +111,25 @@ export const matchedRowsOf = ({ facts, toldRows }: query.BatchView): number =>
   facts.wrongUnit ? 0 : facts.matchableRows - toldRows;
 
 export const stateOfBatch = ({ facts, open }: query.BatchView) =>
-  stateOf({ waiting: facts.waiting ?? false, missing: facts.missing, open });
+  stateOf({ waiting: facts.waiting ?? false, missing: facts.missing, uncompared: facts.uncompared ?? false, open });
+
+/** What the answer is made of; null where a run of before did not count it. */
+function coverageJson({ facts, coverage: split, named, batchId, currency }: query.BatchView) {
+  if (split === null) return null;
+  const { matched, noRecordNeeded, notDone, discrepant, refused } = coverageOf(split, named, facts.wrongUnit);
+  // Days settle nothing.
+  const shown = ({ rows, settlementMinor }: Rows) => ({
+    rows,
+    settlementAmount: batchId === null ? null : formatAmount(BigInt(settlementMinor), currency as Currency),
+  });
+  return {
+    matched: shown(matched),
+    noRecordNeeded: noRecordNeeded.map(({ type, ...rows }) => ({ type, ...shown(rows) })),
+    notDone: shown(notDone),
+    discrepant: shown(discrepant),
+    refused: { rows: refused },
+  };
+}
 
 export function batchJson(batch: query.BatchView) {
   const currency = batch.currency as Currency;
@@ -136,6 +155,7 @@ export function batchJson(batch: query.BatchView) {
     details: sums(facts.details),
     summary: sums(facts.summary),
     residual: facts.residualMinor === null ? null : amount(facts.residualMinor),
+    coverage: coverageJson(batch),
   };
 }
 
@@ -145,6 +165,7 @@ export const dayJson = (day: query.BatchView) => ({
   state: stateOfBatch(day),
   rows: day.facts.rows,
   matchedRows: matchedRowsOf(day),
+  coverage: coverageJson(day),
 });
 
 /** A batch or day with since when it is not reconciled, and how old it is; what is reconciled does not age. */

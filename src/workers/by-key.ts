@@ -10,6 +10,7 @@ import {
   instalmentsOf,
   isMatchable,
   matchByOf,
+  type NamedRow,
   recordFrom,
   rowFrom,
   type StoredRow,
@@ -76,6 +77,7 @@ function tellSettledTwice(stored: KeyRow, other: ReturnType<typeof settledRowOf>
     ofMatchable: isMatchable(row.matchBy),
     batchNo: stored.batch_no,
     otherBatchNo: other.batchNo,
+    row: { type: row.type, needsRecord: isMatchable(row.matchBy), settlementMinor: row.settlementMinor },
   };
 }
 
@@ -89,6 +91,7 @@ type ShareRow = {
   type: string;
   transaction_id: string | null;
   amount_minor: bigint;
+  settlement_minor: bigint | null;
   batch_no: number;
   /** What the records of this id said. */
   print: bigint | null;
@@ -104,9 +107,9 @@ export async function publishSums(db: Db, batch: query.BatchRow, runNo: number):
     if (of === null) return;
     const found = tellSum(of.sum, recordFrom(of, 'r')!, summed);
     if (found === null) return;
-    const { loadNo, batchNo, ofMatchable } = found.share;
+    const { loadNo, batchNo, row } = found.share;
     const quoted = { quotedIds: [of.r_request_id], quotedPrint: of.print };
-    told.push({ discrepancy: found.discrepancy, loadNo, batchNo, ofMatchable, ...quoted });
+    told.push({ discrepancy: found.discrepancy, loadNo, batchNo, ofMatchable: row.needsRecord, row, ...quoted });
   };
   for await (const rows of inPortions<ShareRow>(db, suspectShares(batch.merchantNo))) {
     for (const row of rows) {
@@ -126,7 +129,9 @@ export async function publishSums(db: Db, batch: query.BatchRow, runNo: number):
   await publish.publishSums(db, runNo);
 }
 
-const shareOf = (row: ShareRow): Share & Pick<Told, 'loadNo' | 'ofMatchable'> & { readonly batchNo: number } => ({
+const shareOf = (
+  row: ShareRow,
+): Share & { readonly loadNo: number; readonly batchNo: number; readonly row: NamedRow } => ({
   line: row.line,
   type: row.type,
   requestId: row.sum === 'instalments' ? row.r_request_id : null,
@@ -135,5 +140,5 @@ const shareOf = (row: ShareRow): Share & Pick<Told, 'loadNo' | 'ofMatchable'> & 
   instalments: instalmentsOf(row.flags),
   loadNo: row.load_no,
   batchNo: row.batch_no,
-  ofMatchable: isMatchable(matchByOf(row.flags)),
+  row: { type: row.type, needsRecord: isMatchable(matchByOf(row.flags)), settlementMinor: row.settlement_minor },
 });

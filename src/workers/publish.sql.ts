@@ -1,6 +1,8 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { Db } from '../adapters/postgres.ts';
+import type { NamedRows, Split } from '../domain/coverage.ts';
 import type { ReportKind } from '../domain/formats/format.ts';
+import type { RunFacts } from '../domain/run.ts';
 import { IDENTITY, type ReadLoad, rowsOf } from './reconcile.sql.ts';
 import { SETTLING_ORDER } from './shares.sql.ts';
 
@@ -21,14 +23,14 @@ export async function insertRun(
     digest: string;
     changed: boolean;
     isGone: boolean;
+    coverage: unknown;
   },
   parts: readonly { loadNo: number; part: number }[],
 ): Promise<number> {
   const inserted = await sql<{ no: number }>`
-    insert into run (batch_no, answers, rules, facts, digest, changed, is_gone)
-    values (${run.batchNo}, ${run.answers}, ${run.rules}, ${JSON.stringify(run.facts)}::jsonb, ${run.digest}, ${run.changed}, ${run.isGone}) returning no`.execute(
-    db,
-  );
+    insert into run (batch_no, answers, rules, facts, digest, changed, is_gone, coverage)
+    values (${run.batchNo}, ${run.answers}, ${run.rules}, ${JSON.stringify(run.facts)}::jsonb, ${run.digest}, ${run.changed}, ${run.isGone},
+            ${JSON.stringify(run.coverage)}::jsonb) returning no`.execute(db);
   const runNo = inserted.rows[0]!.no;
   await sql`insert into run_load (run_no, load_no, part)
     select ${runNo}, load_no, part from unnest(${parts.map((p) => p.loadNo)}::int[], ${parts.map((p) => p.part)}::int[]) as u(load_no, part)`.execute(
@@ -70,11 +72,31 @@ export const askBecauseOf = (
 ): Promise<unknown> =>
   sql`select want_runs(${[...asked]}::int[], 'batch', ${batchNo}::int, ${[...interventions]}::int[])`.execute(db);
 
-export async function hasOpen(db: Db, batchNo: number): Promise<boolean> {
-  const open = await sql`select from discrepancy where batch_no = ${batchNo} and closed_run is null limit 1`.execute(
-    db,
-  );
-  return open.rows.length > 0;
+/** What a batch's current run says of its rows, and which of them are named by what is open now. */
+export type ToldOf = {
+  batchNo: number;
+  facts: RunFacts;
+  coverage: Split;
+  named: NamedRows[];
+  /** Rows that need a record and are named, as those who told of them have said. */
+  toldRows: number;
+  open: number;
+};
+
+/** Of this batch, and of others in which this run has told or taken back what belongs to keys. */
+export async function toldOf(db: Db, batchNo: number, runNo: number): Promise<ToldOf[]> {
+  const found = await sql<ToldOf>`
+    select b.no as "batchNo", r.facts, r.coverage, t.open, t.rows as "toldRows",
+           coalesce((select jsonb_agg(jsonb_build_object('type', n.row_type, 'needsRecord', n.row_needs_record, 'rows', n.rows,
+                                                         'settlementMinor', n.settlement_minor::text))
+                       from named_row n where n.batch_no = b.no), '[]') as named
+      from batch b join run r on r.no = b.current_run
+     cross join lateral (
+       select count(*)::int as open, count(distinct (d.load_no, d.line)) filter (where d.of_matchable)::int as rows
+         from discrepancy d where d.batch_no = b.no and d.closed_run is null) t
+     where r.coverage is not null and (b.no = ${batchNo} or b.no in (select batch_no from touched_batch)
+             or b.no in (select batch_no from discrepancy where closed_run = ${runNo} and is_by_key))`.execute(db);
+  return found.rows;
 }
 
 /** Nothing of the batch can be read: the request is answered, and no run comes of it. */
@@ -91,12 +113,13 @@ const isSame = (table: 'told' | 'told_by_key') => sql`${IS_ITS}
        t.line, t.transaction_id, t.of_matchable)
       is not distinct from (x.reported, x.recorded, x.difference, x.currency, x.message, x.stake_minor, x.stake_currency, x.other_batch_no,
        x.line, x.transaction_id, x.of_matchable)
+  and (x.row_type is null or t.row_settlement_minor is not distinct from x.row_settlement_minor)
   -- The same bytes, read again, are the same place.
   and (t.load_no is not distinct from x.load_no or (x.load_no, t.load_no) in (
         select o.no, n.no from load n join load o on o.sha256 = n.sha256 and o.report_no = n.report_no
          where n.no in (select load_no from ${sql.ref(table)})))`;
 const NAMES =
-  'batch_no identity ordinal of_matchable kind load_no line type request_id transaction_id field reported recorded difference currency message stake_minor stake_currency other_batch_no is_by_key quoted_ids quoted_print'.split(
+  'batch_no identity ordinal of_matchable kind load_no line type request_id transaction_id field reported recorded difference currency message stake_minor stake_currency other_batch_no is_by_key quoted_ids quoted_print row_type row_needs_record row_settlement_minor'.split(
     ' ',
   );
 const COLUMNS = sql.raw(NAMES.join(', '));
@@ -129,6 +152,7 @@ async function publishToldByKey(db: Db, decided: RawBuilder<unknown>, runNo: num
     where mine.no = (select batch_no from run where no = ${runNo}))`;
   await close(db, 'told_by_key', runNo, sql`x.is_by_key and ${decided} and ${ofMerchant}`);
   await keepAndOpen(db, 'told_by_key', runNo);
+  await sql`insert into touched_batch select distinct batch_no from told_by_key`.execute(db);
   await sql`truncate told_by_key`.execute(db);
 }
 
@@ -140,10 +164,12 @@ const close = (db: Db, table: 'told' | 'told_by_key', runNo: number, mine: RawBu
   );
 
 async function keepAndOpen(db: Db, table: 'told' | 'told_by_key', runNo: number): Promise<void> {
-  await sql`update discrepancy x set load_no = t.load_no, quoted_ids = t.quoted_ids, quoted_print = t.quoted_print
+  await sql`update discrepancy x set load_no = t.load_no, quoted_ids = t.quoted_ids, quoted_print = t.quoted_print,
+      row_type = t.row_type, row_needs_record = t.row_needs_record, row_settlement_minor = t.row_settlement_minor
     from ${sql.ref(table)} t
    where x.closed_run is null and ${IS_ITS}
-     and (x.load_no, x.quoted_ids, x.quoted_print) is distinct from (t.load_no, t.quoted_ids, t.quoted_print)`.execute(
+     and (x.load_no, x.quoted_ids, x.quoted_print, x.row_type, x.row_needs_record, x.row_settlement_minor)
+         is distinct from (t.load_no, t.quoted_ids, t.quoted_print, t.row_type, t.row_needs_record, t.row_settlement_minor)`.execute(
     db,
   );
   // What this very run closed, because it changed, is the same discrepancy still: it keeps its first-seen time.

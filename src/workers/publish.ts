@@ -1,6 +1,8 @@
 import { sql } from 'kysely';
 import { type Db, lockMerchant } from '../adapters/postgres.ts';
 import type { Calendar } from '../domain/calendar.ts';
+import { coverageOf, type Split, wrongIn } from '../domain/coverage.ts';
+import { stateOf } from '../domain/discrepancy.ts';
 import type { RunFacts } from '../domain/run.ts';
 import { publishSettledTwice, publishSums } from './by-key.ts';
 import { batchesLookingFor, lastDropped, wantNoRows } from './dropped.sql.ts';
@@ -22,6 +24,7 @@ export type Decided = {
   /** Null: nothing of the batch can be read, and nothing ever could. */
   readonly run: {
     readonly facts: RunFacts;
+    readonly coverage: Split;
     readonly digest: string;
     readonly rules: string;
     readonly parts: readonly { loadNo: number; part: number }[];
@@ -77,6 +80,7 @@ export async function publishRun(
       digest: run.digest,
       changed,
       isGone: run.isGone,
+      coverage: run.coverage,
     },
     run.parts,
   );
@@ -123,10 +127,32 @@ export async function publishRun(
   if (since.some(({ isSettlement, day }) => openReferences > 0 || (!isSettlement && day !== null && isNear(day))))
     asked.push(batch.no);
   await publish.askBecauseOf(db, batch.no, interventions, asked);
-  const { waiting, missing, rows } = run.facts;
-  const hasOpen = async () => ((await publish.hasOpen(db, batch.no)) ? 'discrepant' : 'reconciled');
-  const state = waiting ? 'waiting' : missing ? 'incomplete' : await hasOpen();
+  const open = await checkCoverage(db, batch.no, runNo);
+  const { waiting = false, missing, uncompared = false, rows } = run.facts;
+  const state = stateOf({ waiting, missing, open, uncompared });
   return { run: { run: runNo, rows, state }, asked: [batch.no, ...asked], changed, isReplay };
+}
+
+/**
+ * What the answers are made of must add up to what was counted while their rows were read: of this batch, and of others in which
+ * this run told of rows. Returns how much is open in this batch.
+ */
+async function checkCoverage(db: Db, batchNo: number, runNo: number): Promise<number> {
+  let open = 0;
+  for (const told of await publish.toldOf(db, batchNo, runNo)) {
+    if (told.batchNo === batchNo) open = told.open;
+    const { facts, coverage: split, named, toldRows } = told;
+    const settlementMinor = BigInt(facts.details?.settlementMinor ?? 0);
+    const coverage = coverageOf(split, named, facts.wrongUnit);
+    const matched = facts.wrongUnit ? 0 : facts.matchableRows - toldRows;
+    const wrong =
+      coverage.matched.rows === matched
+        ? wrongIn(coverage, { rows: facts.rows, settlementMinor })
+        : `${coverage.matched.rows} matched rows of ${matched}`;
+    if (wrong !== null)
+      throw new Error(`the coverage of batch ${told.batchNo} does not add up: ${wrong}: ${JSON.stringify(coverage)}`);
+  }
+  return open;
 }
 
 const DAY_MS = 86_400_000;

@@ -3,6 +3,8 @@ import { hasCancels, isOfOriginal, occurredBetween, printsOf } from '../adapters
 import type { Db } from '../adapters/postgres.ts';
 import type { Currency } from '../domain/currency.ts';
 import type { Facts } from '../domain/facts.ts';
+import type { MatchBy } from '../domain/row.ts';
+import { matchByOf } from './told.ts';
 
 /** A load that a run reads, in the order of its parts. */
 export type ReadLoad = { readonly loadNo: number; readonly slot: number };
@@ -34,6 +36,7 @@ export async function makeWorkTables(db: Db): Promise<void> {
     'duplicate',
     'told',
     'told_by_key',
+    'touched_batch',
     'share',
     'named_refund',
     'settled_key',
@@ -51,10 +54,10 @@ export async function makeWorkTables(db: Db): Promise<void> {
     batch_no int, identity text collate "C", ordinal int, of_matchable boolean, kind text collate "C", load_no int, line int,
     type text collate "C", request_id text collate "C", transaction_id text collate "C", field text collate "C",
     reported text, recorded text, difference text, currency text, message text, stake_minor numeric, stake_currency text,
-    other_batch_no int, is_by_key boolean not null default false, quoted_ids text[] collate "C", quoted_print bigint)`.execute(
-    db,
-  );
+    other_batch_no int, is_by_key boolean not null default false, quoted_ids text[] collate "C", quoted_print bigint,
+    row_type text collate "C", row_needs_record boolean, row_settlement_minor bigint)`.execute(db);
   await sql`create temp table told_by_key (like told)`.execute(db);
+  await sql`create temp table touched_batch (batch_no int)`.execute(db);
   await sql`alter table told_by_key alter is_by_key set default true`.execute(db);
 }
 
@@ -127,12 +130,23 @@ export async function hasReports(db: Db, runNo: number | null): Promise<boolean>
   return found.rows.length > 0;
 }
 
-/** Totals once more, summed by the database from the rows that it holds. */
-export async function sumsOf(db: Db, loads: readonly ReadLoad[]) {
-  const found = await sql<{ type: string; count: bigint; settlementMinor: string | null; feeMinor: string | null }>`
-    select type, count(*) as count, sum(settlement_minor)::text as "settlementMinor", sum(fee_minor)::text as "feeMinor"
-      from ${rowsOf(loads)} d group by type`.execute(db);
-  return found.rows;
+/** The rows of one type that find their record alike, and what they add up to. */
+export type SummedRows = {
+  type: string;
+  matchBy: MatchBy;
+  isDone: boolean;
+  count: bigint;
+  settlementMinor: string | null;
+  feeMinor: string | null;
+};
+
+/** Totals once more, summed by the database from the rows that it holds; apart by what has to become of the rows. */
+export async function sumsOf(db: Db, loads: readonly ReadLoad[]): Promise<SummedRows[]> {
+  const found = await sql<Omit<SummedRows, 'matchBy'> & { flags: number }>`
+    select type, flags & 3 as flags, (flags & 8) = 0 as "isDone", count(*) as count, sum(settlement_minor)::text as "settlementMinor",
+           sum(fee_minor)::text as "feeMinor"
+      from ${rowsOf(loads)} d group by 1, 2, 3`.execute(db);
+  return found.rows.map(({ flags, ...sums }) => ({ ...sums, matchBy: matchByOf(flags) }));
 }
 
 export async function summaryRowsOf(db: Db, loads: readonly ReadLoad[]) {
@@ -247,12 +261,17 @@ export async function lastRunOf(db: Db, merchantNo: number): Promise<number> {
   return found.rows[0]!.no ?? 0;
 }
 
-/** Gives each told discrepancy its identity, and numbers those that share one. */
-export async function identifyTold(db: Db, loads: readonly ReadLoad[], batchNo: number): Promise<void> {
-  await sql`update told t set batch_no = ${batchNo}, identity = n.identity, ordinal = n.ordinal
-    from (select t.ctid as place, i.identity,
+/** Gives each told discrepancy its identity, and the row of the details that it names; numbers those that share an identity. */
+export async function identifyTold(
+  db: Db,
+  { batchNo, loads, details }: { batchNo: number; loads: readonly ReadLoad[]; details: readonly ReadLoad[] },
+): Promise<void> {
+  await sql`update told t set batch_no = ${batchNo}, identity = n.identity, ordinal = n.ordinal, row_type = n.type,
+           row_needs_record = (n.flags & 3) in (1, 2), row_settlement_minor = n.settlement_minor
+    from (select t.ctid as place, i.identity, d.type, d.flags, d.settlement_minor,
                  row_number() over (partition by i.identity order by ${partOf(loads, 't.load_no')}, t.load_no, t.line, t.recorded, t.reported) - 1 as ordinal
             from told t left join load l on l.no = t.load_no
+            left join ${rowsOf(details)} d on d.load_no = t.load_no and d.line = t.line and (d.flags & 8) = 0
             cross join lateral (select ${IDENTITY} as identity) i) n
    where t.ctid = n.place`.execute(db);
 }

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Measured } from '../adapters/metrics.ts';
 import { type Database, type Db, inTransaction, onOneConnection } from '../adapters/postgres.ts';
+import { splitOf } from '../domain/coverage.ts';
 import { addFacts, type Facts } from '../domain/facts.ts';
 import { formatAmount } from '../domain/money.ts';
 import { awaitedOf, missingParts, missingReport, missingReports, type Part, readParts } from '../domain/parts.ts';
@@ -20,7 +21,7 @@ import * as query from './reconcile.sql.ts';
 import { RULES_VERSION, takeOver } from './take.ts';
 import { countRefused, tellFindings } from './tell-rows.sql.ts';
 import { tellOfRecords, tellOfRows } from './tell-rows.ts';
-import { type Told, tellAll } from './told.ts';
+import { isMatchable, type Told, tellAll } from './told.ts';
 
 export type ReconcileContext = Standing & {
   readonly database: Database;
@@ -138,7 +139,7 @@ async function decide(db: Db, batchNo: number, timed: Timed, standing: Standing)
     return { batch, lastRun, lastDropped: dropped, calendar, details: [], run: null };
 
   const facts = addFacts(details.read.map((part) => part.facts!));
-  await timed('total', () => checkSums(db, details.loads, facts, batchNo));
+  const summedRows = await timed('total', () => checkSums(db, details.loads, facts, batchNo));
   const hasSummaries = await mayHaveSummaries(db, details.read);
   const missing = [
     ...(isDay || isEmpty ? [] : missingReports(details.reading, summary.reading, hasSummaries)),
@@ -204,14 +205,12 @@ async function decide(db: Db, batchNo: number, timed: Timed, standing: Standing)
     details: totals && inText(totals.all),
     summary: summed && inText(summed),
     residualMinor: residual?.toString() ?? null,
+    ...(isUncompared(summedRows, isDay) ? { uncompared: true as const } : {}),
   };
   const all = [...details.read, ...summary.read];
   const parts = all.map((part, index) => ({ loadNo: part.loadNo!, part: index }));
-  await query.identifyTold(
-    db,
-    all.map((part) => ({ loadNo: part.loadNo!, slot: part.slot! })),
-    batchNo,
-  );
+  const loads = all.map((part) => ({ loadNo: part.loadNo!, slot: part.slot! }));
+  await query.identifyTold(db, { batchNo, loads, details: details.loads });
   await query.printQuoted(db, batch.merchantNo);
   const rules = createHash('sha256').update(
     JSON.stringify([RULES_VERSION, ...new Set(all.map((p) => JSON.stringify([p.rules, p.format])))]),
@@ -227,6 +226,7 @@ async function decide(db: Db, batchNo: number, timed: Timed, standing: Standing)
     details: details.loads,
     run: {
       facts: runFacts,
+      coverage: splitOf(summedRows.map(countedRows), facts.refusedRows),
       digest: digest.digest('hex'),
       rules: rules.digest('hex').slice(0, 16),
       parts,
@@ -261,15 +261,24 @@ function readKind(reports: readonly query.ReportState[], kind: query.ReportState
   };
 }
 
-/** The totals that were counted while parsing must be those that the database sums from its rows: two independent counts. */
-async function checkSums(db: Db, loads: readonly query.ReadLoad[], facts: Facts, batchNo: number): Promise<void> {
+/**
+ * The totals that were counted while parsing must be those that the database sums from its rows: two independent counts. So must be
+ * how many rows need a record. Returns the sums.
+ */
+async function checkSums(
+  db: Db,
+  loads: readonly query.ReadLoad[],
+  facts: Facts,
+  batchNo: number,
+): Promise<query.SummedRows[]> {
   const counted = Object.entries(facts.types).map(([type, sums]) => [
     type,
     BigInt(sums.count),
     sums.settlementMinor,
     sums.feeMinor,
   ]);
-  const summed = (await query.sumsOf(db, loads)).map((row) => [row.type, row.count, row.settlementMinor, row.feeMinor]);
+  const rows = await query.sumsOf(db, loads);
+  const summed = typesOf(rows).map((sums) => [sums.type, sums.count, sums.settlementMinor, sums.feeMinor]);
   const show = (rows: unknown[][]) =>
     rows
       .map((row) => row.join(' '))
@@ -280,7 +289,45 @@ async function checkSums(db: Db, loads: readonly query.ReadLoad[], facts: Facts,
       `the rows of batch ${batchNo} do not add up to what was read:\nread:\n${show(counted)}\nkept:\n${show(summed)}`,
     );
   }
+  const matchable = rows.reduce((sum, { matchBy, count }) => sum + (isMatchable(matchBy) ? count : 0n), 0n);
+  if (matchable !== BigInt(facts.matchableRows))
+    throw new Error(
+      `of batch ${batchNo}, ${facts.matchableRows} rows were read that need a record, and ${matchable} are kept`,
+    );
+  return rows;
 }
+
+/** Rows of one type, however they find their record. */
+const typesOf = (rows: readonly query.SummedRows[]) =>
+  [...Map.groupBy(rows, ({ type }) => type)].map(([type, ofType]) => ({
+    type,
+    count: ofType.reduce((sum, { count }) => sum + count, 0n),
+    settlementMinor: textSum(ofType.map(({ settlementMinor }) => settlementMinor)),
+    feeMinor: textSum(ofType.map(({ feeMinor }) => feeMinor)),
+  }));
+
+/** Null where none of them is stated. */
+const textSum = (amounts: readonly (string | null)[]): string | null =>
+  amounts.reduce(
+    (sum, amount) => (sum === null ? amount : amount === null ? sum : `${BigInt(sum) + BigInt(amount)}`),
+    null,
+  );
+
+const countedRows = ({ type, matchBy, isDone, count, settlementMinor }: query.SummedRows) => ({
+  type,
+  isDone,
+  needsRecord: isMatchable(matchBy),
+  rows: Number(count),
+  settlementMinor: settlementMinor ?? '0',
+});
+
+/**
+ * Whether no row was compared with a record, though some should be: they name none, or, in a settlement, did not happen. A day of
+ * which nothing happened is compared from the side of the records.
+ */
+const isUncompared = (rows: readonly query.SummedRows[], isDay: boolean): boolean =>
+  !rows.some(({ matchBy }) => isMatchable(matchBy)) &&
+  rows.some(({ matchBy, isDone }) => matchBy === 'lost' || (!isDone && !isDay));
 
 const typeSums = (facts: Facts) =>
   Object.entries(facts.types).map(([type, sums]) => ({

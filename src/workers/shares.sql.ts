@@ -27,7 +27,7 @@ export async function findShares(
     : sql``;
   await sql`create temp table share as
     select s.load_no, s.line, s.flags, s.type, s.request_id, s.transaction_id, ${original} as original, s.amount_minor, s.currency,
-           s.settlement_minor is not null as is_settled, s.settlement_minor = s.fee_minor as is_fee_alone
+           s.settlement_minor, s.settlement_minor is not null as is_settled, s.settlement_minor = s.fee_minor as is_fee_alone
       from ${rowsOf(loads)} s ${resolved}
      where (${IN_INSTALMENTS} or s.type in (${textsOf(sharing)})) and s.amount_minor is not null
        and not exists (select from duplicate u where u.load_no = s.load_no and u.line = s.line)`.execute(db);
@@ -74,10 +74,10 @@ async function followRefunds(db: Db, all: readonly ReadLoad[], merchantNo: numbe
 /** Takes over the shares of this run, and leaves the keys of theirs and of those of the run before. Returns how many there are. */
 export async function replaceShares(db: Db, runNo: number, before: number | null, merchantNo: number): Promise<number> {
   const columns = (sum: string, recordType: RawBuilder<unknown>, key: RawBuilder<unknown>) =>
-    sql`${runNo}::int, ${merchantNo}::int, ${sum}, ${recordType}, ${key}, hashtextextended(${key}, 0), s.load_no, s.line, s.flags, s.type, s.currency, s.is_settled`;
+    sql`${runNo}::int, ${merchantNo}::int, ${sum}, ${recordType}, ${key}, hashtextextended(${key}, 0), s.load_no, s.line, s.flags, s.type, s.currency, s.is_settled, s.settlement_minor`;
   const payment = sql`s.original`;
   // In the order of their keys, so that the index grows at one end of each page.
-  await sql`insert into run_share (run_no, merchant_no, sum, record_type, request_id, key_hash, load_no, line, flags, type, currency, is_settled,
+  await sql`insert into run_share (run_no, merchant_no, sum, record_type, request_id, key_hash, load_no, line, flags, type, currency, is_settled, settlement_minor,
                                    own_request_id, transaction_id, amount_minor)
     select ${columns('returned', sql`null`, payment)}, case when s.type in (${textsOf(REFUNDS)}) then s.request_id end, null,
            case s.type when 'REFUND' then abs(s.amount_minor) when 'REFUND_REVERSAL' then -abs(s.amount_minor) else -s.amount_minor end
@@ -133,7 +133,7 @@ export const suspectShares = (merchantNo: number): RawBuilder<unknown> => sql`
        and (x.type = k.record_type or k.record_type is null and x.type in ('PAYMENT', 'CAPTURE', 'AUTHORIZATION'))
      order by k.sum, k.record_type, k.request_id, array_position(array['PAYMENT', 'CAPTURE', 'AUTHORIZATION'], x.type), ${NEWEST('x')}),
   placed as (
-    select c.*, x.load_no, x.line, x.flags, x.type, x.own_request_id, x.transaction_id, x.amount_minor, x.is_settled, b.no as batch_no,
+    select c.*, x.load_no, x.line, x.flags, x.type, x.own_request_id, x.transaction_id, x.amount_minor, x.is_settled, x.settlement_minor, b.no as batch_no,
            row_number() over (order by c.sum, c.r_type, c.request_id, ${SETTLING_ORDER}) as place,
            row_number() over (partition by c.sum, c.r_type, c.request_id, x.type, x.own_request_id order by ${SETTLING_ORDER}) as time
       from compared c

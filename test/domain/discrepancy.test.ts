@@ -16,8 +16,9 @@ test('text is ordered by code point, null first', () => {
 });
 
 test('the state of a batch', () => {
-  assert.equal(stateOf({ waiting: true, missing: true, open: 1 }), 'waiting');
-  assert.equal(stateOf({ waiting: false, missing: true, open: 1 }), 'incomplete');
-  assert.equal(stateOf({ waiting: false, missing: false, open: 1 }), 'discrepant');
-  assert.equal(stateOf({ waiting: false, missing: false, open: 0 }), 'reconciled');
+  assert.equal(stateOf({ waiting: true, missing: true, open: 1, uncompared: true }), 'waiting');
+  assert.equal(stateOf({ waiting: false, missing: true, open: 1, uncompared: true }), 'incomplete');
+  assert.equal(stateOf({ waiting: false, missing: false, open: 1, uncompared: true }), 'discrepant');
+  assert.equal(stateOf({ waiting: false, missing: false, open: 0, uncompared: true }), 'incomplete');
+  assert.equal(stateOf({ waiting: false, missing: false, open: 0, uncompared: false }), 'reconciled');
 });

@@ -16,6 +16,16 @@ export type ReportAnswer = {
 
 export type Sums = { count: number; settlementAmount: string; feeAmount: string };
 
+export type Part = { rows: number; settlementAmount: string | null };
+/** What an answer is made of: each row stands in one part. */
+export type Coverage = {
+  matched: Part;
+  noRecordNeeded: (Part & { type: string })[];
+  notDone: Part;
+  discrepant: Part;
+  refused: { rows: number };
+};
+
 export type BatchAnswer = {
   merchantId: string;
   settlementBatchId: string;
@@ -29,6 +39,7 @@ export type BatchAnswer = {
   details: Sums | null;
   summary: Sums | null;
   residual: string | null;
+  coverage: Coverage | null;
 };
 
 export type DayAnswer = {
@@ -37,6 +48,7 @@ export type DayAnswer = {
   state: 'reconciled' | 'discrepant' | 'incomplete';
   rows: number;
   matchedRows: number;
+  coverage: Coverage | null;
 };
 
 export type DiscrepancyAnswer = {
@@ -70,13 +82,13 @@ export type Answer = {
 };
 
 type Item = Record<string, unknown>;
-type Part = 'reports' | 'batches' | 'transactionDays' | 'discrepancies' | 'discrepancyTotals';
+type List = 'reports' | 'batches' | 'transactionDays' | 'discrepancies' | 'discrepancyTotals';
 
 /** Not a key of its own: a discrepancy's batch, or its day where it has none. */
 export const BATCH_OR_DAY = 'batch or day';
 
 /** The promised order of each array; whatever agrees in all of these may stand in any order. */
-const ORDER: Record<Part, string[]> = {
+const ORDER: Record<List, string[]> = {
   reports: ['file'],
   batches: ['settlementDate', 'settlementBatchId'],
   transactionDays: ['transactionDate'],
@@ -85,7 +97,7 @@ const ORDER: Record<Part, string[]> = {
 };
 
 /** What makes two items the same thing, so that a diff can say "this one differs" and not only "this one is missing". */
-const IDENTITY: Record<Part, string[]> = {
+const IDENTITY: Record<List, string[]> = {
   reports: ['file', 'revision', 'state'],
   batches: ['merchantId', 'settlementBatchId', 'settlementCurrency', 'settlementDate'],
   transactionDays: ['merchantId', 'transactionDate'],
@@ -126,7 +138,7 @@ export function sameAnswer(actual: Answer, expected: Answer, title = ''): void {
 /** One readable text per difference; empty when the answers are the same. */
 export function differences(actual: Answer, expected: Answer): string[] {
   const found: string[] = [];
-  for (const part of Object.keys(ORDER) as Part[])
+  for (const part of Object.keys(ORDER) as List[])
     found.push(...arrayDifferences(part, actual[part] ?? [], expected[part]));
   const counts = changed(actual.counts ?? {}, expected.counts);
   if (counts) found.push(`counts: ${counts}`);
@@ -136,7 +148,7 @@ export function differences(actual: Answer, expected: Answer): string[] {
   return found;
 }
 
-function arrayDifferences(part: Part, actual: object[], expected: object[]): string[] {
+function arrayDifferences(part: List, actual: object[], expected: object[]): string[] {
   const found: string[] = [];
   const byOrder = compareBy<object>(ORDER[part]);
   const wrong = actual.findIndex((item, i) => i > 0 && byOrder(actual[i - 1] as object, item) > 0);
@@ -166,11 +178,11 @@ function canonical(items: object[]): object[] {
   return items.toSorted((a, b) => compareValues(JSON.stringify(clean(a)), JSON.stringify(clean(b))));
 }
 
-function identity(part: Part, item: object): string {
+function identity(part: List, item: object): string {
   return JSON.stringify(IDENTITY[part].map((key) => (clean(item) as Item)[key] ?? null));
 }
 
-function label(part: Part, item: object): string {
+function label(part: List, item: object): string {
   return IDENTITY[part]
     .map((key) => (item as Item)[key])
     .filter((value) => value !== null && value !== undefined)

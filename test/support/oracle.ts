@@ -8,6 +8,7 @@ import {
   type Answer,
   BATCH_OR_DAY,
   type BatchAnswer,
+  type Coverage,
   compareBy,
   compareValues,
   type DayAnswer,
@@ -1014,6 +1015,7 @@ export function expectedAnswer(paths: string[], ledgerFile: string, options: Ora
       details: unit.details.length ? print(add(rows)) : null,
       summary: unit.summary.length ? print(add(stated)) : null,
       residual: whole ? printAmount(add(rows).settlementAmount - add(stated).settlementAmount, currency) : null,
+      coverage: null,
     };
   }
 
@@ -1026,8 +1028,36 @@ export function expectedAnswer(paths: string[], ledgerFile: string, options: Ora
         : ('reconciled' as const);
   const matchedOf = (unit: Unit) =>
     unit.unitWrong ? 0 : rowsOf(unit).filter((row) => found.has(row) && !row.told).length;
+  /** Each row by the first that is true of it: it cannot be read, is told of, was found, needs no record. Nothing else happens in apo. */
+  function coverageOf(unit: Unit): Coverage {
+    const parts = Map.groupBy(rowsOf(unit), (row) => {
+      const names = matching(row) === 'own' ? row.requestId : (row.originalRequestId ?? row.originalTransactionId);
+      const isToCompare = matching(row) !== 'none' && names !== null;
+      if (row.told || (unit.unitWrong && isToCompare)) return 'discrepant';
+      return found.has(row) ? 'matched' : `needs none: ${row.type}`;
+    });
+    const part = (rows: Row[] = []) => ({
+      rows: rows.length,
+      settlementAmount: unit.currency === null ? null : printAmount(add(rows).settlementAmount, unit.currency),
+    });
+    const types = [...new Set(rowsOf(unit).map((row) => row.type))].toSorted(compareValues);
+    return {
+      matched: part(parts.get('matched')),
+      noRecordNeeded: types.flatMap((type) => {
+        const rows = parts.get(`needs none: ${type}`);
+        return rows ? [{ type, ...part(rows) }] : [];
+      }),
+      notDone: part(),
+      discrepant: part(parts.get('discrepant')),
+      refused: { rows: unit.details.flatMap((report) => report.refused).length },
+    };
+  }
   for (const [i, unit] of batches.entries())
-    Object.assign(batchAnswers[i]!, { state: stateOf(unit), matchedRows: matchedOf(unit) });
+    Object.assign(batchAnswers[i]!, {
+      state: stateOf(unit),
+      matchedRows: matchedOf(unit),
+      coverage: coverageOf(unit),
+    });
   const dayAnswers = days.map(
     (unit): DayAnswer => ({
       merchantId: unit.merchantId,
@@ -1035,6 +1065,7 @@ export function expectedAnswer(paths: string[], ledgerFile: string, options: Ora
       state: stateOf(unit),
       rows: unit.details.flatMap((report) => [...report.rows, ...report.refused]).length,
       matchedRows: matchedOf(unit),
+      coverage: coverageOf(unit),
     }),
   );
 
