@@ -1,6 +1,7 @@
-import { reasonOf, within } from '../adapters/in-time.ts';
+import { reasonAt, tellAway } from '../adapters/away.ts';
+import { within } from '../adapters/in-time.ts';
 import type { GaugeValues, Metrics } from '../adapters/metrics.ts';
-import { type Db, missingMigrations, onOneConnection, poolToLook } from '../adapters/postgres.ts';
+import { type Db, missingMigrations, onOneConnection, poolToLook, postgresAt } from '../adapters/postgres.ts';
 import type { JobQueue } from '../adapters/queue.ts';
 import { gaugesOfBatches, gaugesOfDatabase, gaugesOfDiscrepancies, gaugesOfQueue, gaugesOfReports } from './gauges.ts';
 
@@ -12,6 +13,8 @@ export type Watch = {
 
 type Watched = {
   readonly databaseUrl: string;
+  /** The server that holds the queue, as it can be shown. */
+  readonly queueServer?: string;
   readonly queueState: () => ReturnType<JobQueue['state']>;
   readonly redis: JobQueue['redis'];
   /** Sources that show a zero before their first file is found. */
@@ -40,26 +43,31 @@ const FAILURES = 3;
  * so that whoever reads the metrics waits neither for the database nor for the queue.
  */
 export function startWatch(
-  { databaseUrl, queueState, redis, sources, keepDays = {}, metrics, log }: Watched,
+  { databaseUrl, queueState, queueServer, redis, sources, keepDays = {}, metrics, log }: Watched,
   leastMs = LEAST_MS,
 ): Watch {
+  const servers = { database: postgresAt(databaseUrl), queue: queueServer };
   const pool = poolToLook(databaseUrl, CHECK_MS);
   const ask = <T>(question: (db: Db) => Promise<T>) => onOneConnection({ pool }, question);
   const looks: readonly Look[] = [
-    { of: 'reports', see: () => ask((db) => gaugesOfReports(db, sources, keepDays)) },
-    { of: 'batches', see: () => ask((db) => gaugesOfBatches(db, sources)) },
-    { of: 'discrepancies', see: () => ask((db) => gaugesOfDiscrepancies(db, sources)) },
-    { of: 'database', see: () => ask(gaugesOfDatabase) },
-    { of: 'queue', see: async () => gaugesOfQueue(...(await Promise.all([queueState(), redis()]))) },
+    { of: 'reports', server: servers.database, see: () => ask((db) => gaugesOfReports(db, sources, keepDays)) },
+    { of: 'batches', server: servers.database, see: () => ask((db) => gaugesOfBatches(db, sources)) },
+    { of: 'discrepancies', server: servers.database, see: () => ask((db) => gaugesOfDiscrepancies(db, sources)) },
+    { of: 'database', server: servers.database, see: () => ask(gaugesOfDatabase) },
+    {
+      of: 'queue',
+      server: servers.queue,
+      see: async () => gaugesOfQueue(...(await Promise.all([queueState(), redis()]))),
+    },
   ];
   const stops = looks.map((look) => lookAgainAndAgain(look, metrics, log, leastMs));
   return {
     async problems() {
       const [book, queue] = await Promise.all([
-        within(CHECK_MS, ask(missing)).catch((error) => [`database: ${reasonOf(error)}`]),
+        within(CHECK_MS, ask(missing)).catch((error) => [`database: ${tellAway(servers.database, error)}`]),
         within(CHECK_MS, queueState()).then(
           () => [],
-          (error) => [`queue: ${reasonOf(error)}`],
+          (error) => [`queue: ${tellAway(servers.queue, error)}`],
         ),
       ]);
       return [...book, ...queue];
@@ -73,6 +81,7 @@ export function startWatch(
 
 type Look = {
   readonly of: 'reports' | 'batches' | 'discrepancies' | 'queue' | 'database';
+  readonly server: string | undefined;
   readonly see: () => Promise<GaugeValues>;
 };
 
@@ -88,7 +97,12 @@ const pauseMs = (lengthMs: number, leastMs: number, error: unknown): number => {
 const QUERY_CANCELED = '57014';
 
 /** One look at a time. Returns what ends it. */
-function lookAgainAndAgain({ of, see }: Look, metrics: Metrics, log: Watched['log'], leastMs: number): () => void {
+function lookAgainAndAgain(
+  { of, server, see }: Look,
+  metrics: Metrics,
+  log: Watched['log'],
+  leastMs: number,
+): () => void {
   const tellUp = (value: 0 | 1) => metrics.measured({ name: 'recon_collector_up', labels: { of }, value });
   let seen: GaugeValues = {};
   let failures = 0;
@@ -101,10 +115,12 @@ function lookAgainAndAgain({ of, see }: Look, metrics: Metrics, log: Watched['lo
     if ('error' in result) {
       tellUp(0);
       failures++;
-      if (failures === 1) log.warn({ of, error: reasonOf(result.error) }, 'cannot look: these metrics grow old');
+      if (failures === 1)
+        log.warn({ of, error: reasonAt(server, result.error) }, 'cannot look: these metrics grow old');
       if (failures === FAILURES) metrics.replaceGauges(withoutSeries(seen));
     } else {
       tellUp(1);
+      if (failures > 0 && (of === 'database' || of === 'queue')) log.warn({ of }, `${server ?? of} answers again`);
       failures = 0;
       seen = result;
       metrics.replaceGauges(seen);
