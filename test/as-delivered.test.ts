@@ -6,6 +6,7 @@ import { suite, test } from 'node:test';
 import type { Answer } from './support/answer.ts';
 import { temporaryFolder } from './support/book.ts';
 import { type Ended, settlestream } from './support/settlestream.ts';
+import { sheetXml, workbookParts, zipOf } from './support/sheets.ts';
 
 const FORMAT = `name: own
 names: { settlementDetails: 'payout_{batchId}' }
@@ -47,6 +48,21 @@ async function reconcile(
   return settlestream(['reconcile', ...paths, '--merchant', 'M1', '--json']);
 }
 
+const ZONED = `${FORMAT.replace('columns: { settlementDetails: [说明] }', 'columns: { settlementDetails: [Zone, paymentTime, settlementTime] }')}
+times: { paymentTime: { zoneColumn: Zone }, settlementTime: { zoneColumn: Zone, mayBeDate: true } }
+zones: { CET: "+01:00", PST: "-08:00" }
+`;
+
+/** A workbook with one row below the header: style 1 is a date with a time, 2 a date. */
+function workbookOf(row: readonly string[], { is1904 = false } = {}): Buffer {
+  const header = `${HEADER},paymentTime,settlementTime,Zone`.split(',').map(inline).join('');
+  const styles = ['General', 'yyyy-mm-dd hh:mm:ss', 'yyyy-mm-dd'];
+  return zipOf(workbookParts(sheetXml(`<row>${header}</row><row>${row.join('')}</row>`), { styles, is1904 }));
+}
+
+const inline = (text: string) => `<c t="inlineStr"><is><t>${text}</t></is></c>`;
+const days = (value: number, style: 1 | 2) => `<c s="${style}"><v>${value}</v></c>`;
+
 const rows = ({ json }: Ended) => (json as Answer).reports.map(({ rows, refusedRows }) => [rows, refusedRows]);
 
 suite('what spreadsheets do to ids', () => {
@@ -79,4 +95,40 @@ suite('what spreadsheets do to ids', () => {
       /refused: records\.csv, line 4, column requestId, "2\.02603E\+21": A spreadsheet made a number/,
     );
   });
+});
+
+test("dates in cells of a workbook are a clock's time in the zone that the row names", async () => {
+  const whole = inline('CET');
+  // 2026-03-02 14:58:48, and the same day without a time; a sheet may count days from 1904.
+  const sheets: { cells: string[]; is1904?: boolean }[] = [
+    { cells: [days(46083.6241666667, 1), days(46083, 2), whole] },
+    { cells: [days(46083.6241666667, 1), days(46083, 2), inline('PST')] },
+    { cells: [days(44621.6241666667, 1), days(44621, 2), whole], is1904: true },
+    { cells: ['<c t="d"><v>2026-03-02T14:58:48</v></c>', '<c t="d"><v>2026-03-02</v></c>', whole] },
+    { cells: [inline('2026-03-02 14:58:48'), inline('2026-03-02'), whole] },
+    // A text with an offset of its own has two zones for one time.
+    { cells: [inline('2026-03-02T14:58:48+05:00'), '<c/>', whole] },
+  ];
+  const payment = (no: number) => ['PAYMENT', `r-${no}`, '20.00', 'EUR', '20.00'].map(inline);
+  const record = (no: number) => `r-${no},PAYMENT,20.00,EUR,SUCCESS,2026-03-02T10:15:00+01:00\n`;
+  const ended = await reconcile(
+    Object.fromEntries(
+      sheets.map(({ cells, ...is1904 }, no) => [`payout_${no}.xlsx`, workbookOf([...payment(no), ...cells], is1904)]),
+    ),
+    [RECORDS.split('\n')[0], ...sheets.map((_, no) => record(no))].join('\n'),
+    ZONED,
+  );
+  assert.deepEqual(
+    ended.json.discrepancies.map(({ kind, file, field, reported }: Record<string, string>) => [
+      kind,
+      file,
+      field,
+      reported,
+    ]),
+    [['refused_row', 'payout_5.xlsx', 'paymentTime', '2026-03-02T14:58:48+05:00']],
+  );
+  assert.deepEqual(
+    (ended.json as Answer).batches.map(({ settlementDate, state }) => `${settlementDate} ${state}`).slice(1),
+    sheets.slice(0, 5).map(() => '2026-03-02 reconciled'),
+  );
 });

@@ -382,13 +382,16 @@ function isWhiteSpace(buf: Buffer, from: number, to: number): boolean {
   return true;
 }
 
+/** Whether the cell of the current row is quoted. In front of an unquoted one stands a comma, a line end, a byte order mark or nothing. */
+export const isQuoted = ({ buf, starts, cells }: RowReader, cell: number): boolean =>
+  cell < cells && buf[starts[cell]! - 1] === QUOTE;
+
 /** The text of the current row's cell, `""` made one quote, not trimmed. What cannot be decoded becomes U+FFFD. */
 export function cellText(reader: RowReader, cell: number, encoding: Encoding): string {
   const { buf } = reader;
   const start = reader.starts[cell]!;
   const text = decode(buf, start, reader.ends[cell]!, encoding);
-  // In front of an unquoted cell stands a comma, a line end, a byte order mark or nothing.
-  return reader.hasEscapes && buf[start - 1] === QUOTE ? text.replaceAll('""', '"') : text;
+  return reader.hasEscapes && isQuoted(reader, cell) ? text.replaceAll('""', '"') : text;
 }
 
 /** The beginning of the current row as it stands in the file, to show a row that was refused. */

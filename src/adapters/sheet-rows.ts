@@ -1,6 +1,7 @@
 /**
  * Makes CSV of a sheet: line n of the text is row n of the sheet. A row stays one line even if a cell holds line ends, so
- * `RowReader` must be told that rows are lines.
+ * `RowReader` must be told that rows are lines. A date or time that names no offset of its own is quoted: so a reader can tell that the offset behind
+ * it is not the cell's, and read the clock's time in a zone that the row names (`clockTimeOf`).
  */
 import { ReportRefused } from '../domain/errors.ts';
 import { MAX_CELLS, MAX_ROW_BYTES } from './csv.ts';
@@ -175,8 +176,9 @@ export class SheetRows implements XmlHandler {
     if (cell.length === 0) return;
     if (this.#type === SHARED) this.#putShared();
     else {
-      this.#readValue(cell);
-      this.#writer.putCell(this.#column, cell.bytes, cell.length);
+      const isClock = this.#readClock(cell);
+      if (!isClock) this.#readValue(cell);
+      this.#writer.putCell(this.#column, cell.bytes, cell.length, isClock);
     }
   }
 
@@ -189,16 +191,23 @@ export class SheetRows implements XmlHandler {
     if (start < end) this.#writer.putBytes(this.#column, strings.bytes, start, end);
   }
 
+  /** Makes it a time with an offset, if it is a date or a time without one. */
+  #readClock(cell: CellText): boolean {
+    const { isTime, times } = this.#workbook;
+    const isDays = this.#type === NUMBER && isTime[this.#style];
+    if (!isDays && this.#type !== DATE) return false;
+    const time = isDays ? times.ofDays(cell.text) : times.ofIso(cell.text);
+    if (time !== null) cell.change(() => time);
+    return time !== null;
+  }
+
   /** Makes the text of the cell what it stands for. */
   #readValue(cell: CellText): void {
-    const { isTime, times } = this.#workbook;
     const type = this.#type;
-    if (type === NUMBER && isTime[this.#style]) cell.change((text) => times.ofDays(text) ?? numberText(text));
-    else if (type === NUMBER && !isWritten(cell.bytes, cell.length)) cell.change(numberText);
+    if (type === NUMBER && !isWritten(cell.bytes, cell.length)) cell.change(numberText);
     else if (type === FORMULA_TEXT || type === INLINE_TEXT) cell.unescape();
     else if (type === BOOLEAN) cell.change((text) => (text === '1' || text === 'true' ? 'TRUE' : 'FALSE'));
-    else if (type === DATE) cell.change((text) => times.ofIso(text));
-    else if (type !== NUMBER && type !== ERROR)
+    else if (type !== NUMBER && type !== DATE && type !== ERROR)
       throw new BadXml(`a cell of row ${this.#row} is of a type that there is not`);
   }
 }
@@ -244,6 +253,10 @@ class CellText {
     return this.#text.length;
   }
 
+  get text(): string {
+    return this.bytes.toString('utf8', 0, this.length);
+  }
+
   begin(): void {
     this.#text.length = 0;
   }
@@ -268,7 +281,7 @@ class CellText {
   }
 
   change(to: (text: string) => string): void {
-    this.#text.length = this.bytes.write(to(this.bytes.toString('utf8', 0, this.length)));
+    this.#text.length = this.bytes.write(to(this.text));
   }
 }
 
@@ -281,9 +294,9 @@ const COMMA = 0x2c;
 const MARK = 0xef;
 
 /** Writes a text as a cell of CSV, quoted where it must be, and returns where it ends. There is room for twice its length. */
-function writeCell(text: Buffer, length: number, to: Buffer, position: number): number {
+function writeCell(text: Buffer, length: number, to: Buffer, position: number, isQuoted = false): number {
   let at = position;
-  if (!mustBeQuoted(text, length)) {
+  if (!isQuoted && !mustBeQuoted(text, length)) {
     for (let i = 0; i < length; i++) to[at++] = text[i]!;
     return at;
   }
@@ -331,8 +344,8 @@ class RowWriter {
     for (let i = 0; i < count; i++) this.endRow();
   }
 
-  putCell(column: number, text: Buffer, length: number): void {
-    if (this.#goTo(column)) this.#length = writeCell(text, length, this.#buf, this.#length);
+  putCell(column: number, text: Buffer, length: number, isQuoted: boolean): void {
+    if (this.#goTo(column)) this.#length = writeCell(text, length, this.#buf, this.#length, isQuoted);
   }
 
   /** A cell that `writeCell` has written. */

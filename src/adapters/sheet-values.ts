@@ -93,11 +93,11 @@ export class SheetTimes {
     return wall + this.#offsetAt(wallMs);
   }
 
-  /** Of a cell that holds a time as text; one that has its offset stays as it is. */
-  ofIso(text: string): string {
+  /** Of a cell that holds a time in ISO 8601. Null where it has an offset of its own, or is no time. */
+  ofIso(text: string): string | null {
     const [, day, time = '00:00:00'] = ISO.exec(text) ?? [];
     const wallMs = Date.parse(`${day}T${time}Z`);
-    return Number.isNaN(wallMs) ? text : `${day}T${time}${this.#offsetAt(wallMs)}`;
+    return Number.isNaN(wallMs) ? null : `${day}T${time}${this.#offsetAt(wallMs)}`;
   }
 
   #epochMs(days: number): number {

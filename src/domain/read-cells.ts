@@ -93,6 +93,18 @@ const DATE = /^(\d{4})-?(\d\d)-?(\d\d)$/;
 /** An hour that is on the same day from Honolulu to Auckland: a date alone does not say where it is. */
 const WITHIN_DAY = 'T10:00:00Z';
 
+/**
+ * What a clock shows, out of a workbook's time with the offset of the source's zone: the row names another zone for it. A date without
+ * a time is midnight there.
+ */
+export function clockTimeOf(text: string, mayBeDate: boolean): string {
+  const [, day, time] = CLOCK.exec(text) ?? [];
+  if (day === undefined) return text;
+  return mayBeDate && time === 'T00:00:00' ? day : `${day}${time}`;
+}
+
+const CLOCK = /^(\d{4}-\d\d-\d\d)(T\d\d:\d\d(?::\d\d(?:\.\d+)?)?)[+-]\d\d:\d\d$/;
+
 function zonedTimeOf(cells: readonly string[], { columns, format }: CellsContext, column: string, zoneColumn: string) {
   const zone = textOf(cells, columns, zoneColumn) ?? '';
   if (!Object.hasOwn(format.zones, zone)) throw refusal('unknown_time_zone', cells, columns, zoneColumn);

@@ -1,6 +1,6 @@
 import { readArchived } from '../adapters/archive.ts';
 import { CopyWriter } from '../adapters/copy-binary.ts';
-import { cellText, RowReader, rowText } from '../adapters/csv.ts';
+import { cellText, isQuoted, RowReader, rowText } from '../adapters/csv.ts';
 import type { Measured } from '../adapters/metrics.ts';
 import { type Client, copyIn, type Database, type Db, inTransaction, onOneConnection } from '../adapters/postgres.ts';
 import type { Currency } from '../domain/currency.ts';
@@ -9,7 +9,7 @@ import { FactsCounter } from '../domain/facts.ts';
 import type { Format } from '../domain/formats/format.ts';
 import { readHeader } from '../domain/header.ts';
 import { hash, hashBytes } from '../domain/key.ts';
-import { idPositions } from '../domain/read-cells.ts';
+import { clockTimeOf, idPositions } from '../domain/read-cells.ts';
 import { readRow, refuseLine } from '../domain/read-row.ts';
 import { type ReadSummaryRow, readSummaryRow } from '../domain/read-summary.ts';
 import type { Row } from '../domain/row.ts';
@@ -104,6 +104,8 @@ class ChunkParser {
   /** Null for a summary, for formats that are not read quickly, and from the first NUL on: a NUL refuses its row wherever it stands. */
   #quick: QuickRows | null = null;
   readonly #ids: readonly number[];
+  /** Cells of a workbook whose time the row names a zone for, and whether they may be a date alone. */
+  readonly #zoned: readonly (readonly [cell: number, mayBeDate: boolean])[];
   readonly #readCells: (cells: string[], line: number, writer: CopyWriter) => void;
 
   constructor(chunk: query.TakenChunk, format: Format, facts: FactsCounter) {
@@ -123,6 +125,12 @@ class ChunkParser {
       toleranceMinor: BigInt(chunk.rules.tolerance),
     };
     this.#ids = idPositions(context.columns, format);
+    this.#zoned = Object.entries(chunk.isSheet ? format.times : {}).flatMap(
+      ([column, { zoneColumn, mayBeDate = false }]) => {
+        const cell = context.columns.at[column];
+        return zoneColumn === undefined || cell === undefined ? [] : [[cell, mayBeDate] as const];
+      },
+    );
     const { kind } = chunk;
     if (kind === 'settlementSummary') {
       this.#readCells = (cells, line, writer) => {
@@ -186,6 +194,8 @@ class ChunkParser {
     }
     if (this.#quick !== null && this.#readQuickly(this.#quick, writer)) return;
     const cells = Array.from({ length: reader.cells }, (_, cell) => cellText(reader, cell, encoding));
+    for (const [cell, mayBeDate] of this.#zoned)
+      if (isQuoted(reader, cell)) cells[cell] = clockTimeOf(cells[cell]!, mayBeDate);
     this.#facts.hasWrappedIds ||= this.#ids.some((id) => isWrapped(cells[id]?.trim() ?? ''));
     this.#readCells(cells, reader.line, writer);
   }

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { apo } from '../../src/domain/formats/apo.ts';
 import { readHeader } from '../../src/domain/header.ts';
+import { clockTimeOf } from '../../src/domain/read-cells.ts';
 import { readRow, refuseLine } from '../../src/domain/read-row.ts';
 import { cellsOf, check, contextOf } from './reading.ts';
 
@@ -265,4 +266,15 @@ test('no cells whatever make it throw: a row is read or refused', () => {
       assert.ok('row' in read !== 'refused' in read);
     }),
   );
+});
+
+test("a workbook's time is a clock's where the row names its zone", () => {
+  const table: [text: string, mayBeDate: boolean, expected: string][] = [
+    ['2026-03-02T14:58:48+08:00', false, '2026-03-02T14:58:48'],
+    ['2026-03-02T14:58:48.250-03:30', true, '2026-03-02T14:58:48.250'],
+    ['2026-03-02T00:00:00+08:00', false, '2026-03-02T00:00:00'],
+    ['2026-03-02T00:00:00+08:00', true, '2026-03-02'],
+    ['a, "b"', true, 'a, "b"'],
+  ];
+  for (const [text, mayBeDate, expected] of table) assert.equal(clockTimeOf(text, mayBeDate), expected, text);
 });
