@@ -63,6 +63,7 @@ const PROMISED: Readonly<Record<string, string>> = {
   recon_database_connections: 'gauge of',
   recon_redis_memory_bytes: 'gauge of',
   recon_redis_memory_policy: 'gauge policy',
+  recon_unreachable: 'gauge source what',
   recon_collector_up: 'gauge of',
 };
 

@@ -255,6 +255,15 @@ const sftp: Row = {
       THIRD,
       { ask: 'source:recon_last_report_found:age_seconds{source=~"$source"}', called: '{{source}}' },
     ),
+    lines(
+      {
+        title: 'Away',
+        good: 'Zero. What needs a source or the archive that is away waits, and goes on by itself when it is back.',
+        unit: 'short',
+      },
+      THIRD,
+      { ask: 'max by (what, source) (recon_unreachable)', called: '{{what}} {{source}}' },
+    ),
   ],
 };
 

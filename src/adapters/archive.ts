@@ -1,6 +1,8 @@
-import { type FileHandle, mkdir, open, unlink } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { type FileHandle, mkdir, open, stat, statfs, unlink, writeFile } from 'node:fs/promises';
+import { dirname, join, relative } from 'node:path';
 import { crc32 } from 'node:zlib';
+import { ArchiveAway } from '../domain/errors.ts';
+import { isDiskAway, isNoRoom } from './disk.ts';
 
 /** The copies of all reports, as they came: what was read can be read again, and shown to an auditor. */
 export type ArchivedFile = {
@@ -17,8 +19,72 @@ export type ArchivedFile = {
 
 const READ_BYTES = 1 << 20;
 
+/** An empty file that says: this folder is the archive. Where its disk is not mounted, there is a folder all the same, and an empty one. */
+export const ARCHIVE_MARK = '.settlestream-archive';
+
+/** Makes the folder of the archive, if it is not there, and marks it. What cannot be marked is told when it is written to. */
+export async function openArchive(folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  await writeFile(join(folder, ARCHIVE_MARK), '', { flag: 'a' }).catch(() => {});
+}
+
+/** Why the archive cannot be used, or has too little room for so many bytes; null where nothing is seen of that. */
+export async function archiveTrouble(folder: string, needsBytes: number | null): Promise<string | null> {
+  const probe = join(folder, `.probe-${process.pid}`);
+  try {
+    if (!(await isThere(join(folder, ARCHIVE_MARK)))) return notMounted(folder);
+    await writeFile(probe, Buffer.alloc(4_096));
+    await unlink(probe);
+    const { bavail, bsize } = await statfs(folder);
+    const free = bavail * bsize;
+    return needsBytes !== null && free < needsBytes
+      ? `${free} bytes are free in ${folder}, and ${needsBytes} are needed`
+      : null;
+  } catch (error) {
+    await unlink(probe).catch(() => {});
+    return (error as Error).message;
+  }
+}
+
+const notMounted = (folder: string): string =>
+  `the archive ${folder} is not there, or this is another folder: mount it, or bring it back.`;
+
+const isThere = (path: string): Promise<boolean> =>
+  stat(path).then(
+    () => true,
+    ({ code }: NodeJS.ErrnoException) => code !== 'ENOENT' && code !== 'ENOTDIR',
+  );
+
+/** @throws ArchiveAway where the folder is not the archive that was opened. */
+export async function checkArchive(folder: string): Promise<void> {
+  if (!(await isThere(join(folder, ARCHIVE_MARK)))) throw new ArchiveAway(notMounted(folder));
+}
+
+/**
+ * What an error of the file system says of the archive, where it says something: that it is away. Other errors are returned as
+ * they are; places wrap what they throw themselves.
+ */
+export async function archiveError(folder: string, error: unknown, needsBytes: number | null = null): Promise<unknown> {
+  const { code, path, message } = error as NodeJS.ErrnoException;
+  if (isDiskAway(error)) {
+    const isFull = isNoRoom(error);
+    return new ArchiveAway(
+      `the archive ${folder} cannot be used (${message}): ${isFull ? 'make room on its disk' : 'check its disk'}.`,
+      isFull ? needsBytes : null,
+    );
+  }
+  const isBelow = path !== undefined && !relative(folder, path).startsWith('..');
+  if (!isBelow) return error;
+  if (code === 'EACCES' || code === 'EPERM')
+    return new ArchiveAway(`the archive may not be used (${message}): let this user write to ${folder}.`);
+  if ((code === 'ENOENT' || code === 'ENOTDIR') && !(await isThere(join(folder, ARCHIVE_MARK))))
+    return new ArchiveAway(notMounted(folder));
+  return error;
+}
+
 /** Begins a copy under a name that no other attempt uses. */
 export async function archiveFile(folder: string, name: string): Promise<ArchivedFile> {
+  await checkArchive(folder);
   const path = join(folder, name);
   await mkdir(dirname(path), { recursive: true });
   const file = await open(path, 'w+');

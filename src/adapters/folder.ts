@@ -1,13 +1,20 @@
 import { createReadStream } from 'node:fs';
 import { lstat, open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Denied } from '../domain/errors.ts';
+import { Denied, Unreachable } from '../domain/errors.ts';
+import { isDiskAway } from './disk.ts';
 import type { Entry, FileState, Place } from './place.ts';
 
 const BLOCK_BYTES = 1 << 20;
 
 /** Folders of this machine as a place of reports. Paths are the file system's own; symbolic links are not followed. */
-export const openFolders = (): Place => ({ entries, stat, read, blocks, close: async () => {} });
+export const openFolders = (): Place => ({
+  entries: (directory) => entries(directory).catch((error) => notReached(error, directory)),
+  stat: (path) => stat(path).catch((error) => notReached(error, path)),
+  read: (path, offset, length) => read(path, offset, length).catch((error) => notReached(error, path)),
+  blocks,
+  close: async () => {},
+});
 
 async function entries(directory: string): Promise<Entry[] | null> {
   const found = await readdir(directory, { withFileTypes: true })
@@ -46,7 +53,11 @@ async function read(path: string, offset: number, length: number): Promise<Buffe
 }
 
 async function* blocks(path: string, from = 0, to = Number.POSITIVE_INFINITY): AsyncGenerator<Buffer> {
-  if (from < to) yield* createReadStream(path, { start: from, end: to - 1, highWaterMark: BLOCK_BYTES });
+  try {
+    if (from < to) yield* createReadStream(path, { start: from, end: to - 1, highWaterMark: BLOCK_BYTES });
+  } catch (error) {
+    notReached(error, path);
+  }
 }
 
 const stateOf = (seen: { size: bigint; mtimeNs: bigint }): FileState => ({
@@ -57,6 +68,12 @@ const stateOf = (seen: { size: bigint; mtimeNs: bigint }): FileState => ({
 function notThere(error: NodeJS.ErrnoException): null {
   if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return null;
   throw error;
+}
+
+/** A disk or network share that is broken says nothing of the file. */
+function notReached(error: unknown, path: string): never {
+  if (!isDiskAway(error)) throw error;
+  throw new Unreachable(`${path} cannot be reached (${error.message}): check the disk or share that it lies on.`);
 }
 
 function notAllowed(error: NodeJS.ErrnoException, directory: string): never {

@@ -13,6 +13,8 @@ export type Pages = {
   metrics(): Promise<{ readonly contentType: string; readonly text: string }>;
   /** What keeps the process from working, a line each; nothing when it is ready. */
   ready(): Promise<string[]>;
+  /** What is worth saying while it is ready, a line each. */
+  notes?(): Promise<string[]>;
 };
 
 type Log = { error(fields: object, message: string): void };
@@ -35,7 +37,8 @@ export async function openHttp(
     '/healthz': async () => ({ status: 200, text: 'ok\n' }),
     '/readyz': async () => {
       const reasons = await pages.ready();
-      return reasons.length === 0 ? { status: 200, text: 'ready\n' } : { status: 503, text: `${reasons.join('\n')}\n` };
+      if (reasons.length > 0) return { status: 503, text: `${reasons.join('\n')}\n` };
+      return { status: 200, text: `${['ready', ...((await pages.notes?.()) ?? [])].join('\n')}\n` };
     },
   };
   const notFound = { status: 404, text: `There is no such page. There are: ${Object.keys(answers).join(' ')}\n` };

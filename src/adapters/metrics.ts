@@ -262,6 +262,11 @@ export const METRICS = {
     labels: { policy: null },
     help: 'Always 1: the maxmemory-policy of the Redis that holds the queue. Any but noeviction throws jobs away when memory is short.',
   },
+  recon_unreachable: {
+    type: 'gauge',
+    labels: { what: ['database', 'queue', 'archive', 'source'], source: null },
+    help: 'Whether it is away, so that what needs it waits: 1 or 0. Database and queue as this process sees them, the archive and each source as whoever tried last did. The label source is empty but for sources.',
+  },
   recon_collector_up: {
     type: 'gauge',
     labels: { of: ['reports', 'batches', 'discrepancies', 'queue', 'database'] },

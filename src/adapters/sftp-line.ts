@@ -5,7 +5,7 @@ import { createConnection, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ServerHostKeyAlgorithm } from 'ssh2';
 import SftpClient from 'ssh2-sftp-client';
-import { Denied, LoginRefused, Unreachable, UsageError } from '../domain/errors.ts';
+import { Denied, HostKeyRefused, LoginRefused, Unreachable, UsageError } from '../domain/errors.ts';
 
 export type SftpSettings = {
   readonly host: string;
@@ -50,12 +50,6 @@ const PERMISSION_DENIED = 3;
 
 /** There was no connection, or it broke: the only error after which the same thing is tried anew within a call. */
 export class ConnectionLost extends Unreachable {}
-
-/**
- * The server's key is none of those that are known. It may be another server that wants our password, so nothing was sent to it.
- * It is Unreachable to those who call: asked again later, the right server may answer.
- */
-export class HostKeyRefused extends Unreachable {}
 
 /** The server answered, and the answer is no. `code` is SFTP's. */
 export class AnswerIsNo extends Denied {

@@ -14,7 +14,8 @@ import {
   type Stats,
 } from './sftp-line.ts';
 
-export { HostKeyRefused, type Limits, type SftpSettings } from './sftp-line.ts';
+export { HostKeyRefused } from '../domain/errors.ts';
+export type { Limits, SftpSettings } from './sftp-line.ts';
 
 const LIMITS: Limits = {
   connectMs: 20_000,

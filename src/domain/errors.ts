@@ -101,6 +101,9 @@ export class ReportRefused extends Error {
   }
 }
 
+/** The file is not there any more as it was found. If its source shows it so again, it is read. */
+export class ReportVanished extends ReportRefused {}
+
 /** The caller asked for something that cannot be done as asked. */
 export class UsageError extends Error {
   override readonly name = 'UsageError';
@@ -116,8 +119,25 @@ export class Unreachable extends Error {
 /** The server or disk answers, and of this one thing the answer is no; others can be had. */
 export class Denied extends Unreachable {}
 
+/** The archive cannot be used: its disk has no room, or is not there. */
+export class ArchiveAway extends Unreachable {
+  /** So much room is needed; null where that is not the reason, or not known. */
+  readonly needsBytes: number | null;
+
+  constructor(message: string, needsBytes: number | null = null) {
+    super(message);
+    this.needsBytes = needsBytes;
+  }
+}
+
 /** The server does not let this user in. Not tried again at once, for servers lock those out who try too often. */
 export class LoginRefused extends Unreachable {}
+
+/**
+ * The server's key is none of those that are known. It may be another server that wants our password, so nothing was sent to it.
+ * It is Unreachable to those who call: asked again later, the right server may answer.
+ */
+export class HostKeyRefused extends Unreachable {}
 
 /** Cut by whole characters, so that no half of one is left; NUL is shown as U+FFFD, because Postgres stores none. */
 function showable(text: string, characters: number): string {

@@ -45,6 +45,17 @@ export async function knownDeliveries(
   return new Map(found.rows.map((row) => [row.path, row.no]));
 }
 
+/** Of these deliveries those whose files had vanished before they could be read: they are there again, and are read. */
+export async function takeUpVanished(db: Db, deliveryNos: readonly number[]): Promise<number[]> {
+  const found = await sql<{ no: number }>`
+    update delivery set state = 'found', vanished_at = null, error_code = null, error_message = null, epoch = epoch + 1, attempts = 0,
+           next_attempt_at = null
+     where vanished_at is not null and state = 'refused' and no = any(${[...deliveryNos]}::int[]) returning no`.execute(
+    db,
+  );
+  return found.rows.map(({ no }) => no);
+}
+
 /**
  * The merchant with this id. Without an id it is the only merchant there is: one that is made for the purpose and takes the
  * name of the first merchant that is named.

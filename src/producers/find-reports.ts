@@ -21,6 +21,8 @@ export type Found = {
   readonly late: readonly LateFile[];
   /** What could not be looked at, and so may hide reports; all others were. The next round looks again. */
   readonly unseen: readonly Error[];
+  /** The server answered, or the folder is there. */
+  readonly isReached: boolean;
 };
 
 /** A file that is no report by its name, or by what a zip holds. */
@@ -92,9 +94,29 @@ export async function findReports(
       return deliveryNos;
     }),
   );
-  for (const deliveryNo of recorded) await enqueue(ingestReport, { deliveryNo, attempt: 0 });
+  const again = await query.takeUpVanished(database.db, [...known.values()]);
+  for (const deliveryNo of [...again, ...recorded]) await enqueue(ingestReport, { deliveryNo, attempt: 0 });
   const late = await lateFiles(database.db, source, listed, now());
-  return { deliveryNos: [...known.values(), ...recorded], notReports, growing, late, unseen };
+  return {
+    deliveryNos: [...known.values(), ...recorded],
+    notReports,
+    growing,
+    late,
+    unseen,
+    isReached: await isReached(source, place, listed),
+  };
+}
+
+/** A server that lists anything answers; a folder that is not mounted is not there, or an empty one. */
+async function isReached({ at }: Source, place: Place, listed: readonly ListedFile[]): Promise<boolean> {
+  if (!('folder' in at) || listed.length > 0) return true;
+  if (await place.stat(at.folder)) return true;
+  return (await place.entries(at.folder).catch(deniedIsNotThere)) !== null;
+}
+
+function deniedIsNotThere(error: unknown): null {
+  if (error instanceof Denied) return null;
+  throw error;
 }
 
 const OTHER_KIND =

@@ -1,4 +1,5 @@
 import { sql } from 'kysely';
+import { IS_HELD, NOT_HELD } from '../adapters/away.ts';
 import { type Database, inTransaction, onOneConnection } from '../adapters/postgres.ts';
 import {
   closeLoad,
@@ -12,6 +13,13 @@ import {
 } from '../jobs.ts';
 import { checkRecords } from './check-records.ts';
 
+export type Asking = {
+  readonly database: Database;
+  readonly enqueue: Enqueue;
+  /** How many jobs of a kind wait in the queue or are under way. */
+  readonly held?: ((job: { readonly name: string }) => Promise<number>) | undefined;
+};
+
 /**
  * Asks again for everything that is recorded and not done. The queue ignores what it still holds, so only what it lost, or what
  * failed and is due for another try, starts again. Where as many jobs of a kind are `held` as are to be done nothing was lost,
@@ -20,14 +28,10 @@ import { checkRecords } from './check-records.ts';
 export async function sweep({
   database,
   enqueue,
-  held = async () => 0,
+  held,
   now = Date.now,
   stop,
-}: {
-  database: Database;
-  enqueue: Enqueue;
-  /** How many jobs of a kind wait in the queue or are under way. */
-  held?: (job: { readonly name: string }) => Promise<number>;
+}: Asking & {
   now?: () => number;
   /** What takes long is left then. */
   stop?: AbortSignal;
@@ -38,19 +42,33 @@ export async function sweep({
     () => null,
     (error: Error) => error,
   );
-  const ask = async <P>(job: JobKind<P>, payloads: readonly P[]) => {
-    if (payloads.length === 0 || (await held(job)) >= payloads.length) return;
-    for (const payload of payloads) await enqueue(job, payload);
-  };
   // What was waited for may have come or not: that the time is over is news for the batch.
   await sql`
     with due as (
       update batch set wanted = wanted + 1, waiting_until = null
        where waiting_until <= timestamptz 'epoch' + ${now()}::int8 * interval '1 millisecond' returning no, wanted)
     insert into run_cause (batch_no, wanted, cause) select no, wanted, 'calendar' from due`.execute(db);
+  await askAgain({ database, enqueue, held });
+
+  await endDryRuns(database);
+  await abandonReplaced(database);
+  await dropAbandoned(database);
+  await sql`delete from delivery d where d.state = 'over' and not exists (select from load l where l.delivery_no = d.no)`.execute(
+    db,
+  );
+  if (unread && !stop?.aborted) throw unread;
+}
+
+/** Asks the queue again for everything that can be done now. */
+export async function askAgain({ database, enqueue, held = async () => 0 }: Asking): Promise<void> {
+  const { db } = database;
+  const ask = async <P>(job: JobKind<P>, payloads: readonly P[]) => {
+    if (payloads.length === 0 || (await held(job)) >= payloads.length) return;
+    for (const payload of payloads) await enqueue(job, payload);
+  };
   const deliveries = await sql<{ deliveryNo: number; attempt: number }>`
     select d.no as "deliveryNo", d.attempts as attempt from delivery d
-     where d.parked_reason is null and coalesce(d.next_attempt_at, now()) <= now()
+     where d.parked_reason is null and coalesce(d.next_attempt_at, now()) <= now() and ${NOT_HELD}
        and (d.state = 'dry' and d.error_code is null
             or d.state in ('found', 'reading')
                and not exists (select from delivery e where e.report_no = d.report_no and e.no < d.no and e.state in ('found', 'reading')
@@ -63,6 +81,7 @@ export async function sweep({
     select c.load_no as "loadNo", c.no as chunk, c.attempts as attempt
       from load l join chunk c on c.load_no = l.no and c.state <> 'loaded' join delivery d on d.no = l.delivery_no
      where l.state = 'reading' and l.chunks is not null and d.parked_reason is null and coalesce(d.next_attempt_at, now()) <= now()
+       and ${NOT_HELD}
      order by c.load_no, c.no limit 10000`.execute(db);
   await ask(loadChunk, chunks.rows);
 
@@ -83,18 +102,11 @@ export async function sweep({
     select b.no as "batchNo", b.wanted, b.attempts as attempt from batch b
      where b.done < b.wanted and b.parked_reason is null and coalesce(b.next_attempt_at, now()) <= now()
        and not exists (select from delivery d join report r on r.no = d.report_no
-                        where r.batch_no = b.no and d.state in ('found', 'reading') and d.parked_reason is null)
+                        where r.batch_no = b.no and d.state in ('found', 'reading') and d.parked_reason is null
+                          and not ${IS_HELD})
        and not exists (select from ${TO_RESTORE} where w.batch_no = b.no)
      order by b.no limit 10000`.execute(db);
   await ask(reconcile, batches.rows);
-
-  await endDryRuns(database);
-  await abandonReplaced(database);
-  await dropAbandoned(database);
-  await sql`delete from delivery d where d.state = 'over' and not exists (select from load l where l.delivery_no = d.no)`.execute(
-    db,
-  );
-  if (unread && !stop?.aborted) throw unread;
 }
 
 /** Rows that a batch waits for, where they can be read again and it was not tried too often. */

@@ -1,9 +1,11 @@
+import { tryAllNow } from '../adapters/away.ts';
 import { type LedgerInUse, useLedger } from '../adapters/ledger-setting.ts';
 import { openLog } from '../adapters/log.ts';
 import { DatabaseAway, isDatabaseAway } from '../adapters/postgres.ts';
 import type { JobQueue } from '../adapters/queue.ts';
 import type { Config } from '../config.ts';
 import { Unreachable } from '../domain/errors.ts';
+import { lookerAtAway } from '../producers/look-at-away.ts';
 import type { Source } from '../producers/source.ts';
 import { sweep } from '../producers/sweep.ts';
 import { startParsers } from '../workers/pool.ts';
@@ -30,6 +32,7 @@ export type Calendars = Parameters<ReturnType<typeof startParsers>['open']>[0]['
 
 const POLL_MS = 40;
 const SWEEP_MS = 2_000;
+const LOOK_MS = 500;
 
 /** Opens the book, a queue and parsers that can read these sources, and closes them when `act` has ended. */
 export async function atWork<T>(
@@ -63,12 +66,15 @@ export async function atWork<T>(
     const opened = await openQueueOf(config, book);
     queue = opened;
     const sweepNow = () => sweep({ database, enqueue: opened.enqueue, held: opened.held });
+    await tryAllNow(database.db);
+    const look = lookerAtAway({ database, enqueue: opened.enqueue, archiveDir: book.archiveDir });
     return await act({
       book,
       queue,
       ledger,
-      start: () => work({ database, queue: opened, parsers, processes, log, stop: stopping.signal }),
-      untilDone: (isBusy, deliveryNos) => untilDone(book!, sweepNow, isBusy, deliveryNos),
+      start: () =>
+        work({ database, queue: opened, parsers, processes, archiveDir: book!.archiveDir, log, stop: stopping.signal }),
+      untilDone: (isBusy, deliveryNos) => untilDone(book!, { sweepNow, look }, isBusy, deliveryNos),
       sweep: sweepNow,
     });
   } catch (error) {
@@ -88,18 +94,23 @@ export async function atWork<T>(
 
 async function untilDone(
   { database }: Book,
-  sweepNow: () => Promise<void>,
+  { sweepNow, look }: { sweepNow: () => Promise<void>; look: () => Promise<void> },
   isBusy: () => Promise<boolean>,
   deliveryNos: readonly number[],
 ): Promise<void> {
   const progress = startProgress();
   let sweptAt = Date.now();
+  let lookedAt = sweptAt;
   try {
     while (await isBusy()) {
       await progress.show(database.db, deliveryNos);
       if (Date.now() - sweptAt > SWEEP_MS) {
         await sweepNow();
         sweptAt = Date.now();
+      }
+      if (Date.now() - lookedAt > LOOK_MS) {
+        await look();
+        lookedAt = Date.now();
       }
       await new Promise((wake) => setTimeout(wake, POLL_MS));
     }

@@ -1,7 +1,8 @@
-import { mkdir, mkdtemp } from 'node:fs/promises';
+import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { sql } from 'kysely';
+import { openArchive } from '../adapters/archive.ts';
 import { EmbeddedPostgresFailed, openEmbeddedPostgres } from '../adapters/embedded-postgres.ts';
 import { type Database, migrate, openDatabase, withoutPassword } from '../adapters/postgres.ts';
 import { type JobQueue, openQueue } from '../adapters/queue.ts';
@@ -32,7 +33,7 @@ export async function openBook(config: Config, { mayBeTemporary }: { mayBeTempor
   const own = config.databaseUrl ? null : await openOwn(dataDir, isTemporary);
   const url = own?.url ?? config.databaseUrl!;
   const archiveDir = config.archive.folder ?? join(dataDir, 'archive');
-  await mkdir(archiveDir, { recursive: true });
+  await openArchive(archiveDir);
   const database = await openDatabase(url, 6);
   const where = own ? `its own Postgres in ${dataDir}${isTemporary ? ' (temporary)' : ''}` : withoutPassword(url);
   const queue = config.redisUrl ? `Redis at ${withoutPassword(config.redisUrl)}` : 'in the same Postgres';

@@ -1,6 +1,7 @@
 import { lstat } from 'node:fs/promises';
 import { basename, resolve } from 'node:path';
 import { sql } from 'kysely';
+import { IS_HELD, isLeft } from '../adapters/away.ts';
 import { type LedgerInUse, onlyMerchantOf } from '../adapters/ledger-setting.ts';
 import { openPlace } from '../adapters/place.ts';
 import { type Db, inTransaction, onOneConnection } from '../adapters/postgres.ts';
@@ -74,7 +75,8 @@ export async function reconcileSources(
       for (const job of asked) await queue.enqueue(...job);
       await sweep();
       start();
-      await untilDone(() => isBusy(book.database.db, found), found.deliveryNos);
+      const startedAtMs = Date.now();
+      await untilDone(() => isBusy(book.database.db, found, startedAtMs), found.deliveryNos);
 
       const summary = await show(book, await withBatches(book, found));
       return found.notReports.length + found.unseen + refused > 0 || summary.isIncomplete
@@ -191,17 +193,17 @@ async function lookAtRecords(config: Config, { database }: Book, ledger: LedgerI
 }
 
 /** Some delivery of this call is not at its end, or some batch that wants a run can have one and has none. */
-async function isBusy(db: Db, { deliveryNos }: FoundReports): Promise<boolean> {
+async function isBusy(db: Db, { deliveryNos }: FoundReports, startedAtMs: number): Promise<boolean> {
   const nos = sql`any(${[...deliveryNos]}::int[])`;
   const busy = await sql`
     select from delivery d join report r on r.no = d.report_no
      where (d.no = ${nos} or d.archived is not null and r.batch_no in (
              select s.batch_no from delivery e join report s on s.no = e.report_no where e.no = ${nos}))
-       and d.state in ('found', 'reading') and d.parked_reason is null
+       and d.state in ('found', 'reading') and d.parked_reason is null and not ${isLeft(startedAtMs)}
     union all
     select from batch b where b.done < b.wanted and b.parked_reason is null and not exists (
       select from delivery d join report r on r.no = d.report_no
-       where r.batch_no = b.no and d.state in ('found', 'reading') and d.parked_reason is null)
+       where r.batch_no = b.no and d.state in ('found', 'reading') and d.parked_reason is null and not ${IS_HELD})
     limit 1`.execute(db);
   return busy.rows.length > 0;
 }

@@ -1,5 +1,6 @@
 import { unlink } from 'node:fs/promises';
 import { sql } from 'kysely';
+import { isLeft } from '../adapters/away.ts';
 import { type Db, inTransaction, onOneConnection } from '../adapters/postgres.ts';
 import type { Config } from '../config.ts';
 import { UsageError } from '../domain/errors.ts';
@@ -52,7 +53,8 @@ export async function withdrawReport(config: Config, options: Given): Promise<nu
     );
     at.start();
     await at.sweep();
-    await at.untilDone(() => isBusy(database.db, withdrawn), []);
+    const startedAtMs = Date.now();
+    await at.untilDone(() => isBusy(database.db, withdrawn, startedAtMs), []);
     await print(await changesSince(database.db, withdrawn), options);
     return (await hasFailed(database.db, withdrawn)) ? 3 : 0;
   });
@@ -71,7 +73,8 @@ async function inEarnest(
   );
   for (const deliveryNo of recorded.deliveryNos) await queue.enqueue(ingestReport, { deliveryNo, attempt: 0 });
   start();
-  await untilDone(() => isBusy(database.db, recorded), recorded.deliveryNos);
+  const startedAtMs = Date.now();
+  await untilDone(() => isBusy(database.db, recorded, startedAtMs), recorded.deliveryNos);
   return { changes: await changesSince(database.db, recorded), hasFailed: await hasFailed(database.db, recorded) };
 }
 
@@ -92,7 +95,8 @@ async function dryRun(at: AtWork, request: ReplayRequest, named: SourceNamed, ca
     try {
       for (const deliveryNo of deliveryNos) await queue.enqueue(ingestReport, { deliveryNo, attempt: 0 });
       start();
-      await untilDone(() => isReading(database.db, deliveryNos), deliveryNos);
+      const startedAtMs = Date.now();
+      await untilDone(() => isReading(database.db, deliveryNos, startedAtMs), deliveryNos);
       const merchantNos = await merchantsOf(db, recorded.batchNos);
       for (;;) {
         const tried = await tryOut(
@@ -142,9 +146,14 @@ async function areDropped(db: Db, loadNos: readonly number[], tries: number | nu
 }
 
 /** Some delivery of this call is not at its end, or some batch that it set going has no run yet. */
-async function isBusy(db: Db, { interventionNo, deliveryNos, batchNos }: Recorded): Promise<boolean> {
+async function isBusy(
+  db: Db,
+  { interventionNo, deliveryNos, batchNos }: Recorded,
+  startedAtMs: number,
+): Promise<boolean> {
   const busy = await sql`
-    select from delivery where no = any(${[...deliveryNos]}::int[]) and state in ('found', 'reading') and parked_reason is null
+    select from delivery d where no = any(${[...deliveryNos]}::int[]) and state in ('found', 'reading') and parked_reason is null
+       and not ${isLeft(startedAtMs)}
     union all
     select from run_cause c join batch b on b.no = c.batch_no
      where c.intervention_no = ${interventionNo} and b.done < c.wanted and b.parked_reason is null
@@ -155,10 +164,12 @@ async function isBusy(db: Db, { interventionNo, deliveryNos, batchNos }: Recorde
 }
 
 /** A dry delivery has its rows or its reason, or was given up. */
-async function isReading(db: Db, deliveryNos: readonly number[]): Promise<boolean> {
+async function isReading(db: Db, deliveryNos: readonly number[], startedAtMs: number): Promise<boolean> {
   const busy = await sql`
     select from delivery d where no = any(${[...deliveryNos]}::int[]) and error_code is null and parked_reason is null
-       and not exists (select from load l where l.delivery_no = d.no and l.state = 'loaded') limit 1`.execute(db);
+       and not ${isLeft(startedAtMs)} and not exists (select from load l where l.delivery_no = d.no and l.state = 'loaded') limit 1`.execute(
+    db,
+  );
   return busy.rows.length > 0;
 }
 

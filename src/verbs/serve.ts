@@ -1,3 +1,4 @@
+import { clearAway, recordAway } from '../adapters/away.ts';
 import { type HttpServer, openHttp } from '../adapters/http.ts';
 import { useLedger } from '../adapters/ledger-setting.ts';
 import { openLog } from '../adapters/log.ts';
@@ -6,12 +7,13 @@ import { openPlace } from '../adapters/place.ts';
 import { onOneConnection, untilStopped } from '../adapters/postgres.ts';
 import type { JobQueue } from '../adapters/queue.ts';
 import type { Config } from '../config.ts';
-import { LoginRefused } from '../domain/errors.ts';
+import { Denied, HostKeyRefused, LoginRefused, Unreachable } from '../domain/errors.ts';
 import type { Retention } from '../domain/retention.ts';
 import { JOBS } from '../jobs.ts';
 import { checkDays } from '../producers/check-days.ts';
 import { findReports, type NotReport } from '../producers/find-reports.ts';
 import type { ListedFile } from '../producers/list-files.ts';
+import { lookerAtAway } from '../producers/look-at-away.ts';
 import { retain } from '../producers/retain.ts';
 import type { Source } from '../producers/source.ts';
 import { sweep } from '../producers/sweep.ts';
@@ -27,6 +29,9 @@ type Log = ReturnType<typeof openLog>;
 
 /** A table so large that looking through it takes longer is looked at by the doctor. */
 const REFUSED_LIMIT_MS = 60_000;
+/** What is away is looked at so often: those who wait for it go on soon after its return. */
+const LOOK_MS = 1_000;
+const AWAY_MS = 5_000;
 /** What was forgotten is asked for again at least this often. */
 const SWEEP_SECONDS = 10;
 /** When nothing was left to drop it is looked again so much later: it is dates that make things old. */
@@ -59,6 +64,7 @@ export async function serve(
     const pages = {
       metrics: async () => ({ contentType: metrics.contentType, text: await metrics.text() }),
       ready: async () => (stopping.signal.aborted ? ['draining'] : ((await watch?.problems()) ?? ['starting'])),
+      notes: async () => (await watch?.notes()) ?? [],
     };
     http = await openHttp({ ...config.http, log }, pages);
     log.info({ url: http.url }, 'pages: /metrics /healthz /readyz');
@@ -83,7 +89,6 @@ export async function serve(
     queue = jobs;
     watch = startWatch({
       databaseUrl: database.url,
-      queueServer: jobs.server,
       queueState: () => jobs.state(JOBS),
       redis: jobs.redis,
       sources: sources.map(({ name }) => name),
@@ -95,7 +100,7 @@ export async function serve(
       const { processes, chunkBytes } = config;
       const calendars = sources.map(({ name, merchantId, calendar }) => ({ source: name, merchantId, calendar }));
       parsers.open({ databaseUrl: database.url, archiveDir, chunkBytes, places: sources, calendars });
-      work({ database, queue, parsers, processes, log, stop: stopping.signal, measured: metrics.measured });
+      work({ database, queue, parsers, processes, archiveDir, log, stop: stopping.signal, measured: metrics.measured });
     }
     if (role === 'work') await aborted(stopping.signal);
     else await produce(sources, config.retention, book, queue, { log, metrics }, stopping.signal);
@@ -148,12 +153,23 @@ async function produce(
     stop.addEventListener('abort', () => void place.close(), { once: true });
     const pollMs = source.pollSeconds * 1_000;
     let refusals = 0;
-    const pauseMs = () => Math.max(pollMs, Math.min(pollMs * 2 ** refusals, LONGEST_REFUSED_MS));
+    let isAway = false;
+    // What is away is looked for more often, so that work goes on soon after its return; who lets nobody in less and less often.
+    const pauseMs = () =>
+      isAway ? Math.min(pollMs, AWAY_MS) : Math.max(pollMs, Math.min(pollMs * 2 ** refusals, LONGEST_REFUSED_MS));
     await everySoOften(pauseMs, stop, async () => {
       const tellEnd = startPoll(name, metrics.measured);
       try {
         const found = await findReports(context, source, place, settled);
         refusals = 0;
+        isAway = !found.isReached;
+        if (found.isReached) {
+          const seconds = await clearAway(database.db, `source ${name}`);
+          if (seconds !== null) log.warn({ source: name, seconds }, 'it can be reached again');
+        } else
+          await recordAway(database.db, `source ${name}`, {
+            reason: found.unseen[0]?.message ?? 'its folder is not there',
+          });
         await warner.listed(found.late);
         for (const { file } of found.growing) log.debug({ source: name, file }, 'still growing');
         tellSkipped(found.notReports);
@@ -162,7 +178,13 @@ async function produce(
         tellEnd(found.unseen.length === 0 ? 'done' : 'failed');
       } catch (error) {
         tellEnd('failed');
+        isAway = isSourceAway(error);
         if (error instanceof LoginRefused) refusals++;
+        if (error instanceof Unreachable && !(error instanceof Denied))
+          await recordAway(database.db, `source ${name}`, {
+            reason: error.message,
+            isLogin: error instanceof LoginRefused,
+          }).catch(() => {});
         log.error(
           { source: name, error: (error as Error).message },
           'looking for reports failed, the next round tries again',
@@ -189,6 +211,17 @@ async function produce(
         log.error({ error: error.message }, 'the sweep failed, the next round tries again'),
       ),
   );
+  const lookAtAway = lookerAtAway({
+    ...context,
+    archiveDir,
+    tellBack: (what, seconds) => log.warn({ what, seconds }, 'it can be reached again'),
+  });
+  // The sweep says what is wrong with the book.
+  const looking = everySoOften(
+    () => LOOK_MS,
+    stop,
+    () => lookAtAway().catch(() => {}),
+  );
   let retainAtMs = 0;
   const retaining = everySoOften(
     () => 1_000 * SWEEP_SECONDS,
@@ -202,8 +235,12 @@ async function produce(
       }
     },
   );
-  await Promise.all([...rounds, sweeping, retaining]);
+  await Promise.all([...rounds, sweeping, looking, retaining]);
 }
+
+/** It may be back at any moment; who refuses the login, or shows another key, is not to be asked more often for that. */
+const isSourceAway = (error: unknown): boolean =>
+  error instanceof Unreachable && ![Denied, LoginRefused, HostKeyRefused].some((kind) => error instanceof kind);
 
 /** Measures a look for reports, until it is told how it ended. */
 function startPoll(source: string, measured: Measured) {

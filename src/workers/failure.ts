@@ -1,7 +1,11 @@
 import { isDatabaseAway } from '../adapters/postgres.ts';
+import { ArchiveAway, Denied, LoginRefused, Unreachable } from '../domain/errors.ts';
 
 /** A neighbour that a job needs and that does not answer. */
-export type Away = { readonly what: 'database' };
+export type Away =
+  | { readonly what: 'database' }
+  | { readonly what: 'archive'; readonly needsBytes: number | null }
+  | { readonly what: 'source'; readonly isLogin: boolean };
 
 /** Why a job failed, as it crosses from a parser to its parent: text alone would not say whose fault it is. */
 export type Failure = {
@@ -25,6 +29,10 @@ export class JobFailed extends Error {
 export function failureOf(error: unknown): Failure {
   const { message } = error as Error;
   if (isDatabaseAway(error)) return { message, away: { what: 'database' } };
+  if (error instanceof ArchiveAway) return { message, away: { what: 'archive', needsBytes: error.needsBytes } };
+  // One file that it denies says that it answers.
+  if (error instanceof Unreachable && !(error instanceof Denied))
+    return { message, away: { what: 'source', isLogin: error instanceof LoginRefused } };
   return { message: withPlace(error as Error), away: null };
 }
 

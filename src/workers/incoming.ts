@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { archiveFile } from '../adapters/archive.ts';
+import { archiveFile, checkArchive } from '../adapters/archive.ts';
 import { openFolders } from '../adapters/folder.ts';
 import type { Place } from '../adapters/place.ts';
 import { isSuspicious, NotAZip, openZip, type Zip, type ZipEntry } from '../adapters/zip.ts';
@@ -47,9 +47,10 @@ export async function openIncoming(
 }
 
 /** Opens what the archive keeps of a delivery. It stays there whatever becomes of this reading. */
-export async function openArchived(delivery: Delivery, path: string): Promise<Incoming> {
+export async function openArchived(delivery: Delivery, path: string, archiveDir: string): Promise<Incoming> {
   const archive = openFolders();
   const kept = await archive.stat(path);
+  if (!kept) await checkArchive(archiveDir);
   if (!kept) throw new ReportRefused('unreadable', `the archived copy ${path} is not there`);
   const file = { sizeBytes: kept.sizeBytes, blocks: () => archive.blocks(path), close: async () => {} };
   const text = textOf(file);

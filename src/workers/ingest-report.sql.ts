@@ -1,4 +1,5 @@
 import { type RawBuilder, sql } from 'kysely';
+import { IS_HELD } from '../adapters/away.ts';
 import type { Db } from '../adapters/postgres.ts';
 import type { Facts } from '../domain/facts.ts';
 import type { ReportKind } from '../domain/formats/format.ts';
@@ -26,6 +27,8 @@ export type Delivery = {
   name: string;
   source: string;
   path: string;
+  /** Its path below the folder that was given; on a server its path. */
+  file: string;
   /** Inside a zip: the file that is the report. */
   entry: string | null;
   isSheet: boolean;
@@ -58,7 +61,7 @@ export async function takeDelivery(db: Db, deliveryNo: number): Promise<Delivery
                                   and e.parked_reason is null))
        and not exists (select from load l where l.delivery_no = d.no and l.state in ('reading', 'loaded') and l.chunks is not null)
     returning d.no, d.epoch, d.report_no as "reportNo", r.batch_no as "batchNo", r.kind, r.name,
-              b.merchant_no as "merchantNo", b.batch_id as "batchId", b.currency as "settlementCurrency", d.source, d.path, d.entry, d.is_sheet as "isSheet", d.size_bytes as "sizeBytes",
+              b.merchant_no as "merchantNo", b.batch_id as "batchId", b.currency as "settlementCurrency", d.source, d.path, d.file, d.entry, d.is_sheet as "isSheet", d.size_bytes as "sizeBytes",
               exists (select from load l join delivery e on e.no = l.delivery_no where l.no = r.load_no and not e.is_sheet) as "hasCsv",
               (extract(epoch from d.modified_at) * 1000000)::bigint as "modifiedAtMicros", d.rules, d.archived,
               d.archived_sha256 as "archivedSha256", d.state = 'dry' as "isDry"`.execute(db);
@@ -67,6 +70,11 @@ export async function takeDelivery(db: Db, deliveryNo: number): Promise<Delivery
   await sql`update load set state = 'abandoned' where delivery_no = ${deliveryNo} and state = 'reading'`.execute(db);
   return delivery;
 }
+
+/** What an attempt that failed had recorded of the file: nobody goes on with it. */
+export const abandonLoad = (db: Db, { no, epoch }: Pick<Delivery, 'no' | 'epoch'>) =>
+  sql`update load set state = 'abandoned' where delivery_no = ${no} and state = 'reading' and chunks is null
+         and exists (select from delivery where no = ${no} and epoch = ${epoch})`.execute(db);
 
 export type Revision = { revision: number; sha256: string; sizeBytes: bigint; isSameRules: boolean };
 
@@ -350,6 +358,8 @@ export type End = {
   readonly revision: number | null;
   /** Another report's load with the same bytes. */
   readonly duplicateOf?: number;
+  /** It is not there any more as it was found, and may come back. */
+  readonly isVanished?: boolean;
 };
 
 /**
@@ -365,7 +375,7 @@ export async function endDelivery(
     update delivery d set state = case d.state when 'dry' then 'dry' else ${end.state} end,
            error_code = ${end.code}, error_message = ${end.message}, duplicate_of = ${end.duplicateOf ?? null},
            revision = ${end.state === 'refused' ? sql`coalesce(d.revision, ${nextRevision(sql`d.report_no`)})` : sql`${end.revision}::int`},
-           next_attempt_at = null
+           next_attempt_at = null, vanished_at = ${end.isVanished ? sql`now()` : null}
      where no = ${delivery.no} and epoch = ${delivery.epoch} and ${UNDER_WAY}
     returning d.state, d.intervention_no as "interventionNo"`.execute(db);
   const [as] = ended.rows;
@@ -389,6 +399,8 @@ export async function nextAfter(db: Db, batchNo: number) {
     select b.no as "batchNo", b.wanted, b.attempts as attempt from batch b
      where b.no = ${batchNo} and b.done < b.wanted and b.parked_reason is null and not exists (
        select from delivery d join report r on r.no = d.report_no
-        where r.batch_no = b.no and d.state in ('found', 'reading') and d.parked_reason is null)`.execute(db);
+        where r.batch_no = b.no and d.state in ('found', 'reading') and d.parked_reason is null and not ${IS_HELD})`.execute(
+    db,
+  );
   return { deliveries: deliveries.rows, batches: batches.rows };
 }

@@ -1,12 +1,13 @@
 import { isAscii } from 'node:buffer';
 import { createHash } from 'node:crypto';
-import { type ArchivedFile, archiveFile, keptFile } from '../adapters/archive.ts';
+import { basename, dirname } from 'node:path';
+import { type ArchivedFile, archiveError, archiveFile, keptFile } from '../adapters/archive.ts';
 import { BoundaryFinder, type Chunk, cellsOf, cellText, MAX_ROW_BYTES, RowReader } from '../adapters/csv.ts';
 import { EncodingDetector } from '../adapters/encoding.ts';
 import type { Measured } from '../adapters/metrics.ts';
 import type { Place } from '../adapters/place.ts';
 import { type Database, inTransaction, onOneConnection } from '../adapters/postgres.ts';
-import { ReportRefused } from '../domain/errors.ts';
+import { ReportRefused, ReportVanished, Unreachable } from '../domain/errors.ts';
 import { formatsBeside } from '../domain/formats/all.ts';
 import type { Format } from '../domain/formats/format.ts';
 import { type Columns, chooseFormat, readHeader } from '../domain/header.ts';
@@ -33,22 +34,25 @@ export type IngestContext = {
 
 /**
  * Reads a delivered file once, from start to end: copies it to the archive, hashes it, and records and enqueues each chunk as
- * its boundary is found. A file without its end is waiting, one that cannot be read is refused; neither leaves a row.
+ * its boundary is found. A file without its end is waiting, one that cannot be read is refused; neither leaves a row. False: there
+ * was nothing to read.
  */
-export async function ingestReport(context: IngestContext, { deliveryNo }: IngestReportJob): Promise<void> {
+export async function ingestReport(context: IngestContext, { deliveryNo }: IngestReportJob): Promise<boolean> {
   const { db } = context.database;
   const delivery = await query.takeDelivery(db, deliveryNo);
-  if (!delivery) return;
+  if (!delivery) return false;
   const end = await read(context, delivery).catch(async (error: unknown): Promise<query.End | null> => {
     if (error instanceof ReportRefused) {
       const state = error.code === 'no_end' ? ('waiting' as const) : ('refused' as const);
-      if (state === 'refused' && delivery.archived === null && !delivery.isDry) await keepRefused(context, delivery);
-      return { state, code: error.code, message: error.message, revision: null };
+      const isVanished = error instanceof ReportVanished;
+      if (state === 'refused' && !isVanished && delivery.archived === null && !delivery.isDry)
+        await keepRefused(context, delivery);
+      return { state, code: error.code, message: error.message, revision: null, isVanished };
     }
     if (error instanceof Fenced) return null;
-    throw error;
+    throw await archiveError(context.archiveDir, error, Number(delivery.sizeBytes) + ROOM_BYTES);
   });
-  if (!end) return;
+  if (!end) return true;
   const isMine = await onOneConnection(context.database, (db) =>
     inTransaction(db, async () => {
       await query.lockBatch(db, delivery.batchNo);
@@ -57,12 +61,23 @@ export async function ingestReport(context: IngestContext, { deliveryNo }: Inges
   );
   const { source, kind } = delivery;
   if (isMine && !delivery.isDry) {
-    context.noted('info', 'report read', { kind, outcome: end.state, code: end.code ?? undefined });
+    const isBad = end.state === 'refused';
+    const why = isBad ? { error: end.message } : {};
+    context.noted(isBad ? 'warn' : 'info', 'report read', {
+      kind,
+      outcome: end.state,
+      code: end.code ?? undefined,
+      ...why,
+    });
     if (end.state === 'refused' || end.state === 'duplicate')
       context.measured({ name: 'recon_reports_total', labels: { source, kind, outcome: end.state }, value: 1 });
   }
   await askNext(context, delivery.batchNo);
+  return true;
 }
+
+/** A disk needs so much more room than the copy of a report. */
+const ROOM_BYTES = 1 << 16;
 
 /** Reads the file into a load. Returns how it ends where it brings nothing new; null where the load goes on by itself. */
 async function read(context: IngestContext, delivery: query.Delivery): Promise<query.End | null> {
@@ -121,6 +136,8 @@ async function fetch(
     tellFetched(context, startedAt);
     return load;
   } catch (error) {
+    // Nobody is to read parts of a copy that goes away.
+    await query.abandonLoad(context.database.db, delivery).catch(() => {});
     await archive?.discard().catch(() => {});
     await incoming.discard().catch(() => {});
     throw error;
@@ -130,7 +147,7 @@ async function fetch(
 /** Reads what the archive keeps into chunks of a new load, which points at the same copy. Nothing is copied or removed. */
 async function readAgain(context: IngestContext, delivery: query.Delivery, path: string): Promise<ReadLoad> {
   const startedAt = performance.now();
-  const incoming = await openArchived(delivery, path);
+  const incoming = await openArchived(delivery, path, context.archiveDir);
   // The text of a workbook is made anew, for its times depend on the source's time zone.
   const archive = incoming.original
     ? await archiveFile(context.archiveDir, `${archiveNameOf(delivery)}.csv`)
@@ -375,15 +392,29 @@ async function checkEnd(incoming: Incoming): Promise<void> {
     throw new ReportRefused('rows_after_end', `line ${boundaries.rowsAfterEndLine}`);
 }
 
-/** A file that is not the one that was found is another delivery, which the next listing finds. */
+/**
+ * A file that is not the one that was found is another delivery, which the next listing finds.
+ * @throws Unreachable where its source is away, or lists it all the same.
+ */
 async function checkUnchanged(place: Place, delivery: query.Delivery): Promise<void> {
   const now = await place.stat(delivery.path).catch((error: unknown) => {
     throw refusalOf(error, delivery);
   });
-  if (!now) throw new ReportRefused('unreadable', `${delivery.path} is not there any more`);
+  if (!now) throw await whyNotThere(place, delivery);
   if (now.sizeBytes !== Number(delivery.sizeBytes) || now.modifiedAtMicros !== delivery.modifiedAtMicros) {
-    throw new ReportRefused('unreadable', `${delivery.path} changed while it was read`);
+    throw new ReportVanished('unreadable', `${delivery.path} changed while it was read`);
   }
+}
+
+/** A folder that is away takes its files along: it says nothing of them. */
+async function whyNotThere(place: Place, { path, file }: query.Delivery): Promise<Error> {
+  const listed = await place.entries(dirname(path));
+  if (listed?.some(({ name, isDirectory }) => !isDirectory && name === basename(path)))
+    return new Unreachable(`${path} is listed, and cannot be found: read it when it can be.`);
+  const root = path.endsWith(`/${file}`) ? path.slice(0, -file.length - 1) : '/';
+  if (listed === null && root !== '' && (await place.entries(root)) === null)
+    return new Unreachable(`the folder ${root} is not there: mount it, or bring it back.`);
+  return new ReportVanished('unreadable', `${path} is not there any more`);
 }
 
 /** A file that this user may not read will not be read by trying again. A server or a disk that does not answer says nothing of it. */

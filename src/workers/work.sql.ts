@@ -5,7 +5,7 @@ export type AnyPayload = { deliveryNo?: number; loadNo?: number; chunk?: number;
 
 export type Failure = {
   readonly attempts: number;
-  /** Nothing is left of what the job was about: another attempt replaced it. */
+  /** Nothing is left of what the job was about, or its file is still being read: another attempt replaces it, or comes then. */
   readonly isGone: boolean;
   readonly isParked: boolean;
   readonly delayMs: number;
@@ -28,7 +28,7 @@ export async function recordFailure(
       ? sql`update batch set attempts = attempts + 1 where no = ${payload.batchNo} returning attempts, no as "batchNo"`
       : job === 'load-chunk'
         ? sql`update chunk c set attempts = attempts + 1 from load l
-               where l.no = c.load_no and l.state = 'reading' and c.load_no = ${payload.loadNo} and c.no = ${payload.chunk}
+               where l.no = c.load_no and l.state = 'reading' and l.chunks is not null and c.load_no = ${payload.loadNo} and c.no = ${payload.chunk}
               returning c.attempts, null::int as "batchNo"`
         : sql`update delivery d set attempts = attempts + 1 from report r
                where r.no = d.report_no and d.no = coalesce(${payload.deliveryNo ?? null}::int, (select delivery_no from load where no = ${payload.loadNo ?? null}::int))

@@ -1,12 +1,14 @@
+import { archiveTrouble } from '../adapters/archive.ts';
+import { recordAway } from '../adapters/away.ts';
 import type { Measured } from '../adapters/metrics.ts';
 import { type Database, pingDatabase } from '../adapters/postgres.ts';
 import type { JobQueue } from '../adapters/queue.ts';
 import { ingestReport, JOBS, type JobKind, MAX_ATTEMPTS, retryDelayMs } from '../jobs.ts';
 import { aboutJob } from './about.sql.ts';
 import { askNext } from './close-load.ts';
-import { JobFailed } from './failure.ts';
+import { type Away, JobFailed } from './failure.ts';
 import { openGate } from './gate.ts';
-import type { ParserPool } from './pool.ts';
+import type { About, ParserPool } from './pool.ts';
 import * as query from './work.sql.ts';
 
 export type Log = Readonly<Record<'debug' | 'warn' | 'error', (fields: object, message: string) => void>>;
@@ -23,6 +25,7 @@ export function work({
   queue,
   parsers,
   processes,
+  archiveDir,
   log,
   stop,
   measured = () => {},
@@ -31,6 +34,7 @@ export function work({
   queue: JobQueue;
   parsers: ParserPool;
   processes: number;
+  archiveDir: string;
   log: Log;
   /** What waits for a database that is away is left then. */
   stop: AbortSignal;
@@ -47,7 +51,7 @@ export function work({
       measured({ name: 'recon_job_wait_seconds', labels: { job: job.name }, value: waitedMs / 1_000 });
     const startedAt = performance.now();
     // What the job is about comes into it as soon as that is known.
-    const about = { job: job.name, ...payload };
+    const about: About & { job: string } = { job: job.name, ...payload };
     const tellDuration = (outcome: 'done' | 'failed') => {
       const seconds = (performance.now() - startedAt) / 1_000;
       measured({ name: 'recon_job_duration_seconds', labels: { job: job.name, outcome }, value: seconds });
@@ -59,8 +63,10 @@ export function work({
         tellDuration('done');
       } catch (error) {
         tellDuration('failed');
-        if (error instanceof JobFailed && error.away?.what === 'database') throw error;
-        await tryAgain(job, payload, about, (error as Error).message);
+        const away = error instanceof JobFailed ? error.away : null;
+        if (away?.what === 'database') throw error;
+        if (away) await leave(away, about, (error as Error).message);
+        else await tryAgain(job, payload, about, (error as Error).message);
       }
     };
     // What cannot be done by the end the queue forgets; the book does not, and the sweep asks again.
@@ -69,9 +75,20 @@ export function work({
       throw lost;
     });
   };
+  /** What it needs is away, which is no fault of its: it is asked for when that is back. */
+  const leave = async (away: Exclude<Away, { what: 'database' }>, about: About, reason: string) => {
+    const what = away.what === 'archive' ? away.what : (`source ${about.source!}` as const);
+    const found =
+      away.what === 'archive'
+        ? { needsBytes: away.needsBytes, isSeen: (await archiveTrouble(archiveDir, away.needsBytes)) !== null }
+        : { isLogin: away.isLogin };
+    const isNew = await recordAway(database.db, what, { reason, ...found });
+    if (isNew)
+      log.warn({ ...about, what, error: reason }, 'cannot be reached: what needs it waits, and is tried again');
+  };
   const tryAgain = async (job: JobKind<object>, payload: object, about: object, error: string) => {
     // A parser that was killed at the very beginning did not come to say it.
-    if (!('source' in about)) Object.assign(about, await aboutJob(database.db, payload as query.AnyPayload));
+    if (!('source' in about)) Object.assign(about, (await aboutJob(database.db, payload as query.AnyPayload)).about);
     const failed = await query.recordFailure(
       database.db,
       job.name,

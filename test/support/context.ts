@@ -1,4 +1,7 @@
 /** What steps of the path need, for tests that call them one by one. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { ARCHIVE_MARK } from '../../src/adapters/archive.ts';
 import { openPlace } from '../../src/adapters/place.ts';
 import type { Database } from '../../src/adapters/postgres.ts';
 import { formatNamed } from '../../src/domain/formats/all.ts';
@@ -39,15 +42,19 @@ export async function listFolder(
   return findReports({ database, enqueue, now }, source, await openPlace(source.at), isSettled);
 }
 
-export const contextOf = (database: Database, enqueue: Enqueue, archiveDir: string): JobContext => ({
-  database,
-  enqueue,
-  archiveDir,
-  chunkBytes: 65_536,
-  measured: () => {},
-  about: () => {},
-  noted: () => {},
-  calendars: null,
-  now: Date.now,
-  placeOf: () => openPlace({ folder: '' }),
-});
+export function contextOf(database: Database, enqueue: Enqueue, archiveDir: string): JobContext {
+  // As when the archive is opened.
+  writeFileSync(join(archiveDir, ARCHIVE_MARK), '');
+  return {
+    database,
+    enqueue,
+    archiveDir,
+    chunkBytes: 65_536,
+    measured: () => {},
+    about: () => {},
+    noted: () => {},
+    calendars: null,
+    now: Date.now,
+    placeOf: () => openPlace({ folder: '' }),
+  };
+}
