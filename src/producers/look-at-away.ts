@@ -1,5 +1,5 @@
 import { archiveTrouble } from '../adapters/archive.ts';
-import { type AwayRow, clearAway, tellBatches, type What, whatIsAway } from '../adapters/away.ts';
+import { type AwayRow, clearAway, tellBatches, type What, whatIsAway } from '../adapters/away.sql.ts';
 import { type Asking, askAgain } from './sweep.ts';
 
 /** What is away for so long is news for the batches that wait for it. */

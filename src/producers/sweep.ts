@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import { IS_HELD, NOT_HELD } from '../adapters/away.ts';
+import { IS_HELD, NOT_HELD } from '../adapters/away.sql.ts';
 import { type Database, inTransaction, onOneConnection } from '../adapters/postgres.ts';
 import {
   closeLoad,

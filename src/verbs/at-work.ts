@@ -1,4 +1,4 @@
-import { tryAllNow } from '../adapters/away.ts';
+import { tryAllNow } from '../adapters/away.sql.ts';
 import { type LedgerInUse, useLedger } from '../adapters/ledger-setting.ts';
 import { openLog } from '../adapters/log.ts';
 import { DatabaseAway, isDatabaseAway } from '../adapters/postgres.ts';

@@ -1,7 +1,7 @@
 import { lstat } from 'node:fs/promises';
 import { basename, resolve } from 'node:path';
 import { sql } from 'kysely';
-import { IS_HELD, isLeft } from '../adapters/away.ts';
+import { IS_HELD, isLeft } from '../adapters/away.sql.ts';
 import { type LedgerInUse, onlyMerchantOf } from '../adapters/ledger-setting.ts';
 import { openPlace } from '../adapters/place.ts';
 import { type Db, inTransaction, onOneConnection } from '../adapters/postgres.ts';

@@ -1,6 +1,6 @@
 import { unlink } from 'node:fs/promises';
 import { sql } from 'kysely';
-import { isLeft } from '../adapters/away.ts';
+import { isLeft } from '../adapters/away.sql.ts';
 import { type Db, inTransaction, onOneConnection } from '../adapters/postgres.ts';
 import type { Config } from '../config.ts';
 import { UsageError } from '../domain/errors.ts';

@@ -1,4 +1,4 @@
-import { clearAway, recordAway } from '../adapters/away.ts';
+import { clearAway, recordAway } from '../adapters/away.sql.ts';
 import { type HttpServer, openHttp } from '../adapters/http.ts';
 import { useLedger } from '../adapters/ledger-setting.ts';
 import { openLog } from '../adapters/log.ts';

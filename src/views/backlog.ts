@@ -1,4 +1,4 @@
-import { sourceIn, type What, whatIsAway } from '../adapters/away.ts';
+import { sourceIn, type What, whatIsAway } from '../adapters/away.sql.ts';
 import { reasonOf, within } from '../adapters/in-time.ts';
 import type { GaugeValues, Metrics } from '../adapters/metrics.ts';
 import { type Db, missingMigrations, onOneConnection, poolToLook } from '../adapters/postgres.ts';

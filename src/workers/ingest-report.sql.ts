@@ -1,5 +1,5 @@
 import { type RawBuilder, sql } from 'kysely';
-import { IS_HELD } from '../adapters/away.ts';
+import { IS_HELD } from '../adapters/away.sql.ts';
 import type { Db } from '../adapters/postgres.ts';
 import type { Facts } from '../domain/facts.ts';
 import type { ReportKind } from '../domain/formats/format.ts';

@@ -1,5 +1,5 @@
 import { archiveError } from '../adapters/archive.ts';
-import { clearAway, mayTry, type What } from '../adapters/away.ts';
+import { clearAway, mayTry, type What } from '../adapters/away.sql.ts';
 import type { Measured } from '../adapters/metrics.ts';
 import type { Place } from '../adapters/place.ts';
 import { type Database, pingDatabase } from '../adapters/postgres.ts';

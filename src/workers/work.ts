@@ -1,5 +1,5 @@
 import { archiveTrouble } from '../adapters/archive.ts';
-import { recordAway } from '../adapters/away.ts';
+import { recordAway } from '../adapters/away.sql.ts';
 import type { Measured } from '../adapters/metrics.ts';
 import { type Database, pingDatabase } from '../adapters/postgres.ts';
 import type { JobQueue } from '../adapters/queue.ts';
