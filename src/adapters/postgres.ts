@@ -3,7 +3,9 @@ import { pipeline } from 'node:stream/promises';
 import { CompiledQuery, Kysely, PostgresDialect, type PostgresPool, type RawBuilder, sql } from 'kysely';
 import pg from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
-import { Unreachable } from '../domain/errors.ts';
+import { Unreachable, UsageError } from '../domain/errors.ts';
+import { awayText, isLostConnection } from './away.ts';
+import { reasonOf } from './in-time.ts';
 
 /** Statements are written in SQL, beside the step that runs them; each names the shape of its rows. */
 export type Db = Kysely<unknown>;
@@ -32,28 +34,51 @@ const TIMEOUTS = '-c lock_timeout=60s -c statement_timeout=30min -c idle_in_tran
 
 /**
  * Connects to the database.
- * @throws Unreachable when no connection can be made.
+ * @throws DatabaseAway when no connection can be made.
  */
 export async function openDatabase(url: string, connections = 4, idleInTransaction = '60s'): Promise<Database> {
   const options = TIMEOUTS + idleInTransaction;
-  const pool = new pg.Pool({ connectionString: url, max: connections, types: TYPES, options });
-  // An idle connection that breaks is replaced by the pool; one in use fails its next statement. Without listeners either
-  // would end the process.
-  pool.on('error', () => {});
-  pool.on('connect', (client) => client.on('error', () => {}));
+  const pool = openPool({ connectionString: url, max: connections, types: TYPES, options });
   const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) });
   try {
     (await pool.connect()).release();
   } catch (error) {
     await pool.end();
-    throw new DatabaseAway(
-      `cannot reach the database at ${withoutPassword(url)}: ${(error as Error).message}. Check DATABASE_URL and that the server is up.`,
-    );
+    throw new DatabaseAway(`cannot reach the database: ${reasonOf(error)}. ${mendFor(error)}`, { cause: error });
   }
   return { url, pool, db, close: () => pool.end() };
 }
 
-/** No connection to the database can be made. */
+/** A pool that breaks nothing when a connection breaks, and whose errors name the server where that is why. */
+export function openPool(settings: pg.PoolConfig & { readonly connectionString: string }): pg.Pool {
+  const nameServer = serverNamer(settings.connectionString);
+  const pool = new pg.Pool(settings);
+  // An idle connection that breaks is replaced by the pool; one in use fails its next statement. Without listeners either
+  // would end the process.
+  pool.on('error', () => {});
+  pool.on('connect', (client) => {
+    client.on('error', () => {});
+    client.query = named(client.query.bind(client), nameServer) as typeof client.query;
+  });
+  pool.connect = named(pool.connect.bind(pool), nameServer) as typeof pool.connect;
+  return pool;
+}
+
+/** The same function, whose promise is rejected, or whose callback is called, with what `nameServer` makes of an error. */
+function named(call: (...given: never[]) => unknown, nameServer: (error: unknown) => unknown) {
+  return (...given: unknown[]): unknown => {
+    const last = given.at(-1);
+    if (typeof last === 'function')
+      given[given.length - 1] = (error: unknown, ...rest: unknown[]) => last(error && nameServer(error), ...rest);
+    const result = call(...(given as never[]));
+    if (!(result instanceof Promise)) return result;
+    return result.catch((error: unknown) => {
+      throw nameServer(error);
+    });
+  };
+}
+
+/** The database, and not what was asked of it, is why something failed: the same will work when it is back. */
 export class DatabaseAway extends Unreachable {}
 
 /**
@@ -62,25 +87,62 @@ export class DatabaseAway extends Unreachable {}
  * database that is not there, and a standby, which can only be read.
  */
 const AWAY_CODES = /^(08...|28...|53...|57P0[123]|58030|3D000|25006)$/;
-/** What the way there says; other errors of these names carry the path of a file. */
-const AWAY_ON_THE_WAY =
-  /^(ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENETDOWN|ENOTFOUND|EAI_AGAIN)$/;
 /** What the client says without a code. */
 const AWAY_WORDS =
-  /^(Connection terminated|Connection ended|Client has encountered a connection error|timeout expired)/;
+  /^(Connection terminated|Client has encountered a connection error|Client was closed|Connection ended|timeout exceeded when trying to connect|timeout expired|Query read timeout)/;
 
-/** The database, and not what was asked of it, is why this failed: the same will work when it is back. */
 export function isDatabaseAway(error: unknown): boolean {
   if (error instanceof DatabaseAway) return true;
   if (!(error instanceof Error) || error instanceof Unreachable) return false;
-  const { code = '', syscall, path } = error as NodeJS.ErrnoException;
-  return (
-    AWAY_CODES.test(code) ||
-    // The socket of a server that does not run is a file that is not there.
-    (AWAY_ON_THE_WAY.test(code) && path === undefined) ||
-    syscall === 'connect' ||
-    AWAY_WORDS.test(error.message)
-  );
+  const { code = '' } = error as NodeJS.ErrnoException;
+  return AWAY_CODES.test(code) || isLostConnection(error) || AWAY_WORDS.test(error.message) || isOfTls(error);
+}
+
+/** It has no TLS, or a certificate that is not trusted, has expired, or is another's. */
+const isOfTls = ({ code = '', message }: NodeJS.ErrnoException): boolean =>
+  /^(ERR_TLS|ERR_SSL)|CERT|UNABLE_TO_VERIFY/.test(code) ||
+  /^(The server does not support SSL|There was an error establishing an SSL)/.test(message);
+
+/**
+ * Which server it is, as it can be shown. The client knows what an address leaves out.
+ * @throws UsageError where the address names a certificate that cannot be read.
+ */
+export function postgresAt(url: string): string {
+  try {
+    const { host, port } = new pg.Client({ connectionString: url });
+    return `Postgres at ${host.includes(':') ? `[${host}]` : host}:${port}`;
+  } catch (error) {
+    throw new UsageError(`DATABASE_URL: ${(error as Error).message}. Correct it, or bring that file.`);
+  }
+}
+
+/** Makes DatabaseAway of what says that this server is away, and leaves all else as it is. A code is kept for those who look at it. */
+function serverNamer(url: string): (error: unknown) => unknown {
+  const server = postgresAt(url);
+  return (error) => {
+    if (error instanceof Unreachable || !isDatabaseAway(error)) return error;
+    const { code } = error as { code?: unknown };
+    const away = new DatabaseAway(awayText(server, reasonOf(error), whatItDoes(error as Error)), { cause: error });
+    return code === undefined ? away : Object.assign(away, { code });
+  };
+}
+
+/** A server that answers is not told to be away. */
+function whatItDoes(error: Error): Parameters<typeof awayText>[2] {
+  const { code = '' } = error as NodeJS.ErrnoException;
+  if (isOfTls(error)) return 'does not speak TLS as asked';
+  if (/^(28|3D)/.test(code)) return 'does not let us in';
+  return /^(53|58030|25006)/.test(code) ? 'takes nothing now' : 'is away';
+}
+
+function mendFor(error: unknown): string {
+  const { code = '', message } = error as NodeJS.ErrnoException;
+  if (code.startsWith('28')) return 'Check the user and the password in DATABASE_URL, and pg_hba.conf of the server.';
+  if (code === '3D000') return 'Create this database, or correct its name in DATABASE_URL.';
+  if (code.startsWith('53')) return 'See the log of the server, and its max_connections.';
+  if (message.includes('does not speak TLS'))
+    return 'Check sslmode and sslrootcert in DATABASE_URL against what the server has.';
+  return 'Check DATABASE_URL and that the server is up.';
 }
 
 const PING_MS = 3_000;
@@ -92,7 +154,10 @@ export async function pingDatabase(connectionString: string): Promise<void> {
   try {
     await client.connect();
     const { rows } = await client.query<{ readOnly: boolean }>('select pg_is_in_recovery() as "readOnly"');
-    if (rows[0]!.readOnly) throw new DatabaseAway('the database can only be read: it is a standby, or recovering.');
+    const why = 'it can only be read: it is a standby, or recovering';
+    if (rows[0]!.readOnly) throw new DatabaseAway(awayText(postgresAt(connectionString), why, 'takes nothing now'));
+  } catch (error) {
+    throw serverNamer(connectionString)(error);
   } finally {
     await client.end().catch(() => {});
   }
@@ -100,7 +165,7 @@ export async function pingDatabase(connectionString: string): Promise<void> {
 
 /** Connections for looking: they take none from the work, change nothing, and give up on a database that hangs. */
 export function poolToLook(connectionString: string, connectMs: number): pg.Pool {
-  const pool = new pg.Pool({
+  return openPool({
     connectionString,
     // One for each look of the service at the whole, and one for the question whether it is ready.
     max: 5,
@@ -109,9 +174,6 @@ export function poolToLook(connectionString: string, connectMs: number): pg.Pool
     query_timeout: 6_000,
     options: '-c statement_timeout=5s -c lock_timeout=1s -c default_transaction_read_only=on',
   });
-  pool.on('error', () => {});
-  pool.on('connect', (client) => client.on('error', () => {}));
-  return pool;
 }
 
 /** Runs `work` on one connection of its own, for temporary tables, COPY and explicit transactions. */
@@ -133,7 +195,8 @@ export async function onOneConnection<T>(
   } catch (error) {
     // Why the connection was lost says more than that a statement on it failed; a code says most.
     const isCoded = (error as { code?: unknown }).code !== undefined;
-    const cause = isCoded || !broken ? (error as Error) : broken;
+    const told = isCoded || !broken ? (error as Error) : broken;
+    const cause = serverNamer(pool.options.connectionString!)(told) as Error;
     broken ??= cause;
     throw cause;
   } finally {

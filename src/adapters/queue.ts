@@ -1,13 +1,16 @@
 import { createPostgresBackend, type Job, type PgPool, Queue, runMigrations, Worker, withBackend } from 'bullmq';
 import { Redis } from 'ioredis';
-import pg from 'pg';
 import { Unreachable } from '../domain/errors.ts';
 import type { Enqueue, JobKind } from '../jobs.ts';
-import { withoutPassword } from './postgres.ts';
+import { awayText, isLostConnection } from './away.ts';
+import { reasonOf } from './in-time.ts';
+import { openPool, postgresAt } from './postgres.ts';
 
 /** The queue: BullMQ on Redis where one is given, else on its Postgres backend. It may forget; the book does not. */
 export type JobQueue = {
   readonly backend: 'redis' | 'postgres';
+  /** Which server it is, as it can be shown. */
+  readonly server: string;
   readonly enqueue: Enqueue;
   /**
    * Takes jobs of a kind, `concurrency` at a time, until `close`. `onStalled` is told of each job that was found without its
@@ -84,32 +87,46 @@ export async function openQueue(where: { redisUrl?: string; databaseUrl: string;
     await Promise.race([backend.end(), delay(1_000)]);
   };
 
+  const asked = <T>(answer: Promise<T>): Promise<T> =>
+    answer.catch((error: Error) => {
+      throw backend.named(error);
+    });
+
   return {
     backend: where.redisUrl ? 'redis' : 'postgres',
+    server: backend.server,
     async enqueue(job, payload, options) {
       const id = job.idOf(job.payload.parse(payload));
-      await queueOf(job.name).add(job.name, payload, { ...JOB_OPTIONS, jobId: id, delay: options?.delayMs ?? 0 });
+      const added = queueOf(job.name).add(job.name, payload, {
+        ...JOB_OPTIONS,
+        jobId: id,
+        delay: wholeMs(options?.delayMs),
+      });
+      await asked(added);
     },
     work(job, concurrency, run, onError, onStalled = () => {}) {
       const runTaken = (taken: Job) => run(job.payload.parse(taken.data), waitedMs(taken));
       const worker = backend.makeWorker(job.name, runTaken, concurrency);
       worker.on('stalled', onStalled);
       // A connection that breaks while it is being closed is no news.
-      worker.on('error', (error) => closing || onError(error));
+      worker.on('error', (error) => closing || onError(backend.named(error)));
       workers.push(worker);
     },
     async held(job) {
-      const { waiting = 0, active = 0 } = await queueOf(job.name).getJobCounts('waiting', 'active');
+      const { waiting = 0, active = 0 } = await asked(queueOf(job.name).getJobCounts('waiting', 'active'));
       return waiting + active;
     },
-    state: (jobs) => Promise.all(jobs.map((job) => stateOf(backend, queueOf(job.name)))),
-    redis: backend.redis,
+    state: (jobs) => asked(Promise.all(jobs.map((job) => stateOf(backend, queueOf(job.name))))),
+    redis: () => asked(backend.redis()),
     close(graceMs = 30_000) {
       closing ??= closeAll(graceMs);
       return closing;
     },
   };
 }
+
+/** Postgres takes whole numbers only, and a retry that it refused would be lost until the next sweep. */
+const wholeMs = (ms = 0): number => Math.max(0, Math.round(ms));
 
 const dueAtMs = (job: Job): number => job.timestamp + (job.opts.delay ?? 0);
 
@@ -124,6 +141,9 @@ async function stateOf(backend: Backend, queue: Queue): Promise<QueueState> {
 }
 
 type Backend = {
+  readonly server: string;
+  /** An error that names the server, where it is away. */
+  named(error: Error): Error;
   makeQueue(name: string): Queue;
   makeWorker(name: string, run: (job: Job) => Promise<unknown>, concurrency: number): Worker;
   /** Of so many that wait the one that is next, first. */
@@ -134,22 +154,29 @@ type Backend = {
 
 async function redisBackend(url: string, bookId: string): Promise<Backend> {
   // Adding must fail at once where Redis is away: the book has the job, and the sweep asks again.
-  const client = new Redis(url, { maxRetriesPerRequest: null, enableOfflineQueue: false, lazyConnect: true });
-  client.on('error', () => {});
+  const client = new Redis(url, {
+    maxRetriesPerRequest: null,
+    enableOfflineQueue: false,
+    lazyConnect: true,
+    commandTimeout: ANSWER_MS,
+  });
+  const server = redisAt(client);
+  const named = serverNamer(client, server);
   try {
     await client.connect();
   } catch (error) {
     client.disconnect();
-    throw new Unreachable(
-      `cannot reach Redis at ${withoutPassword(url)}: ${(error as Error).message}. Check REDIS_URL and that the server is up.`,
-    );
+    const { message } = named(error as Error);
+    throw new Unreachable(`cannot reach the queue: ${message}. ${mendFor(message)}`, { cause: error });
   }
   // Books may share a Redis and must not take each other's jobs. The braces keep a book's keys together in a cluster.
   const prefix = `{recon-${bookId}}`;
   // Workers wait for Redis to come back; they block, so each makes a connection of its own from this one.
-  const patient = client.duplicate({ enableOfflineQueue: true, lazyConnect: false });
+  const patient = client.duplicate({ enableOfflineQueue: true, lazyConnect: false, commandTimeout: undefined });
   patient.on('error', () => {});
   return {
+    server,
+    named,
     makeQueue: (name) => new Queue(name, { connection: client, prefix, skipWaitingForReady: true }),
     makeWorker: (name, run, concurrency) =>
       new Worker(name, run, { connection: patient, prefix, concurrency, ...WORKER_OPTIONS }),
@@ -162,14 +189,53 @@ async function redisBackend(url: string, bookId: string): Promise<Backend> {
   };
 }
 
+/** So long is waited for an answer to what takes milliseconds. Workers wait as long as it takes. */
+const ANSWER_MS = 10_000;
+
+/** Which server it is, as it can be shown. */
+function redisAt({ options: { host, port, path } }: Redis): string {
+  return `Redis at ${path ?? `${host?.includes(':') ? `[${host}]` : host}:${port}`}`;
+}
+
+/** What a client says of a server that is away, and what that means. */
+const AWAY_WORDS: readonly (readonly [RegExp, string])[] = [
+  [/^(Stream isn't writeable|Connection is closed|Connection is ended)/, 'the connection is lost'],
+  [/^Command timed out/, `no answer in ${ANSWER_MS / 1_000} s`],
+  [/^(LOADING|MASTERDOWN|CLUSTERDOWN)/, 'it is not ready'],
+];
+const NO_LOGIN = /^(WRONGPASS|NOAUTH|NOPERM|ERR AUTH|ERR Client sent AUTH)/;
+const NO_ROOM = /^(OOM|MISCONF|READONLY|ERR max number of clients)/;
+
+/** Names the server in errors that say that it is away. Why it is the client tells beside what it answers, and once. */
+function serverNamer(client: Redis, server: string): (error: Error) => Error {
+  let lost: Error | undefined;
+  client.on('error', (error) => {
+    lost = error;
+  });
+  client.on('ready', () => {
+    lost = undefined;
+  });
+  return (error) => {
+    if (error instanceof Unreachable) return error;
+    const meaning = AWAY_WORDS.find(([words]) => words.test(error.message))?.[1];
+    const reason = meaning === undefined ? reasonOf(error) : lost ? reasonOf(lost) : meaning;
+    const does = NO_LOGIN.test(reason) ? 'does not let us in' : NO_ROOM.test(reason) ? 'takes nothing now' : 'is away';
+    const isAway = meaning !== undefined || does !== 'is away' || isLostConnection(error);
+    return isAway ? new Unreachable(awayText(server, reason, does), { cause: error }) : error;
+  };
+}
+
+const mendFor = (message: string): string =>
+  message.includes('does not let us in')
+    ? 'Check the user and the password in REDIS_URL.'
+    : 'Check REDIS_URL and that the server is up.';
+
 async function postgresBackend(url: string): Promise<Backend> {
   const { Queue: PgQueue, Worker: PgWorker } = withBackend(createPostgresBackend);
   // One pool for all queues: each worker listens on a connection of its own, and takes and finishes jobs on the others.
   // A process that is stopped in the middle of a statement must not hold the others' jobs.
   const options = '-c search_path=bullmq -c idle_in_transaction_session_timeout=15s';
-  const own = new pg.Pool({ connectionString: url, max: 10, options });
-  own.on('error', () => {});
-  own.on('connect', (client) => client.on('error', () => {}));
+  const own = openPool({ connectionString: url, max: 10, options });
   // The same class, under a narrower name.
   const pool = own as unknown as PgPool;
   const client = await own.connect();
@@ -178,10 +244,18 @@ async function postgresBackend(url: string): Promise<Backend> {
   } finally {
     client.release();
   }
+  // Each queue and each worker listens on the pool for as long as it lives; so many are no leak.
+  const shared = () => {
+    own.setMaxListeners(own.getMaxListeners() + 1);
+    return pool;
+  };
   return {
-    makeQueue: (name) => new PgQueue(name, { connection: pool }) as unknown as Queue,
+    server: postgresAt(url),
+    // The pool has named it.
+    named: (error) => error,
+    makeQueue: (name) => new PgQueue(name, { connection: shared() }) as unknown as Queue,
     makeWorker: (name, run, concurrency) =>
-      new PgWorker(name, run, { connection: pool, concurrency, ...WORKER_OPTIONS }) as unknown as Worker,
+      new PgWorker(name, run, { connection: shared(), concurrency, ...WORKER_OPTIONS }) as unknown as Worker,
     // This backend counts positions from the newest. Some may be taken between counting and looking, so more than one is asked for.
     nextWaiting: (queue, waiting) => queue.getWaiting(Math.max(0, waiting - 5), waiting - 1),
     redis: async () => null,

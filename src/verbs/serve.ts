@@ -89,6 +89,7 @@ export async function serve(
     queue = jobs;
     watch = startWatch({
       databaseUrl: database.url,
+      queueServer: jobs.server,
       queueState: () => jobs.state(JOBS),
       redis: jobs.redis,
       sources: sources.map(({ name }) => name),

@@ -1,7 +1,8 @@
 import { sourceIn, type What, whatIsAway } from '../adapters/away.sql.ts';
-import { reasonOf, within } from '../adapters/in-time.ts';
+import { reasonAt, tellAway } from '../adapters/away.ts';
+import { within } from '../adapters/in-time.ts';
 import type { GaugeValues, Metrics } from '../adapters/metrics.ts';
-import { type Db, missingMigrations, onOneConnection, poolToLook } from '../adapters/postgres.ts';
+import { type Db, missingMigrations, onOneConnection, poolToLook, postgresAt } from '../adapters/postgres.ts';
 import type { JobQueue } from '../adapters/queue.ts';
 import { gaugesOfBatches, gaugesOfDatabase, gaugesOfDiscrepancies, gaugesOfQueue, gaugesOfReports } from './gauges.ts';
 
@@ -15,6 +16,8 @@ export type Watch = {
 
 type Watched = {
   readonly databaseUrl: string;
+  /** The server that holds the queue, as it can be shown. */
+  readonly queueServer?: string;
   readonly queueState: () => ReturnType<JobQueue['state']>;
   readonly redis: JobQueue['redis'];
   /** Sources that show a zero before their first file is found. */
@@ -43,26 +46,13 @@ const FAILURES = 3;
  * so that whoever reads the metrics waits neither for the database nor for the queue.
  */
 export function startWatch(
-  { databaseUrl, queueState, redis, sources, keepDays = {}, metrics, log }: Watched,
+  { databaseUrl, queueState, queueServer, redis, sources, keepDays = {}, metrics, log }: Watched,
   leastMs = LEAST_MS,
 ): Watch {
+  const servers = { database: postgresAt(databaseUrl), queue: queueServer };
   const pool = poolToLook(databaseUrl, CHECK_MS);
   const ask = <T>(question: (db: Db) => Promise<T>) => onOneConnection({ pool }, question);
-  const looks: readonly Look[] = [
-    {
-      of: 'reports',
-      see: () =>
-        ask(async (db) => {
-          await tellAway(db);
-          return gaugesOfReports(db, sources, keepDays);
-        }),
-    },
-    { of: 'batches', see: () => ask((db) => gaugesOfBatches(db, sources)) },
-    { of: 'discrepancies', see: () => ask((db) => gaugesOfDiscrepancies(db, sources)) },
-    { of: 'database', see: () => ask(gaugesOfDatabase) },
-    { of: 'queue', see: async () => gaugesOfQueue(...(await Promise.all([queueState(), redis()]))) },
-  ];
-  const tellAway = async (db: Db) => {
+  const tellUnreachable = async (db: Db) => {
     const away = (await whatIsAway(db)).map(({ what }) => what);
     const isAway = (what: What) => (away.includes(what) ? 1 : 0);
     metrics.measured({ name: 'recon_unreachable', labels: { what: 'archive', source: '' }, value: isAway('archive') });
@@ -71,14 +61,29 @@ export function startWatch(
       metrics.measured({ name: 'recon_unreachable', labels: { what: 'source', source }, value });
     }
   };
+  const seeReports = async (db: Db) => {
+    await tellUnreachable(db);
+    return gaugesOfReports(db, sources, keepDays);
+  };
+  const looks: readonly Look[] = [
+    { of: 'reports', server: servers.database, see: () => ask(seeReports) },
+    { of: 'batches', server: servers.database, see: () => ask((db) => gaugesOfBatches(db, sources)) },
+    { of: 'discrepancies', server: servers.database, see: () => ask((db) => gaugesOfDiscrepancies(db, sources)) },
+    { of: 'database', server: servers.database, see: () => ask(gaugesOfDatabase) },
+    {
+      of: 'queue',
+      server: servers.queue,
+      see: async () => gaugesOfQueue(...(await Promise.all([queueState(), redis()]))),
+    },
+  ];
   const stops = looks.map((look) => lookAgainAndAgain(look, metrics, log, leastMs));
   return {
     async problems() {
       const [book, queue] = await Promise.all([
-        within(CHECK_MS, ask(missingInBook)).catch((error) => [`database: ${reasonOf(error)}`]),
+        within(CHECK_MS, ask(missingInBook)).catch((error) => [`database: ${tellAway(servers.database, error)}`]),
         within(CHECK_MS, queueState()).then(
           () => [],
-          (error) => [`queue: ${reasonOf(error)}`],
+          (error) => [`queue: ${tellAway(servers.queue, error)}`],
         ),
       ]);
       return [...book, ...queue];
@@ -97,6 +102,7 @@ export function startWatch(
 
 type Look = {
   readonly of: 'reports' | 'batches' | 'discrepancies' | 'queue' | 'database';
+  readonly server: string | undefined;
   readonly see: () => Promise<GaugeValues>;
 };
 
@@ -112,9 +118,14 @@ const pauseMs = (lengthMs: number, leastMs: number, error: unknown): number => {
 const QUERY_CANCELED = '57014';
 
 /** One look at a time. Returns what ends it. */
-function lookAgainAndAgain({ of, see }: Look, metrics: Metrics, log: Watched['log'], leastMs: number): () => void {
+function lookAgainAndAgain(
+  { of, server, see }: Look,
+  metrics: Metrics,
+  log: Watched['log'],
+  leastMs: number,
+): () => void {
   const tellUp = (value: 0 | 1) => metrics.measured({ name: 'recon_collector_up', labels: { of }, value });
-  const tellAway = (value: 0 | 1) => {
+  const tellUnreachable = (value: 0 | 1) => {
     if (of === 'database' || of === 'queue')
       metrics.measured({ name: 'recon_unreachable', labels: { what: of, source: '' }, value });
   };
@@ -128,13 +139,14 @@ function lookAgainAndAgain({ of, see }: Look, metrics: Metrics, log: Watched['lo
     if (isStopped) return;
     if ('error' in result) {
       tellUp(0);
-      tellAway(1);
+      tellUnreachable(1);
       failures++;
-      if (failures === 1) log.warn({ of, error: reasonOf(result.error) }, 'cannot look: these metrics grow old');
+      if (failures === 1)
+        log.warn({ of, error: reasonAt(server, result.error) }, 'cannot look: these metrics grow old');
       if (failures === FAILURES) metrics.replaceGauges(withoutSeries(seen));
     } else {
       tellUp(1);
-      tellAway(0);
+      if (failures > 0 && (of === 'database' || of === 'queue')) log.warn({ of }, `${server ?? of} answers again`);
       failures = 0;
       seen = result;
       metrics.replaceGauges(seen);

@@ -5,6 +5,7 @@ import { resolve } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { type JobQueue, openQueue } from '../../src/adapters/queue.ts';
 import { Unreachable } from '../../src/domain/errors.ts';
+import { JOBS } from '../../src/jobs.ts';
 import { freshDatabase } from '../support/postgres.ts';
 import { note } from '../support/queue-worker.ts';
 import { startRedis } from '../support/redis.ts';
@@ -134,6 +135,16 @@ for (const [backend, make] of Object.entries(backends)) {
         assert.ok(performance.now() - asked >= 690, 'it came too early');
       }));
 
+    test('a delay that is no whole number, or none at all, is taken all the same: no retry is lost', () =>
+      withQueue(async (queue) => {
+        const watched = watch(queue);
+        watched.work();
+        const delays = [249.99999999, 0.4, 1 / 3, -7.5, 1e-9, Math.PI];
+        for (const [no, delayMs] of delays.entries()) await queue.enqueue(note, { no, attempt: 1 }, { delayMs });
+        await watched.until(delays.length);
+        assert.deepEqual(watched.seen.toSorted(), [...delays.keys()]);
+      }));
+
     test('it is told how many jobs there are, since when the oldest could have been done, and how long each waited', () =>
       withQueue(async (queue) => {
         const other = { name: 'other' };
@@ -253,6 +264,29 @@ async function endOf(child: ChildProcess, withinMs: number): Promise<void> {
   assert.ok(performance.now() - asked < withinMs, `the process was still there after ${withinMs} ms`);
 }
 
+test('queues and workers of all kinds of jobs share one pool of Postgres, and Node warns of nothing', async () => {
+  const warnings: Error[] = [];
+  const warned = (warning: Error) => warnings.push(warning);
+  process.on('warning', warned);
+  const queue = await openQueue({ databaseUrl: await freshDatabase(), bookId: 'b' });
+  const kinds = Array.from({ length: JOBS.length }, (_, no) => ({ ...note, name: `note-${no}` }));
+  const taken = new Set<string>();
+  const allTaken = new Promise<void>((resolve) => {
+    for (const kind of kinds)
+      queue.work(
+        kind,
+        1,
+        async () => void (taken.add(kind.name).size === kinds.length && resolve()),
+        () => {},
+      );
+  });
+  for (const kind of kinds) await queue.enqueue(kind, { no: 1, attempt: 0 });
+  await allTaken;
+  await queue.close();
+  process.off('warning', warned);
+  assert.deepEqual(warnings, []);
+});
+
 test('Redis goes away: adding and looking fail at once, and a worker can still be stopped', async () => {
   const redis = await startRedis();
   const where = { redisUrl: redis.url, databaseUrl: '', bookId: 'b' };
@@ -261,8 +295,13 @@ test('Redis goes away: adding and looking fail at once, and a worker can still b
   process.kill(redis.pid, 'SIGKILL');
   await redis.stop();
   const asked = performance.now();
-  await assert.rejects(queue.enqueue(note, { no: 2, attempt: 0 }));
-  await assert.rejects(queue.state([note]));
+  const { host } = new URL(redis.url);
+  const isNamed = (error: Error) =>
+    error instanceof Unreachable &&
+    error.message.startsWith(`Redis at ${host} is away (`) &&
+    !error.message.includes('enableOfflineQueue');
+  await assert.rejects(queue.enqueue(note, { no: 2, attempt: 0 }), isNamed);
+  await assert.rejects(queue.state([note]), isNamed);
   await queue.close(500);
   assert.ok(performance.now() - asked < 5_000, `it took ${performance.now() - asked} ms`);
   worker.kill('SIGTERM');

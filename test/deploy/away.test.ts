@@ -56,7 +56,10 @@ test('the database and the archive go away and come back while the service runs'
   await service.says(/looking for reports failed/);
   const { reasons, ...status } = await pages();
   assert.deepEqual(status, { healthz: 200, readyz: 503, metrics: 200 });
-  assert.match(reasons, /^database: /);
+  assert.match(
+    reasons,
+    new RegExp(`^database: Postgres at ${postgres.host}:${postgres.port} is away \\(.+\\); it is tried again`),
+  );
   await postgres.start();
   await reconciled('A2');
   assert.equal((await pages()).readyz, 200);
