@@ -146,6 +146,7 @@ function lookAgainAndAgain(
       if (failures === FAILURES) metrics.replaceGauges(withoutSeries(seen));
     } else {
       tellUp(1);
+      tellUnreachable(0);
       if (failures > 0 && (of === 'database' || of === 'queue')) log.warn({ of }, `${server ?? of} answers again`);
       failures = 0;
       seen = result;
