@@ -2,7 +2,7 @@ import type { Discrepancy } from './discrepancy.ts';
 import { RowRefused } from './errors.ts';
 import { printedName } from './header.ts';
 import { parseCount } from './money.ts';
-import { amountsOf, checkAgainstName, settledOf } from './read-amounts.ts';
+import { amountsOf, checkAgainstName, settledOf, withRole } from './read-amounts.ts';
 import {
   type CellsContext,
   checkShape,
@@ -25,7 +25,7 @@ export type ReadSummaryRow = {
   readonly countRows: bigint | null;
   /** A DEFAULT row's fee where that is all it has. */
   readonly settlementMinor: bigint | null;
-  /** The fee as printed, if it is in the settlement currency. */
+  /** The fee as printed in the settlement currency: nothing where all that is printed is in another; null where none is. */
   readonly feeMinor: bigint | null;
   readonly settledAtMicros: bigint | null;
   readonly customerId: string | null;
@@ -51,12 +51,14 @@ export function readSummaryRow(
       amounts,
     );
     const count = textOf(cells, ctx.columns, 'count');
+    const hasFees = withRole(amounts, 'fee').length > 0;
     const row = {
       line,
       type,
       countRows: count === null ? null : parseCount(count, printedName(ctx.columns, 'count')),
       settlementMinor,
-      feeMinor,
+      // A fee in another currency states a fee: were it left out, the fees of the details would be compared with nothing.
+      feeMinor: feeMinor ?? (hasFees ? 0n : null),
       settledAtMicros: timeOf(cells, ctx, 'settlementTime'),
       customerId: idTextOf(cells, ctx.columns, 'customerId'),
       acquirer,
