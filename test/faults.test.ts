@@ -8,12 +8,10 @@ import { makeFaults } from './support/faults.ts';
 import { expectedAnswer } from './support/oracle.ts';
 import { freshDatabase } from './support/postgres.ts';
 import { settlestream } from './support/settlestream.ts';
+import { seeds } from './support/size.ts';
 
-/** Eight seeds show every fault at least once; SETTLESTREAM_TEST_SEEDS=200 looks further, and `from-to` at some. */
-const [from = 1, to = 8] = (() => {
-  const [first, last] = (process.env['SETTLESTREAM_TEST_SEEDS'] ?? '8').split('-').map(Number);
-  return last === undefined ? [1, first] : [first, last];
-})();
+/** Eight seeds show every fault at least once. */
+const [from, to] = seeds(8, 60);
 const SAMPLES = join(import.meta.dirname, 'fixtures/reports');
 
 /** A book for every test, made before they run side by side. */

@@ -26,6 +26,7 @@ import { expectedAnswer } from './support/oracle.ts';
 import { freshDatabase } from './support/postgres.ts';
 import { startRedis } from './support/redis.ts';
 import { settlestream } from './support/settlestream.ts';
+import { sized } from './support/size.ts';
 
 // No fault of whole files (an odd seed has none): which of two revisions is the newer one depends on the order, and should.
 const made = makeFaults(temporaryFolder(), 13, 2_500);
@@ -256,7 +257,7 @@ suite('results that depend on other reports', () => {
     );
   });
 
-  const orders = Number(process.env['SETTLESTREAM_TEST_ORDERS'] ?? 12);
+  const orders = Number(process.env['SETTLESTREAM_TEST_ORDERS'] ?? sized(12, 100));
   for (let seed = 1; seed <= orders; seed++) {
     test(`in order ${seed}`, async () => {
       const url = await freshDatabase();

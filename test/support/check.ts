@@ -1,4 +1,7 @@
-/** `npm run check`: everything that has to hold before a change goes in, cheapest first. Stops at the first step that fails. */
+/**
+ * `npm run check`: everything that has to hold before a change goes in, cheapest first. Stops at the first step that fails. With
+ * `--nightly` (`npm run check:nightly`) the property tests try what there is no time for otherwise.
+ */
 import { spawnSync } from 'node:child_process';
 import { resolve } from 'node:path';
 
@@ -14,6 +17,7 @@ const STEPS: readonly (readonly [name: string, mend: string, command: string])[]
 
 const seconds = (since: number) => `${((performance.now() - since) / 1000).toFixed(1)} s`;
 const started = performance.now();
+if (process.argv.includes('--nightly')) process.env['SETTLESTREAM_TEST_SIZE'] = 'nightly';
 for (const [name, mend, command] of STEPS) {
   const stepStarted = performance.now();
   const isLong = name === 'tests';
