@@ -212,6 +212,13 @@ export const PLANTED: readonly Planted[] = [
     },
   },
   {
+    why: 'That summary calls the column that counts its rows otherwise, so nobody compares the count.',
+    tells: { unread_column: 1 },
+    plant: (week) => {
+      batchOf(week, SATURDAY.eur).countColumn = 'transactionCount';
+    },
+  },
+  {
     why: "The summary's TOTAL is 10,000 JPY less than its own lines.",
     tells: { total_mismatch: 1, summary_mismatch: 1 },
     plant: (week) => {

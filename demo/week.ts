@@ -72,6 +72,8 @@ export type Batch = {
   parts: number;
   /** How its details came. */
   form: 'csv' | 'xlsx';
+  /** What the summary calls the column that counts rows. */
+  countColumn: string;
   /** What the acquirer states beyond what the rows add up to. */
   summaryOffMinor: { type: bigint; total: bigint };
   unit: 'major' | 'minor';
@@ -502,6 +504,7 @@ export function newBatch(
     method,
     parts: 1,
     form: 'csv',
+    countColumn: 'count',
     summaryOffMinor: { type: 0n, total: 0n },
     unit: 'major',
     lacks: null,

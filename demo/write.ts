@@ -112,7 +112,7 @@ export function batchReports(batch: Batch): Report[] {
       ...common,
       name: `settlementSummary_${name}_000`,
       form: 'csv',
-      columns: SUMMARY_COLUMNS.split(' '),
+      columns: SUMMARY_COLUMNS.split(' ').map((column) => (column === 'count' ? batch.countColumn : column)),
       rows: summaryRows(batch),
     },
   ];

@@ -15,6 +15,7 @@ const DAY = 'transactionType,transactionId,transactionRequestId,transactionAmoun
 const RECORDS = [
   'requestId,type,amount,currency,status,occurredAt,originalRequestId',
   ...Array.from({ length: 12 }, (_, at) => `p-${at + 1},PAYMENT,10.00,USD,SUCCESS,2026-01-04T09:00:00+08:00,`),
+  'f-1,PAYMENT,10.00,USD,PENDING,2026-01-04T09:00:00+08:00,',
   'r-1,REFUND,6.00,USD,SUCCESS,2026-01-04T10:00:00+08:00,p-1',
   'r-2,REFUND,6.00,USD,SUCCESS,2026-01-04T10:00:00+08:00,p-1',
 ];
@@ -210,6 +211,7 @@ suite('a batch of which no row was compared', () => {
     '  transactionDetails:',
     '    - { column: Amount, currencyColumn: Currency, role: transaction }',
     'doneStatuses: [DONE]',
+    'notDoneStatuses: [OPEN]',
     'types:',
     '  PAYMENT: { matchBy: own, grossSign: 1 }',
     '  FEE: { matchBy: none }',
@@ -221,12 +223,12 @@ suite('a batch of which no row was compared', () => {
     const book = await startBook();
     book.write({ 'format.yaml': FORMAT });
     book.put('20260107', {
-      'paid_USD_N1.csv': paid('PAYMENT,p-1,10.00,USD,10.00,OPEN', 'FEE,,,USD,-1.00,DONE'),
-      'paid_USD_N2.csv': paid('PAYMENT,p-1,10.00,USD,10.00,OPEN', 'PAYMENT,p-2,10.00,USD,10.00,DONE'),
+      'paid_USD_N1.csv': paid('PAYMENT,f-1,10.00,USD,10.00,OPEN', 'FEE,,,USD,-1.00,DONE'),
+      'paid_USD_N2.csv': paid('PAYMENT,f-1,10.00,USD,10.00,OPEN', 'PAYMENT,p-2,10.00,USD,10.00,DONE'),
       'paid_USD_N3.csv': paid('FEE,,,USD,-1.00,DONE'),
       'sold_20260108.csv': [
         'transactionType,transactionRequestId,Amount,Currency,status',
-        'PAYMENT,p-1,10.00,USD,OPEN',
+        'PAYMENT,f-1,10.00,USD,OPEN',
       ],
     });
     const { json, code } = await book.reconcile('--format', 'format.yaml');

@@ -60,9 +60,13 @@ test('a file becomes a job, chunks, rows, matches, totals, discrepancies', async
   ]);
 
   // The words are for people; everything else is a promise.
-  const answer = JSON.parse(ended.stdout, (key, value) => (key === 'message' ? undefined : value));
+  const answer = JSON.parse(ended.stdout, (key, value) =>
+    key === 'message' || (key === 'why' && value) ? undefined : value,
+  );
   const report = { state: 'closed', revision: 1, refusedRows: 0, error: null };
   const merchantId = 'M1';
+  const done = { state: 'done', why: null };
+  const notPossible = { state: 'notPossible' };
   assert.deepEqual(answer, {
     // Every file was read to its end.
     reports: [
@@ -96,6 +100,18 @@ test('a file becomes a job, chunks, rows, matches, totals, discrepancies', async
           notDone: { rows: 0, settlementAmount: '0.00' },
           discrepant: { rows: 2, settlementAmount: '48.50' },
           refused: { rows: 0 },
+          // And what was checked. Its header has no columns for two of the checks.
+          checks: [
+            { name: 'records', ...done },
+            { name: 'net', ...done },
+            { name: 'fees', ...done },
+            { name: 'feeBreakdown', ...notPossible },
+            { name: 'conversion', ...notPossible },
+            { name: 'summaryCount', ...done },
+            { name: 'summarySettlementAmount', ...done },
+            { name: 'summaryFeeAmount', ...done },
+            { name: 'total', ...done },
+          ],
         },
       },
     ],
@@ -113,6 +129,10 @@ test('a file becomes a job, chunks, rows, matches, totals, discrepancies', async
           notDone: { rows: 0, settlementAmount: null },
           discrepant: { rows: 0, settlementAmount: null },
           refused: { rows: 0 },
+          checks: [
+            { name: 'records', ...done },
+            { name: 'unreported', ...done },
+          ],
         },
       },
     ],

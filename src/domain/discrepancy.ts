@@ -22,6 +22,7 @@ export const KINDS = [
   'fee_breakdown_mismatch',
   'conversion_mismatch',
   'refused_row',
+  'unread_column',
   'summary_mismatch',
   'total_mismatch',
   'missing_summary',

@@ -1,4 +1,5 @@
 import type { Row } from './row.ts';
+import { addLooks, type Looks, type UnreadCells } from './unread.ts';
 
 /**
  * What the rows of a chunk add up to, counted while they are parsed, and of a load when its chunks are added up.
@@ -11,6 +12,10 @@ export type Facts = {
   /** Rows that need a record and name one, by their own request id or by an original. */
   readonly matchableRows: number;
   readonly types: Readonly<Record<string, TypeFacts>>;
+  /** What columns look like that nothing reads, where a column of a check is lacking. */
+  readonly unread?: Looks;
+  /** The same in rows alone whose net is wrong. Both are left out where there is nothing to say, and belong to one header. */
+  readonly unreadBesideNet?: Looks;
   /** Order-free sum of the rows' 64-bit hashes, modulo 2^64. */
   readonly rowHash: string;
   /** At most two: more than one refuses the report anyway. */
@@ -46,6 +51,9 @@ export class FactsCounter {
   paidFrom: bigint | null = null;
   paidTo: bigint | null = null;
   hasWrappedIds = false;
+  /** Null where no check lacks its column. */
+  unread: UnreadCells | null = null;
+  unreadBesideNet: UnreadCells | null = null;
 
   addRow(
     row: Pick<
@@ -117,9 +125,15 @@ export class FactsCounter {
       paidFrom: text(this.paidFrom),
       paidTo: text(this.paidTo),
       ...(this.hasWrappedIds ? { hasWrappedIds: true } : {}),
+      ...looksIn(this.unread?.toLooks(), this.unreadBesideNet?.toLooks()),
     };
   }
 }
+
+const looksIn = (unread: Looks | undefined, unreadBesideNet: Looks | undefined) => ({
+  ...(unread && { unread }),
+  ...(unreadBesideNet && { unreadBesideNet }),
+});
 
 /** The facts of several chunks, or of several loads, in the order of their rows. */
 export function addFacts(all: readonly Facts[]): Facts {
@@ -154,6 +168,7 @@ export function addFacts(all: readonly Facts[]): Facts {
     paidFrom: text(times('paidFrom')[0] ?? null),
     paidTo: text(times('paidTo').at(-1) ?? null),
     ...(all.some(({ hasWrappedIds }) => hasWrappedIds) ? { hasWrappedIds: true } : {}),
+    ...looksIn(addLooks(all.map(({ unread }) => unread)), addLooks(all.map((facts) => facts.unreadBesideNet))),
   };
 }
 

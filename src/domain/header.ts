@@ -78,6 +78,12 @@ function look(cells: readonly string[], kind: ReportKind, format: Format): Look 
   };
 }
 
+/** Positions of the columns that nothing is read from, whether they have a name or not. */
+export function positionsUnread({ width, at }: Columns): number[] {
+  const read = new Set(Object.values(at));
+  return Array.from({ length: width }, (_, position) => position).filter((position) => !read.has(position));
+}
+
 const namesOf = (column: string, format: Format): readonly string[] => [column, ...(format.aliases[column] ?? [])];
 
 /** A column as this report's header prints it; by the format's own name where the report has no such column. */

@@ -33,7 +33,7 @@ import { csv, writeAll } from '../views/output.ts';
 import { holdingsOf, ownTypesOf, RESERVE_COLUMNS, reservesTable } from '../views/reserves.ts';
 import { storyJson, storyOf } from '../views/story.ts';
 import { STORY_COLUMNS, storyText } from '../views/story-tables.ts';
-import { batchTable, datedTable, discrepancyTable, table, totalsTable } from '../views/tables.ts';
+import { batchTable, coverageText, datedTable, discrepancyTable, table, totalsTable } from '../views/tables.ts';
 import { sheetOf, workbook, workbookOf } from '../views/workbook.ts';
 import { migrate, openBook } from './book.ts';
 
@@ -121,6 +121,7 @@ export async function showBatch(config: Config, id: string, options: Given): Pro
     }
     await writeAll([
       `${batchTable([batch], { isAged: true })}\n\n`,
+      coverageText(batch),
       `${table(
         ['report', 'kind', 'revision', 'rows', 'SHA-256'],
         reports.map((r) => [r.file, r.kind, r.revision, r.rows, r.sha256]),

@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import type { Db } from '../adapters/postgres.ts';
+import type { Check } from '../domain/checks.ts';
 import type { NamedRows, Split } from '../domain/coverage.ts';
 import type { RunFacts } from '../domain/run.ts';
 
@@ -63,7 +64,7 @@ export type BatchView = {
   /** Rows that need a record and have something told of them. */
   toldRows: number;
   /** Its rows before anything was told of them; null in runs of books of before, which did not count them so. */
-  coverage: Split | null;
+  coverage: (Split & { readonly checks: readonly Check[] }) | null;
   /** Rows that have something told of them, by type. */
   named: NamedRows[];
   publishedAt: Date;

@@ -114,7 +114,7 @@ export const stateOfBatch = ({ facts, open }: query.BatchView) =>
   stateOf({ waiting: facts.waiting ?? false, missing: facts.missing, uncompared: facts.uncompared ?? false, open });
 
 /** What the answer is made of; null where a run of before did not count it. */
-function coverageJson({ facts, coverage: split, named, batchId, currency }: query.BatchView) {
+export function coverageJson({ facts, coverage: split, named, batchId, currency }: query.BatchView) {
   if (split === null) return null;
   const { matched, noRecordNeeded, notDone, discrepant, refused } = coverageOf(split, named, facts.wrongUnit);
   // Days settle nothing.
@@ -128,6 +128,8 @@ function coverageJson({ facts, coverage: split, named, batchId, currency }: quer
     notDone: shown(notDone),
     discrepant: shown(discrepant),
     refused: { rows: refused },
+    // In an order of its own: the database keeps none of keys.
+    checks: split.checks.map(({ name, state, why }) => ({ name, state, why })),
   };
 }
 

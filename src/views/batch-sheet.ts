@@ -1,5 +1,5 @@
 import type { BatchView } from './answer.sql.ts';
-import { ageOf, batchJson, matchedRowsOf, stateOfBatch } from './answer.ts';
+import { ageOf, batchJson, coverageJson, matchedRowsOf, stateOfBatch } from './answer.ts';
 import { amountCell, type Cell, type Column, dayCell, timeCell } from './columns.ts';
 import { type Sheet, sheetOf } from './workbook.ts';
 
@@ -12,7 +12,7 @@ export type BatchReport = {
   readonly rows: number;
 };
 
-/** A line of the sheet: of the batch itself, of a report, or of a total. */
+/** A line of the sheet: of the batch itself, of a report, of a total, of a part of its coverage, or of a check. */
 type Line = {
   readonly about: string;
   readonly name: string;
@@ -33,7 +33,9 @@ const COLUMNS: readonly Column<Line>[] = [
 
 /** A batch or day, its reports and its totals, for one who opens the workbook of its discrepancies. */
 export const batchSheet = (batch: BatchView, reports: readonly BatchReport[]): Sheet =>
-  sheetOf('batch', COLUMNS, [[...linesOf(batch), ...reports.map(reportLine), ...totalLines(batch)]]);
+  sheetOf('batch', COLUMNS, [
+    [...linesOf(batch), ...reports.map(reportLine), ...totalLines(batch), ...coverageLines(batch)],
+  ]);
 
 const linesOf = (batch: BatchView): Line[] => {
   const { since, ageDays } = ageOf(batch);
@@ -61,6 +63,33 @@ const reportLine = ({ file, kind, revision, sha256, rows }: BatchReport): Line =
   value: `${kind}, revision ${revision}, SHA-256 ${sha256}`,
   rows,
 });
+
+function coverageLines(batch: BatchView): Line[] {
+  const coverage = coverageJson(batch);
+  if (coverage === null) return [];
+  const { matched, noRecordNeeded, notDone, discrepant, refused, checks } = coverage;
+  const line = (
+    name: string,
+    { rows, settlementAmount = null }: { rows: number; settlementAmount?: string | null },
+  ): Line => ({
+    about: 'coverage',
+    name,
+    rows,
+    settlement: settlementAmount === null ? null : amountCell(settlementAmount, batch.currency),
+  });
+  return [
+    line('matched', matched),
+    ...noRecordNeeded.map(({ type, ...part }) => line(`noRecordNeeded ${type}`, part)),
+    line('notDone', notDone),
+    line('discrepant', discrepant),
+    line('refused', refused),
+    ...checks.map(({ name, state, why }) => ({
+      about: 'check',
+      name,
+      value: why === null ? state : `${state}: ${why}`,
+    })),
+  ];
+}
 
 function totalLines(batch: BatchView): Line[] {
   if (batch.batchId === null) return [];

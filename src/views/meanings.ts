@@ -24,6 +24,7 @@ export const MEANINGS: Readonly<Record<Kind, string>> = {
   net_mismatch: 'What is settled is not the amount less its fees.',
   fee_breakdown_mismatch: 'Interchange, scheme fee and markup do not add up to the fee.',
   conversion_mismatch: 'The converted amount does not follow from the exchange rate, or the rate is not said.',
+  unread_column: 'A report lacks the column of a check, and holds one that nothing reads: it may have been renamed.',
   refused_row: 'A line of the report cannot be read, so nothing of it is counted.',
   summary_mismatch: 'The rows of a payout do not add up to what its summary says.',
   total_mismatch: "The summary's TOTAL is not the sum of its own lines.",

@@ -3,7 +3,7 @@ import Table from 'cli-table3';
 import type { Database } from '../adapters/postgres.ts';
 import type { Kind } from '../domain/discrepancy.ts';
 import * as query from './answer.sql.ts';
-import { ageOf, batchJson, dayJson, matchedRowsOf, stateOfBatch, totalJson } from './answer.ts';
+import { ageOf, batchJson, coverageJson, dayJson, matchedRowsOf, stateOfBatch, totalJson } from './answer.ts';
 import { MEANINGS } from './meanings.ts';
 
 /** A plain table: no colours, so that it reads the same in a terminal, a file and a mail. Numbers stand to the right. */
@@ -53,6 +53,30 @@ export function batchTable(batches: readonly query.BatchView[], { isAged = false
     }),
     [4, 5, 6, 7, 8, 11].map((column) => column + ofMerchant('').length),
   );
+}
+
+/** What the answer of a batch or day is made of, and what was checked of it. Empty where a run of before did not count it. */
+export function coverageText(batch: query.BatchView): string {
+  const coverage = coverageJson(batch);
+  if (coverage === null) return '';
+  const { matched, noRecordNeeded, notDone, discrepant, refused, checks } = coverage;
+  const parts: (readonly [string, { rows: number; settlementAmount: string | null }])[] = [
+    ['matched with their record', matched],
+    ...noRecordNeeded.map(({ type, ...part }) => [`no record needed: ${type}`, part] as const),
+    ['not done', notDone],
+    ['with a discrepancy', discrepant],
+    ['refused', { ...refused, settlementAmount: null }],
+  ];
+  const rows = table(
+    ['rows that are', 'rows', 'settled'],
+    parts.map(([what, part]) => [what, part.rows, part.settlementAmount]),
+    [1, 2],
+  );
+  const checked = table(
+    ['check', 'state', 'why not'],
+    checks.map(({ name, state, why }) => [name, state === 'done' ? 'done' : 'not possible', wrap(why ?? '', 80)]),
+  );
+  return `${rows}\n\n${checked}\n\n`;
 }
 
 /** As people write a time, in UTC, to the minute. */

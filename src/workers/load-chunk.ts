@@ -14,6 +14,7 @@ import { readRow, refuseLine } from '../domain/read-row.ts';
 import { type ReadSummaryRow, readSummaryRow } from '../domain/read-summary.ts';
 import type { Row } from '../domain/row.ts';
 import { isWrapped } from '../domain/spreadsheet-id.ts';
+import { lacksOf, UnreadCells } from '../domain/unread.ts';
 import { closeLoad as closeLoadJob, type Enqueue, type LoadChunkJob } from '../jobs.ts';
 import { closeLoad } from './close-load.ts';
 import { formatById } from './formats.ts';
@@ -132,11 +133,14 @@ class ChunkParser {
       },
     );
     const { kind } = chunk;
+    if (lacksOf(context.columns, kind, format).length > 0) facts.unread = new UnreadCells(context.columns);
+    facts.unreadBesideNet = new UnreadCells(context.columns);
     if (kind === 'settlementSummary') {
       this.#readCells = (cells, line, writer) => {
         const read = readSummaryRow(cells, line, { ...context, kind });
-        if ('refused' in read) this.#refuse(read.refused);
-        else this.#keepSummaryRow(read.row, writer);
+        if ('refused' in read) return this.#refuse(read.refused);
+        this.#keepSummaryRow(read.row, writer);
+        facts.unread?.see((position) => cells[position]);
       };
     } else {
       const rowContext = { ...context, kind };
@@ -146,6 +150,9 @@ class ChunkParser {
         if ('refused' in read) return this.#refuse(read.refused);
         this.#keepRow(read.row, writer);
         this.#quick?.learn(this.#reader);
+        facts.unread?.see((position) => cells[position]);
+        if (read.findings.some(({ kind }) => kind === 'net_mismatch'))
+          facts.unreadBesideNet?.see((position) => cells[position]);
         const ofMatchable = isMatchable(read.row.matchBy);
         for (const discrepancy of read.findings) this.findings.push({ discrepancy, ofMatchable });
       };
@@ -208,6 +215,7 @@ class ChunkParser {
       return false;
     }
     this.#addHash(writer, content);
+    this.#facts.unread?.see((position) => cellText(this.#reader, position, this.#chunk.encoding));
     if (quick.isFull) quick.moveTo(this.#facts);
     return true;
   }

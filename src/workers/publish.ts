@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import { type Db, lockMerchant } from '../adapters/postgres.ts';
 import type { Calendar } from '../domain/calendar.ts';
+import type { Check } from '../domain/checks.ts';
 import { coverageOf, type Split, wrongIn } from '../domain/coverage.ts';
 import { stateOf } from '../domain/discrepancy.ts';
 import type { RunFacts } from '../domain/run.ts';
@@ -24,7 +25,7 @@ export type Decided = {
   /** Null: nothing of the batch can be read, and nothing ever could. */
   readonly run: {
     readonly facts: RunFacts;
-    readonly coverage: Split;
+    readonly coverage: Split & { readonly checks: readonly Check[] };
     readonly digest: string;
     readonly rules: string;
     readonly parts: readonly { loadNo: number; part: number }[];

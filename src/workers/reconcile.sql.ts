@@ -102,6 +102,7 @@ export type ReportState = {
   slot: number | null;
   facts: Facts | null;
   rules: { tolerance: string; timeZone: string } | null;
+  header: string[] | null;
   file: string;
   source: string;
   day: string | null;
@@ -110,7 +111,7 @@ export type ReportState = {
 /** The reports of a batch: its newest content where one was read to the end, else the state of what came last. */
 export async function reportsOf(db: Db, batchNo: number): Promise<ReportState[]> {
   const found = await sql<ReportState>`
-    select r.kind, r.name, r.psp, r.seq, r.is_portal as "isPortal", l.format, r.load_no as "loadNo", l.slot, l.facts, l.rules, d.file, d.source, d.day::text,
+    select r.kind, r.name, r.psp, r.seq, r.is_portal as "isPortal", l.format, r.load_no as "loadNo", l.slot, l.facts, l.rules, l.header, d.file, d.source, d.day::text,
            case when r.load_no is not null then 'closed' when d.state in ('found', 'reading') and d.parked_reason is null then 'waiting'
                 when d.state in ('waiting', 'duplicate', 'withdrawn') then d.state else 'refused' end as state
       from report r

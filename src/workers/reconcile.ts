@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Measured } from '../adapters/metrics.ts';
 import { type Database, type Db, inTransaction, onOneConnection } from '../adapters/postgres.ts';
+import { checksOfDay, checksOfSettlement } from '../domain/checks.ts';
 import { splitOf } from '../domain/coverage.ts';
 import { addFacts, type Facts } from '../domain/facts.ts';
 import { formatAmount } from '../domain/money.ts';
@@ -19,6 +20,7 @@ import * as publish from './publish.sql.ts';
 import { type Decided, type Published, publishRun } from './publish.ts';
 import * as query from './reconcile.sql.ts';
 import { RULES_VERSION, takeOver } from './take.ts';
+import { besideNet, headersOf, tellUnread } from './tell-of-columns.ts';
 import { countRefused, tellFindings } from './tell-rows.sql.ts';
 import { tellOfRecords, tellOfRows } from './tell-rows.ts';
 import { isMatchable, type Told, tellAll } from './told.ts';
@@ -140,6 +142,8 @@ async function decide(db: Db, batchNo: number, timed: Timed, standing: Standing)
 
   const facts = addFacts(details.read.map((part) => part.facts!));
   const summedRows = await timed('total', () => checkSums(db, details.loads, facts, batchNo));
+  const detailsHeaders = await headersOf(db, details.read);
+  const summaryHeaders = await headersOf(db, summary.read);
   const hasSummaries = await mayHaveSummaries(db, details.read);
   const missing = [
     ...(isDay || isEmpty ? [] : missingReports(details.reading, summary.reading, hasSummaries)),
@@ -165,9 +169,10 @@ async function decide(db: Db, batchNo: number, timed: Timed, standing: Standing)
       });
   const isWaiting = waitsUntilMs !== null;
   const { wrongUnit, listed } = await timed('match', async () => {
-    const wrongUnit = await tellOfRows(db, batch, details, facts);
+    const wrongUnit = await tellOfRows(db, batch, { ...details, besideNet: besideNet(detailsHeaders) }, facts);
     const listed = await tellNotReported(db, batch, details.loads, due, standing);
     await tellFindings(db, summary.loads, false);
+    await tellUnread(db, [...detailsHeaders, ...summaryHeaders]);
     if (isDay && !isNothingRead && !isWaiting) await tellOfRecords(db, batch, details, facts, due);
     if (isDay) await tellUnsettled(db, batch, due);
     return { wrongUnit, listed };
@@ -207,6 +212,26 @@ async function decide(db: Db, batchNo: number, timed: Timed, standing: Standing)
     residualMinor: residual?.toString() ?? null,
     ...(isUncompared(summedRows, isDay) ? { uncompared: true as const } : {}),
   };
+  const looked = {
+    details: detailsHeaders,
+    rows: facts.rows,
+    matchableRows: facts.matchableRows,
+    notDoneRows: rowsNotDone(summedRows),
+    wrongUnit,
+    isWaiting,
+  };
+  const checks = isDay
+    ? checksOfDay(looked)
+    : checksOfSettlement({
+        ...looked,
+        summary: summaryHeaders,
+        hasSummaries,
+        detailsWhole,
+        summaryWhole,
+        hasFees: totals?.hasFees ?? false,
+        stated: summed,
+        summaryTypes: stated.map(({ type }) => type),
+      });
   const all = [...details.read, ...summary.read];
   const parts = all.map((part, index) => ({ loadNo: part.loadNo!, part: index }));
   const loads = all.map((part) => ({ loadNo: part.loadNo!, slot: part.slot! }));
@@ -226,7 +251,7 @@ async function decide(db: Db, batchNo: number, timed: Timed, standing: Standing)
     details: details.loads,
     run: {
       facts: runFacts,
-      coverage: splitOf(summedRows.map(countedRows), facts.refusedRows),
+      coverage: { ...splitOf(summedRows.map(countedRows), facts.refusedRows), checks },
       digest: digest.digest('hex'),
       rules: rules.digest('hex').slice(0, 16),
       parts,
@@ -320,6 +345,9 @@ const countedRows = ({ type, matchBy, isDone, count, settlementMinor }: query.Su
   rows: Number(count),
   settlementMinor: settlementMinor ?? '0',
 });
+
+const rowsNotDone = (rows: readonly query.SummedRows[]): number =>
+  rows.reduce((sum, { isDone, count }) => sum + (isDone ? 0 : Number(count)), 0);
 
 /**
  * Whether no row was compared with a record, though some should be: they name none, or, in a settlement, did not happen. A day of

@@ -269,14 +269,24 @@ export const CANDIDATES = sql`
          exists (select from cancelled x where x.request_id = c.request_id) as cancelled
     from candidate c`;
 
-/** What the rows showed by themselves, but for duplicates and, where the unit is wrong, what follows from it. */
-export async function tellFindings(db: Db, loads: readonly ReadLoad[], wrongUnit: boolean): Promise<void> {
+/**
+ * What the rows showed by themselves, but for duplicates and, where the unit is wrong, what follows from it. `besideNet`: what is to
+ * be said with each wrong net of a load.
+ */
+export async function tellFindings(
+  db: Db,
+  loads: readonly ReadLoad[],
+  wrongUnit: boolean,
+  besideNet: ReadonlyMap<number, string> = new Map(),
+): Promise<void> {
   const left = wrongUnit ? sql`and f.kind not in ('amount_mismatch', 'net_mismatch', 'conversion_mismatch')` : sql``;
   await sql`insert into told (of_matchable, kind, load_no, line, type, request_id, transaction_id, field, reported, recorded, difference,
                               currency, message, stake_minor, stake_currency)
     select of_matchable, kind, load_no, line, type, request_id, transaction_id, field, reported, recorded, difference,
-           currency, message, stake_minor, stake_currency
-      from row_finding f where load_no = any(${loads.map((load) => load.loadNo)}::int[]) and f.kind <> 'status_mismatch' ${left}
+           currency, message || coalesce(case when kind = 'net_mismatch' then b.said end, ''), stake_minor, stake_currency
+      from row_finding f
+      left join unnest(${[...besideNet.keys()]}::int[], ${[...besideNet.values()]}::text[]) b(of_load, said) on b.of_load = f.load_no
+     where load_no = any(${loads.map((load) => load.loadNo)}::int[]) and f.kind <> 'status_mismatch' ${left}
        and not exists (select from duplicate u where u.load_no = f.load_no and u.line = f.line)`.execute(db);
 }
 

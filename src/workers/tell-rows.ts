@@ -23,6 +23,8 @@ import { isMatchable, recordFrom, rowFrom, type StoredRow, type Told, tellAll } 
 export type Details = {
   readonly read: readonly (query.ReportState & Part)[];
   readonly loads: readonly query.ReadLoad[];
+  /** What is said beside a wrong net, by load. */
+  readonly besideNet: ReadonlyMap<number, string>;
 };
 
 /** Tells what is wrong with rows: duplicates first, for they are compared no further. Returns whether the unit is wrong. */
@@ -60,7 +62,7 @@ export async function tellOfRows(db: Db, batch: query.BatchRow, details: Details
       rows.flatMap((row) => tellOfRow(row, { ...report, wrongUnit: direction !== null })),
     );
   }
-  await match.tellFindings(db, loads, direction !== null);
+  await match.tellFindings(db, loads, direction !== null, details.besideNet);
   await match.tellNotDone(db, loads, batch.merchantNo);
   // Amounts in the wrong unit say nothing, alone or added up.
   await findShares(db, direction === null && batch.batchId !== null ? loads : [], others, {
@@ -175,7 +177,7 @@ const rowIdentity = (row: TwinRow): string =>
 export async function tellOfRecords(
   db: Db,
   batch: query.BatchRow,
-  details: Details,
+  details: Omit<Details, 'besideNet'>,
   facts: Facts,
   due: Due,
 ): Promise<void> {

@@ -24,6 +24,7 @@ export type Coverage = {
   notDone: Part;
   discrepant: Part;
   refused: { rows: number };
+  checks: { name: string; state: 'done' | 'notPossible'; why?: string | null }[];
 };
 
 export type BatchAnswer = {
@@ -199,11 +200,11 @@ function changed(actual: object, expected: object): string {
     .join('; ');
 }
 
-/** Without messages and without the kind of a file that has none; a NUL, which Postgres cannot hold as text, as U+FFFD. */
+/** Without messages, why a check was not possible, and without the kind of a file that has none; a NUL, which Postgres cannot hold as text, as U+FFFD. */
 function clean(item: object): unknown {
   const noKind = (item as Partial<ReportAnswer>).error?.code === 'unknown_format';
   return JSON.parse(JSON.stringify(item), (key, value) => {
-    if (key === 'message' || (key === 'kind' && noKind)) return undefined;
+    if (key === 'message' || key === 'why' || (key === 'kind' && noKind)) return undefined;
     return typeof value === 'string' ? value.replaceAll('\0', '\ufffd') : value;
   });
 }

@@ -296,6 +296,7 @@ type Row = {
   fees: { minor: bigint; currency: string }[];
   breakdown: bigint | null;
   count: bigint;
+  countPrinted: boolean;
   acquirer: string | null;
   customerId: string | null;
   paymentTime: number | null;
@@ -326,9 +327,38 @@ type Report = {
   revision: number;
   rows: Row[];
   refused: RefusedRow[];
+  columns: string[];
+  /** A column that a check lacks, and the first one that could be it. */
+  unread: { lacks: string; unread: string } | null;
 };
 
-type Reading = Pick<Report, 'state' | 'error' | 'rows' | 'refused'>;
+type Reading = Pick<Report, 'state' | 'error' | 'rows' | 'refused' | 'columns' | 'unread'>;
+
+/** Every column that FORMATS.md lists for the older layout, and what else a report of it may print. */
+const KNOWN =
+  'customerId acquirer PSP acquirerReferenceNo ARN referenceMerchantId referenceStoreId transactionId originalTransactionId transactionRequestId referenceTransactionId orderDescription paymentMethodType pspName wallet transactionType paymentTime productCode transactionAmountValue transactionCurrency originalTransactionRequestId issuingCountry cardBrand funding settlementBatchId settlementTime settlementAmountValue settlementCurrency quoteCurrencyPair quotePrice feeAmountValue feeCurrency taxFeeAmountValue taxFeeCurrency processingFeeAmountValue processingFeeCurrency nonGuaranteeCouponValue nonGuaranteeCouponCurrency disputeHandlingFee disputeHandlingFeeCurrency disputeReverseFee disputeReverseFeeCurrency installmentsNum interchangeFeeAmountValue interchangeFeeCurrency schemeFeeAmountValue schemeFeeCurrency acquirerMarkupAmountValue acquirerMarkupCurrency summaryType count convertedTransactionAmountValue convertedCurrency status'.split(
+    ' ',
+  );
+
+/** The names here speak for themselves: what is a number throughout, and not zero throughout, may be what is lacking. */
+function unreadIn(kind: ReportKind, columns: string[], data: CsvRecord[], refused: RefusedRow[]): Report['unread'] {
+  const rows = data.filter(({ line }) => !refused.some((row) => row.line === line));
+  const holds = (column: string, number: RegExp) => {
+    const cells = rows.map(({ cells }) => present(cells![columns.indexOf(column)])).filter((cell) => cell !== null);
+    return cells.every((cell) => number.test(cell)) && cells.some((cell) => Number(cell) !== 0);
+  };
+  const others = columns.filter((column) => column !== '' && !KNOWN.includes(column));
+  const wanted = {
+    settlementSummary: ['count', 'feeAmountValue'],
+    settlementDetails: ['feeAmountValue'],
+    transactionDetails: [],
+  };
+  for (const lacks of wanted[kind].filter((column) => !columns.includes(column))) {
+    const unread = others.find((column) => holds(column, lacks === 'count' ? /^\d+$/ : /^-?\d+(\.\d+)?$/));
+    if (unread !== undefined) return { lacks, unread };
+  }
+  return null;
+}
 
 function readReport({ name, bytes, file }: Report, unit: 'major' | 'minor'): Reading {
   const not = (error: string, state: 'refused' | 'waiting' = 'refused'): Reading => ({
@@ -336,6 +366,8 @@ function readReport({ name, bytes, file }: Report, unit: 'major' | 'minor'): Rea
     error,
     rows: [],
     refused: [],
+    columns: [],
+    unread: null,
   });
   if (!name) return not('unknown_format');
   const text = decode(bytes);
@@ -362,7 +394,8 @@ function readReport({ name, bytes, file }: Report, unit: 'major' | 'minor'): Rea
     else rows.push(result.row);
   }
   if (new Set(rows.map((row) => row.customerId).filter(Boolean)).size > 1) return not('mixed_merchants');
-  return { state: 'closed', error: null, rows, refused };
+  const unread = unreadIn(name.kind, columns, data, refused);
+  return { state: 'closed', error: null, rows, refused, columns, unread };
 }
 
 function readRow(
@@ -458,6 +491,7 @@ function readRow(
     fees,
     breakdown: parts.length ? sum(parts.map((column) => minor.get(column)!)) : null,
     count: BigInt(summary ? (cell('count') ?? '0') : '1'),
+    countPrinted: cell('count') !== null,
     acquirer,
     customerId: cell('customerId'),
     paymentTime: time('paymentTime'),
@@ -639,6 +673,8 @@ export function expectedAnswer(paths: string[], ledgerFile: string, options: Ora
   const found = new Map<Row, LedgerRecord>();
   for (const unit of units) {
     const rows = rowsOf(unit);
+    for (const { file, unread } of [...unit.details, ...unit.summary])
+      if (unread) tell('unread_column', unit, { file, line: 1, field: unread.lacks, reported: unread.unread });
     for (const report of [...unit.details, ...unit.summary])
       for (const { line, field, reported } of report.refused)
         tell('refused_row', unit, { file: report.file, line, field, reported });
@@ -1050,7 +1086,51 @@ export function expectedAnswer(paths: string[], ledgerFile: string, options: Ora
       notDone: part(),
       discrepant: part(parts.get('discrepant')),
       refused: { rows: unit.details.flatMap((report) => report.refused).length },
+      checks: checksOf(unit),
     };
+  }
+
+  /** What could be checked of a batch or day, by what is there of it and by its headers. */
+  function checksOf(unit: Unit): Coverage['checks'] {
+    const rows = rowsOf(unit);
+    const all = rows.length + unit.details.flatMap((report) => report.refused).length;
+    const isThere = unit.details.length > 0 && all > 0;
+    const comparable = rows.some((row) =>
+      matching(row) === 'own'
+        ? row.requestId
+        : matching(row) !== 'none' && (row.originalRequestId ?? row.originalTransactionId),
+    );
+    const records = isThere && comparable && !unit.unitWrong;
+    const check = (name: string, isDone: boolean) => ({
+      name,
+      state: isDone ? ('done' as const) : ('notPossible' as const),
+    });
+    if (unit.batchId === null) return [check('records', records), check('unreported', unit.details.length > 0)];
+
+    const have = (reports: Report[], columns: string[]) =>
+      reports.every((report) => columns.some((column) => report.columns.includes(column)));
+    const breakdown = ['interchangeFeeAmountValue', 'schemeFeeAmountValue', 'acquirerMarkupAmountValue'];
+    const summaryRows = unit.summary.flatMap((report) => report.rows);
+    const totals = summaryRows.filter(({ type }) => type === 'TOTAL');
+    const stated = totals.length ? totals : summaryRows;
+    const states = (field: 'settlementAmount' | 'feeAmount') =>
+      stated.length === 0 || stated.some((row) => row[field] !== null);
+    const pair = unit.details.length > 0 && unit.summary.length > 0 && unit.missing.length === 0;
+    const hasFees = rows.length === 0 || rows.some((row) => row.feeAmount !== null);
+    return [
+      check('records', records),
+      check('net', isThere && !unit.unitWrong),
+      check('fees', isThere && have(unit.details, ['feeAmountValue'])),
+      check('feeBreakdown', isThere && have(unit.details, breakdown)),
+      check('conversion', isThere && !unit.unitWrong && have(unit.details, ['convertedTransactionAmountValue'])),
+      check(
+        'summaryCount',
+        pair && have(unit.summary, ['count']) && (stated.length === 0 || stated.some((row) => row.countPrinted)),
+      ),
+      check('summarySettlementAmount', pair && states('settlementAmount')),
+      check('summaryFeeAmount', pair && have(unit.summary, ['feeAmountValue']) && states('feeAmount') && hasFees),
+      check('total', totals.length > 0 && totals.length < summaryRows.length),
+    ];
   }
   for (const [i, unit] of batches.entries())
     Object.assign(batchAnswers[i]!, {
@@ -1152,6 +1232,8 @@ function findReports(paths: string[]): Report[] {
       revision: 1,
       rows: [],
       refused: [],
+      columns: [],
+      unread: null,
     });
   };
   for (const path of paths) visit(path, '', true);
