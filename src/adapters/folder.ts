@@ -1,5 +1,5 @@
 import { createReadStream } from 'node:fs';
-import { lstat, open, readdir } from 'node:fs/promises';
+import { lstat, open, readdir, stat as statOf } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Denied, Unreachable } from '../domain/errors.ts';
 import { isDiskAway } from './disk.ts';
@@ -22,14 +22,22 @@ async function entries(directory: string): Promise<Entry[] | null> {
     .catch((error) => notAllowed(error, directory));
   if (found === null) return null;
   const entries: Entry[] = [];
-  for (const { name } of found.filter((entry) => entry.isFile() || entry.isDirectory())) {
+  for (const { name } of found) {
+    const path = join(directory, name);
     // A file can go between the listing and the look at it: it is then not there.
-    const seen = await lstat(join(directory, name), { bigint: true }).catch(notThere);
-    if (seen?.isFile() || seen?.isDirectory())
-      entries.push({ name, isDirectory: seen.isDirectory(), ...stateOf(seen) });
+    const seen = await lstat(path, { bigint: true }).catch(notThere);
+    if (!seen) continue;
+    const isDirectory = seen.isDirectory();
+    const entry = { name, isDirectory, ...stateOf(seen) };
+    if (isDirectory || seen.isFile()) entries.push(entry);
+    else entries.push({ ...entry, other: seen.isSymbolicLink() ? await linkAt(path) : 'special' });
   }
   return entries;
 }
+
+/** What a link leads to is told, and not looked into. */
+const linkAt = async (path: string): Promise<'link' | 'linkToDirectory'> =>
+  (await statOf(path).catch(() => null))?.isDirectory() ? 'linkToDirectory' : 'link';
 
 async function stat(path: string): Promise<FileState | null> {
   const seen = await lstat(path, { bigint: true }).catch(notThere);

@@ -11,12 +11,14 @@ export type FileState = {
 export type Entry = FileState & {
   readonly name: string;
   readonly isDirectory: boolean;
+  /** Neither a file nor a directory, so that it is not looked into; absent where it is one of them. */
+  readonly other?: 'link' | 'linkToDirectory' | 'special';
 };
 
 /** Where a source's files lie: a folder or an SFTP server. It is only ever read. */
 export type Place = {
   /**
-   * Files and directories in a directory; links and whatever else there is are left out. Null: there is no such directory.
+   * What is in a directory. Links are not followed. Null: there is no such directory.
    * @throws Denied when this one cannot be listed; another error when none can.
    */
   entries(directory: string): Promise<Entry[] | null>;

@@ -86,15 +86,18 @@ async function entriesOf(connection: Connection, directory: string, maxEntries: 
   }
 }
 
-/** The files and directories among them. What the listing leaves open of one of them is asked for. */
+/** What they are. What the listing leaves open of one of them is asked for. */
 async function told(connection: Connection, directory: string, listed: readonly Listed[]): Promise<Entry[]> {
   const entries = listed
     .filter(({ filename }) => isName(filename))
     .map(async ({ filename: name, attrs: shown }): Promise<Entry | null> => {
       const path = posix.join(directory, name);
       const attrs = isComplete(shown) ? shown : await attrsOf(connection, path);
-      if (!attrs?.isFile() && !attrs?.isDirectory()) return null;
-      return { name, isDirectory: attrs.isDirectory(), ...stateOf(connection, path, attrs) };
+      if (!attrs) return null;
+      const isDirectory = attrs.isDirectory();
+      if (isDirectory || attrs.isFile()) return { name, isDirectory, ...stateOf(connection, path, attrs) };
+      const other = attrs.isSymbolicLink() ? 'link' : 'special';
+      return { name, isDirectory, other, sizeBytes: 0, modifiedAtMicros: 0n };
     });
   return (await Promise.all(entries)).filter((entry) => entry !== null);
 }

@@ -18,31 +18,39 @@ export type Rules = {
 const isUnder = (rules: Rules | null, column: string) =>
   rules === null ? sql`true` : sql`${sql.ref(column)} = ${JSON.stringify(rules)}::jsonb`;
 
-/** Which of these files are known just as they are, read under these rules, by path: the newest delivery of a path counts. */
+/**
+ * Which of these files are known just as they are, read under these rules, by path: the newest delivery of a path counts. A zip with
+ * several reports has as many deliveries.
+ */
 export async function knownDeliveries(
   db: Db,
   source: string,
   rules: Rules | null,
   files: readonly ListedFile[],
-): Promise<Map<string, number>> {
-  const found = await sql<{ path: string; no: number }>`
+): Promise<Map<string, number[]>> {
+  const found = await sql<{ path: string; nos: number[] }>`
     with listed as (
       select * from unnest(${files.map((file) => file.path)}::text[], ${files.map((file) => file.file)}::text[],
                            ${files.map((file) => file.sizeBytes)}::bigint[], ${files.map((file) => file.modifiedAtMicros)}::bigint[])
         as f(path, file, size_bytes, modified_at_micros)),
     newest as (
-      select distinct on (d.path) d.path, d.no, d.size_bytes, d.modified_at, d.rules
+      select distinct on (d.path) d.path, d.no, d.size_bytes, d.modified_at
         from delivery d join listed f on f.path = d.path
        where d.source = ${source} and d.state not in ('dry', 'over') order by d.path, d.no desc),
+    member as (
+      select distinct on (d.path, d.entry) d.path, d.entry, d.no, d.rules
+        from delivery d join newest n on n.path = d.path and n.size_bytes = d.size_bytes and n.modified_at = d.modified_at
+       where d.source = ${source} and d.state not in ('dry', 'over') order by d.path, d.entry, d.no desc),
     known as (
-      select n.path, n.no, f.file from newest n join listed f on f.path = n.path
-       where n.size_bytes = f.size_bytes and ${isUnder(rules, 'n.rules')}
-         and n.modified_at = timestamptz 'epoch' + f.modified_at_micros * interval '1 microsecond'),
+      select m.path, m.no, case when count(*) over (partition by m.path) > 1 then f.file || '/' || m.entry else f.file end as file
+        from member m join newest n on n.path = m.path join listed f on f.path = m.path
+       where n.size_bytes = f.size_bytes and n.modified_at = timestamptz 'epoch' + f.modified_at_micros * interval '1 microsecond'
+         and not exists (select from member o where o.path = m.path and not ${isUnder(rules, 'o.rules')})),
     shown as (
       -- A file is shown by its path below the folder that was given last.
       update delivery d set file = k.file from known k where d.no = k.no and d.file <> k.file)
-    select path, no from known`.execute(db);
-  return new Map(found.rows.map((row) => [row.path, row.no]));
+    select path, array_agg(no order by no) as nos from known group by path`.execute(db);
+  return new Map(found.rows.map((row) => [row.path, row.nos]));
 }
 
 /** Of these deliveries those whose files had vanished before they could be read: they are there again, and are read. */
@@ -88,8 +96,20 @@ export async function merchantNamed(db: Db, id: string | null): Promise<number> 
 
 export async function batchNamed(
   db: Db,
-  batch: { merchantNo: number; batchId: string | null; currency: string | null; day: string | null },
+  batch: {
+    merchantNo: number;
+    batchId: string | null;
+    currency: string | null;
+    day: string | null;
+    /** Of the id, upper and lower case say nothing: it may be that of a batch which is known. */
+    isOtherCase?: boolean;
+  },
 ): Promise<number> {
+  const known = await sql<{ no: number }>`
+    select no from batch where ${batch.isOtherCase ?? false} and merchant_no = ${batch.merchantNo} and lower(batch_id) = lower(${batch.batchId})
+       and currency is not distinct from ${batch.currency} and day is not distinct from ${batch.day}
+     order by no limit 1`.execute(db);
+  if (known.rows[0]) return known.rows[0].no;
   const made = await sql<{ no: number }>`
     insert into batch (merchant_no, batch_id, currency, day) values (${batch.merchantNo}, ${batch.batchId}, ${batch.currency}, ${batch.day})
     on conflict (merchant_no, batch_id, currency, day) do update set merchant_no = excluded.merchant_no returning no`.execute(
@@ -100,8 +120,20 @@ export async function batchNamed(
 
 export async function reportNamed(
   db: Db,
-  report: { batchNo: number; kind: ReportKind; name: string; psp: string | null; seq: number; isPortal: boolean },
+  report: {
+    batchNo: number;
+    kind: ReportKind;
+    name: string;
+    psp: string | null;
+    seq: number;
+    isPortal: boolean;
+    isOtherCase: boolean;
+  },
 ): Promise<number> {
+  const known = await sql<{ no: number }>`
+    select no from report where ${report.isOtherCase} and batch_no = ${report.batchNo} and kind = ${report.kind}
+       and lower(name) = lower(${report.name}) order by no limit 1`.execute(db);
+  if (known.rows[0]) return known.rows[0].no;
   // One whose name does not say its currency was moved to its batch when it was read.
   const moved = await sql<{ no: number }>`
     select r.no from batch mine join batch b on b.merchant_no = mine.merchant_no and b.batch_id = mine.batch_id and b.currency is not null
@@ -130,6 +162,8 @@ export async function recordDelivery(
     reportNo: number;
     source: string;
     file: ListedFile;
+    /** As it is shown. */
+    shown: string;
     entry: string | null;
     isSheet: boolean;
     directoryDate: string | null;
@@ -146,11 +180,11 @@ export async function recordDelivery(
              timestamptz 'epoch' + ${file.modifiedAtMicros}::bigint * interval '1 microsecond' as modified_at),
     newest as (
       select no, size_bytes, modified_at, rules from delivery
-       where source = ${delivery.source} and path = ${file.path} and state not in ('dry', 'over') order by no desc limit 1),
+       where source = ${delivery.source} and path = ${file.path} and entry is not distinct from ${delivery.entry}::text and state not in ('dry', 'over') order by no desc limit 1),
     same as (select n.no from newest n join seen s using (size_bytes, modified_at) where ${isUnder(delivery.knownUnder, 'n.rules')}),
     made as (
       insert into delivery (report_no, source, path, file, entry, is_sheet, directory_date, found_at, rules, size_bytes, modified_at)
-      select ${delivery.reportNo}::int, ${delivery.source}::text, ${file.path}::text, ${file.file}::text,
+      select ${delivery.reportNo}::int, ${delivery.source}::text, ${file.path}::text, ${delivery.shown}::text,
              ${delivery.entry}::text, ${delivery.isSheet}::boolean, ${delivery.directoryDate}::date,
              timestamptz 'epoch' + ${delivery.foundAtMs}::int8 * interval '1 millisecond',
              rules, size_bytes, modified_at

@@ -1,14 +1,15 @@
 import { basename } from 'node:path';
 import type { Place } from '../adapters/place.ts';
 import { type Database, inTransaction, onOneConnection } from '../adapters/postgres.ts';
-import { openZip, type Zip } from '../adapters/zip.ts';
-import { Denied, REPORT_REFUSALS, Unreachable } from '../domain/errors.ts';
+import { compareText } from '../domain/discrepancy.ts';
+import { Denied } from '../domain/errors.ts';
 import type { Format } from '../domain/formats/format.ts';
-import { type ReportName, readReportName } from '../domain/report-name.ts';
+import { isZipName, mayBeReport } from '../domain/report-name.ts';
 import { dateIn } from '../domain/time.ts';
 import { type Enqueue, ingestReport } from '../jobs.ts';
 import * as query from './find-reports.sql.ts';
 import { type ListedFile, listFiles } from './list-files.ts';
+import { isAway, type Named, type NotReport, namedIn, notLookedInto } from './name-reports.ts';
 import { layoutOf, type Source } from './source.ts';
 import { type LateFile, lateFiles } from './watch-source.ts';
 
@@ -24,15 +25,6 @@ export type Found = {
   /** The server answered, or the folder is there. */
   readonly isReached: boolean;
 };
-
-/** A file that is no report by its name, or by what a zip holds. */
-export type NotReport = {
-  readonly file: ListedFile;
-  /** Also says what to do. */
-  readonly why: string;
-};
-
-type Named = ReportName & { /** Inside a zip: the file that is the report. */ readonly entry: string | null };
 
 /**
  * Lists a source, skips what is known or still growing, records the rest and asks for its ingest. Run twice, or twice at once,
@@ -56,27 +48,28 @@ export async function findReports(
   isSettled: (file: ListedFile, isWhole: boolean) => boolean,
 ): Promise<Found> {
   const { formats } = layoutOf(source);
-  const { files: listed, notListed } = await listFiles(source, place, dateIn(BigInt(now()) * 1000n, source.timeZone));
+  const today = dateIn(BigInt(now()) * 1000n, source.timeZone);
+  const { files: listed, others, notListed } = await listFiles(source, place, today);
   const knownUnder = isForGood ? null : rulesOf(source);
   const known = await query.knownDeliveries(database.db, source.name, knownUnder, listed);
-  const notReports: NotReport[] = [];
+  const notReports: NotReport[] = others.map((other) => notLookedInto(other, formats));
   const growing: ListedFile[] = [];
   const unseen: Error[] = [...notListed];
-  const fresh: { file: ListedFile; name: Named }[] = [];
+  const fresh: Fresh[] = [];
   const look = async (file: ListedFile) => {
-    const isZip = /\.zip$/i.test(file.path);
-    const outer = readReportName(basename(file.path), formats);
-    if (outer === null && !isZip) return void notReports.push({ file, why: REPORT_REFUSALS.unknown_format });
-    // One that cannot be read is left to its ingest, which says why; it must not keep the others from being found.
-    const isWhole = await endsWhole(place, file, source.format).catch((error) => !isAway(error));
-    if (!isSettled(file, isWhole)) return void growing.push(file);
-    const name = outer && !isZip ? { ...outer, entry: null } : await nameInside(place, file, formats, outer);
-    if (typeof name === 'string') notReports.push({ file, why: name });
-    else if (file.kinds?.includes(name.kind) ?? true) fresh.push({ file, name });
-    else notReports.push({ file, why: OTHER_KIND });
+    if (mayBeReport(basename(file.path), formats)) {
+      // One that cannot be read is left to its ingest, which says why; it must not keep the others from being found.
+      const isWhole = await endsWhole(place, file, source.format).catch((error) => !isAway(error));
+      if (!isSettled(file, isWhole)) return void growing.push(file);
+    }
+    const { reports, notReports: others } = await namedIn(place, file, formats);
+    notReports.push(...others);
+    if (known.has(file.path)) return;
+    for (const name of reports) fresh.push({ file, name });
   };
   await atOnce(
-    listed.filter((file) => !known.has(file.path)),
+    // What else lies in a known zip is told again to who asks once; the standing service has told it.
+    listed.filter(({ path }) => !known.has(path) || (!isForGood && isZipName(path))),
     LOOKS_AT_ONCE,
     (file) =>
       look(file).catch((error) => {
@@ -84,7 +77,7 @@ export async function findReports(
         unseen.push(error);
       }),
   );
-  fresh.sort((a, b) => (a.file.path < b.file.path ? -1 : 1));
+  fresh.sort(inOrder);
   const recorded = await onOneConnection(database, (db) =>
     inTransaction(db, async () => {
       const deliveryNos: number[] = [];
@@ -94,11 +87,12 @@ export async function findReports(
       return deliveryNos;
     }),
   );
-  const again = await query.takeUpVanished(database.db, [...known.values()]);
+  const again = await query.takeUpVanished(database.db, [...known.values()].flat());
   for (const deliveryNo of [...again, ...recorded]) await enqueue(ingestReport, { deliveryNo, attempt: 0 });
   const late = await lateFiles(database.db, source, listed, now());
+  notReports.sort((a, b) => compareText(a.file, b.file));
   return {
-    deliveryNos: [...known.values(), ...recorded],
+    deliveryNos: [...[...known.values()].flat(), ...recorded],
     notReports,
     growing,
     late,
@@ -119,8 +113,14 @@ function deniedIsNotThere(error: unknown): null {
   throw error;
 }
 
-const OTHER_KIND =
-  'By its name this is a report of another kind than its directory is for: check directories and names of the source.';
+type Fresh = { readonly file: ListedFile; readonly name: Named };
+
+/** In this order they are recorded, and contents of one report are read in the order in which they were recorded. */
+const inOrder = (a: Fresh, b: Fresh): number =>
+  // What is written as the provider writes it gives the report its name.
+  Number(a.name.isOtherCase) - Number(b.name.isOtherCase) ||
+  compareText(a.file.path, b.file.path) ||
+  compareText(a.name.entry ?? '', b.name.entry ?? '');
 
 /** A look takes a few round trips to the server: so many files are looked at side by side. */
 const LOOKS_AT_ONCE = 16;
@@ -133,9 +133,6 @@ async function atOnce<T>(all: readonly T[], width: number, look: (one: T) => Pro
   await Promise.all(Array.from({ length: Math.min(width, all.length) }, lane));
 }
 
-/** A server that does not answer says nothing of a file. */
-const isAway = (error: unknown): boolean => error instanceof Unreachable && !(error instanceof Denied);
-
 /** What a report that is still uploaded does not have at its end. */
 const TAIL_BYTES = 65_536;
 
@@ -144,38 +141,6 @@ async function endsWhole(place: Place, { path, sizeBytes }: ListedFile, format: 
   if (format.endMarker === null || !/\.csv$/i.test(path)) return false;
   const length = Math.min(TAIL_BYTES, sizeBytes);
   return (await place.read(path, sizeBytes - length, length)).includes(format.endMarker);
-}
-
-/**
- * A zip is the one report that is in it; else why it is none. One that cannot be opened keeps its own name, and its ingest says
- * what is wrong.
- * @throws Unreachable when the server does not tell what is in it: that says nothing of the zip.
- */
-async function nameInside(
-  place: Place,
-  { path, sizeBytes }: ListedFile,
-  formats: readonly Format[],
-  outer: ReportName | null,
-): Promise<Named | string> {
-  const source = { sizeBytes, blocks: (from: number, to: number) => place.blocks(path, from, to) };
-  let zip: Zip;
-  try {
-    zip = await openZip(source);
-  } catch (error) {
-    if (isAway(error)) throw error;
-    if (outer) return { ...outer, entry: null };
-    return `The zip cannot be opened (${(error as Error).message}), so it is open what is in it: fetch it again.`;
-  }
-  const reports = zip.entries.flatMap((entry) => {
-    const name = /\.zip$/i.test(entry.name) ? null : readReportName(basename(entry.name), formats);
-    return name ? [{ ...name, entry: entry.name }] : [];
-  });
-  await zip.close();
-  const [report] = reports;
-  if (report === undefined)
-    return 'No file in the zip has the name of a report: check the names, and the name patterns of the source.';
-  if (reports.length > 1) return `The zip holds ${reports.length} reports, and one is read of each zip: unpack it.`;
-  return report;
 }
 
 /** What a source's reports are read under today. */
@@ -202,6 +167,7 @@ async function record(
     merchantNo,
     batchId: name.batchId,
     currency: name.settlementCurrency,
+    isOtherCase: name.isOtherCase,
     // An id of all zeros says nothing: such batches are told apart by their date.
     day: isSettlement ? (/^0+$/.test(name.batchId) ? file.date : null) : (file.date ?? name.date),
   });
@@ -212,13 +178,15 @@ async function record(
     psp: name.psp,
     seq: name.seq,
     isPortal: name.isPortal,
+    isOtherCase: name.isOtherCase,
   });
   return query.recordDelivery(db, {
     reportNo,
     source: source.name,
     file,
+    shown: name.shown,
     entry: name.entry,
-    isSheet: /\.xlsx$/i.test(name.entry ?? file.path),
+    isSheet: /\.xlsx(\.gz)?$/i.test(name.entry ?? file.path),
     directoryDate: file.date,
     foundAtMs,
     rules: rulesOf(source),

@@ -22,9 +22,14 @@ export type ListedFile = FileState & {
 
 export type Listing = {
   readonly files: readonly ListedFile[];
+  /** Links and special files where reports are looked for: they are not looked into. */
+  readonly others: readonly Other[];
   /** Why a directory could not be listed, each once: one that is closed must not hide the reports in the others. */
   readonly notListed: readonly Denied[];
 };
+
+/** Something that is neither a file nor a directory. */
+export type Other = Pick<ListedFile, 'path' | 'file'> & { readonly what: NonNullable<Entry['other']> };
 
 /**
  * All files of a source, in the order of their paths; each directory is listed once. On a server, and where the source says
@@ -34,18 +39,30 @@ export type Listing = {
 export async function listFiles(source: Source, place: Place, today: string): Promise<Listing> {
   const { directories } = layoutOf(source);
   const notListed: Denied[] = [];
-  const list: List = (directory, isNeeded) =>
-    entriesOf(place, directory, isNeeded).catch((error: unknown) => {
+  const others: Other[] = [];
+  const root = 'folder' in source.at ? source.at.folder : '/';
+  const list: List = async (directory, isNeeded) => {
+    const entries = await entriesOf(place, directory, isNeeded).catch((error: unknown) => {
       if (!(error instanceof Denied)) throw error;
       notListed.push(error);
       return [];
     });
+    for (const { name, other } of entries) {
+      const path = posix.join(directory, name);
+      if (other !== undefined) others.push({ path, file: shownAs(path, root), what: other });
+    }
+    return entries.filter(({ other }) => other === undefined);
+  };
   const files =
     directories === null
-      ? await belowFolder((source.at as { folder: string }).folder, place, list)
+      ? await belowFolder(root, place, list)
       : await inDirectories(source, listedOnce(list), directories, today);
-  return { files: files.sort((a, b) => (a.path < b.path ? -1 : 1)), notListed };
+  const byPath = (a: { path: string }, b: { path: string }) => (a.path < b.path ? -1 : 1);
+  return { files: files.sort(byPath), others: others.sort(byPath), notListed };
 }
+
+/** Below the folder that was given; on a server its whole path. */
+const shownAs = (path: string, root: string): string => (root === '/' ? path : relative(root, path));
 
 type List = (directory: string, isNeeded: boolean) => Promise<Entry[]>;
 
@@ -76,7 +93,7 @@ async function belowFolder(root: string, place: Place, list: List): Promise<List
     for (const entry of await list(folder, folder === root)) {
       const path = posix.join(folder, entry.name);
       if (entry.isDirectory) folders.push(path);
-      else files.push(listed(path, relative(root, path), entry, false));
+      else files.push(listed(path, shownAs(path, root), entry, false));
     }
   }
   return files;
@@ -95,9 +112,8 @@ async function inDirectories(
       for (const entry of await list(directory.path, !directory.isFound)) {
         if (entry.isDirectory) continue;
         const path = posix.join(directory.path, entry.name);
-        const file = root === '/' ? path : relative(root, path);
         const { merchantId, date } = directory;
-        files.push({ path, file, isNamed: false, ...sizeAndTime(entry), merchantId, date, kinds });
+        files.push({ path, file: shownAs(path, root), isNamed: false, ...sizeAndTime(entry), merchantId, date, kinds });
       }
     }
   }

@@ -1,7 +1,7 @@
 import { basename } from 'node:path';
 import { sql } from 'kysely';
 import type { Db } from '../adapters/postgres.ts';
-import { readReportName } from '../domain/report-name.ts';
+import { mayBeReport } from '../domain/report-name.ts';
 import type { ListedFile } from './list-files.ts';
 import { layoutOf, type Source } from './source.ts';
 
@@ -32,7 +32,7 @@ export async function lateFiles(
 ): Promise<LateFile[]> {
   if ('folder' in source.at) return [];
   const { formats } = layoutOf(source);
-  const isReport = ({ path }: ListedFile) => /\.zip$/i.test(path) || readReportName(basename(path), formats) !== null;
+  const isReport = ({ path }: ListedFile) => mayBeReport(basename(path), formats);
   const old = files
     .map((file) => ({ file, goesAtMs: Number(file.modifiedAtMicros / 1_000n) + source.keepDays * DAY_MS }))
     .filter(({ file, goesAtMs }) => goesAtMs - nowMs < LATE_MS && isReport(file));
@@ -52,7 +52,8 @@ async function fetchedFiles(db: Db, source: string, files: readonly ListedFile[]
   const found = await sql<{ path: string; sizeBytes: bigint }>`
     select d.path, d.size_bytes as "sizeBytes" from delivery d
      where d.source = ${source} and d.path = any(${files.map(({ path }) => path)}::text[])
-       and (d.state not in ('found', 'reading') or exists (select from load l where l.delivery_no = d.no and l.chunks is not null))`.execute(
+     group by d.path, d.size_bytes having bool_and(
+       d.state not in ('found', 'reading') or exists (select from load l where l.delivery_no = d.no and l.chunks is not null))`.execute(
     db,
   );
   return new Set(found.rows.map(({ path, sizeBytes }) => `${sizeBytes} ${path}`));

@@ -13,8 +13,10 @@ import { merchantNamed } from '../producers/find-reports.sql.ts';
 import { findReports } from '../producers/find-reports.ts';
 import { hasRecords } from '../producers/import-ledger.sql.ts';
 import { importLedger } from '../producers/import-ledger.ts';
+import type { NotReport } from '../producers/name-reports.ts';
 import type { Source } from '../producers/source.ts';
-import { answer } from '../views/answer.ts';
+import { batchesOf } from '../views/answer.sql.ts';
+import { answer, stateOfBatch } from '../views/answer.ts';
 import { writeAll } from '../views/output.ts';
 import { refusedRecords, refusedText } from '../views/refused-records.ts';
 import { printSummary } from '../views/tables.ts';
@@ -29,8 +31,8 @@ export type ReconcileRequest = { readonly ledger: string | null; readonly json: 
 export type Show = (book: Book, found: FoundReports) => Promise<Outcome>;
 type Outcome = {
   readonly discrepancies: number;
-  /** Nothing of some batch or day was compared with a record. */
-  readonly isUncompared: boolean;
+  /** Some batch or day is not reconciled, whether anything is told of it or not. */
+  readonly isUnreconciled: boolean;
   /** Some report or batch could not be used or reconciled. */
   readonly isIncomplete: boolean;
 };
@@ -79,11 +81,11 @@ export async function reconcileSources(
       await untilDone(() => isBusy(book.database.db, found, startedAtMs), found.deliveryNos);
 
       const summary = await show(book, await withBatches(book, found));
-      return found.notReports.length + found.unseen + refused > 0 || summary.isIncomplete
-        ? 3
-        : summary.discrepancies > 0 || summary.isUncompared
-          ? 1
-          : 0;
+      const isUnseen = found.unseen > 0 || found.notReports.some((file) => file.isNamed || file.isUnseen);
+      const isNothingRead = found.deliveryNos.length === 0;
+      if (isNothingRead) tellNothing(sources, found);
+      if (isUnseen || isNothingRead || refused > 0 || summary.isIncomplete) return 3;
+      return summary.discrepancies > 0 || summary.isUnreconciled ? 1 : 0;
     },
   );
 }
@@ -105,15 +107,15 @@ async function existing(path: string): Promise<string> {
 export type FoundReports = {
   readonly deliveryNos: readonly number[];
   readonly batchNos: readonly number[];
-  /** Files that were named themselves and are no reports. */
-  readonly notReports: readonly { readonly file: string; readonly why: string }[];
+  /** Files that are no reports that can be read, and why. */
+  readonly notReports: readonly NotReport[];
   /** How much could not be looked at. */
   readonly unseen: number;
 };
 
 async function findAll(sources: readonly Source[], book: Book, enqueue: Enqueue): Promise<FoundReports> {
   const deliveryNos: number[] = [];
-  const notReports: { file: string; why: string }[] = [];
+  const notReports: NotReport[] = [];
   let unseen = 0;
   for (const source of sources) {
     const place = await openPlace(source.at);
@@ -121,14 +123,35 @@ async function findAll(sources: readonly Source[], book: Book, enqueue: Enqueue)
       place.close(),
     );
     deliveryNos.push(...found.deliveryNos);
-    for (const { file, why } of found.notReports) {
-      if (file.isNamed) notReports.push({ file: file.file, why });
-      process.stderr.write(`${file.isNamed ? 'refused' : 'skipped'}: ${file.file}: ${why}\n`);
-    }
+    notReports.push(...found.notReports);
     for (const { message } of found.unseen) process.stderr.write(`not seen: ${message}\n`);
     unseen += found.unseen.length;
   }
+  tellNotReports(notReports);
   return withBatches(book, { deliveryNos, batchNos: [], notReports, unseen });
+}
+
+/** So many files that are no reports are named on stderr; the answer in JSON names all. */
+const TOLD = 50;
+
+/** What may hide a report comes first. */
+function tellNotReports(notReports: readonly NotReport[]): void {
+  const rank = ({ isNamed, isUnseen }: NotReport) => (isNamed ? 0 : isUnseen ? 1 : 2);
+  const told = [...notReports].sort((a, b) => rank(a) - rank(b));
+  for (const { file, isNamed, why } of told.slice(0, TOLD))
+    process.stderr.write(`${isNamed ? 'refused' : 'skipped'}: ${file}: ${why}\n`);
+  if (told.length > TOLD) process.stderr.write(`skipped: ${told.length - TOLD} other files that are no reports\n`);
+}
+
+function tellNothing(sources: readonly Source[], { notReports }: FoundReports): void {
+  const where = sources.map(({ at }) => ('folder' in at ? at.folder : at.sftp.host)).join(', ');
+  const what =
+    notReports.length === 0
+      ? 'no file lies there'
+      : `${notReports.length} files lie there, and none is a report that can be read`;
+  process.stderr.write(
+    `settlestream: nothing was read in ${where}: ${what}. Check the path, the names and --format.\n`,
+  );
 }
 
 /**
@@ -218,15 +241,21 @@ export const printTables: Show = async ({ database }, found) => {
   return outcomeOf(database.db, found);
 };
 
-/** What decides the exit code. */
+/** What decides the exit code: it says no more than what is shown. */
 async function outcomeOf(db: Db, found: FoundReports): Promise<Outcome> {
-  const outcome = await sql<Outcome>`
-    select (select count(*)::int from discrepancy where closed_run is null and batch_no = any(${[...found.batchNos]}::int[])) as discrepancies,
-           exists (select from batch b join run r on r.no = b.current_run
-                    where b.no = any(${[...found.batchNos]}::int[]) and r.facts ? 'uncompared') as "isUncompared",
-           exists (select from delivery where no = any(${[...found.deliveryNos]}::int[]) and state not in ('closed', 'duplicate'))
-             or exists (select from batch where no = any(${[...found.batchNos]}::int[]) and parked_reason is not null) as "isIncomplete"`.execute(
+  const { batchNos, deliveryNos } = found;
+  const states = (await batchesOf(db, { batchNos })).map(stateOfBatch);
+  const outcome = await sql<{ discrepancies: number; isIncomplete: boolean }>`
+    select (select count(*)::int from discrepancy where closed_run is null and batch_no = any(${[...batchNos]}::int[])) as discrepancies,
+           exists (select from delivery where no = any(${[...deliveryNos]}::int[]) and state not in ('closed', 'duplicate'))
+             or exists (select from batch where no = any(${[...batchNos]}::int[]) and parked_reason is not null) as "isIncomplete"`.execute(
     db,
   );
-  return outcome.rows[0]!;
+  const { discrepancies, isIncomplete } = outcome.rows[0]!;
+  return {
+    discrepancies,
+    // Whatever is not reconciled is no 0, also where nothing is told of it.
+    isUnreconciled: states.some((state) => state !== 'reconciled'),
+    isIncomplete: isIncomplete || states.includes('waiting'),
+  };
 }

@@ -11,9 +11,10 @@ import { Denied, HostKeyRefused, LoginRefused, Unreachable } from '../domain/err
 import type { Retention } from '../domain/retention.ts';
 import { JOBS } from '../jobs.ts';
 import { checkDays } from '../producers/check-days.ts';
-import { findReports, type NotReport } from '../producers/find-reports.ts';
+import { findReports } from '../producers/find-reports.ts';
 import type { ListedFile } from '../producers/list-files.ts';
 import { lookerAtAway } from '../producers/look-at-away.ts';
+import type { NotReport } from '../producers/name-reports.ts';
 import { retain } from '../producers/retain.ts';
 import type { Source } from '../producers/source.ts';
 import { sweep } from '../producers/sweep.ts';
@@ -289,9 +290,9 @@ const NAMED = 10;
 function eachOnce(tell: (files: { readonly count: number; readonly files: readonly string[] }) => void) {
   let known = new Set<string>();
   return (notReports: readonly NotReport[]): void => {
-    const fresh = notReports.filter(({ file }) => !known.has(file.path));
-    known = new Set(notReports.map(({ file }) => file.path));
-    const named = fresh.slice(0, NAMED).map(({ file, why }) => `${file.file}: ${why}`);
+    const fresh = notReports.filter(({ file }) => !known.has(file));
+    known = new Set(notReports.map(({ file }) => file));
+    const named = fresh.slice(0, NAMED).map(({ file, why }) => `${file}: ${why}`);
     if (fresh.length > 0) tell({ count: fresh.length, files: named });
   };
 }

@@ -8,15 +8,27 @@ import type { RunFacts } from '../domain/run.ts';
 export type Asked = {
   readonly deliveryNos: readonly number[];
   readonly batchNos: readonly number[];
-  /** Files that were named themselves and are no reports. */
-  readonly notReports: readonly { readonly file: string; readonly why: string }[];
+  readonly notReports: readonly NotReport[];
+};
+
+/** A file that is no report that can be read. */
+export type NotReport = {
+  readonly file: string;
+  /** It was named itself. */
+  readonly isNamed: boolean;
+  readonly code: string;
+  readonly why: string;
+  /** The kind of report that its name speaks of. */
+  readonly kind: string | null;
+  /** A report may lie there that nobody has seen. */
+  readonly isUnseen: boolean;
 };
 
 export type ReportView = {
   file: string;
-  /** Null for a file that was named and is no report. */
+  /** Null for a file whose name speaks of no report. */
   kind: string | null;
-  state: 'closed' | 'waiting' | 'refused' | 'duplicate';
+  state: 'closed' | 'waiting' | 'refused' | 'duplicate' | 'skipped';
   revision: number;
   rows: number;
   refusedRows: number;

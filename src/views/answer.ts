@@ -24,7 +24,7 @@ export async function* answer(
   yield '"discrepancies":';
   yield* discrepancies(database, filter);
   const counts = {
-    reports: reports.length,
+    reports: reports.filter(({ state }) => state !== 'skipped').length,
     rows: sum(all.map((batch) => batch.rows)),
     matchedRows: sum(all.map((batch) => batch.matchedRows)),
     // As with rows: what was replaced is not counted.
@@ -83,16 +83,16 @@ export function discrepancyPage(database: Database, filter: query.DiscrepancyFil
 export const datedJson = ({ no, until, closedBecause, ...row }: query.DatedDiscrepancy, isClosedToo: boolean) =>
   isClosedToo ? { ...row, until, closedBecause } : row;
 
-/** A file that was named, and is no report by its name or by what its zip holds. */
-const notReport = ({ file, why }: query.Asked['notReports'][number]): query.ReportView => ({
+/** A file that is no report that can be read: refused where it was named itself. */
+export const notReport = ({ file, isNamed, kind, code, why }: query.NotReport): query.ReportView => ({
   file,
-  kind: null,
-  state: 'refused',
+  kind,
+  state: isNamed ? 'refused' : 'skipped',
   revision: 1,
   rows: 0,
   refusedRows: 0,
   isNewest: true,
-  errorCode: 'unknown_format',
+  errorCode: code,
   errorMessage: why,
 });
 

@@ -1,9 +1,18 @@
 import type { Writable } from 'node:stream';
 import Table from 'cli-table3';
 import type { Database } from '../adapters/postgres.ts';
-import type { Kind } from '../domain/discrepancy.ts';
+import { compareText, type Kind } from '../domain/discrepancy.ts';
 import * as query from './answer.sql.ts';
-import { ageOf, batchJson, coverageJson, dayJson, matchedRowsOf, stateOfBatch, totalJson } from './answer.ts';
+import {
+  ageOf,
+  batchJson,
+  coverageJson,
+  dayJson,
+  matchedRowsOf,
+  notReport,
+  stateOfBatch,
+  totalJson,
+} from './answer.ts';
 import { MEANINGS } from './meanings.ts';
 
 /** A plain table: no colours, so that it reads the same in a terminal, a file and a mail. Numbers stand to the right. */
@@ -132,13 +141,16 @@ const discrepancyCells = (row: query.DiscrepancyView): (string | number | null)[
 /** The answer for people: reports that cannot be used, batches and days, and what does not add up. */
 export async function printSummary(
   { db }: Database,
-  { deliveryNos, batchNos }: { deliveryNos: readonly number[]; batchNos: readonly number[] },
+  { deliveryNos, batchNos, notReports }: query.Asked,
   out: Writable,
 ): Promise<void> {
   const reports = await query.reportsOf(db, deliveryNos);
   const batches = await query.batchesOf(db, { batchNos });
   const totals = await query.totalsOf(db, { batchNos });
-  const unusable = reports.filter((report) => report.state === 'waiting' || report.state === 'refused');
+  const unusable = [
+    ...reports.filter((report) => report.state === 'waiting' || report.state === 'refused'),
+    ...notReports.filter(({ isNamed, isUnseen }) => isNamed || isUnseen).map(notReport),
+  ].sort((a, b) => compareText(a.file, b.file));
   if (unusable.length > 0) {
     out.write(
       `${table(

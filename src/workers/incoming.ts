@@ -1,9 +1,11 @@
 import { createHash } from 'node:crypto';
 import { archiveFile, checkArchive } from '../adapters/archive.ts';
 import { openFolders } from '../adapters/folder.ts';
+import { findInZip, gunzipped, sizeOfGzip } from '../adapters/packed.ts';
 import type { Place } from '../adapters/place.ts';
 import { isSuspicious, NotAZip, openZip, type Zip, type ZipEntry } from '../adapters/zip.ts';
 import { ReportRefused, Unreachable } from '../domain/errors.ts';
+import { isGzipName, isZipName } from '../domain/report-name.ts';
 import type { Delivery } from './ingest-report.sql.ts';
 
 /** A delivered report as text, whatever it is wrapped in. */
@@ -42,7 +44,7 @@ export async function openIncoming(
   const from = Math.max(0, size - TAIL_BYTES);
   return {
     ...textOf(file),
-    tail: isZip(path) ? null : () => place.read(path, from, size - from),
+    tail: isZipName(path) || isGzipName(path) ? null : () => place.read(path, from, size - from),
   };
 }
 
@@ -73,14 +75,16 @@ const textOf = (file: File): Incoming => ({
   discard: file.close,
 });
 
-const isZip = (path: string): boolean => /\.zip$/i.test(path);
-
-/** The report itself, out of its zip. */
+/** The report itself, out of what it is packed in. */
 export async function openFile(place: Place, delivery: Delivery): Promise<File> {
-  const { path } = delivery;
-  if (isZip(path)) return openEntry(place, delivery);
+  const { path, entry } = delivery;
   const size = Number(delivery.sizeBytes);
-  return { sizeBytes: size, blocks: () => place.blocks(path, 0, size), close: async () => {} };
+  const file = isZipName(path)
+    ? await openEntry(place, delivery)
+    : { sizeBytes: size, blocks: () => place.blocks(path, 0, size), close: async () => {} };
+  if (!isGzipName(entry ?? path)) return file;
+  const tail = isZipName(path) ? file.blocks() : place.blocks(path, Math.max(0, size - 4), size);
+  return { ...file, sizeBytes: await sizeOfGzip(tail), blocks: () => gunzipped(file.blocks()) };
 }
 
 type File = {
@@ -96,15 +100,18 @@ async function openEntry(place: Place, { path, sizeBytes, entry: name }: Deliver
     if (error instanceof Unreachable || error instanceof ReportRefused) throw error;
     throw new ReportRefused('unreadable', `the zip cannot be opened (${error.message})`);
   });
-  const entry = zip.entries.find((entry) => entry.name === name);
-  const isBomb = entry !== undefined && isSuspicious(entry);
-  if (!entry || isBomb) {
+  const found = await findInZip(zip, name ?? '').catch(async (error: unknown) => {
     await zip.close();
-    throw isBomb
-      ? new ReportRefused('too_large', `${name} would be ${entry.sizeBytes} bytes, unpacked`)
+    throw damagedAs(error);
+  });
+  if (!found || isSuspicious(found.entry)) {
+    await (found?.zip ?? zip).close();
+    throw found
+      ? new ReportRefused('too_large', `${name} would be ${found.entry.sizeBytes} bytes, unpacked`)
       : new ReportRefused('unreadable', `there is no ${name ?? 'report'} in the zip`);
   }
-  return { sizeBytes: entry.sizeBytes, blocks: () => blocksOf(zip, entry), close: () => zip.close() };
+  const { entry, zip: inner } = found;
+  return { sizeBytes: entry.sizeBytes, blocks: () => blocksOf(inner, entry), close: () => inner.close() };
 }
 
 /** What is damaged stays so: it is refused, and not tried again. */
@@ -112,9 +119,12 @@ async function* blocksOf(zip: Zip, entry: ZipEntry): AsyncGenerator<Buffer> {
   try {
     yield* zip.blocks(entry);
   } catch (error) {
-    throw error instanceof NotAZip ? new ReportRefused('unreadable', `the zip is damaged (${error.message})`) : error;
+    throw damagedAs(error);
   }
 }
+
+const damagedAs = (error: unknown): unknown =>
+  error instanceof NotAZip ? new ReportRefused('unreadable', `the zip is damaged (${error.message})`) : error;
 
 async function openSheet(file: File, delivery: Delivery, archiveDir: string, archiveName: string): Promise<Incoming> {
   const original = await archiveFile(archiveDir, archiveName);

@@ -400,7 +400,7 @@ describe('where the door is', () => {
 });
 
 describe('what is there', () => {
-  test('a listing shows files and directories with size and time, whatever their names; no links, and nothing else', async () => {
+  test('a listing shows files and directories with size and time, whatever their names; links and whatever else there is are told apart', async () => {
     const folder = join(server.folder, 'listed');
     mkdirSync(join(folder, 'sub'), { recursive: true });
     const names = ['a b.csv', 'it\'s "so".csv', '结算 明细.csv', 'é😀.csv', 'line\nbreak', '-rf', '*?[x]', '~'];
@@ -414,13 +414,19 @@ describe('what is there', () => {
     const entries = (await place.entries(join(server.remoteFolder, 'listed')))!;
     const modifiedAtMicros = 1_700_000_001_000_000n;
     assert.deepEqual(
-      entries.filter(({ isDirectory }) => !isDirectory).sort((a, b) => (a.name < b.name ? -1 : 1)),
+      entries.filter(({ isDirectory, other }) => !isDirectory && !other).sort((a, b) => (a.name < b.name ? -1 : 1)),
       names.sort().map((name) => ({ name, isDirectory: false, sizeBytes: Buffer.byteLength(name), modifiedAtMicros })),
     );
     assert.deepEqual(
       entries.filter(({ isDirectory }) => isDirectory).map(({ name }) => name),
       ['sub'],
     );
+    assert.deepEqual(Object.fromEntries(entries.flatMap(({ name, other }) => (other ? [[name, other]] : []))), {
+      link: 'link',
+      'link to sub': 'link',
+      'broken link': 'link',
+      pipe: 'special',
+    });
     for (const name of names) {
       const path = join(server.remoteFolder, 'listed', name);
       assert.deepEqual(await place.stat(path), { sizeBytes: Buffer.byteLength(name), modifiedAtMicros });

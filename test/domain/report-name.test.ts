@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { FORMATS } from '../../src/domain/formats/all.ts';
 import { apo } from '../../src/domain/formats/apo.ts';
 import type { Format } from '../../src/domain/formats/format.ts';
-import { isAmbiguous, readDirectory, readReportName } from '../../src/domain/report-name.ts';
+import { isAmbiguous, kindInName, readDirectory, readReportName } from '../../src/domain/report-name.ts';
 
 const show = (fileName: string) => {
   const read = readReportName(fileName, [apo]);
@@ -31,6 +31,48 @@ test('the name decides kind, batch, currency, date and part', () => {
   for (const [fileName, expected] of Object.entries(table)) assert.equal(show(fileName), expected, fileName);
 });
 
+test('a name in another case is the same report, and a packed one too', () => {
+  const table = {
+    'SETTLEMENTITEMS_usd_B1_000.CSV': 'settlementItems_USD_B1_000 B1 USD true',
+    'settlementitems_Usd_B1_000.csv.gz': 'settlementItems_USD_B1_000 B1 USD true',
+    'settlementItems_USD_B1_000.csv.GZ': 'settlementItems_USD_B1_000 B1 USD false',
+    'settlementItems_usd_B1_000.xlsx': 'settlementItems_USD_B1_000 B1 USD true',
+    'TRANSACTIONITEMS_20181225_000.ZIP': 'transactionItems_20181225_000 - - true',
+    'settlementItems_usd_EUR_B1_000.csv': 'settlementItems_usd_EUR_B1_000 B1 EUR false',
+  };
+  for (const [fileName, expected] of Object.entries(table)) {
+    const { name, batchId, settlementCurrency, isOtherCase } = readReportName(fileName, [apo])!;
+    assert.equal(`${name} ${batchId ?? '-'} ${settlementCurrency ?? '-'} ${isOtherCase}`, expected, fileName);
+  }
+});
+
+test('a name may speak of a report that is not read', () => {
+  for (const fileName of [
+    'settlementItems_USD_B1_000.csv.pgp',
+    'settlementitems_usd_b1_000.txt',
+    'settlementItems_USD_B1_000',
+    'settlementItems_USD_B1_000.tar.gz',
+    'settlementItems_USD_B1_000.csv.filepart',
+    'settlementItems_USD_B1_000 (1).csv',
+    'settlementItems_USD_B1_000 - Copy.csv',
+    'Copy of settlementItems_USD_B1_000.csv',
+    'settlementItems_USD_B1_000.csv~',
+    '.settlementItems_USD_B1_000.csv.x8Jq2',
+    'settlementItems_XAU_B1_000.csv',
+  ])
+    assert.equal(kindInName(fileName, [apo]), 'settlementDetails', fileName);
+  for (const fileName of [
+    '',
+    '.',
+    '.csv',
+    'README.txt',
+    '.DS_Store',
+    'notes - old.txt',
+    '._settlementItems_USD_B1_000.csv',
+  ])
+    assert.equal(kindInName(fileName, [apo]), null, fileName);
+});
+
 test('what fits no pattern is no report', () => {
   for (const fileName of [
     '',
@@ -45,9 +87,8 @@ test('what fits no pattern is no report', () => {
     'transactionItems_20181225_1000.csv',
     'xtransactionItems_20181225_000.csv',
     'transactionItems_20181225_000 (1).csv',
-    'transactionitems_20181225_000.csv',
     'settlementItems_ABC_B1_000.csv',
-    'settlementItems_usd_B1_000.csv',
+    'settlementitems_abc_B1_000.csv',
     'settlementItems__USD_B1_000.csv',
     'settlementItems_USD__000.csv',
     'settlementItems_XAU_B1_000.csv',
@@ -88,6 +129,7 @@ test('what the portal hands out is known by its name, which carries no currency'
   assert.deepEqual(read, {
     kind: 'settlementDetails',
     name: 'SETTLEMENT_DETAIL_202604271985548486_20260428',
+    isOtherCase: false,
     batchId: '202604271985548486',
     settlementCurrency: null,
     date: '2026-04-28',

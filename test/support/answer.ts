@@ -7,7 +7,7 @@ export type ReportKind = 'transactionDetails' | 'settlementDetails' | 'settlemen
 export type ReportAnswer = {
   file: string;
   kind: ReportKind | null;
-  state: 'closed' | 'waiting' | 'refused' | 'duplicate';
+  state: 'closed' | 'waiting' | 'refused' | 'duplicate' | 'skipped';
   revision: number;
   rows: number;
   refusedRows: number;

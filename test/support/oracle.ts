@@ -597,7 +597,7 @@ export function expectedAnswer(paths: string[], ledgerFile: string, options: Ora
   const { amountUnit = 'major', timeZone = 'Asia/Shanghai', toleranceMinor = 2, lookbackDays = 120 } = options;
   const tolerance = BigInt(toleranceMinor);
   const ledger = readLedger(ledgerFile);
-  const reports = findReports(paths);
+  const { reports, skipped } = findReports(paths);
   const records = nameMerchants(reports, ledger, options.merchant);
   for (const report of reports) Object.assign(report, readReport(report, amountUnit));
   const current = setRevisions(reports);
@@ -1162,9 +1162,10 @@ export function expectedAnswer(paths: string[], ledgerFile: string, options: Ora
   );
   const counted = [...batchAnswers, ...dayAnswers];
   const discrepancies = told.map((item) => item.discrepancy);
-  const stuck = reports.some(({ state }) => state === 'waiting' || state === 'refused') || ledger.bad > 0;
+  const unread = reports.length === 0 || skipped.some(({ kind }) => kind !== null);
+  const stuck = unread || reports.some(({ state }) => state === 'waiting' || state === 'refused') || ledger.bad > 0;
   return {
-    reports: reportAnswers.toSorted(compareBy(['file', 'revision'])),
+    reports: [...reportAnswers, ...skipped].toSorted(compareBy(['file', 'revision'])),
     batches: batchAnswers.toSorted(
       compareBy(['settlementDate', 'settlementBatchId', 'merchantId', 'settlementCurrency']),
     ),
@@ -1208,16 +1209,24 @@ function discrepancyTotals(told: Told[]): DiscrepancyTotal[] {
 
 // ------------------------------------------------------------------------------------------------ which file is which
 
-/** Every report under the paths, by path; a file that fits no pattern counts only where it was named itself. */
-function findReports(paths: string[]): Report[] {
+/**
+ * Every report under the paths, by path, and what is skipped; a file that fits no pattern is refused where it was named itself.
+ * Links and special files are never read.
+ */
+function findReports(paths: string[]): { reports: Report[]; skipped: ReportAnswer[] } {
   const reports: Report[] = [];
+  const skipped: ReportAnswer[] = [];
+  const skip = (file: string, kind: ReportKind | null, code: string) =>
+    skipped.push({ file, kind, state: 'skipped', revision: 1, rows: 0, refusedRows: 0, error: { code, message: '' } });
   const visit = (path: string, file: string, itself: boolean) => {
     const stat = lstatSync(path);
     if (stat.isDirectory())
       for (const entry of readdirSync(path).toSorted(compareValues))
         visit(join(path, entry), file ? `${file}/${entry}` : entry, false);
     const name = readName(basename(path));
-    if (!stat.isFile() || (!name && !itself)) return;
+    if (stat.isDirectory()) return;
+    if (!stat.isFile()) return void skip(file, name?.kind ?? null, 'unreadable');
+    if (!name && !itself) return void skip(file, null, 'unknown_format');
     const directory = dirname(resolve(path)).split('/');
     const date = /^(\d{4})(\d\d)(\d\d)$/.exec(directory.at(-1)!);
     reports.push({
@@ -1237,7 +1246,7 @@ function findReports(paths: string[]): Report[] {
     });
   };
   for (const path of paths) visit(path, '', true);
-  return reports.toSorted(compareBy(['file']));
+  return { reports: reports.toSorted(compareBy(['file'])), skipped };
 }
 
 /** Gives every report its merchant and returns the records by (merchant, type, request id). */

@@ -3,9 +3,9 @@ import { reasonOf, within } from '../../adapters/in-time.ts';
 import { openPlace } from '../../adapters/place.ts';
 import type { Config } from '../../config.ts';
 import { LoginRefused, Unreachable, UsageError } from '../../domain/errors.ts';
-import { readReportName } from '../../domain/report-name.ts';
+import { mayBeReport } from '../../domain/report-name.ts';
 import { dateIn } from '../../domain/time.ts';
-import { type ListedFile, listFiles } from '../../producers/list-files.ts';
+import { type ListedFile, listFiles, type Other } from '../../producers/list-files.ts';
 import { layoutOf, type Source } from '../../producers/source.ts';
 import {
   type LateFile,
@@ -48,13 +48,14 @@ export async function checkSource(source: Source, ask: Ask | null, limitMs: numb
   const today = dateIn(BigInt(Date.now()) * 1000n, source.timeZone);
   const unused = ask && (await ask((db) => unusedDays(db, source.name, Date.now())).catch(() => null));
   try {
-    const { files, notListed } = await within(limitMs, listFiles(source, place, today));
+    const { files, others, notListed } = await within(limitMs, listFiles(source, place, today));
     const { formats } = layoutOf(source);
-    const reports = files.filter(({ path }) => /\.zip$/i.test(path) || readReportName(basename(path), formats));
+    const reports = files.filter(({ path }) => mayBeReport(basename(path), formats));
     const late = ask && (await ask((db) => lateFiles(db, source, files, Date.now())).catch(() => null));
     return [
       ...notListed.map(({ message }) => problem(nameOf(source), message, LOOK_AT)),
       ...(files.length === 0 && notListed.length > 0 ? [] : [listed(source, reports)]),
+      ...othersOf(source, others),
       ...clockOf(source, files),
       ...headroomOf(source, late),
       ...usedOf(source, unused),
@@ -79,6 +80,19 @@ function listed(source: Source, reports: readonly ListedFile[]): Checked {
     nameOf(source),
     `${whereOf(source)} can be read: ${reports.length} reports, the newest ${newest.file} of ${when}`,
   );
+}
+
+/** Links and special files: reports may lie behind them, and nobody looks. */
+function othersOf(source: Source, others: readonly Other[]): readonly Checked[] {
+  const [first] = others;
+  if (!first) return [];
+  return [
+    warning(
+      `${nameOf(source)}: links`,
+      `${others.length} symbolic links or special files are not looked into, among them ${first.file}`,
+      'Put the files or folders themselves there, or name the place they lead to as the folder of the source.',
+    ),
+  ];
 }
 
 const whereOf = ({ at }: Source): string =>
