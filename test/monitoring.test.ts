@@ -11,6 +11,7 @@ import { Redis } from 'ioredis';
 import pg from 'pg';
 import { startSftpServer } from '../demo/sftp-server.ts';
 import { MINOR_DIGITS } from '../src/domain/currency.ts';
+import type { Coverage } from './support/answer.ts';
 import { query, temporaryFolder, writeFiles } from './support/book.ts';
 import { freshDatabase, processesOf, startPostgres, templateCopy } from './support/postgres.ts';
 import { shippedConfig, startPrometheus, type TestPrometheus } from './support/prometheus.ts';
@@ -339,6 +340,11 @@ async function checkTables(url: string, dataDir: string): Promise<void> {
   }
 }
 
+const partsOf = ({ matched, noRecordNeeded, notDone, discrepant, refused }: Coverage) => [
+  ...[noRecordNeeded.reduce((sum, { rows }) => sum + rows, 0), notDone.rows, discrepant.rows, refused.rows],
+  ...[matched.settlementAmount, notDone.settlementAmount, discrepant.settlementAmount],
+];
+
 async function checkBatches(reader: pg.Client, url: string, dataDir: string): Promise<void> {
   const env = { DATABASE_URL: url };
   const { json } = await settlestream(['batches', '--json', '--data-dir', dataDir], { env });
@@ -347,9 +353,11 @@ async function checkBatches(reader: pg.Client, url: string, dataDir: string): Pr
     ...[batch.settlementBatchId ?? null, batch.settlementDate ?? batch.transactionDate, batch.state, batch.rows],
     ...[batch.matchedRows, batch.details?.settlementAmount ?? null, batch.details?.feeAmount ?? null],
     ...[batch.summary?.settlementAmount ?? null, batch.residual ?? null],
+    ...partsOf(batch.coverage),
   ]);
   const { rows } = await reader.query({
-    text: `select settlement_batch, date::text, state, rows::int, matched_rows::int, details_amount::text, fee_amount::text, summary_amount::text, residual::text
+    text: `select settlement_batch, date::text, state, rows::int, matched_rows::int, details_amount::text, fee_amount::text, summary_amount::text, residual::text,
+                  no_record_rows::int, not_done_rows::int, discrepant_rows::int, refused_rows::int, matched_amount::text, not_done_amount::text, discrepant_amount::text
              from dashboard.batch order by date, settlement_batch nulls first`,
     rowMode: 'array',
   });

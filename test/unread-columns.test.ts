@@ -149,3 +149,39 @@ test('a new fee beside the known one makes nets wrong, and is named', async () =
     assert.doesNotMatch(message, /storeNo/);
   }
 });
+
+test('a header that changes is noted with what came and went, by kind and part, and no discrepancy', async () => {
+  const reports = join(folder, 'headers');
+  const put = (day: string, files: Record<string, Table>) =>
+    writeFiles(
+      join(reports, 'H1', day),
+      Object.fromEntries(Object.entries(files).map(([name, table]) => [name, linesOf(table)])),
+    );
+  const ofOther = { ...ITEMS, transactionId: ['t-4', 't-5', 't-6'], transactionRequestId: ['p-4', 'p-5', 'p-6'] };
+  put('20260105', { 'settlementItems_USD_H1_000.csv': ITEMS, 'settlementSummary_USD_H1_000.csv': SUMMARY });
+  put('20260106', {
+    'settlementItems_USD_H2_000.csv': { ...renamed(ofOther, 'feeCurrency', 'feeCurrencyCode'), note: ['x', '', ''] },
+    'settlementItems_USD_H2_001.csv': { ...ofOther, more: ['', '', ''] },
+    'settlementSummary_USD_H2_000.csv': SUMMARY,
+  });
+  const records = join(folder, 'records.csv');
+  const env = { DATABASE_URL, SETTLESTREAM_PROCESSES: '1', SETTLESTREAM_DATA_DIR: join(folder, 'book') };
+  const { json, stderr } = await settlestream(
+    ['reconcile', reports, '--ledger', records, '--merchant', 'H1', '--json'],
+    { env },
+  );
+  const noted = (list: { file: string; headerChange?: object }[]) =>
+    list.flatMap(({ file, headerChange }) => (headerChange ? [[file, headerChange]] : []));
+  const change = {
+    since: 'H1/20260105/settlementItems_USD_H1_000.csv',
+    came: ['feeCurrencyCode', 'note'],
+    went: ['feeCurrency'],
+  };
+  const expected = [['H1/20260106/settlementItems_USD_H2_000.csv', change]];
+  assert.deepEqual(noted(json.reports), expected, stderr);
+  const shown = await settlestream(['show', 'H2', '--json'], { env });
+  assert.deepEqual(noted(shown.json.reports), expected);
+  const text = await settlestream(['show', 'H2'], { env });
+  assert.match(text.stdout, /feeCurrencyCode, note came; feeCurrency went/);
+  assert.match(text.stdout, /summaryCount/);
+});

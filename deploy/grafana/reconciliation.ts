@@ -225,6 +225,23 @@ const batches: Row = {
  order by date desc, abs(residual) desc limit 200`,
     ),
     table(
+      'What the answers are made of',
+      'Nearly all rows are matched. Rows that need no record are fees and reserves, and what did not happen settles nothing.',
+      WHOLE,
+      `select date, merchant, settlement_batch, of, state, rows, matched_rows, no_record_rows, not_done_rows, discrepant_rows, refused_rows,
+       matched_amount, no_record_amount, not_done_amount, discrepant_amount, currency
+  from dashboard.batch where ${FROM_SOURCE} and date between $__timeFrom()::date - 1 and $__timeTo()::date
+ order by date desc, settlement_batch limit 1000`,
+    ),
+    table(
+      'What could not be checked',
+      'Only what this format never states. A reason that is new means that a report changed.',
+      WHOLE,
+      `select name, why, count(*) as batches, min(date) as first, max(date) as last, min(settlement_batch) as for_example
+  from dashboard.checked where ${FROM_SOURCE} and state = 'notPossible' and coalesce(date between $__timeFrom()::date - 1 and $__timeTo()::date, true)
+ group by name, why order by max(date) desc, count(*) desc limit 200`,
+    ),
+    table(
       'Days',
       'Each day has its batches, and all of them are reconciled.',
       HALF,

@@ -78,6 +78,19 @@ function look(cells: readonly string[], kind: ReportKind, format: Format): Look 
   };
 }
 
+/** What came into a header, and what went from it. */
+export type HeaderChange = { readonly came: readonly string[]; readonly went: readonly string[] };
+
+/** Null where the same columns stand there, in whatever order. */
+export function headerChange(before: readonly string[], now: readonly string[]): HeaderChange | null {
+  const [old, young] = [before, now].map(
+    (cells) => new Set(cells.map((cell) => cell.trim()).filter((name) => name !== '')),
+  );
+  const came = [...young!].filter((name) => !old!.has(name));
+  const went = [...old!].filter((name) => !young!.has(name));
+  return came.length + went.length === 0 ? null : { came, went };
+}
+
 /** Positions of the columns that nothing is read from, whether they have a name or not. */
 export function positionsUnread({ width, at }: Columns): number[] {
   const read = new Set(Object.values(at));

@@ -4,6 +4,7 @@ import type { Database, Db } from '../adapters/postgres.ts';
 import type { Config } from '../config.ts';
 import { KINDS } from '../domain/discrepancy.ts';
 import { UsageError } from '../domain/errors.ts';
+import { headerChange } from '../domain/header.ts';
 import { isDay } from '../domain/time.ts';
 import * as query from '../views/answer.sql.ts';
 import {
@@ -131,6 +132,9 @@ export async function showBatch(config: Config, id: string, options: Given): Pro
       ...reports.flatMap(({ file, sameBytesAs }) =>
         sameBytesAs.length === 0 ? [] : [`${file} has the same bytes as ${sameBytesAs.join(', ')}\n\n`],
       ),
+      ...reports.flatMap(({ file, headerChange }) =>
+        headerChange === undefined ? [] : [headerText(file, headerChange)],
+      ),
       `run ${batch.run} of ${batch.publishedAt.toISOString()}, rules ${batch.rules}\ndigest ${batch.digest}\n\n`,
       `${runTable(runs)}\n\n`,
       ...(revisions.length === 0 ? [] : [`${revisionTable(revisions)}\n\n`]),
@@ -216,16 +220,22 @@ async function reportsOfRun(
   db: Db,
   run: number,
 ): Promise<(BatchReport & Kept & { readonly sameBytesAs: readonly string[] })[]> {
-  const found = await sql<BatchReport & Kept & { sameBytesAs: string[] }>`
-    select d.file, r.kind, l.sha256, d.revision, (l.facts->>'rows')::int as rows, l.rows_dropped_at as "rowsDroppedAt",
+  const found = await sql<
+    BatchReport & Kept & { sameBytesAs: string[]; header: string[]; since: string | null; before: string[] }
+  >`
+    select l.header, h.file as since, h.header as before, d.file, r.kind, l.sha256, d.revision, (l.facts->>'rows')::int as rows, l.rows_dropped_at as "rowsDroppedAt",
            (select f.dropped_at from dropped f where f.path = coalesce(l.original_path, l.archive_path)) as "fileDroppedAt",
            -- Reports without rows all look the same.
            array(select distinct y.file from load o join delivery y on y.no = o.delivery_no or y.duplicate_of = o.no
                   where o.sha256 = l.sha256 and (l.facts->>'rows')::int > 0 and y.report_no <> r.no and y.state in ('closed', 'duplicate')
                   order by 1) as "sameBytesAs"
       from run_load rl join load l on l.no = rl.load_no join delivery d on d.no = l.delivery_no join report r on r.no = l.report_no
+      left join lateral header_before(l.no) h on true
      where rl.run_no = ${run} order by d.file collate "C"`.execute(db);
-  return found.rows;
+  return found.rows.map(({ header, since, before, ...report }) => {
+    const change = since === null ? null : headerChange(before, header);
+    return change ? { ...report, headerChange: { since: since!, ...change } } : report;
+  });
 }
 
 /** SHA-256 over what belongs to keys rather than to the batch, without files and lines. */
@@ -239,6 +249,12 @@ async function crossDigestOf(db: Db, batchNo: number, filter: query.BatchFilter)
   for (const { told } of found.rows) hash.update(`${told}\n`);
   return hash.digest('hex');
 }
+
+const headerText = (file: string, { since, came, went }: NonNullable<BatchReport['headerChange']>): string =>
+  `the header of ${file} is not that of ${since}: ${[
+    ...(came.length > 0 ? [`${came.join(', ')} came`] : []),
+    ...(went.length > 0 ? [`${went.join(', ')} went`] : []),
+  ].join('; ')}\n\n`;
 
 const runTable = (runs: readonly RunView[]): string =>
   table(

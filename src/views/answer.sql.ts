@@ -36,6 +36,10 @@ export type ReportView = {
   isNewest: boolean;
   errorCode: string | null;
   errorMessage: string | null;
+  /** Its header, and that of the source's report of its kind before, where both were read. */
+  header: string[] | null;
+  headerOf: string | null;
+  headerBefore: string[] | null;
 };
 
 /** What became of these deliveries. One that was given up counts as refused: no row of it is used. */
@@ -48,9 +52,11 @@ export async function reportsOf(db: Db, deliveryNos: readonly number[]): Promise
            case when d.state = 'closed' then coalesce((l.facts->>'refusedRows')::int, 0) else 0 end as "refusedRows",
            l.no is not distinct from r.load_no as "isNewest",
            coalesce(d.error_code, case when d.parked_reason is not null then 'unreadable' end) as "errorCode",
-           coalesce(d.error_message, d.parked_reason) as "errorMessage"
+           coalesce(d.error_message, d.parked_reason) as "errorMessage",
+           l.header, h.file as "headerOf", h.header as "headerBefore"
       from delivery d join report r on r.no = d.report_no
       left join load l on l.delivery_no = d.no and l.state = 'closed'
+      left join lateral header_before(l.no) h on true
      where d.no = any(${[...deliveryNos]}::int[])
      order by d.file collate "C", d.no`.execute(db);
   return found.rows;

@@ -2,6 +2,7 @@ import { type Database, heldPortions } from '../adapters/postgres.ts';
 import { coverageOf, type Rows } from '../domain/coverage.ts';
 import type { Currency } from '../domain/currency.ts';
 import { compareText, stateOf } from '../domain/discrepancy.ts';
+import { headerChange } from '../domain/header.ts';
 import { formatAmount } from '../domain/money.ts';
 import * as query from './answer.sql.ts';
 
@@ -94,6 +95,9 @@ export const notReport = ({ file, isNamed, kind, code, why }: query.NotReport): 
   isNewest: true,
   errorCode: code,
   errorMessage: why,
+  header: null,
+  headerOf: null,
+  headerBefore: null,
 });
 
 const reportJson = (report: query.ReportView) => ({
@@ -104,7 +108,14 @@ const reportJson = (report: query.ReportView) => ({
   rows: report.rows,
   refusedRows: report.refusedRows,
   error: report.errorCode === null ? null : { code: report.errorCode, message: report.errorMessage },
+  ...headerNote(report),
 });
+
+/** How its header differs from that of the report before; nothing where it does not, or there was none. */
+function headerNote({ header, headerOf, headerBefore }: query.ReportView) {
+  const change = header && headerBefore && headerChange(headerBefore, header);
+  return change ? { headerChange: { since: headerOf, ...change } } : {};
+}
 
 /** Zero rows of a report whose unit is wrong are matched. */
 export const matchedRowsOf = ({ facts, toldRows }: query.BatchView): number =>

@@ -1,3 +1,4 @@
+import type { HeaderChange } from '../domain/header.ts';
 import type { BatchView } from './answer.sql.ts';
 import { ageOf, batchJson, coverageJson, matchedRowsOf, stateOfBatch } from './answer.ts';
 import { amountCell, type Cell, type Column, dayCell, timeCell } from './columns.ts';
@@ -10,6 +11,8 @@ export type BatchReport = {
   readonly sha256: string;
   readonly revision: number;
   readonly rows: number;
+  /** How its header differs from that of the source's report of its kind before. Left out where it does not, or there was none. */
+  readonly headerChange?: { readonly since: string } & HeaderChange;
 };
 
 /** A line of the sheet: of the batch itself, of a report, of a total, of a part of its coverage, or of a check. */

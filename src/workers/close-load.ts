@@ -2,6 +2,7 @@ import type { Measured } from '../adapters/metrics.ts';
 import { type Database, type Db, inTransaction, onOneConnection } from '../adapters/postgres.ts';
 import { ReportRefused } from '../domain/errors.ts';
 import { addFacts, type Facts } from '../domain/facts.ts';
+import { headerChange } from '../domain/header.ts';
 import { type CloseLoadJob, type Enqueue, ingestReport, reconcile } from '../jobs.ts';
 import * as query from './ingest-report.sql.ts';
 import type { Noted } from './pool.ts';
@@ -39,6 +40,7 @@ export async function closeLoad(context: Context, { loadNo }: CloseLoadJob): Pro
       const twins = outcome && (await query.filesWithSameBytes(db, loadNo));
       if (twins && twins.others.length > 0)
         context.noted('warn', 'a report holds the same bytes as others', { ...twins, outcome });
+      if (outcome === 'closed' && !load.isReplay) await noteHeader(context, db, loadNo);
       await askNext(context, load.batchNo);
     }
     if (hasOwnTable && (await query.isClosed(db, loadNo))) await query.indexRowTable(db, load.slot);
@@ -94,6 +96,14 @@ function tellEnd({ measured, noted }: Context, load: query.ClosingLoad, outcome:
   if (outcome !== 'closed' || load.isReplay) return;
   const lagSeconds = (Date.now() - load.modifiedAt.getTime()) / 1_000;
   measured({ name: 'recon_report_lag_seconds', labels: { source, kind }, value: Math.max(0, lagSeconds) });
+}
+
+/** A header that is another than that of the report before may be the reason for whatever is told next. */
+async function noteHeader({ noted }: Context, db: Db, loadNo: number): Promise<void> {
+  const headers = await query.headersOf(db, loadNo);
+  const change = headers && headerChange(headers.before, headers.header);
+  if (change)
+    noted('info', 'the header of a report is not that of the one before', { since: headers.since, ...change });
 }
 
 /** Asks for what the end of a delivery sets going. */

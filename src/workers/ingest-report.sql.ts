@@ -107,6 +107,16 @@ export async function withdrawnRevisions(db: Db, reportNo: number, sizeBytes: nu
 export const keepRefused = (db: Db, deliveryNo: number, path: string, sha256: string) =>
   sql`update delivery set archived = ${path}, archived_sha256 = ${sha256} where no = ${deliveryNo}`.execute(db);
 
+/** The header of a load, and that of the source's report of its kind before; null where there was none. */
+export async function headersOf(db: Db, loadNo: number) {
+  const found = await sql<{ file: string; header: string[]; since: string; before: string[] }>`
+    select d.file, l.header, b.file as since, b.header as before
+      from load l join delivery d on d.no = l.delivery_no cross join lateral header_before(l.no) b where l.no = ${loadNo}`.execute(
+    db,
+  );
+  return found.rows[0] ?? null;
+}
+
 /** Other reports with rows that hold the same bytes. */
 export async function filesWithSameBytes(db: Db, loadNo: number): Promise<{ file: string; others: string[] } | null> {
   const found = await sql<{ file: string; others: string[] }>`
