@@ -51,6 +51,7 @@ export type LookedAtSettlement = Looked & {
   readonly summaryWhole: boolean;
   /** Some row of the details states a fee. */
   readonly hasFees: boolean;
+  /** What the summary says, or without one the rows that say what is paid out; null where neither says anything. */
   readonly stated: Sums | null;
   /** The types of the summary's rows; null where a row has none. */
   readonly summaryTypes: readonly (string | null)[];
@@ -82,22 +83,19 @@ export function checksOfSettlement(looked: LookedAtSettlement): Check[] {
     check('fees', none, lackOf(details, 'fees', 'the settlement details came'), withoutRole(details, 'fee')),
     check('feeBreakdown', none, withoutRole(details, 'breakdown')),
     check('conversion', none, unit, withoutRole(details, 'converted')),
-    check('summaryCount', pair, lacks('count'), stated?.count === null && 'no row of the summary states a count'),
-    check(
-      'summarySettlementAmount',
-      pair,
-      stated?.settlementMinor === null && 'no row of the summary states a settlement amount',
-    ),
+    check('summaryCount', pair, lacks('count'), stated?.count === null && 'nothing states a count'),
+    check('summarySettlementAmount', pair, stated?.settlementMinor === null && 'nothing states a settlement amount'),
     check(
       'summaryFeeAmount',
       pair,
       lacks('fees'),
-      stated?.feeMinor === null && 'no row of the summary states a fee',
+      stated?.feeMinor === null && 'nothing states a fee',
       !looked.hasFees && 'no row of the settlement details states a fee',
     ),
     check(
       'total',
       withoutSummary(looked),
+      summary.length === 0 && 'what is paid out is stated once',
       !summaryTypes.includes('TOTAL') && 'the summary has no row TOTAL',
       summaryTypes.every((type) => type === 'TOTAL') && 'the summary has no rows beside TOTAL',
     ),
@@ -113,8 +111,8 @@ function noRecords({ rows, matchableRows, notDoneRows, wrongUnit }: Looked): str
   return notDoneRows > 0 ? `no row was compared, for ${notDoneRows} did not happen` : 'no row names a record';
 }
 
-function withoutSummary({ summary, hasSummaries }: LookedAtSettlement): string | false {
-  if (summary.length > 0) return false;
+function withoutSummary({ summary, hasSummaries, stated }: LookedAtSettlement): string | false {
+  if (summary.length > 0 || stated !== null) return false;
   return hasSummaries ? 'the settlement summary is not there' : 'reports of this format come without a summary';
 }
 
