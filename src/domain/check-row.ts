@@ -6,6 +6,7 @@ import { type CheckContext, grossOf, namesOf, type Settlement } from './gross.ts
 import { printedName } from './header.ts';
 import { formatAmount, isInRange, type Money, magnitude } from './money.ts';
 import { type Amount, withRole } from './read-amounts.ts';
+import { directionOf } from './read-cells.ts';
 import type { Row } from './row.ts';
 
 /** `missing_key`: the row should name itself or its original, and does not. */
@@ -38,12 +39,13 @@ export function checkSettlement(
 }
 
 function checkSign(row: Row, rule: TypeRule | null, settlement: Settlement, ctx: CheckContext): Discrepancy | null {
-  if (rule?.grossSign === undefined || row.settlementMinor === null) return null;
+  const direction = directionOf(rule, row.type);
+  if (direction === 0 || row.settlementMinor === null) return null;
   const { currency } = settlement;
   // A fee in another currency cannot have been taken from this amount.
   const fees = sumOf(netParts(settlement).filter((part) => part.printed.currency === currency));
   const withoutFees = inRange(row.settlementMinor - fees, settling(settlement), ctx);
-  if (withoutFees * BigInt(rule.grossSign) >= 0n) return null;
+  if (withoutFees * BigInt(direction) >= 0n) return null;
   const message = `Without its fees the settlement amount is ${formatAmount(withoutFees, currency)} ${currency}, the wrong way round for a ${row.type}.`;
   const said = { field: 'settlementAmount', reported: formatAmount(row.settlementMinor, currency), currency };
   return tell('sign_mismatch', message, { ...namesOf(row), ...said, stake: stakeOf(row, currency) });

@@ -27,6 +27,8 @@ export type Facts = {
   readonly paidTo: string | null;
   /** Left out where no id stands in what spreadsheets put around them. */
   readonly hasWrappedIds?: true;
+  /** In the report of a day: rows that give money back and are printed above zero. Left out where there is none. */
+  readonly returnsAbove?: number;
 };
 
 /** Null: no row of the type states it. */
@@ -54,6 +56,7 @@ export class FactsCounter {
   /** Null where no check lacks its column. */
   unread: UnreadCells | null = null;
   unreadBesideNet: UnreadCells | null = null;
+  returnsAbove = 0;
 
   addRow(
     row: Pick<
@@ -126,6 +129,7 @@ export class FactsCounter {
       paidTo: text(this.paidTo),
       ...(this.hasWrappedIds ? { hasWrappedIds: true } : {}),
       ...looksIn(this.unread?.toLooks(), this.unreadBesideNet?.toLooks()),
+      ...(this.returnsAbove > 0 ? { returnsAbove: this.returnsAbove } : {}),
     };
   }
 }
@@ -148,6 +152,7 @@ export function addFacts(all: readonly Facts[]): Facts {
   }
   const sum = (field: 'rows' | 'refusedRows' | 'matchableRows') =>
     all.reduce((total, facts) => total + facts[field], 0);
+  const returnsAbove = all.reduce((total, facts) => total + (facts.returnsAbove ?? 0), 0);
   const times = (field: 'settledFrom' | 'paidFrom' | 'paidTo') =>
     all
       .map((facts) => whole(facts[field]))
@@ -169,6 +174,7 @@ export function addFacts(all: readonly Facts[]): Facts {
     paidTo: text(times('paidTo').at(-1) ?? null),
     ...(all.some(({ hasWrappedIds }) => hasWrappedIds) ? { hasWrappedIds: true } : {}),
     ...looksIn(addLooks(all.map(({ unread }) => unread)), addLooks(all.map((facts) => facts.unreadBesideNet))),
+    ...(returnsAbove > 0 ? { returnsAbove } : {}),
   };
 }
 

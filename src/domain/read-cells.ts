@@ -124,6 +124,12 @@ export const typeNameOf = <T extends string | null>({ typeNames }: Format, print
 export const ruleOf = (format: Format, type: string): TypeRule | null =>
   Object.hasOwn(format.types, type) ? format.types[type]! : null;
 
+/** Which way the money of a type goes: 1 comes in, −1 goes out, 0 may do either. What the format says, else what the word means in records. */
+export const directionOf = (rule: TypeRule | null, type: string): 1 | -1 | 0 =>
+  rule?.grossSign ?? (type === 'REFUND' ? -1 : type === 'PAYMENT' || type === 'CAPTURE' ? 1 : 0);
+
+export const directionIn = (format: Format, type: string): 1 | -1 | 0 => directionOf(ruleOf(format, type), type);
+
 /** A row that cannot be read names nothing but its line: what its cells say is not to be relied on. */
 export const refusedRow = (line: number, refused: RowRefused): Discrepancy =>
   tell('refused_row', refused.message, { line, field: refused.column, reported: refused.text });

@@ -8,6 +8,7 @@ import { amountsOf, checkAgainstName, columnOf, isUnsettled, settledOf, withRole
 import {
   type CellsContext,
   checkShape,
+  directionOf,
   idOf,
   idTextOf,
   refusal,
@@ -19,6 +20,7 @@ import {
 } from './read-cells.ts';
 import type { MatchBy, Row } from './row.ts';
 import { checkNotDone, checkStatus, statusOf } from './status.ts';
+import { checkDirection } from './whole-report.ts';
 
 export type RowContext = CellsContext & {
   readonly kind: 'transactionDetails' | 'settlementDetails';
@@ -91,6 +93,7 @@ function read(cells: readonly string[], line: number, ctx: RowContext): ReadRow 
   const findings = [
     ...unknown,
     ...checkKey(row, rule, settled?.currency ?? null),
+    ...(ctx.kind === 'transactionDetails' ? checkDirection(row, directionOf(rule, type)) : []),
     ...(settled === null ? [] : checkSettlement(row, rule, { amounts, currency: settled.currency, ...price }, ctx)),
   ];
   return { row, findings };

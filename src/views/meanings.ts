@@ -11,7 +11,7 @@ export const MEANINGS: Readonly<Record<Kind, string>> = {
     'The report says of it a word that nobody has told us the meaning of: we took it for done and compared it so.',
   original_mismatch: 'The provider counts it to another payment than our records do.',
   missing_key: 'The report leaves out the id by which we would find it in our records.',
-  sign_mismatch: 'Money goes the wrong way: a refund adds to the payout, or a sale takes from it.',
+  sign_mismatch: 'Money goes the wrong way: a refund adds to the payout, or a sale takes from it, or is reported so.',
   unknown_type:
     'Lines of a type that nobody has told us the meaning of move money, and name nothing that we could compare them with.',
   unit_mismatch:

@@ -15,3 +15,12 @@ export async function formatById(db: Db, id: string): Promise<Format> {
   known.set(id, found.rows[0].format);
   return found.rows[0].format;
 }
+
+/** The formats that parts were read as, by their ids. */
+export async function formatsOf(
+  db: Db,
+  parts: readonly { readonly format: string | null }[],
+): Promise<ReadonlyMap<string, Format>> {
+  const ids = [...new Set(parts.map(({ format }) => format!))];
+  return new Map(await Promise.all(ids.map(async (id) => [id, await formatById(db, id)] as const)));
+}

@@ -9,12 +9,13 @@ import { FactsCounter } from '../domain/facts.ts';
 import type { Format } from '../domain/formats/format.ts';
 import { readHeader } from '../domain/header.ts';
 import { hash, hashBytes } from '../domain/key.ts';
-import { clockTimeOf, idPositions } from '../domain/read-cells.ts';
+import { clockTimeOf, directionIn, idPositions } from '../domain/read-cells.ts';
 import { readRow, refuseLine } from '../domain/read-row.ts';
 import { type ReadSummaryRow, readSummaryRow } from '../domain/read-summary.ts';
 import type { Row } from '../domain/row.ts';
 import { isWrapped } from '../domain/spreadsheet-id.ts';
 import { lacksOf, UnreadCells } from '../domain/unread.ts';
+import { isReturnAbove } from '../domain/whole-report.ts';
 import { closeLoad as closeLoadJob, type Enqueue, type LoadChunkJob } from '../jobs.ts';
 import { closeLoad } from './close-load.ts';
 import { formatById } from './formats.ts';
@@ -149,6 +150,8 @@ class ChunkParser {
         const read = readRow(cells, line, rowContext);
         if ('refused' in read) return this.#refuse(read.refused);
         this.#keepRow(read.row, writer);
+        if (kind === 'transactionDetails' && isReturnAbove(read.row, directionIn(format, read.row.type)))
+          this.#facts.returnsAbove++;
         this.#quick?.learn(this.#reader);
         facts.unread?.see((position) => cells[position]);
         if (read.findings.some(({ kind }) => kind === 'net_mismatch'))

@@ -5,7 +5,7 @@ import type { FactsCounter } from '../domain/facts.ts';
 import type { IdColumn, TypeRule } from '../domain/formats/format.ts';
 import { hash, hashBytes } from '../domain/key.ts';
 import { deductedOf } from '../domain/read-amounts.ts';
-import { MAX_ID_BYTES } from '../domain/read-cells.ts';
+import { directionOf, MAX_ID_BYTES } from '../domain/read-cells.ts';
 import type { RowContext } from '../domain/read-row.ts';
 import type { MatchBy, Row } from '../domain/row.ts';
 import { flagsOf } from './told.ts';
@@ -60,6 +60,7 @@ export class QuickRows {
   #customer: Uint8Array = NOTHING;
   #settledAt: Uint8Array = NOTHING;
   #rows = 0;
+  #returnsAbove = 0;
   #settledFrom = Number.POSITIVE_INFINITY;
   #paidFrom = Number.POSITIVE_INFINITY;
   #paidTo = Number.NEGATIVE_INFINITY;
@@ -105,7 +106,7 @@ export class QuickRows {
         name,
         ids: idPositionsOf(columns.at, rule),
         ownId: rule.ownId,
-        grossSign: rule.grossSign ?? 0,
+        direction: directionOf(rule, name),
         matchBy: rule.matchBy,
         flags: flagsOf({ matchBy: rule.matchBy, isDone: true, instalments: 1 }),
         count: 0,
@@ -163,11 +164,12 @@ export class QuickRows {
       settlement = this.#settlementOf(reader, amount, type);
       if (Number.isNaN(settlement)) return false;
       fee = this.#fee;
-    }
+    } else if (type.direction === 1 && amount < 0) return false;
     if (!this.#seeSettledAt(buf, starts, ends)) return false;
 
     this.#writeRow(reader, writer, type, amount, settlement, fee, paidAt);
     this.#count(type, settlement, fee, paidAt);
+    if (this.#settlement === null && type.direction === -1 && amount > 0) this.#returnsAbove++;
     return true;
   }
 
@@ -207,7 +209,7 @@ export class QuickRows {
     }
     if (Math.abs(fee) >= MAX_AMOUNT) return Number.NaN;
     if (Math.abs(amount + charges - settlement) > this.#tolerance) return Number.NaN;
-    if ((settlement - charges) * type.grossSign < 0) return Number.NaN;
+    if ((settlement - charges) * type.direction < 0) return Number.NaN;
     if (hasBreakdown && !(Math.abs(fee - breakdown) <= this.#tolerance)) return Number.NaN;
     this.#fee = fee;
     return settlement;
@@ -279,7 +281,8 @@ export class QuickRows {
       type.count = type.settlement = type.fees = type.feeCount = 0;
     }
     facts.rows += this.#rows;
-    this.#rows = 0;
+    facts.returnsAbove += this.#returnsAbove;
+    this.#rows = this.#returnsAbove = 0;
     facts.addTimes(this.#settledFrom, this.#paidFrom, this.#paidTo);
   }
 
@@ -356,7 +359,7 @@ type PlainType = {
   readonly name: string;
   readonly ids: IdPositions;
   readonly ownId: boolean;
-  readonly grossSign: number;
+  readonly direction: 1 | -1 | 0;
   readonly matchBy: MatchBy;
   readonly flags: number;
   count: number;

@@ -287,9 +287,9 @@ export async function printQuoted(db: Db, merchantNo: number): Promise<void> {
    where t.ctid = p.place`.execute(db);
 }
 
-/** Kind, type, request or transaction id and field; the report and line where there is no id. */
-export const IDENTITY = sql`concat_ws('|', t.kind, t.type, coalesce('r ' || t.request_id, 't ' || t.transaction_id,
-  'f ' || l.report_no || ':' || t.line), t.field, case when t.kind = 'missing_part' then t.recorded end)`;
+/** Kind, type, request or transaction id and field; the report and line where there is no id, unless it is told once for all rows of a type. */
+export const IDENTITY = sql`concat_ws('|', t.kind, t.type, case when t.kind <> 'unknown_type' then coalesce('r ' || t.request_id, 't ' || t.transaction_id,
+  'f ' || l.report_no || ':' || t.line) end, t.field, case when t.kind = 'missing_part' then t.recorded end)`;
 
 /** An order-free sum over what is told: 128 bits, without files and lines. */
 export async function digestOfTold(db: Db): Promise<string> {

@@ -4,6 +4,7 @@ import { type Database, type Db, inTransaction, onOneConnection } from '../adapt
 import { checksOfDay, checksOfSettlement } from '../domain/checks.ts';
 import { splitOf } from '../domain/coverage.ts';
 import { addFacts, type Facts } from '../domain/facts.ts';
+import type { Format } from '../domain/formats/format.ts';
 import { formatAmount } from '../domain/money.ts';
 import { awaitedOf, missingParts, missingReport, missingReports, type Part, readParts } from '../domain/parts.ts';
 import type { RunFacts } from '../domain/run.ts';
@@ -13,13 +14,14 @@ import { type Enqueue, type ReconcileJob, reconcile as reconcileJob } from '../j
 import { lastDropped } from './dropped.sql.ts';
 import { askForRows, needOtherRows, needOwnRows, RowsDropped } from './dropped.ts';
 import { dueOf, type Standing, tellUnsettled, waitOf } from './due.ts';
-import { formatById } from './formats.ts';
+import { formatsOf } from './formats.ts';
 import { tellNotReported } from './not-reported.ts';
 import type { Noted } from './pool.ts';
 import * as publish from './publish.sql.ts';
 import { type Decided, type Published, publishRun } from './publish.ts';
 import * as query from './reconcile.sql.ts';
 import { RULES_VERSION, takeOver } from './take.ts';
+import { tellOfAllRows } from './tell-of-all.ts';
 import { besideNet, headersOf, tellUnread } from './tell-of-columns.ts';
 import { countRefused, tellFindings } from './tell-rows.sql.ts';
 import { tellOfRecords, tellOfRows } from './tell-rows.ts';
@@ -144,7 +146,8 @@ async function decide(db: Db, batchNo: number, timed: Timed, standing: Standing)
   const summedRows = await timed('total', () => checkSums(db, details.loads, facts, batchNo));
   const detailsHeaders = await headersOf(db, details.read);
   const summaryHeaders = await headersOf(db, summary.read);
-  const hasSummaries = await mayHaveSummaries(db, details.read);
+  const formats = await formatsOf(db, details.read);
+  const hasSummaries = mayHaveSummaries([...formats.values()]);
   const missing = [
     ...(isDay || isEmpty ? [] : missingReports(details.reading, summary.reading, hasSummaries)),
     ...missingParts(isDay ? 'transactionDetails' : 'settlementDetails', details.reading.missing),
@@ -171,6 +174,7 @@ async function decide(db: Db, batchNo: number, timed: Timed, standing: Standing)
   const { wrongUnit, listed } = await timed('match', async () => {
     const wrongUnit = await tellOfRows(db, batch, { ...details, besideNet: besideNet(detailsHeaders) }, facts);
     const listed = await tellNotReported(db, batch, details.loads, due, standing);
+    if (!isWaiting) await tellOfAllRows(db, batch, details, formats);
     await tellFindings(db, summary.loads, false);
     await tellUnread(db, [...detailsHeaders, ...summaryHeaders]);
     if (isDay && !isNothingRead && !isWaiting) await tellOfRecords(db, batch, details, facts, due);
@@ -268,11 +272,8 @@ const earlier = (a: number | null, b: number | null): number | null =>
   a === null || b === null ? (a ?? b) : Math.min(a, b);
 
 /** Some providers state no totals: their batches are whole without a summary. */
-async function mayHaveSummaries(db: Db, details: readonly ReadPart[]): Promise<boolean> {
-  const ids = [...new Set(details.map(({ format }) => format!))];
-  const formats = await Promise.all(ids.map((id) => formatById(db, id)));
-  return formats.length === 0 || formats.some(({ names }) => names.settlementSummary.length > 0);
-}
+const mayHaveSummaries = (formats: readonly Format[]): boolean =>
+  formats.length === 0 || formats.some(({ names }) => names.settlementSummary.length > 0);
 
 type ReadPart = query.ReportState & Part;
 

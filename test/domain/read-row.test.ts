@@ -40,9 +40,9 @@ test('a row keeps what is matched, summed and shown', () => {
 });
 
 test('a transaction row has no settlement, and is not checked for what it does not print', () => {
-  const { row, findings } = reading('PAYMENT req=r-1 tx=t-1 amount=-18000:KRW', { kind: 'transactionDetails' });
+  const { row, findings } = reading('PAYMENT req=r-1 tx=t-1 amount=18000:KRW', { kind: 'transactionDetails' });
   assert.deepEqual(findings, []);
-  assert.equal(row.amountMinor, -18000n);
+  assert.equal(row.amountMinor, 18000n);
   assert.equal(row.settlementMinor, null);
   assert.equal(row.feeMinor, null);
 });

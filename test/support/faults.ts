@@ -465,7 +465,6 @@ function makeWorld(seed: number, size: number, merchantCount: number, options: O
         'COLLATERAL_WITHHOLDING',
         'ADJUSTMENT_FEE',
         'DEFAULT',
-        'LOYALTY_BONUS',
       ])
         if (random.chance(0.25)) extra(batch, type);
     newBatch(merchant, 1, merchant.currencies[0]!, '0'.repeat(19)).parts = 1;
@@ -883,6 +882,26 @@ const ROW_FAULTS: Record<string, Fault> = {
     const { line } = someLine(world, ['PAYMENT', 'CAPTURE', 'REFUND'], 'batch');
     const text = line.cells.settlementAmountValue ?? '1';
     line.cells.settlementAmountValue = text.startsWith('-') ? text.slice(1) : /[1-9]/.test(text) ? `-${text}` : text;
+  },
+  'sign of a day': (world) => {
+    const { line } = someLine(world, ['PAYMENT', 'CAPTURE', 'REFUND'], 'day');
+    const text = line.cells.transactionAmountValue ?? '1';
+    line.cells.transactionAmountValue = text.startsWith('-') ? text.slice(1) : `-${text}`;
+  },
+  'all refunds of a day without a minus': (world) => {
+    for (const { cells, move } of world.random.pick(somewhere(world).days).lines)
+      if (move?.type === 'REFUND') cells.transactionAmountValue = (cells.transactionAmountValue ?? '').replace('-', '');
+  },
+  unknown_type: (world) => {
+    for (let i = world.random.int(1, 3); i > 0; i -= 1) world.extra(someBatch(world), 'LOYALTY_BONUS');
+  },
+  'unknown_type: a line with the total': (world) => {
+    const { lines, line, batch } = someLine(world);
+    const amount = world.print(some(world), batch?.currency ?? line.cells.transactionCurrency ?? 'USD');
+    const cells: Cells = { transactionType: world.random.pick(['Total', 'Subtotal', 'TOTAL']) };
+    if (batch) Object.assign(cells, { settlementAmountValue: amount, settlementCurrency: batch.currency });
+    else Object.assign(cells, { transactionAmountValue: amount, transactionCurrency: line.cells.transactionCurrency });
+    for (let i = world.random.int(1, 2); i > 0; i -= 1) lines.push({ cells: { ...cells }, move: null });
   },
   net_mismatch: (world) => {
     const { line, batch } = someLine(world, ['PAYMENT', 'CAPTURE', 'REFUND'], 'batch');

@@ -504,7 +504,7 @@ test('a clean week is reconciled to the last row', () => {
 });
 
 const KINDS =
-  'unknown_transaction amount_mismatch currency_mismatch status_mismatch unknown_status original_mismatch missing_key sign_mismatch unit_mismatch duplicate_row settled_twice orphan_row over_refunded over_captured net_mismatch fee_breakdown_mismatch conversion_mismatch refused_row summary_mismatch total_mismatch missing_summary missing_details missing_part unreported_transaction'.split(
+  'unknown_transaction amount_mismatch currency_mismatch status_mismatch unknown_status original_mismatch missing_key sign_mismatch unknown_type unit_mismatch duplicate_row settled_twice orphan_row over_refunded over_captured net_mismatch fee_breakdown_mismatch conversion_mismatch refused_row summary_mismatch total_mismatch missing_summary missing_details missing_part unreported_transaction'.split(
     ' ',
   );
 const STATES =

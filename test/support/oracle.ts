@@ -734,7 +734,9 @@ export function expectedAnswer(paths: string[], ledgerFile: string, options: Ora
     for (const row of compared) {
       checkMatch(unit, row);
       if (unit.batchId !== null) checkRow(unit, row);
+      else checkDirection(unit, row, rows);
     }
+    tellUnlisted(unit, rows);
   }
 
   function checkMatch(unit: Unit, row: Row): void {
@@ -793,6 +795,45 @@ export function expectedAnswer(paths: string[], ledgerFile: string, options: Ora
       if (!next || seen.has(next)) return id;
       seen.add(next);
       id = next;
+    }
+  }
+
+  /** In the report of a day: payments come in; of refunds the sign of most others is right, of a lonely one the minus. */
+  function checkDirection(unit: Unit, row: Row, rows: Row[]): void {
+    if (!row.amount) return;
+    const above = row.amount > 0n;
+    const others = rows.filter((other) => other !== row && other.type === 'REFUND' && !other.notDone && other.amount);
+    const opposite = others.filter((other) => other.amount! > 0n !== above).length;
+    const isWrong =
+      row.type === 'REFUND'
+        ? others.length === 0
+          ? above
+          : opposite * 2 > others.length
+        : (row.type === 'PAYMENT' || row.type === 'CAPTURE') && !above;
+    if (!isWrong) return;
+    const [texts] = sides(row.amount, null, row.currency!);
+    tellRow('sign_mismatch', unit, row, { field: 'transactionAmount', ...texts }, stakeOf(row));
+  }
+
+  /** Money of a type that no table lists, in rows that name nothing: once for each type. */
+  function tellUnlisted(unit: Unit, rows: Row[]): void {
+    const unlisted = rows.filter(
+      (row) =>
+        matching(row) === 'none' &&
+        !NO_RECORD.test(row.type) &&
+        !row.notDone &&
+        (row.settlementAmount || row.feeAmount || row.amount),
+    );
+    for (const [type, of] of Map.groupBy(unlisted, (row) => row.type)) {
+      const { file, line } = of[0]!;
+      const where = { file, line, type, field: 'type' };
+      if (unit.batchId === null) {
+        tell('unknown_type', unit, where);
+        continue;
+      }
+      const settled = sum(of.map((row) => row.settlementAmount));
+      const [texts] = sides(settled, null, unit.currency!);
+      tell('unknown_type', unit, { ...where, ...texts }, { minor: abs(settled), currency: unit.currency! });
     }
   }
 

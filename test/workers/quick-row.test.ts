@@ -9,7 +9,10 @@ import { antom } from '../../src/domain/formats/antom.ts';
 import { apo } from '../../src/domain/formats/apo.ts';
 import type { Format } from '../../src/domain/formats/format.ts';
 import { readHeader } from '../../src/domain/header.ts';
+import { directionIn } from '../../src/domain/read-cells.ts';
 import { type RowContext, readRow } from '../../src/domain/read-row.ts';
+import type { Row } from '../../src/domain/row.ts';
+import { isReturnAbove } from '../../src/domain/whole-report.ts';
 import { QuickRows, writeContent } from '../../src/workers/quick-row.ts';
 
 // Two readers of a row: one that takes everything, one that takes only plain rows, six times as fast. Wherever the quick one
@@ -146,6 +149,11 @@ const checkRows = (format: Format, kind: Kind, numRuns: number) => {
     const context = contextOf(format, kind, unit);
     const quickRows = QuickRows.for(context)!;
     const [expected, found] = [new FactsCounter(), new FactsCounter()];
+    const isAbove = (row: Row) => kind === 'transactionDetails' && isReturnAbove(row, directionIn(format, row.type));
+    const expect = (row: Row) => {
+      expected.addRow(row);
+      if (isAbove(row)) expected.returnsAbove++;
+    };
     const text = rows
       .map(({ cents, fee, off, isRefund, changes, extra }) => {
         const cells = plain(format, unit, isRefund ? -cents : cents, fee + off);
@@ -172,13 +180,14 @@ const checkRows = (format: Format, kind: Kind, numRuns: number) => {
         whole.take();
         writeContent(whole, read.row);
         assert.deepEqual(writer.take(), whole.take(), `${cells}`);
-        expected.addRow(read.row);
+        expect(read.row);
       } else {
         slow++;
         assert.equal(writer.length, 0, 'nothing is written of a row that is not taken');
         if ('refused' in read) continue;
-        expected.addRow(read.row);
+        expect(read.row);
         found.addRow(read.row);
+        if (isAbove(read.row)) found.returnsAbove++;
         quickRows.learn(reader);
       }
     }
