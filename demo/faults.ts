@@ -1,6 +1,7 @@
 import type { Kind } from '../src/domain/discrepancy.ts';
 import { magnitude } from '../src/domain/money.ts';
 import {
+  addOwn,
   type Batch,
   compact,
   compactDayOf,
@@ -78,6 +79,21 @@ export const PLANTED: readonly Planted[] = [
       const [row] = alone(week, WEDNESDAY.usd, 1, isRefund);
       const turned = settledRowOf({ ...row!.movement, amountMinor: magnitude(row!.movement.amountMinor) });
       Object.assign(row!, turned);
+    },
+  },
+  {
+    why: "Monday's transaction report has a new column for states, and one sale in it is under review, whatever that means.",
+    tells: { unknown_status: 1 },
+    plant: (week) => {
+      const [row] = alone(week, MONDAY.usd, 1);
+      dayOf(week, row!.movement).held = row!.movement;
+    },
+  },
+  {
+    why: 'The acquirer pays out a bonus of 50.00 USD, which nobody has heard of and no sale stands behind.',
+    tells: { unknown_type: 1 },
+    plant: (week) => {
+      addOwn(week, batchOf(week, TUESDAY.usd), 'PROMOTION_BONUS', 50_00n);
     },
   },
   {

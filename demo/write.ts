@@ -70,12 +70,14 @@ type Cells = readonly string[];
 /** Reports are there in the morning after. With the same time the same file is nothing new to a book that knows it. */
 const cameAt = (date: string): Date => new Date(`${date}T06:30:00+08:00`);
 
-function dayReport({ date, movements, cutOff, form }: Day): Report {
+function dayReport({ date, movements, cutOff, held, form }: Day): Report {
   const rows = movements.map((movement) => {
     const cells = movementCells(movement);
+    if (held !== null) return [...cells, movement === held ? 'UNDER_REVIEW' : 'SUCCESS'];
     return movement === cutOff ? cells.slice(0, 8) : cells;
   });
-  return { ...transactions(date, rows), form };
+  const report = { ...transactions(date, rows), form };
+  return held === null ? report : { ...report, columns: [...report.columns, 'status'] };
 }
 
 const transactions = (date: string, rows: readonly Cells[]): Report => ({
