@@ -122,7 +122,7 @@ times: { paymentTime: { zoneColumn: Zone, mayBeDate: true }, settlementTime: { m
 zones: { CET: "+01:00" }
 typeNames: { Sale: PAYMENT }
 types:
-  PAYMENT: { ownId: false, matchBy: own, grossSign: 1, feeMaySettle: true, isPayout: true, holding: { of: collateral, step: released },
+  PAYMENT: { ownId: false, matchBy: own, grossSign: 1, feeMaySettle: true, isPayout: true, isCarryOver: true, holding: { of: collateral, step: released },
     ids: { transactionRequestId: Own, transactionId: none, originalTransactionRequestId: Original, originalTransactionId: none } }
 `;
 
@@ -170,6 +170,7 @@ test('every key of a format arrives in the format', () => {
         grossSign: 1,
         feeMaySettle: true,
         isPayout: true,
+        isCarryOver: true,
         holding: { of: 'collateral', step: 'released' },
         ids: {
           transactionRequestId: 'Own',

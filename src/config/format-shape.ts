@@ -72,6 +72,7 @@ const rule = group({
     .optional(),
   feeMaySettle: yesOrNo,
   isPayout: yesOrNo,
+  isCarryOver: yesOrNo,
   holding: group({ of: oneOf(['reserve', 'collateral']), step: oneOf(['withheld', 'released']) }).optional(),
   ids: group(Object.fromEntries(ID_COLUMNS.map((id) => [id, textOrNone.optional()]))).optional(),
 });

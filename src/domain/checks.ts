@@ -112,6 +112,7 @@ function noRecords({ rows, matchableRows, notDoneRows, wrongUnit }: Looked): str
 }
 
 function withoutSummary({ summary, hasSummaries, stated }: LookedAtSettlement): string | false {
+  // Rows that say what is paid out stand for one.
   if (summary.length > 0 || stated !== null) return false;
   return hasSummaries ? 'the settlement summary is not there' : 'reports of this format come without a summary';
 }

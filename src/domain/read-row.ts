@@ -87,7 +87,8 @@ function read(cells: readonly string[], line: number, ctx: RowContext): ReadRow 
   };
   if (!isDone) return { row: { ...row, ...NOT_DONE }, findings: checkNotDone(row, status, amounts) };
   const unknown = checkStatus(row, status);
-  if (settled !== null && rule?.isPayout) return { row: payoutOf(row, settled.currency), findings: unknown };
+  if (rule?.isPayout && ctx.kind === 'settlementDetails')
+    return { row: payoutOf(row, settled?.currency ?? null, rule), findings: unknown };
   const pair = text('quoteCurrencyPair') ?? impliedPair(ctx, transaction, settled);
   const price = { pair, price: text('quotePrice') };
   const findings = [
@@ -109,9 +110,9 @@ const NOT_DONE = {
 } as const;
 
 /** A payout moves what the other rows add up to, so it is no part of their sum. */
-const payoutOf = (row: Row, currency: Currency): Row => ({
+const payoutOf = (row: Row, currency: Currency | null, { grossSign }: TypeRule): Row => ({
   ...row,
-  amountMinor: row.settlementMinor === null ? null : -row.settlementMinor,
+  amountMinor: row.settlementMinor === null || grossSign === 1 ? row.settlementMinor : -row.settlementMinor,
   currency,
   settlementMinor: null,
   feeMinor: null,

@@ -100,7 +100,7 @@ export class QuickRows {
     this.#settlementCurrency = settlementCurrency === null ? -1 : codeOf(settlementCurrency);
     this.#settlementDigits = settlementCurrency === null ? 0 : digitsOf(settlementCurrency);
     this.#types = Object.entries(format.types)
-      .filter(([, rule]) => rule.matchBy !== 'none')
+      .filter(([, rule]) => rule.matchBy !== 'none' && !rule.isPayout)
       .map(([name, rule]) => ({
         bytes: Buffer.from(name),
         name,

@@ -7,6 +7,7 @@ import { addFacts, type Facts } from '../domain/facts.ts';
 import type { Format } from '../domain/formats/format.ts';
 import { formatAmount } from '../domain/money.ts';
 import { awaitedOf, missingParts, missingReport, missingReports, type Part, readParts } from '../domain/parts.ts';
+import { comparePayout, missingPayout, statedPayout } from '../domain/payout.ts';
 import type { RunFacts } from '../domain/run.ts';
 import { dateIn } from '../domain/time.ts';
 import { compareTotals, detailsTotals, residualOf, type SummaryRow, summaryTotals } from '../domain/totals.ts';
@@ -16,6 +17,7 @@ import { askForRows, needOtherRows, needOwnRows, RowsDropped } from './dropped.t
 import { dueOf, type Standing, tellUnsettled, waitOf } from './due.ts';
 import { formatsOf } from './formats.ts';
 import { tellNotReported } from './not-reported.ts';
+import { payoutRowsOf } from './payout.sql.ts';
 import type { Noted } from './pool.ts';
 import * as publish from './publish.sql.ts';
 import { type Decided, type Published, publishRun } from './publish.ts';
@@ -148,7 +150,11 @@ async function decide(db: Db, batchNo: number, timed: Timed, standing: Standing)
   const summaryHeaders = await headersOf(db, summary.read);
   const formats = await formatsOf(db, details.read);
   const hasSummaries = mayHaveSummaries([...formats.values()]);
+  const detailsWhole = !isDay && details.read.length > 0 && details.reading.missing.length === 0;
+  const payout = isDay ? null : await payoutRowsOf(db, details, formats);
+  const lacksPayout = !hasSummaries && detailsWhole && payout !== null && statedPayout(payout) === null;
   const missing = [
+    ...(lacksPayout ? [missingPayout()] : []),
     ...(isDay || isEmpty ? [] : missingReports(details.reading, summary.reading, hasSummaries)),
     ...missingParts(isDay ? 'transactionDetails' : 'settlementDetails', details.reading.missing),
     ...missingParts('settlementSummary', summary.reading.missing),
@@ -161,13 +167,15 @@ async function decide(db: Db, batchNo: number, timed: Timed, standing: Standing)
     settlementMinor: row.settlementMinor === null ? null : BigInt(row.settlementMinor),
     feeMinor: row.feeMinor === null ? null : BigInt(row.feeMinor),
   }));
-  const summed = summary.read.length > 0 ? summaryTotals(stated) : null;
+  const paid = hasSummaries || payout === null ? null : statedPayout(payout);
+  const summed = summary.read.length > 0 ? summaryTotals(stated) : paid;
   const waitsUntilMs = isNothingRead
     ? null
     : waitOf(due, standing, {
         duty: isDay ? 'transactionDetails' : 'settlementReports',
         day: isDay ? batch.day : settlementDate,
-        isMissing: missing.length > 0,
+        // A report of one file holds all its rows; of parts another one may say what is paid out.
+        isMissing: missing.length > (lacksPayout && !mayHaveParts(details.read, formats) ? 1 : 0),
         hasAllRows: isDay || !hasSummaries || summed?.count === facts.rows,
       });
   const isWaiting = waitsUntilMs !== null;
@@ -183,8 +191,7 @@ async function decide(db: Db, batchNo: number, timed: Timed, standing: Standing)
   });
 
   const totals = details.read.length > 0 && !isDay ? detailsTotals(typeSums(facts)) : null;
-  const detailsWhole = totals !== null && details.reading.missing.length === 0;
-  const summaryWhole = summary.read.length > 0 && summary.reading.missing.length === 0;
+  const summaryWhole = summary.read.length > 0 ? summary.reading.missing.length === 0 : paid !== null;
   // What may still come is not missed, and what it would change is not told.
   const missed = isWaiting ? [] : due.isReportDue && isNothingRead ? [missingReport(batch.day!)] : missing;
   const said: Told[] = missed.map((discrepancy) => ({ discrepancy, loadNo: null, ofMatchable: false }));
@@ -197,19 +204,27 @@ async function decide(db: Db, batchNo: number, timed: Timed, standing: Standing)
       said.push({ discrepancy, loadNo: at?.loadNo ?? summary.loads[0]!.loadNo, ofMatchable: false });
     }
   }
+  if (totals && payout && detailsWhole && !isWaiting && batch.currency && (payout.payouts > 0 || !hasSummaries))
+    for (const discrepancy of comparePayout(totals, payout, batch.currency))
+      said.push({ discrepancy, loadNo: payout.at!.loadNo, ofMatchable: false });
   await tellAll(db, said);
   // A day without a report is no result by itself; what was told of it before has to be taken back.
   if (isNothingRead && batch.currentRun === null && !(await query.hasTold(db)))
     return { batch, lastRun, lastDropped: dropped, calendar, details: [], run: null };
   if (dropped > 0n) await needOtherRows(db, { batch, details: details.loads, settlementDate });
 
-  const residual = detailsWhole && summaryWhole && !isWaiting ? residualOf(totals, summed!) : null;
+  const residual = totals && detailsWhole && summaryWhole && !isWaiting ? residualOf(totals, summed!) : null;
   const runFacts: RunFacts = {
     rows: facts.rows,
     matchableRows: facts.matchableRows,
     wrongUnit,
     missing: missed.length > 0,
-    ...(isWaiting ? { waiting: true as const, awaits: awaitedOf(missing, facts.rows, summed?.count ?? null) } : {}),
+    ...(isWaiting
+      ? {
+          waiting: true as const,
+          awaits: awaitedOf(lacksPayout ? missing.slice(1) : missing, facts.rows, summed?.count ?? null),
+        }
+      : {}),
     totals: (totals?.types ?? []).map(({ type, ...sums }) => ({ type, ...inText(sums) })),
     details: totals && inText(totals.all),
     summary: summed && inText(summed),
@@ -274,6 +289,10 @@ const earlier = (a: number | null, b: number | null): number | null =>
 /** Some providers state no totals: their batches are whole without a summary. */
 const mayHaveSummaries = (formats: readonly Format[]): boolean =>
   formats.length === 0 || formats.some(({ names }) => names.settlementSummary.length > 0);
+
+/** Its names say that the details may come in parts. */
+const mayHaveParts = (details: readonly ReadPart[], formats: ReadonlyMap<string, Format>): boolean =>
+  details.some((part) => formats.get(part.format!)!.names.settlementDetails.some((name) => name.includes('{seq}')));
 
 type ReadPart = query.ReportState & Part;
 

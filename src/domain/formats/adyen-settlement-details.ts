@@ -162,7 +162,8 @@ export const adyenSettlementDetails: Format = {
     MiscCosts: noRecord,
     DepositCorrection: noRecord,
     InvoiceDeduction: noRecord,
-    Balancetransfer: noRecord,
+    // What could not be paid out goes to the next batch, and comes from the one before.
+    Balancetransfer: { ...noRecord, isCarryOver: true },
     ReserveAdjustment: noRecord,
     PAYOUT: { ...noRecord, isPayout: true },
   },

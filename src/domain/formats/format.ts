@@ -67,8 +67,10 @@ export type TypeRule = {
   readonly grossSign?: 1 | -1;
   /** Its fee is the settlement amount where no settlement amount stands. */
   readonly feeMaySettle?: true;
-  /** It says what is paid out: the others' sum, and so no part of it. */
+  /** It says what is paid out: the others' sum, and so no part of it. Printed below zero, unless `grossSign` is 1. */
   readonly isPayout?: true;
+  /** It brings what is left over to another batch, or from one. A batch that has it may pay out nothing, and say nothing of that. */
+  readonly isCarryOver?: true;
   /** Where its ids stand, if not in the columns of the same names; null: it has none, whatever stands there. */
   readonly ids?: { readonly [Column in IdColumn]?: string | null };
   /** It keeps money back as a safeguard, or gives it back. */
