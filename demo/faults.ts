@@ -82,10 +82,10 @@ export const PLANTED: readonly Planted[] = [
     },
   },
   {
-    why: "Monday's transaction report has a new column for states, and one sale in it is under review, whatever that means.",
+    why: "Wednesday's transaction report has a new column for states, and one sale in it is under review, whatever that means.",
     tells: { unknown_status: 1 },
     plant: (week) => {
-      const [row] = alone(week, MONDAY.usd, 1);
+      const [row] = alone(week, WEDNESDAY.usd, 1);
       dayOf(week, row!.movement).held = row!.movement;
     },
   },
@@ -93,7 +93,7 @@ export const PLANTED: readonly Planted[] = [
     why: 'The acquirer pays out a bonus of 50.00 USD, which nobody has heard of and no sale stands behind.',
     tells: { unknown_type: 1 },
     plant: (week) => {
-      addOwn(week, batchOf(week, TUESDAY.usd), 'PROMOTION_BONUS', 50_00n);
+      addOwn(week, batchOf(week, FRIDAY.usd), 'PROMOTION_BONUS', 50_00n);
     },
   },
   {
