@@ -72,7 +72,8 @@ export const REPORT_REFUSALS = {
   missing_columns: 'The header lacks columns that the report cannot do without: ask the provider to add them.',
   duplicate_columns:
     'The header names a column twice, so it is open which one counts: ask the provider for one of them.',
-  mixed_merchants: "The report holds another merchant's rows: check its folder, and customerIds of the source.",
+  mixed_merchants:
+    "The report holds another merchant's rows: check its folder, and customerIds of the source. If it is right and an earlier content was not, withdraw that one and replay this one.",
   unknown_format: 'The name fits no report of this format: check the name, and the name patterns of the source.',
   bad_encoding:
     'The text is neither UTF-8 nor GBK: fetch the report again as it was sent, and do not open it in between.',
@@ -83,6 +84,8 @@ export const REPORT_REFUSALS = {
   truncated_xlsx: 'The workbook is cut off: fetch it again from the portal.',
   unreadable:
     'The file cannot be read: check that it is there and whole, and who may read it; fetch it again if it is not.',
+  conflicting_files:
+    "Nothing says which of them is right, so none of them is used: take the wrong ones away, or withdraw them (settlestream withdraw --report FILE --reason TEXT). Two merchants' reports belong into two sources, or calls with --merchant; of folders of days (…/<merchant>/<yyyyMMdd>/) the latest counts.",
   withdrawn:
     'The report was withdrawn, so no row of it is used: other bytes under its name, or a replay of it, bring it back.',
 } as const;

@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import type { Db } from '../adapters/postgres.ts';
+import { settleRivals } from '../adapters/rivals.ts';
 
 /** A content of a report that counts, or would if it could be read, as its newest delivery holds it. */
 export type Content = {
@@ -17,6 +18,8 @@ export type Content = {
   readonly countingRevision: number;
   readonly state: 'found' | 'reading' | 'closed' | 'refused' | 'withdrawn';
   readonly isParked: boolean;
+  /** Others that lie beside it hold something else, so that none counts. */
+  readonly isConflicting: boolean;
   /** The archive holds its bytes. */
   readonly isArchived: boolean;
   /** When its archived copy was dropped because it is old; null while it is kept. */
@@ -61,7 +64,7 @@ export async function contentsOf(db: Db, filter: ContentFilter): Promise<Content
        order by d.report_no, coalesce(d.revision, -d.no), d.no desc)
     select d.no as "deliveryNo", d.report_no as "reportNo", r.batch_no as "batchNo", b.merchant_no as "merchantNo", d.source, d.file, r.name,
            d.revision, d.sha256, r.revision as "countingRevision", d.state, d.rules::text as rules,
-           d.parked_reason is not null as "isParked", d.bytes is not null as "isArchived",
+           d.parked_reason is not null as "isParked", d.state = 'refused' and d.error_code is not distinct from 'conflicting_files' as "isConflicting", d.bytes is not null as "isArchived",
            (select f.dropped_at from dropped f where f.path = d.bytes) as "fileDroppedAt", coalesce(b.batch_id, b.day::text, '') as batch,
            coalesce(b.settlement_date, b.day, d.directory_date)::text as date
       from newest d join report r on r.no = d.report_no join batch b on b.no = r.batch_no join merchant m on m.no = b.merchant_no
@@ -155,9 +158,10 @@ export async function withdrawContent(
   await sql`update delivery set state = 'closed' where no = ${before?.deliveryNo ?? null} and state = 'duplicate'`.execute(
     db,
   );
-  await sql`select want_runs(array[${batchNo}]::int[], 'withdrawal', null, array[${interventionNo}]::int[])`.execute(
-    db,
-  );
+  await sql`select place_report(${reportNo})`.execute(db);
+  await settleRivals(db, reportNo);
+  await sql`select want_runs(array[b.no, r.batch_no], 'withdrawal', null, array[${interventionNo}]::int[])
+              from report r, batch b where r.no = ${reportNo} and b.no = ${batchNo}`.execute(db);
 }
 
 /** The newest content before this one that was read to its end and not withdrawn. */

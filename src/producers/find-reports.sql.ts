@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import type { Db } from '../adapters/postgres.ts';
+import { settleRivals } from '../adapters/rivals.ts';
 import { UsageError } from '../domain/errors.ts';
 import type { Format, ReportKind } from '../domain/formats/format.ts';
 import type { ListedFile } from './list-files.ts';
@@ -139,12 +140,53 @@ export async function reportNamed(
     select r.no from batch mine join batch b on b.merchant_no = mine.merchant_no and b.batch_id = mine.batch_id and b.currency is not null
       join report r on r.batch_no = b.no and r.kind = ${report.kind} and r.name = ${report.name}
      where mine.no = ${report.batchNo} and mine.currency is null`.execute(db);
-  if (moved.rows[0]) return moved.rows[0].no;
+  if (moved.rows[0]) {
+    await sql`update report set is_currency_in_rows = true where no = ${moved.rows[0].no} and not is_currency_in_rows`.execute(
+      db,
+    );
+    return moved.rows[0].no;
+  }
   const made = await sql<{ no: number }>`
-    insert into report (batch_no, kind, name, psp, seq, is_portal)
-    values (${report.batchNo}, ${report.kind}, ${report.name}, ${report.psp}, ${report.seq}, ${report.isPortal})
+    insert into report (batch_no, kind, name, psp, seq, is_portal, is_currency_in_rows)
+    select ${report.batchNo}, ${report.kind}, ${report.name}, ${report.psp}, ${report.seq}, ${report.isPortal}, batch_id is not null and currency is null
+      from batch where no = ${report.batchNo}
     on conflict (batch_no, kind, name) do update set seq = excluded.seq returning no`.execute(db);
   return made.rows[0]!.no;
+}
+
+/**
+ * Writes down which files a listing shows of one report, where it shows several or once did, and decides what counts of those whose
+ * files came, went or changed. `paths` are all that it shows, known or not; null where some of it could not be seen.
+ */
+export async function recordRivals(
+  db: Db,
+  source: string,
+  deliveryNos: readonly number[],
+  paths: readonly string[] | null,
+): Promise<void> {
+  const changed = await sql<{ reportNo: number; batchNo: number }>`
+    with listed as materialized (
+      select no, report_no, path, is_sheet from delivery where no = any(${[...deliveryNos]}::int[]) and source = ${source}),
+    watched as materialized (
+      select report_no from listed group by report_no, is_sheet having count(*) > 1
+      union select v.report_no from rival v join listed l on l.report_no = v.report_no where v.source = ${source}
+      union select d.report_no from delivery d join listed l on l.report_no = d.report_no
+             where d.state = 'refused' and d.error_code = 'conflicting_files'),
+    gone as (
+      delete from rival v using delivery d
+       where v.source = ${source} and d.no = v.delivery_no and v.report_no in (select report_no from watched)
+         and v.delivery_no not in (select no from listed)
+         and (d.path in (select path from listed) or ${paths !== null} and d.path <> all(${paths ?? []}::text[]))
+      returning v.report_no),
+    come as (
+      insert into rival (delivery_no, source, report_no)
+      select l.no, ${source}, l.report_no from listed l join watched w on w.report_no = l.report_no on conflict do nothing returning report_no)
+    select r.no as "reportNo", r.batch_no as "batchNo" from report r
+     where r.no in (select report_no from gone union select report_no from come) order by r.batch_no, r.no`.execute(db);
+  for (const { reportNo, batchNo } of changed.rows) {
+    await sql`select from batch where no = ${batchNo} for update`.execute(db);
+    await settleRivals(db, reportNo);
+  }
 }
 
 /** What comes with the program is known to every worker; a format of the user's own is kept as it is now. */

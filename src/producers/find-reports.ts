@@ -14,6 +14,8 @@ import { layoutOf, type Source } from './source.ts';
 import { type LateFile, lateFiles } from './watch-source.ts';
 
 export type Found = {
+  /** Of all files that are listed, whatever they are. */
+  readonly paths: readonly string[];
   /** The deliveries of what is listed now, known ones included. */
   readonly deliveryNos: readonly number[];
   readonly notReports: readonly NotReport[];
@@ -36,12 +38,15 @@ export async function findReports(
     enqueue,
     now = Date.now,
     isForGood = false,
+    before,
   }: {
     database: Database;
     enqueue: Enqueue;
     now?: () => number;
     /** A file that was read is not read again because a setting changed: a replay does that. */
     isForGood?: boolean;
+    /** What the same call found below other paths of this source: to whoever asks it is one listing. */
+    before?: Pick<Found, 'deliveryNos' | 'paths'> | undefined;
   },
   source: Source,
   place: Place,
@@ -78,12 +83,16 @@ export async function findReports(
       }),
   );
   fresh.sort(inOrder);
+  const paths = [...(before?.paths ?? []), ...listed.map(({ path }) => path)];
   const recorded = await onOneConnection(database, (db) =>
     inTransaction(db, async () => {
       const deliveryNos: number[] = [];
       if (fresh.length > 0) await query.keepFormat(db, source.format);
       for (const { file, name } of fresh)
         deliveryNos.push(await record(db, source, file, name, { knownUnder, foundAtMs: now() }));
+      const shown = [...(before?.deliveryNos ?? []), ...[...known.values()].flat(), ...deliveryNos];
+      const isAllSeen = notListed.length === 0 && unseen.length === 0;
+      await query.recordRivals(db, source.name, shown, isAllSeen ? paths : null);
       return deliveryNos;
     }),
   );
@@ -92,6 +101,7 @@ export async function findReports(
   const late = await lateFiles(database.db, source, listed, now());
   notReports.sort((a, b) => compareText(a.file, b.file));
   return {
+    paths,
     deliveryNos: [...[...known.values()].flat(), ...recorded],
     notReports,
     growing,
@@ -119,6 +129,7 @@ type Fresh = { readonly file: ListedFile; readonly name: Named };
 const inOrder = (a: Fresh, b: Fresh): number =>
   // What is written as the provider writes it gives the report its name.
   Number(a.name.isOtherCase) - Number(b.name.isOtherCase) ||
+  compareText(a.file.date, b.file.date) ||
   compareText(a.file.path, b.file.path) ||
   compareText(a.name.entry ?? '', b.name.entry ?? '');
 

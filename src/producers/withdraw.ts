@@ -15,9 +15,18 @@ export async function withdraw(
   { report, merchant, reason }: { report: string; merchant: string | undefined; reason: string },
 ): Promise<Withdrawal> {
   const found = isOneReport(await query.contentsOf(db, { report, merchant }), report);
-  const content = found
-    .filter(({ state, revision, countingRevision }) => state === 'withdrawn' || revision === countingRevision)
-    .at(-1);
+  const candidates = found.filter(
+    ({ state, revision, countingRevision, isConflicting }) =>
+      state === 'withdrawn' || isConflicting || revision === countingRevision,
+  );
+  const named = candidates.filter(({ isConflicting }) => isConflicting);
+  const exact = named.filter(({ file }) => file === report);
+  const conflicting = exact.length > 0 ? exact : named;
+  if (conflicting.length > 1)
+    throw new UsageError(
+      `${report} names several files that hold different contents of a report; say which is to be withdrawn:${conflicting.map(({ file }) => `\n  ${file}`).join('')}`,
+    );
+  const content = conflicting[0] ?? candidates.at(-1);
   if (content?.revision == null)
     throw new UsageError(`${report}: nothing of it counts, so there is nothing to withdraw.`);
   const { file, revision, countingRevision, batchNo, reportNo } = content;

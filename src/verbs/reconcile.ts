@@ -10,7 +10,7 @@ import { UsageError } from '../domain/errors.ts';
 import type { Enqueue } from '../jobs.ts';
 import { checkAllRecords } from '../producers/check-records.ts';
 import { merchantNamed } from '../producers/find-reports.sql.ts';
-import { findReports } from '../producers/find-reports.ts';
+import { type Found, findReports } from '../producers/find-reports.ts';
 import { hasRecords } from '../producers/import-ledger.sql.ts';
 import { importLedger } from '../producers/import-ledger.ts';
 import type { NotReport } from '../producers/name-reports.ts';
@@ -117,11 +117,19 @@ async function findAll(sources: readonly Source[], book: Book, enqueue: Enqueue)
   const deliveryNos: number[] = [];
   const notReports: NotReport[] = [];
   let unseen = 0;
+  const listed: Found[] = [];
   for (const source of sources) {
     const place = await openPlace(source.at);
-    const found = await findReports({ database: book.database, enqueue }, source, place, () => true).finally(() =>
+    const { database } = book;
+    // Whatever the paths of one call are, they are one listing: their order says nothing of what lies there.
+    const before = {
+      deliveryNos: listed.flatMap((found) => found.deliveryNos),
+      paths: listed.flatMap((found) => found.paths),
+    };
+    const found = await findReports({ database, enqueue, before }, source, place, () => true).finally(() =>
       place.close(),
     );
+    listed.push(found);
     deliveryNos.push(...found.deliveryNos);
     notReports.push(...found.notReports);
     for (const { message } of found.unseen) process.stderr.write(`not seen: ${message}\n`);

@@ -1,5 +1,6 @@
 import type { Measured } from '../adapters/metrics.ts';
 import { type Database, type Db, inTransaction, onOneConnection } from '../adapters/postgres.ts';
+import { settleRivals } from '../adapters/rivals.ts';
 import { ReportRefused } from '../domain/errors.ts';
 import { addFacts, type Facts } from '../domain/facts.ts';
 import { headerChange } from '../domain/header.ts';
@@ -34,7 +35,7 @@ export async function closeLoad(context: Context, { loadNo }: CloseLoadJob): Pro
     if (load.state === 'loaded') {
       const outcome = await inTransaction(db, async () => {
         await query.lockBatch(db, load.batchNo);
-        return closeLocked(db, load);
+        return closeLocked(db, load, context.noted);
       });
       if (outcome) tellEnd(context, load, outcome);
       const twins = outcome && (await query.filesWithSameBytes(db, loadNo));
@@ -42,6 +43,9 @@ export async function closeLoad(context: Context, { loadNo }: CloseLoadJob): Pro
         context.noted('warn', 'a report holds the same bytes as others', { ...twins, outcome });
       if (outcome === 'closed' && !load.isReplay) await noteHeader(context, db, loadNo);
       await askNext(context, load.batchNo);
+      // Its rows may have shown that it belongs to another batch.
+      const { batchNo } = await query.loadToClose(db, loadNo);
+      if (batchNo !== load.batchNo) await askNext(context, batchNo);
     }
     if (hasOwnTable && (await query.isClosed(db, loadNo))) await query.indexRowTable(db, load.slot);
   });
@@ -53,7 +57,7 @@ const WRAPPED_IDS =
 type Outcome = 'closed' | 'refused' | 'duplicate';
 
 /** Closes a load, or ends its delivery otherwise; its batch is locked. Null: another worker did it. */
-export async function closeLocked(db: Db, load: query.ClosingLoad): Promise<Outcome | null> {
+export async function closeLocked(db: Db, load: query.ClosingLoad, noted?: Noted): Promise<Outcome | null> {
   const facts = addFacts(load.chunks.map((chunk) => chunk.facts));
   const end = await endInstead(db, load, facts);
   if (end) {
@@ -61,8 +65,16 @@ export async function closeLocked(db: Db, load: query.ClosingLoad): Promise<Outc
     return (await query.endDelivery(db, delivery, end)) ? end.state : null;
   }
   if (query.hasOwnTable(load)) await query.attachRowTable(db, load.slot);
-  return (await query.closeLoad(db, load, facts)) ? 'closed' : null;
+  if (!(await query.closeLoad(db, load, facts))) return null;
+  const rivalry = await settleRivals(db, load.reportNo);
+  if (rivalry) noted?.('warn', RIVALS[rivalry], { kind: load.kind, files: await query.rivalFiles(db, load.reportNo) });
+  return rivalry === 'conflict' ? 'refused' : 'closed';
 }
+
+const RIVALS = {
+  conflict: 'files that lie there together hold different contents of one report: none of them counts',
+  ordered: 'files in directories of several days hold different contents of one report: that of the latest counts',
+} as const;
 
 /** What only all rows together show: another customer's are among them, or all of them stand in another report. */
 async function endInstead(
@@ -73,6 +85,12 @@ async function endInstead(
   const strangers = strangersIn(facts.customerIds, load.rules.customerIds);
   if (strangers) {
     const { code, message } = new ReportRefused('mixed_merchants', strangers);
+    return { state: 'refused', code, message, revision: null };
+  }
+  const before = facts.customerIds.length === 0 ? [] : await query.customersBefore(db, load, facts.customerIds);
+  if (before.length > 0) {
+    const detail = `customerId ${facts.customerIds.join()}, and ${before.join()} in the content before it`;
+    const { code, message } = new ReportRefused('mixed_merchants', detail);
     return { state: 'refused', code, message, revision: null };
   }
   const same = await query.sameUnderAnotherName(db, load);

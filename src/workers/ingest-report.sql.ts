@@ -1,6 +1,7 @@
 import { type RawBuilder, sql } from 'kysely';
 import { IS_HELD } from '../adapters/away.sql.ts';
 import type { Db } from '../adapters/postgres.ts';
+import { settleRivals } from '../adapters/rivals.ts';
 import type { Facts } from '../domain/facts.ts';
 import type { ReportKind } from '../domain/formats/format.ts';
 
@@ -24,6 +25,10 @@ export type Delivery = {
   batchId: string | null;
   /** Null where the report's name does not say what it settles in. */
   settlementCurrency: string | null;
+  /** Of the batch that it stands in; null where nothing has told it yet. */
+  batchCurrency: string | null;
+  /** Some content of it counts. */
+  isCounting: boolean;
   name: string;
   source: string;
   path: string;
@@ -61,8 +66,10 @@ export async function takeDelivery(db: Db, deliveryNo: number): Promise<Delivery
                                   and e.parked_reason is null))
        and not exists (select from load l where l.delivery_no = d.no and l.state in ('reading', 'loaded') and l.chunks is not null)
     returning d.no, d.epoch, d.report_no as "reportNo", r.batch_no as "batchNo", r.kind, r.name,
-              b.merchant_no as "merchantNo", b.batch_id as "batchId", b.currency as "settlementCurrency", d.source, d.path, d.file, d.entry, d.is_sheet as "isSheet", d.size_bytes as "sizeBytes",
-              exists (select from load l join delivery e on e.no = l.delivery_no where l.no = r.load_no and not e.is_sheet) as "hasCsv",
+              b.merchant_no as "merchantNo", b.batch_id as "batchId", b.currency as "batchCurrency", case when not r.is_currency_in_rows then b.currency end as "settlementCurrency",
+              r.load_no is not null as "isCounting", d.source, d.path, d.file, d.entry, d.is_sheet as "isSheet", d.size_bytes as "sizeBytes",
+              exists (select from load l join delivery e on e.no = l.delivery_no where l.no = r.load_no and not e.is_sheet)
+                or exists (select from delivery e where e.report_no = r.no and not e.is_sheet and e.state = 'refused' and e.error_code = 'conflicting_files') as "hasCsv",
               (extract(epoch from d.modified_at) * 1000000)::bigint as "modifiedAtMicros", d.rules, d.archived,
               d.archived_sha256 as "archivedSha256", d.state = 'dry' as "isDry"`.execute(db);
   const delivery = taken.rows[0];
@@ -137,6 +144,8 @@ export async function createLoad(
     /** The id of the format that its header is read as. */
     format: string;
     header: readonly string[];
+    /** As its rows say; null where the report's name does. */
+    currency: string | null;
     archivePath: string;
     originalPath: string | null;
     sizeBytes: number;
@@ -149,9 +158,9 @@ export async function createLoad(
   const { no, month } = next.rows[0]!;
   const slot = load.isLarge ? no : -month;
   const inserted = await sql`
-    insert into load (no, delivery_no, report_no, slot, rules, format, header, archive_path, original_path, size_bytes) overriding system value
+    insert into load (no, delivery_no, report_no, slot, rules, format, header, settlement_currency, archive_path, original_path, size_bytes) overriding system value
     select ${no}, ${load.deliveryNo}, ${load.reportNo}, ${slot}, ${JSON.stringify(load.rules)}::jsonb, ${load.format}, ${[...load.header]}::text[],
-           ${load.archivePath}, ${load.originalPath}, ${load.sizeBytes}
+           ${load.currency}::text, ${load.archivePath}, ${load.originalPath}, ${load.sizeBytes}
       from delivery where no = ${load.deliveryNo} and epoch = ${load.epoch} and ${UNDER_WAY} for share`.execute(db);
   return inserted.numAffectedRows === 1n ? { loadNo: no, slot } : null;
 }
@@ -333,13 +342,17 @@ export async function closeLoad(db: Db, load: ClosingLoad, facts: Facts): Promis
   await sql`update report set load_no = ${load.no}, revision = ${revision} where no = ${load.reportNo} and revision <= ${revision}`.execute(
     db,
   );
+  await sql`select place_report(${load.reportNo})`.execute(db);
   // A workbook that came before the CSV of the same report is not read any more.
   await sql`
     update delivery d set state = 'duplicate' from delivery mine
      where mine.no = ${load.deliveryNo} and not mine.is_sheet and d.report_no = mine.report_no and d.is_sheet and d.state = 'closed'`.execute(
     db,
   );
-  await wantRun(db, load.batchNo, load.interventionNo);
+  const now = await sql<{
+    batchNo: number;
+  }>`select batch_no as "batchNo" from report where no = ${load.reportNo}`.execute(db);
+  for (const batchNo of new Set([load.batchNo, now.rows[0]!.batchNo])) await wantRun(db, batchNo, load.interventionNo);
   return true;
 }
 
@@ -358,6 +371,31 @@ export async function sameUnderAnotherName(db: Db, { no }: ClosingLoad): Promise
      where l.no = ${no} and r.load_no is null and d.replay_of is null and x.batch_no = r.batch_no and x.kind = r.kind and x.seq = r.seq and y.is_sheet = d.is_sheet
      order by o.no limit 1`.execute(db);
   return found.rows[0]?.loadNo ?? null;
+}
+
+/**
+ * Whose rows another content of the report holds that counts, where this one holds somebody else's. Not where one listing shows both
+ * and no day says which is the later: then neither counts.
+ */
+export async function customersBefore(db: Db, { no }: ClosingLoad, customerIds: readonly string[]): Promise<string[]> {
+  const found = await sql<{ customerIds: string[] }>`
+    select array(select jsonb_array_elements_text(o.facts->'customerIds')) as "customerIds"
+      from load l join delivery d on d.no = l.delivery_no join report r on r.no = l.report_no join load o on o.no = r.load_no
+     where l.no = ${no} and o.sha256 <> l.sha256 and jsonb_array_length(o.facts->'customerIds') > 0
+       and not (o.facts->'customerIds' ?| ${[...customerIds]}::text[])
+       and not exists (
+         select from rival v join rival w on w.report_no = v.report_no and w.source = v.source
+           join rival_content c on c.delivery_no = w.delivery_no and c.sha256 = o.sha256
+          where v.delivery_no = d.no and (c.day is null or d.directory_date is null or c.day = d.directory_date))`.execute(
+    db,
+  );
+  return found.rows[0]?.customerIds ?? [];
+}
+
+export async function rivalFiles(db: Db, reportNo: number): Promise<string[]> {
+  const found = await sql<{ file: string }>`
+    select distinct file from rival_content where report_no = ${reportNo} order by 1 limit 10`.execute(db);
+  return found.rows.map(({ file }) => file);
 }
 
 /** How a delivery ends that is not read. */
@@ -381,19 +419,20 @@ export async function endDelivery(
   delivery: { no: number; batchNo: number; epoch: number },
   end: End,
 ): Promise<boolean> {
-  const ended = await sql<{ state: string; interventionNo: number | null }>`
+  const ended = await sql<{ state: string; reportNo: number; interventionNo: number | null }>`
     update delivery d set state = case d.state when 'dry' then 'dry' else ${end.state} end,
            error_code = ${end.code}, error_message = ${end.message}, duplicate_of = ${end.duplicateOf ?? null},
            revision = ${end.state === 'refused' ? sql`coalesce(d.revision, ${nextRevision(sql`d.report_no`)})` : sql`${end.revision}::int`},
            next_attempt_at = null, vanished_at = ${end.isVanished ? sql`now()` : null}
      where no = ${delivery.no} and epoch = ${delivery.epoch} and ${UNDER_WAY}
-    returning d.state, d.intervention_no as "interventionNo"`.execute(db);
+    returning d.state, d.report_no as "reportNo", d.intervention_no as "interventionNo"`.execute(db);
   const [as] = ended.rows;
   if (!as) return false;
   await sql`update load set state = 'abandoned' where delivery_no = ${delivery.no} and state in ('reading', 'loaded')`.execute(
     db,
   );
   if (end.state !== 'duplicate' && as.state !== 'dry') await wantRun(db, delivery.batchNo, as.interventionNo);
+  if (as.state !== 'dry') await settleRivals(db, as.reportNo);
   return true;
 }
 

@@ -327,10 +327,14 @@ async function createLoad(
   const currency =
     kind === 'transactionDetails' || delivery.settlementCurrency !== null
       ? null
-      : await currencyIn(archive, chunk, { kind, columns, format });
+      : ((await currencyIn(archive, chunk, { kind, columns, format })) ?? delivery.batchCurrency);
+  if (kind !== 'transactionDetails' && (currency ?? delivery.settlementCurrency) === null)
+    throw new ReportRefused('missing_columns', 'neither the name nor a row says the settlement currency');
   const load = await onOneConnection(context.database, (db) =>
     inTransaction(db, async () => {
-      if (currency !== null) delivery.batchNo = await query.moveReport(db, delivery, currency);
+      // While another content counts the report stays where that one belongs, until this one is read.
+      if (currency !== null && !delivery.isCounting && !delivery.isDry)
+        delivery.batchNo = await query.moveReport(db, delivery, currency);
       const made = await query.createLoad(db, {
         deliveryNo: delivery.no,
         epoch: delivery.epoch,
@@ -339,6 +343,7 @@ async function createLoad(
         rules: delivery.rules,
         format: format.id,
         header: cells.map((cell) => cell.replaceAll('\0', '\u2400')),
+        currency,
         archivePath: archive.path,
         originalPath: incoming.original?.path ?? null,
         sizeBytes: incoming.sizeBytes,
@@ -365,16 +370,14 @@ async function currencyIn(
   archive: ArchivedFile,
   chunk: Chunk | null,
   context: { kind: query.Delivery['kind']; columns: Columns; format: Format },
-): Promise<string> {
+): Promise<string | null> {
   const bytes = chunk && (await archive.read(chunk.offset, Math.min(chunk.lengthBytes, MAX_ROW_BYTES)));
   const reader = new RowReader({ offset: 1 });
   if (bytes) reader.push(bytes);
   const rows = function* () {
     while (reader.next()) yield Array.from({ length: reader.cells }, (_, cell) => cellText(reader, cell, 'utf8'));
   };
-  const currency = settlementCurrencyOf(rows(), context);
-  if (currency !== null) return currency;
-  throw new ReportRefused('missing_columns', 'neither the name nor a row says the settlement currency');
+  return settlementCurrencyOf(rows(), context);
 }
 
 /** The last bytes hold no end mark: the whole file tells whether it is cut off, or goes on behind its end. */

@@ -32,7 +32,7 @@ export type TakenChunk = {
 
 const CHUNK = sql`
   c.epoch, c.load_no as "loadNo", c.no, l.slot, r.batch_no as "batchNo", r.kind, b.batch_id as "batchId",
-  b.currency as "settlementCurrency", l.archive_path as "archivePath", c.offset_bytes as "offset",
+  coalesce(l.settlement_currency, b.currency) as "settlementCurrency", l.archive_path as "archivePath", c.offset_bytes as "offset",
   c.length_bytes as "lengthBytes", c.first_line as "firstLine", c.crc32, c.encoding, l.header, d.is_sheet as "isSheet", d.source,
   l.format, l.rules`;
 

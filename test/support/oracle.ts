@@ -1304,15 +1304,20 @@ function nameMerchants(reports: Report[], ledger: Ledger, merchant: string | und
   return records;
 }
 
-/** Marks duplicates, numbers revisions, and returns for each name the file that is read (or the last that is not). */
+/**
+ * Marks duplicates, numbers revisions by day and path, and returns for each name the file that is read (or the last that is not).
+ * Different contents of which none lies in the folder of a later day than all others are a conflict, and none is read.
+ */
 function setRevisions(reports: Report[]): Report[] {
   const named = reports.filter((report) => report.name);
   const groups = Map.groupBy(named, ({ merchantId, name, date, path }) =>
     keyOf(merchantId, name!.kind, basename(path, '.csv'), isEmptyId(name!.batchId) ? date : null),
   );
-  return [...groups.values()].map((group) => {
+  return [...groups.values()].map((unsorted) => {
+    const group = unsorted.toSorted((a, b) => compareValues(a.date, b.date));
     let revision = 0;
     let newest: Report | undefined;
+    const read = group.filter(({ state }) => state === 'closed');
     for (const report of group) {
       if (newest?.bytes.equals(report.bytes)) {
         Object.assign(report, { state: 'duplicate', error: null, rows: [], refused: [] });
@@ -1322,8 +1327,22 @@ function setRevisions(reports: Report[]): Report[] {
       }
       report.revision = revision;
     }
+    if (isConflict(read))
+      for (const report of read)
+        Object.assign(report, { state: 'refused', error: 'conflicting_files', rows: [], refused: [] });
     return group.findLast(({ state }) => state === 'closed') ?? newest!;
   });
+}
+
+function isConflict(read: Report[]): boolean {
+  const days = new Map<string, string | null>();
+  for (const { bytes, date } of read) {
+    const content = bytes.toString('base64');
+    days.set(content, days.has(content) && days.get(content)! > date! ? days.get(content)! : date);
+  }
+  if (days.size < 2) return false;
+  const last = [...days.values()].toSorted(compareValues).at(-1);
+  return [...days.values()].includes(null) || [...days.values()].filter((day) => day === last).length > 1;
 }
 
 const isEmptyId = (batchId: string | null) => batchId !== null && /^0+$/.test(batchId);
