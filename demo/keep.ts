@@ -34,7 +34,7 @@ export async function goOn(standing: Standing, everyMs: number): Promise<void> {
   const stopping = new AbortController();
   const stop = () => stopping.abort();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, stop);
-  const serving = serve(standing.config, 'run', [standing.source]).finally(stop);
+  const serving = serve(standing.config, 'run', stopping.signal, [standing.source]).finally(stop);
   const dropping = dropBatches(standing, everyMs, stopping.signal).catch((error: Error) =>
     tell(`no more batches come: ${error.message}`),
   );

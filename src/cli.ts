@@ -1,24 +1,34 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError, Option } from 'commander';
 import { type Options, readConfig } from './config.ts';
-import { Unreachable, UsageError } from './domain/errors.ts';
 import { DEFAULT_FORMAT } from './domain/formats/all.ts';
+import { lastWords, takeOverWords } from './verbs/words.ts';
 
 /** What stands beside the program: the demo uses it and is no part of it. */
 export type Beside = {
+  /** Aborted when a service is told to stop. The program listens from its first moment on. */
+  readonly stop: AbortSignal;
   readonly demo: () => Promise<{
     demo(request: { dataDir: string | null; json: boolean; everySeconds: number | null }): Promise<number>;
   }>;
 };
 
+/** Verbs that go on until they are told to stop. */
+const SERVICES = [
+  ['run', 'finds reports and works on them, until SIGTERM'],
+  ['produce', 'finds reports and asks for work, until SIGTERM'],
+  ['work', 'works on what is asked for, until SIGTERM'],
+] as const;
+
 /** The verbs: what is asked for on the command line, and the exit code it ends with. Each verb is loaded when it is used. */
 export async function main(argv: readonly string[], beside: Beside): Promise<number> {
   let exitCode = 0;
+  const words = takeOverWords();
+  const { say } = words;
   // Who reads only the beginning (`| head`) has had enough: nothing is wrong, and nothing more has to be said.
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'EPIPE') process.exit(0);
-    throw error;
-  });
+  process.stdout.on('error', (error: NodeJS.ErrnoException) =>
+    process.exit(error.code === 'EPIPE' ? 0 : lastWords(error, say)),
+  );
   const run = (verb: () => Promise<number>) => async () => {
     exitCode = await verb();
   };
@@ -147,11 +157,7 @@ export async function main(argv: readonly string[], beside: Beside): Promise<num
         return importRecords(readConfig(settings(options)), file, Boolean(options['json']));
       })(),
     );
-  for (const [name, description] of [
-    ['run', 'finds reports and works on them, until SIGTERM'],
-    ['produce', 'finds reports and asks for work, until SIGTERM'],
-    ['work', 'works on what is asked for, until SIGTERM'],
-  ] as const) {
+  for (const [name, description] of SERVICES) {
     working(reading(verb(name, description, `${name} --data-dir book`)))
       .option('--folder <dir>', 'the folder in which reports arrive (SETTLESTREAM_FOLDER)')
       .option('--poll-seconds <n>', 'how often it is looked at (30)')
@@ -159,7 +165,9 @@ export async function main(argv: readonly string[], beside: Beside): Promise<num
       .action((options: Given) =>
         run(async () => {
           const { serve } = await import('./verbs/serve.ts');
-          return serve(readConfig(settings(options)), name).finally(leaveSoon);
+          const config = readConfig(settings(options));
+          words.becomeLog();
+          return serve(config, name, beside.stop).finally(leaveSoon);
         })(),
       );
   }
@@ -238,7 +246,8 @@ export async function main(argv: readonly string[], beside: Beside): Promise<num
     await program.parseAsync([...argv], { from: 'user' });
     return exitCode;
   } catch (error) {
-    return exitCodeOf(error);
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    return lastWords(error, say);
   }
 }
 
@@ -251,17 +260,6 @@ const settings = (options: Given): Options => options;
 
 /** Looking needs only to know where the book is: --merchant and the like are filters there. */
 const bookOf = ({ config, dataDir }: Given): Options => ({ config, dataDir });
-
-function exitCodeOf(error: unknown): number {
-  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-  if (error instanceof UsageError || error instanceof Unreachable) {
-    process.stderr.write(`settlestream: ${error.message}\n`);
-    return error.exitCode;
-  }
-  // Our own mistake: all of it is needed to mend it.
-  process.stderr.write(`settlestream: ${(error as Error).stack ?? error}\n`);
-  return 3;
-}
 
 function version(): string {
   const file = new URL(

@@ -44,7 +44,9 @@ export async function openDatabase(url: string, connections = 4, idleInTransacti
     (await pool.connect()).release();
   } catch (error) {
     await pool.end();
-    throw new DatabaseAway(`cannot reach the database: ${reasonOf(error)}. ${mendFor(error)}`, { cause: error });
+    const reason = reasonOf(error);
+    const cannot = reason.includes(' is away (') ? 'cannot reach' : 'cannot open';
+    throw new DatabaseAway(`${cannot} the database: ${reason}. ${mendFor(error)}`, { cause: error });
   }
   return { url, pool, db, close: () => pool.end() };
 }

@@ -167,7 +167,7 @@ async function redisBackend(url: string, bookId: string): Promise<Backend> {
   } catch (error) {
     client.disconnect();
     const { message } = named(error as Error);
-    throw new Unreachable(`cannot reach the queue: ${message}. ${mendFor(message)}`, { cause: error });
+    throw new QueueAway(`cannot reach the queue: ${message}. ${mendFor(message)}`, { cause: error });
   }
   // Books may share a Redis and must not take each other's jobs. The braces keep a book's keys together in a cluster.
   const prefix = `{recon-${bookId}}`;
@@ -197,6 +197,9 @@ function redisAt({ options: { host, port, path } }: Redis): string {
   return `Redis at ${path ?? `${host?.includes(':') ? `[${host}]` : host}:${port}`}`;
 }
 
+/** Redis cannot be reached. Where Postgres holds the queue it is DatabaseAway. */
+export class QueueAway extends Unreachable {}
+
 /** What a client says of a server that is away, and what that means. */
 const AWAY_WORDS: readonly (readonly [RegExp, string])[] = [
   [/^(Stream isn't writeable|Connection is closed|Connection is ended)/, 'the connection is lost'],
@@ -221,7 +224,7 @@ function serverNamer(client: Redis, server: string): (error: Error) => Error {
     const reason = meaning === undefined ? reasonOf(error) : lost ? reasonOf(lost) : meaning;
     const does = NO_LOGIN.test(reason) ? 'does not let us in' : NO_ROOM.test(reason) ? 'takes nothing now' : 'is away';
     const isAway = meaning !== undefined || does !== 'is away' || isLostConnection(error);
-    return isAway ? new Unreachable(awayText(server, reason, does), { cause: error }) : error;
+    return isAway ? new QueueAway(awayText(server, reason, does), { cause: error }) : error;
   };
 }
 

@@ -4,7 +4,6 @@ import { openLog } from '../adapters/log.ts';
 import { DatabaseAway, isDatabaseAway } from '../adapters/postgres.ts';
 import type { JobQueue } from '../adapters/queue.ts';
 import type { Config } from '../config.ts';
-import { Unreachable } from '../domain/errors.ts';
 import { lookerAtAway } from '../producers/look-at-away.ts';
 import type { Source } from '../producers/source.ts';
 import { sweep } from '../producers/sweep.ts';
@@ -79,10 +78,8 @@ export async function atWork<T>(
     });
   } catch (error) {
     // Whoever called waits for an answer, and not for a server: the same call goes on later where this one ended.
-    throw isDatabaseAway(error) && !(error instanceof Unreachable)
-      ? new DatabaseAway(
-          `the database went away in the middle (${(error as Error).message}): call again when it is back.`,
-        )
+    throw book && isDatabaseAway(error)
+      ? new DatabaseAway(`${(error as Error).message}: call again when it is back.`, { cause: error })
       : error;
   } finally {
     stopping.abort();

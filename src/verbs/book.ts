@@ -7,7 +7,7 @@ import { EmbeddedPostgresFailed, openEmbeddedPostgres } from '../adapters/embedd
 import { type Database, migrate, openDatabase, withoutPassword } from '../adapters/postgres.ts';
 import { type JobQueue, openQueue } from '../adapters/queue.ts';
 import type { Config } from '../config.ts';
-import { Unreachable } from '../domain/errors.ts';
+import { Unreachable, UsageError } from '../domain/errors.ts';
 import { JOBS } from '../jobs.ts';
 
 /** The book of this call: where it is, and what goes away with it. */
@@ -33,7 +33,11 @@ export async function openBook(config: Config, { mayBeTemporary }: { mayBeTempor
   const own = config.databaseUrl ? null : await openOwn(dataDir, isTemporary);
   const url = own?.url ?? config.databaseUrl!;
   const archiveDir = config.archive.folder ?? join(dataDir, 'archive');
-  await openArchive(archiveDir);
+  await openArchive(archiveDir).catch((error: Error) => {
+    throw new UsageError(
+      `The archive folder ${archiveDir} cannot be made: ${error.message}. Give one that this user can write, with archive.folder or --data-dir.`,
+    );
+  });
   const database = await openDatabase(url, 6);
   const where = own ? `its own Postgres in ${dataDir}${isTemporary ? ' (temporary)' : ''}` : withoutPassword(url);
   const queue = config.redisUrl ? `Redis at ${withoutPassword(config.redisUrl)}` : 'in the same Postgres';

@@ -4,8 +4,8 @@ import { useLedger } from '../adapters/ledger-setting.ts';
 import { openLog } from '../adapters/log.ts';
 import { type Measured, type Metrics, openMetrics } from '../adapters/metrics.ts';
 import { openPlace } from '../adapters/place.ts';
-import { onOneConnection, untilStopped } from '../adapters/postgres.ts';
-import type { JobQueue } from '../adapters/queue.ts';
+import { DatabaseAway, onOneConnection, untilStopped } from '../adapters/postgres.ts';
+import { type JobQueue, QueueAway } from '../adapters/queue.ts';
 import type { Config } from '../config.ts';
 import { Denied, HostKeyRefused, LoginRefused, Unreachable } from '../domain/errors.ts';
 import type { Retention } from '../domain/retention.ts';
@@ -40,82 +40,112 @@ const RETAIN_MS = 15 * 60_000;
 /** A server that does not let us in is asked less and less often, for it may lock an account for good. */
 const LONGEST_REFUSED_MS = 15 * 60_000;
 
-/** The standing service: finds reports, works on them, or both, until SIGTERM or SIGINT, which drain. */
+/** The standing service: finds reports, works on them, or both, until it is told to stop, and then drains. */
 export async function serve(
   config: Config,
   role: 'run' | 'produce' | 'work',
+  stop: AbortSignal,
   sources: readonly Source[] = sourcesOf(config),
 ): Promise<number> {
   const log = openLog(config.logLevel);
-  const stopping = new AbortController();
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-    process.once(signal, () => {
-      log.info({ signal }, 'draining');
-      stopping.abort();
-    });
-  }
+  void aborted(stop).then(() => log.info({ signal: (stop.reason as { signal?: string }).signal }, 'draining'));
   const metrics = openMetrics({ source: sources.map(({ name }) => name), job: JOBS.map(({ name }) => name) });
   metrics.measured({ name: 'recon_process_info', labels: { role }, value: 1 });
-  let http: HttpServer | undefined;
-  let watch: Watch | undefined;
-  let queue: JobQueue | undefined;
-  let book: Book | undefined;
-  let parsers: ParserPool | undefined;
+  const up: Up = {};
+  const pages = {
+    metrics: async () => ({ contentType: metrics.contentType, text: await metrics.text() }),
+    ready: async () => (stop.aborted ? ['draining'] : ((await up.watch?.problems()) ?? ['starting'])),
+    notes: async () => (await up.watch?.notes()) ?? [],
+  };
+  let hasStarted = false;
   try {
-    const pages = {
-      metrics: async () => ({ contentType: metrics.contentType, text: await metrics.text() }),
-      ready: async () => (stopping.signal.aborted ? ['draining'] : ((await watch?.problems()) ?? ['starting'])),
-      notes: async () => (await watch?.notes()) ?? [],
-    };
-    http = await openHttp({ ...config.http, log }, pages);
-    log.info({ url: http.url }, 'pages: /metrics /healthz /readyz');
-    if (role !== 'produce') {
-      const enqueue = (name: string, payload: unknown, delayMs: number, about: object) =>
-        void enqueueNamed(queue!, name, payload as object, delayMs).catch((error: Error) =>
-          log.warn({ ...about, asked: name, error: error.message }, 'could not enqueue'),
-        );
-      parsers = startParsers(config.processes, enqueue, metrics.measured, (level, note, about) =>
-        log[level](about, note),
-      );
-    }
-    book = await openBook(config, { mayBeTemporary: false });
-    log.info({}, book.description);
-    await migrate(book.database);
-    // Who only works takes the records from where the producer found them.
-    const ledger = await useLedger(book.database, role === 'work' ? undefined : config.ledger);
-    log.info({}, `records: ${ledger.described}`);
-    if (role !== 'work' && !ledger.isImported) void tellRefusedRecords(book, log, stopping.signal);
-    const { database, archiveDir } = book;
-    const jobs = await openQueueOf(config, book);
-    queue = jobs;
-    watch = startWatch({
-      databaseUrl: database.url,
-      queueServer: jobs.server,
-      queueState: () => jobs.state(JOBS),
-      redis: jobs.redis,
-      sources: sources.map(({ name }) => name),
-      keepDays: Object.fromEntries(sources.map(({ name, keepDays }) => [name, keepDays])),
-      metrics,
-      log,
-    });
-    if (parsers) {
-      const { processes, chunkBytes } = config;
-      const calendars = sources.map(({ name, merchantId, calendar }) => ({ source: name, merchantId, calendar }));
-      parsers.open({ databaseUrl: database.url, archiveDir, chunkBytes, places: sources, calendars });
-      work({ database, queue, parsers, processes, archiveDir, log, stop: stopping.signal, measured: metrics.measured });
-    }
-    if (role === 'work') await aborted(stopping.signal);
-    else await produce(sources, config.retention, book, queue, { log, metrics }, stopping.signal);
+    stop.throwIfAborted();
+    up.http = await openHttp({ ...config.http, log }, pages);
+    log.info({ url: up.http.url }, 'pages: /metrics /healthz /readyz');
+    const { book, queue } = await unlessStopped(stop, start(config, role, sources, { log, metrics, stop }, up));
+    hasStarted = true;
+    if (role === 'work') await aborted(stop);
+    else await produce(sources, config.retention, book, queue, { log, metrics }, stop);
     await queue.close(config.drainSeconds * 1_000);
     log.info({}, 'stopped');
     return 0;
+  } catch (error) {
+    // Nothing is under way yet, and a migration in the middle is rolled back.
+    if (hasStarted || !stop.aborted) throw error;
+    log.info({}, 'stopped before it had started');
+    return 0;
   } finally {
-    watch?.stop();
-    await queue?.close(0).catch(() => {});
-    parsers?.close();
-    await book?.close();
-    await http?.close();
+    up.watch?.stop();
+    await up.queue?.close(0).catch(() => {});
+    up.parsers?.close();
+    const closed = up.book?.close();
+    // Whoever is still at something would be waited for.
+    if (hasStarted || !stop.aborted) await closed;
+    else closed?.catch(() => {});
+    await up.http?.close();
   }
+}
+
+/** What a service has opened so far. */
+type Up = { http?: HttpServer; watch?: Watch; queue?: JobQueue; book?: Book; parsers?: ParserPool };
+
+/** Opens what the service needs, one after the other, and sets the parsers to work. Where it is told to stop it goes no further. */
+async function start(
+  config: Config,
+  role: 'run' | 'produce' | 'work',
+  sources: readonly Source[],
+  { log, metrics, stop }: { log: Log; metrics: Metrics; stop: AbortSignal },
+  up: Up,
+): Promise<{ book: Book; queue: JobQueue }> {
+  const parsers = role === 'produce' ? undefined : startParsersOf(config, up, log, metrics.measured);
+  const book = await openBook(config, { mayBeTemporary: false });
+  up.book = book;
+  stop.throwIfAborted();
+  log.info({}, book.description);
+  await migrate(book.database);
+  stop.throwIfAborted();
+  // Who only works takes the records from where the producer found them.
+  const ledger = await useLedger(book.database, role === 'work' ? undefined : config.ledger);
+  stop.throwIfAborted();
+  log.info({}, `records: ${ledger.described}`);
+  if (role !== 'work' && !ledger.isImported) void tellRefusedRecords(book, log, stop);
+  const { database, archiveDir } = book;
+  const queue = await openQueueOf(config, book);
+  up.queue = queue;
+  stop.throwIfAborted();
+  up.watch = startWatch({
+    databaseUrl: database.url,
+    queueServer: queue.server,
+    queueState: () => queue.state(JOBS),
+    redis: queue.redis,
+    sources: sources.map(({ name }) => name),
+    keepDays: Object.fromEntries(sources.map(({ name, keepDays }) => [name, keepDays])),
+    metrics,
+    log,
+  });
+  if (parsers) {
+    const { processes, chunkBytes } = config;
+    const calendars = sources.map(({ name, merchantId, calendar }) => ({ source: name, merchantId, calendar }));
+    parsers.open({ databaseUrl: database.url, archiveDir, chunkBytes, places: sources, calendars });
+    work({ database, queue, parsers, processes, archiveDir, log, stop, measured: metrics.measured });
+  }
+  return { book, queue };
+}
+
+/** They come up while the database is opened. */
+function startParsersOf(config: Config, up: Up, log: Log, measured: Measured): ParserPool {
+  const enqueue = (name: string, payload: unknown, delayMs: number, about: object) =>
+    void enqueueNamed(up.queue!, name, payload as object, delayMs).catch((error: Error) =>
+      log.warn({ ...about, asked: name, error: error.message }, 'could not enqueue'),
+    );
+  up.parsers = startParsers(config.processes, enqueue, measured, (level, note, about) => log[level](about, note));
+  return up.parsers;
+}
+
+/** The result; rejects as soon as it is told to stop, for a server that hangs may be waited for. */
+function unlessStopped<T>(stop: AbortSignal, result: Promise<T>): Promise<T> {
+  const stopped = aborted(stop).then(() => stop.throwIfAborted() as never);
+  return Promise.race([result, stopped]);
 }
 
 /** Says once which of the merchant's records cannot be used, while the work goes on. */
@@ -182,13 +212,15 @@ async function produce(
         tellEnd('failed');
         isAway = isSourceAway(error);
         if (error instanceof LoginRefused) refusals++;
-        if (error instanceof Unreachable && !(error instanceof Denied))
+        if (error instanceof Unreachable && !isOfOthers(error))
           await recordAway(database.db, `source ${name}`, {
             reason: error.message,
             isLogin: error instanceof LoginRefused,
           }).catch(() => {});
+        // Each refused login brings an account nearer to being locked: all are told, and they come less and less often.
+        const cause = error instanceof LoginRefused ? { cause: `login refused, time ${refusals}` } : {};
         log.error(
-          { source: name, error: (error as Error).message },
+          { source: name, error: (error as Error).message, ...cause },
           'looking for reports failed, the next round tries again',
         );
       }
@@ -242,7 +274,13 @@ async function produce(
 
 /** It may be back at any moment; who refuses the login, or shows another key, is not to be asked more often for that. */
 const isSourceAway = (error: unknown): boolean =>
-  error instanceof Unreachable && ![Denied, LoginRefused, HostKeyRefused].some((kind) => error instanceof kind);
+  error instanceof Unreachable &&
+  !isOfOthers(error) &&
+  ![LoginRefused, HostKeyRefused].some((kind) => error instanceof kind);
+
+/** Says nothing of the source: it answers, or the database or the queue does not. */
+const isOfOthers = (error: Unreachable): boolean =>
+  [Denied, DatabaseAway, QueueAway].some((kind) => error instanceof kind);
 
 /** Measures a look for reports, until it is told how it ended. */
 function startPoll(source: string, measured: Measured) {

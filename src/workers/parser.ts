@@ -10,7 +10,8 @@ import { failureOf } from './failure.ts';
 import type { FromParser, ToParser, Usage } from './pool.ts';
 import { type JobContext, runJob } from './run-job.ts';
 
-const send = (message: FromParser) => process.send?.(message);
+/** What the parent does not hear any more, because it has ended or let go of this process, is no news. */
+const send = (message: FromParser) => process.send?.(message, undefined, undefined, () => {});
 type OpenSettings = Extract<ToParser, { say: 'open' }>;
 
 let settings: OpenSettings | undefined;
@@ -88,6 +89,16 @@ process.on('message', async (message: ToParser) => {
   }
 });
 
+// All that is said is said by the parent, in its log.
+process.removeAllListeners('warning');
+process.on('warning', ({ name, message }) =>
+  send({
+    say: 'noted',
+    level: 'warn',
+    note: 'Node warns of something in a parser process',
+    about: { warning: name, error: message },
+  }),
+);
 // A parent that was killed leaves no orphan: what this process has open is rolled back.
 process.on('disconnect', () => process.exit(0));
 // Ctrl-C and SIGTERM reach the whole group; the parent lets jobs under way end first.

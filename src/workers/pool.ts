@@ -1,5 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { getCompileCacheDir } from 'node:module';
+import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import type { Measure, Measured } from '../adapters/metrics.ts';
 import type { At } from '../adapters/place.ts';
@@ -98,6 +99,8 @@ export function startParsers(
       env: { ...process.env, NODE_COMPILE_CACHE: getCompileCacheDir() },
       serialization: 'json',
       execArgv: ['--max-old-space-size=256', '--max-semi-space-size=4'],
+      // What Node says when it runs out of memory is no line of the log.
+      stdio: ['inherit', 'inherit', 'pipe', 'ipc'],
     });
     const parser: Parser = { child, place, cpuSeconds: 0, heardAt: Date.now(), isTaken: false, job: null };
     parsers.add(parser);
@@ -116,6 +119,10 @@ export function startParsers(
       }
     });
     child.on('error', () => {});
+    tellPrinted(child.stderr!, (text) => {
+      const cause = /FATAL ERROR: [^\d]*/.exec(text)?.[0] ?? text.slice(0, 100).replaceAll(/\d+/g, '…');
+      if (!isClosed) noted('warn', 'a parser process says', { ...parser.job?.about, parser: place, cause, text });
+    });
     child.on('exit', (code, signal) => {
       parsers.delete(parser);
       // What was not done by the end of draining is as if killed: there is nobody left to be told of it.
@@ -170,4 +177,27 @@ export function startParsers(
       for (const { child } of parsers) child.disconnect();
     },
   };
+}
+
+/** So much is told of what a parser prints. */
+const MOST_PRINTED = 16_384;
+/** What comes in pieces is one thing: it is told when nothing more came for so long. */
+const QUIET_MS = 200;
+
+/** Tells what is printed to a stream, not line by line: a dozen of them belong together. */
+function tellPrinted(stream: Readable, tell: (text: string) => void): void {
+  let printed = '';
+  let timer: NodeJS.Timeout | undefined;
+  const tellNow = () => {
+    clearTimeout(timer);
+    const text = printed.trim();
+    printed = '';
+    if (text !== '') tell(text);
+  };
+  stream.setEncoding('utf8').on('data', (piece: string) => {
+    printed = (printed + piece).slice(0, MOST_PRINTED);
+    clearTimeout(timer);
+    timer = setTimeout(tellNow, QUIET_MS).unref();
+  });
+  stream.on('close', tellNow);
 }
