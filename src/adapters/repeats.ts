@@ -20,7 +20,7 @@ const OF_WORK = /^(failed, will be tried again|gave up after many tries|looking 
  * - else lines with the same sentence and the same `cause` in their fields or, without one, the same `error`: numbers, paths and quoted
  *   words in it make no difference.
  *
- * A line with neither is a piece of news of its own, and is never counted.
+ * A line with neither is a piece of news of its own, and is never counted; nor is one that says how something ended (`outcome`).
  */
 export class Repeats {
   readonly #counted = new Map<string, { count: number; last: Line; readonly among: Set<string> }>();
@@ -71,7 +71,8 @@ export class Repeats {
 }
 
 function causeOf(fields: Fields, message: string): string | null {
-  const { cause, error } = fields;
+  const { cause, error, outcome } = fields;
+  if (outcome !== undefined) return null;
   if (typeof cause === 'string') return `${message}: ${cause}`;
   if (typeof error !== 'string') return null;
   const server = awayServer(error);

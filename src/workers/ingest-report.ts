@@ -61,14 +61,8 @@ export async function ingestReport(context: IngestContext, { deliveryNo }: Inges
   );
   const { source, kind } = delivery;
   if (isMine && !delivery.isDry) {
-    const isBad = end.state === 'refused';
-    const why = isBad ? { error: end.message } : {};
-    context.noted(isBad ? 'warn' : 'info', 'report read', {
-      kind,
-      outcome: end.state,
-      code: end.code ?? undefined,
-      ...why,
-    });
+    context.noted('info', 'report read', { kind, outcome: end.state, code: end.code ?? undefined });
+    if (end.state === 'refused') context.noted('warn', 'report refused', { code: end.code, why: end.message });
     if (end.state === 'refused' || end.state === 'duplicate')
       context.measured({ name: 'recon_reports_total', labels: { source, kind, outcome: end.state }, value: 1 });
   }
