@@ -31,4 +31,7 @@ export type Awaited = {
   readonly part: string | null;
   /** How many rows the summary counts that are not there; null where it is not about rows, or no summary says so. */
   readonly rows: number | null;
+  /** A report that was found, and why it is not read: it was given up, or waits for what is away. Left out where none was found. */
+  readonly file?: string;
+  readonly why?: string;
 };

@@ -78,6 +78,21 @@ export async function contentsOf(db: Db, filter: ContentFilter): Promise<Content
   return found.rows;
 }
 
+/** Batches and days that were given up, as a filter names them. */
+export async function parkedBatches(db: Db, { merchant }: ContentFilter): Promise<number[]> {
+  const found = await sql<{ no: number }>`
+    select b.no from batch b join merchant m on m.no = b.merchant_no
+     where b.parked_reason is not null and b.done < b.wanted and ${merchant === undefined ? sql`true` : sql`m.id = ${merchant}`}
+     order by b.no`.execute(db);
+  return found.rows.map(({ no }) => no);
+}
+
+/** They are reconciled again, with all tries before them, and so are rows read again that they wait for. */
+export async function wantAgain(db: Db, batchNos: readonly number[], interventionNo: number): Promise<void> {
+  await sql`update wanted_rows set attempts = 0 where batch_no = any(${[...batchNos]}::int[])`.execute(db);
+  await sql`select want_runs(${[...batchNos]}::int[], 'replay', null, array[${interventionNo}]::int[])`.execute(db);
+}
+
 /** Writes down what a person asked for. */
 export async function recordIntervention(db: Db, kind: 'replay' | 'withdrawal', asked: string): Promise<number> {
   const made = await sql<{ no: number }>`

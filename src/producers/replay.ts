@@ -22,9 +22,12 @@ export type Recorded = {
   readonly lastRuns: readonly { readonly merchantNo: number; readonly runNo: number }[];
 };
 
+/** A replay also takes up batches that were given up. */
+type RecordedReplay = Recorded & { readonly parkedNos: readonly number[] };
+
 /**
  * Records that known contents are to be read again, from the archive and under today's rules: each as a new delivery of its
- * report, which is worked on like any other. What was never copied to the archive is set back and read from its source.
+ * report, which is worked on like any other. Of what was given up batches are reconciled again, too. What was never copied to the archive is set back and read from its source.
  * @param sourceNamed null where there is no such source any more: the rules of before hold
  * @throws UsageError when nothing fits.
  */
@@ -33,9 +36,10 @@ export async function recordReplay(
   request: ReplayRequest,
   sourceNamed: SourceNamed,
   isDry: boolean,
-): Promise<Recorded> {
-  await query.lockBatches(db, batchesOf(await chosen(db, request)));
-  const contents = await chosen(db, request);
+): Promise<RecordedReplay> {
+  const parked = request.isRefused ? await query.parkedBatches(db, request) : [];
+  await query.lockBatches(db, [...batchesOf(await chosen(db, request, parked)), ...parked]);
+  const contents = await chosen(db, request, parked);
   const lost = contents.filter(({ fileDroppedAt }) => fileDroppedAt !== null);
   if (lost.length > 0) throw new UsageError(lostInWords(lost, request));
   const asked = contents.map((content) => {
@@ -56,11 +60,13 @@ export async function recordReplay(
   const again = asked.filter((one) => !isSetBack(one) && !isFirst(one));
   const made = await query.recordAgain(db, again, { interventionNo, isDry });
   const back = await query.setBack(db, asked.filter(isSetBack), interventionNo);
+  if (!isDry) await query.wantAgain(db, parked, interventionNo);
   const first = isDry ? [] : asked.filter(isFirst).map(({ deliveryNo }) => deliveryNo);
   return {
     interventionNo,
     deliveryNos: [...made, ...back, ...first],
-    batchNos: batchesOf(contents),
+    batchNos: [...new Set([...batchesOf(contents), ...parked])],
+    parkedNos: parked,
     lastRuns,
   };
 }
@@ -88,14 +94,14 @@ const isUnderWay = ({ state, isParked }: query.Content): boolean =>
   (state === 'found' || state === 'reading') && !isParked;
 
 /** The contents that count, and newer ones that could not be read; a withdrawn one only where its report is named. */
-async function chosen(db: Db, request: ReplayRequest): Promise<query.Content[]> {
+async function chosen(db: Db, request: ReplayRequest, parked: readonly number[]): Promise<query.Content[]> {
   const found = await query.contentsOf(db, request);
   if (request.report !== undefined) return ofOneReport(found, request.report);
   const contents = found.filter(
     (content) =>
       content.state !== 'withdrawn' && (!request.isRefused || content.isParked || content.state === 'refused'),
   );
-  if (contents.length === 0)
+  if (contents.length === 0 && parked.length === 0)
     throw new UsageError(`there is nothing to replay: ${inWords(request)} names no report that was read.`);
   return contents;
 }

@@ -101,7 +101,7 @@ async function dryRun(at: AtWork, request: ReplayRequest, named: SourceNamed, ca
       for (;;) {
         const tried = await tryOut(
           db,
-          { interventionNo, deliveryNos, merchantNos, calendars, now: Date.now },
+          { interventionNo, deliveryNos, merchantNos, parkedNos: recorded.parkedNos, calendars, now: Date.now },
           async () => ({
             changes: await changesSince(db, recorded),
             hasFailed: await hasFailed(db, recorded),

@@ -42,17 +42,18 @@ export type ReportView = {
   headerBefore: string[] | null;
 };
 
-/** What became of these deliveries. One that was given up counts as refused: no row of it is used. */
+/** What became of these deliveries. One that was given up, or that needs what is away, waits: no row of it is used. */
 export async function reportsOf(db: Db, deliveryNos: readonly number[]): Promise<ReportView[]> {
   const found = await sql<ReportView>`
     select d.file, r.kind,
-           case when d.state in ('closed', 'waiting', 'duplicate') then d.state else 'refused' end as state,
+           case when d.state in ('closed', 'waiting', 'duplicate') then d.state
+                when d.state in ('found', 'reading') then 'waiting' else 'refused' end as state,
            coalesce(d.revision, 1 + (select coalesce(max(e.revision), 0) from delivery e where e.report_no = r.no)) as revision,
            case when d.state = 'closed' then coalesce((l.facts->>'rows')::int, 0) else 0 end as rows,
            case when d.state = 'closed' then coalesce((l.facts->>'refusedRows')::int, 0) else 0 end as "refusedRows",
            l.no is not distinct from r.load_no as "isNewest",
-           coalesce(d.error_code, case when d.parked_reason is not null then 'unreadable' end) as "errorCode",
-           coalesce(d.error_message, d.parked_reason) as "errorMessage",
+           coalesce(d.error_code, case when coalesce(d.parked_reason, away_reason(d)) is not null then 'unreadable' end) as "errorCode",
+           coalesce(d.error_message, d.parked_reason, away_reason(d)) as "errorMessage",
            l.header, h.file as "headerOf", h.header as "headerBefore"
       from delivery d join report r on r.no = d.report_no
       left join load l on l.delivery_no = d.no and l.state = 'closed'

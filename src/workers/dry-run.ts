@@ -20,8 +20,15 @@ export async function tryOut<T>(
     interventionNo,
     deliveryNos,
     merchantNos,
+    parkedNos,
     ...standing
-  }: { interventionNo: number; deliveryNos: readonly number[]; merchantNos: readonly number[] } & Standing,
+  }: {
+    interventionNo: number;
+    deliveryNos: readonly number[];
+    merchantNos: readonly number[];
+    /** Batches that were given up. */
+    parkedNos: readonly number[];
+  } & Standing,
   look: () => Promise<T>,
 ): Promise<T> {
   for (let tries = 1; ; tries++) {
@@ -31,6 +38,9 @@ export async function tryOut<T>(
     try {
       return await rolledBack(db, async () => {
         for (const no of deliveryNos) await end(db, no);
+        await sql`select want_runs(${[...parkedNos]}::int[], 'replay', null, array[${interventionNo}]::int[])`.execute(
+          db,
+        );
         await reconcileWanted(db, interventionNo, standing);
         return look();
       });

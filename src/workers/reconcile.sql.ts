@@ -106,28 +106,43 @@ export type ReportState = {
   file: string;
   source: string;
   day: string | null;
+  /** A content of it that was found and is not read, because it was given up or waits for what is away; and why. */
+  heldFile: string | null;
+  heldWhy: string | null;
 };
+
+/** A delivery `e` waits for what is away. */
+const HELD_E = sql`exists (select from away) and away_reason(e) is not null`;
 
 /** The reports of a batch: its newest content where one was read to the end, else the state of what came last. */
 export async function reportsOf(db: Db, batchNo: number): Promise<ReportState[]> {
   const found = await sql<ReportState>`
     select r.kind, r.name, r.psp, r.seq, r.is_portal as "isPortal", l.format, r.load_no as "loadNo", l.slot, l.facts, l.rules, l.header, d.file, d.source, d.day::text,
-           case when r.load_no is not null then 'closed' when d.state in ('found', 'reading') and d.parked_reason is null then 'waiting'
-                when d.state in ('waiting', 'duplicate', 'withdrawn') then d.state else 'refused' end as state
+           case when r.load_no is not null then 'closed' when d.state in ('found', 'reading') then 'waiting'
+                when d.state in ('waiting', 'duplicate', 'withdrawn') then d.state else 'refused' end as state,
+           held.file as "heldFile", held.why as "heldWhy"
       from report r
       left join load l on l.no = r.load_no
       join lateral (
         select file, source, state, parked_reason, directory_date as day from delivery
          where report_no = r.no and (l.delivery_no is null or no = l.delivery_no) and state not in ('dry', 'over')
          order by no desc limit 1) d on true
+      left join lateral (
+        select e.file, coalesce(e.parked_reason, away_reason(e)) as why from delivery e left join delivery of_load on of_load.no = l.delivery_no
+         where e.report_no = r.no and e.state in ('found', 'reading') and (e.parked_reason is not null or ${HELD_E})
+           and (l.no is null or e.no > l.delivery_no and e.replay_of is null and (not e.is_sheet or of_load.is_sheet))
+         order by e.no desc limit 1) held on true
      where r.batch_no = ${batchNo}
      order by r.kind, coalesce(r.psp, ''), r.seq, r.name`.execute(db);
   return found.rows;
 }
 
-/** Whether a run has read any report. */
+/** Whether a run has read any report, or waits for one: what it shows has to be taken back when nothing is left of it. */
 export async function hasReports(db: Db, runNo: number | null): Promise<boolean> {
-  const found = await sql`select from run_load where run_no = ${runNo} limit 1`.execute(db);
+  const found = await sql`
+    select from run r where r.no = ${runNo} and (r.facts ? 'waiting' or exists (select from run_load l where l.run_no = r.no))`.execute(
+    db,
+  );
   return found.rows.length > 0;
 }
 

@@ -16,6 +16,7 @@ import { lastDropped } from './dropped.sql.ts';
 import { askForRows, needOtherRows, needOwnRows, RowsDropped } from './dropped.ts';
 import { dueOf, type Standing, tellUnsettled, waitOf } from './due.ts';
 import { formatsOf } from './formats.ts';
+import { besideHeld, heldOf } from './held.ts';
 import { tellNotReported } from './not-reported.ts';
 import { payoutRowsOf } from './payout.sql.ts';
 import type { Noted } from './pool.ts';
@@ -139,7 +140,10 @@ async function decide(db: Db, batchNo: number, timed: Timed, standing: Standing)
   if (dropped > 0n) await needOwnRows(db, batch, details.loads);
   const isNothingRead = details.read.length + summary.read.length === 0;
   const isUnsettledDue = [due, ...due.others].some(({ settledBy }) => settledBy !== null);
-  const isEmpty = isNothingRead && !due.isReportDue && !isUnsettledDue;
+  const held = heldOf(reports, (kind) => (kind === 'settlementSummary' ? summary : details).reading);
+  // A batch is known from a report that was read; a day from its name.
+  const isHeldDay = isDay && held.length > 0;
+  const isEmpty = isNothingRead && !due.isReportDue && !isUnsettledDue && !isHeldDay;
   // What was there and is gone needs one more run, which closes what was told of it.
   if (isEmpty && !(await query.hasReports(db, batch.currentRun)))
     return { batch, lastRun, lastDropped: dropped, calendar, details: [], run: null };
@@ -178,7 +182,7 @@ async function decide(db: Db, batchNo: number, timed: Timed, standing: Standing)
         isMissing: missing.length > (lacksPayout && !mayHaveParts(details.read, formats) ? 1 : 0),
         hasAllRows: isDay || !hasSummaries || summed?.count === facts.rows,
       });
-  const isWaiting = waitsUntilMs !== null;
+  const isWaiting = waitsUntilMs !== null || held.length > 0;
   const { wrongUnit, listed } = await timed('match', async () => {
     const wrongUnit = await tellOfRows(db, batch, { ...details, besideNet: besideNet(detailsHeaders) }, facts);
     const listed = await tellNotReported(db, batch, details.loads, due, standing);
@@ -209,22 +213,20 @@ async function decide(db: Db, batchNo: number, timed: Timed, standing: Standing)
       said.push({ discrepancy, loadNo: payout.at!.loadNo, ofMatchable: false });
   await tellAll(db, said);
   // A day without a report is no result by itself; what was told of it before has to be taken back.
-  if (isNothingRead && batch.currentRun === null && !(await query.hasTold(db)))
+  if (isNothingRead && batch.currentRun === null && !isHeldDay && !(await query.hasTold(db)))
     return { batch, lastRun, lastDropped: dropped, calendar, details: [], run: null };
   if (dropped > 0n) await needOtherRows(db, { batch, details: details.loads, settlementDate });
 
+  const others = besideHeld(lacksPayout ? missing.slice(1) : missing, held);
+  const isRestAwaited = waitsUntilMs !== null && (held.length === 0 || others.length > 0);
+  const mayCome = isRestAwaited ? awaitedOf(others, facts.rows, summed?.count ?? null) : [];
   const residual = totals && detailsWhole && summaryWhole && !isWaiting ? residualOf(totals, summed!) : null;
   const runFacts: RunFacts = {
     rows: facts.rows,
     matchableRows: facts.matchableRows,
     wrongUnit,
     missing: missed.length > 0,
-    ...(isWaiting
-      ? {
-          waiting: true as const,
-          awaits: awaitedOf(lacksPayout ? missing.slice(1) : missing, facts.rows, summed?.count ?? null),
-        }
-      : {}),
+    ...(isWaiting ? { waiting: true as const, awaits: [...held, ...mayCome] } : {}),
     totals: (totals?.types ?? []).map(({ type, ...sums }) => ({ type, ...inText(sums) })),
     details: totals && inText(totals.all),
     summary: summed && inText(summed),

@@ -74,7 +74,7 @@ async function until(what: string, statement: string, expected: unknown): Promis
 const statesOf = (batches: readonly string[]) =>
   `select b.batch_id as batch, d.state, d.attempts, d.parked_reason is not null as parked
      from delivery d join report r on r.no = d.report_no join batch b on b.no = r.batch_no
-    where b.batch_id in (${batches.map((batch) => `'${batch}'`).join()}) order by 1, d.no`;
+    where r.kind = 'settlementDetails' and b.batch_id in (${batches.map((batch) => `'${batch}'`).join()}) order by 1, d.no`;
 const all = (batches: readonly string[], state: string) =>
   batches.map((batch) => ({ batch, state, attempts: 0, parked: false }));
 const AWAY = `select what from away order by 1`;
@@ -82,9 +82,21 @@ const AWAY = `select what from away order by 1`;
 const producer = start('produce');
 
 test('a server and a folder that are away while their files are to be read: these wait, and are read when they are back', async () => {
+  const batches = ['F1', 'F2', 'S1'];
+  // Of one batch something is known before.
+  writeFiles(reports, {
+    'M1/20260105/settlementSummary_USD_S1_000.csv': [
+      'settlementBatchId,summaryType,count,settlementAmountValue,settlementCurrency',
+      'S1,TOTAL,1,10.00,USD',
+      '<END>',
+    ],
+  });
+  const before = start('work');
+  await before.says(/"batch":"S1".*"run published"/);
+  before.kill('SIGTERM');
+  await before.ended;
   writeFileSync(join(sshd.folder, 'settlementItems_USD_S1_000.csv'), text(detailsOf('S1')));
   writeFiles(reports, { [fileOf('F1')]: detailsOf('F1'), [fileOf('F2')]: detailsOf('F2') });
-  const batches = ['F1', 'F2', 'S1'];
   await until('they are found', statesOf(batches), all(batches, 'found'));
   await sshd.kill();
   renameSync(reports, `${reports}-away`);
@@ -92,6 +104,12 @@ test('a server and a folder that are away while their files are to be read: thes
   await until('both are known to be away', AWAY, [{ what: 'source folder' }, { what: 'source server' }]);
   const waiting = await query<{ attempts: number; parked: boolean }>(url, statesOf(batches));
   assert.ok(waiting.every(({ attempts, parked }) => attempts === 0 && !parked));
+  await worker.says(/"batch":"S1".*"state":"waiting".*"run published"/);
+  const { json } = await settlestream(['open', '--json'], { env });
+  const of = (batch: string) =>
+    json.waiting.find(({ settlementBatchId }: { settlementBatchId: string }) => settlementBatchId === batch);
+  assert.match(of('S1').awaits[0].why, /^cannot reach sftp:/);
+  assert.match(of('F1').why, /^the folder .* is not there/);
   await sshd.start();
   renameSync(`${reports}-away`, reports);
   await until('they are read', statesOf(batches), all(batches, 'closed'));

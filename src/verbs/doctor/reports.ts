@@ -1,4 +1,5 @@
 import { sql } from 'kysely';
+import { whatIsAway } from '../../adapters/away.sql.ts';
 import type { Db } from '../../adapters/postgres.ts';
 import { type Checked, ok, problem } from './check.ts';
 
@@ -6,9 +7,8 @@ type Stuck = { file: string; reason: string; since: Date; count: number };
 
 /** Reports that were refused or given up and that nothing newer took the place of, and batches that were given up. */
 export async function checkReports(db: Db): Promise<readonly Checked[]> {
-  const tables = await sql<{ isMade: boolean }>`select to_regclass('delivery') is not null as "isMade"`.execute(db);
   // What is missing then, migrations tell.
-  if (!tables.rows[0]!.isMade) return [];
+  if (!(await hasTable(db, 'delivery'))) return [];
   const refused = await sql<Stuck>`
     with newest as (select distinct on (report_no) * from delivery order by report_no, no desc)
     select file, coalesce(error_message, parked_reason, '') as reason, found_at as since, count(*) over ()::int as count
@@ -19,18 +19,31 @@ export async function checkReports(db: Db): Promise<readonly Checked[]> {
   const batches = await sql<{ name: string; reason: string; count: number }>`
     select coalesce(batch_id, day::text, '') as name, parked_reason as reason, count(*) over ()::int as count
       from batch where parked_reason is not null order by no limit 1`.execute(db);
+  const away = (await hasTable(db, 'away')) ? await whatIsAway(db) : [];
   const found = [
+    ...away.map(({ what, reason, since }) =>
+      problem(
+        'away',
+        `the ${what} is away since ${since.toISOString()}: ${reason}`,
+        'Bring it back: what waits for it goes on by itself.',
+      ),
+    ),
     ...refused.rows.map((row) => ofReports('refused reports', 'cannot be used', row)),
     ...parked.rows.map((row) => ofReports('parked reports', 'were given up after several tries', row)),
     ...batches.rows.map(({ name, reason, count }) =>
       problem(
         'parked batches',
         `${count} could not be reconciled, the first is ${name}: ${reason}`,
-        `Mend the reason; a new content of a report of it starts it again. Look: settlestream show ${name}`,
+        `Mend the reason, then: settlestream replay --refused. Look: settlestream show ${name}`,
       ),
     ),
   ];
   return found.length > 0 ? found : [ok('reports', 'none is refused or given up')];
+}
+
+async function hasTable(db: Db, name: string): Promise<boolean> {
+  const found = await sql<{ isMade: boolean }>`select to_regclass(${name}) is not null as "isMade"`.execute(db);
+  return found.rows[0]!.isMade;
 }
 
 const ofReports = (name: string, what: string, { file, reason, since, count }: Stuck): Checked =>

@@ -72,6 +72,8 @@ export type Waiting = query.BatchName & {
   readonly awaits: readonly Awaited[];
   /** A report that is there, but without its end. */
   readonly file: string | null;
+  /** Why that is not read, though it may be whole. Left out where it is not. */
+  readonly why?: string;
   /** What its details, or else its summary, settle so far. */
   readonly settlementAmount: string | null;
 };
@@ -83,8 +85,9 @@ export async function waiting(db: Db, { filter }: Asked): Promise<Waiting[]> {
     const settlementAmount = minor === null || currency === null ? null : formatAmount(BigInt(minor), currency);
     return { ...batch, awaits: facts.awaits ?? [], file: null, settlementAmount };
   });
-  const unfinished = (await query.unfinishedReports(db, filter)).map((report) => ({
+  const unfinished = (await query.unfinishedReports(db, filter)).map(({ why, ...report }) => ({
     ...report,
+    ...(why === null ? {} : { why }),
     until: null,
     awaits: [],
     settlementAmount: null,

@@ -164,18 +164,22 @@ const KIND_WORDS: Readonly<Record<ReportKind, string>> = {
 };
 
 /** What a batch waits for, in words. */
-export const awaitedText = ({ awaits, file }: Pick<Waiting, 'awaits' | 'file'>): string =>
+export const awaitedText = ({ awaits, file, why }: Pick<Waiting, 'awaits' | 'file' | 'why'>): string =>
   file !== null
-    ? `the rest of ${file}`
+    ? why === undefined
+      ? `the rest of ${file}`
+      : `${file}: ${why}`
     : awaits
-        .map(({ what, kind, part, rows }) =>
-          what === 'part'
-            ? `part ${part} of the ${KIND_WORDS[kind]}`
-            : what === 'rows'
-              ? rows === null
-                ? 'rows: the summary does not say how many'
-                : `${rows} rows that the summary counts`
-              : `the ${KIND_WORDS[kind]}`,
+        .map(({ what, kind, part, rows, file, why }) =>
+          why !== undefined
+            ? `${file}: ${why}`
+            : what === 'part'
+              ? `part ${part} of the ${KIND_WORDS[kind]}`
+              : what === 'rows'
+                ? rows === null
+                  ? 'rows: the summary does not say how many'
+                  : `${rows} rows that the summary counts`
+                : `the ${KIND_WORDS[kind]}`,
         )
         .join(', ');
 

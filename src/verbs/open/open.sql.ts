@@ -50,13 +50,21 @@ export async function waitingBatches(db: Db, filter: OpenFilter) {
   return found.rows;
 }
 
-/** Reports whose upload is not complete: they have no end yet. */
+/**
+ * Reports whose upload is not complete: they have no end yet. And reports that were given up, or that wait for what is away, where no
+ * result of their batch says so.
+ */
 export async function unfinishedReports(db: Db, filter: OpenFilter) {
-  const found = await sql<BatchName & { file: string; since: Date }>`
-    select ${NAMED}, d.file, d.found_at as since
+  const found = await sql<BatchName & { file: string; since: Date; why: string | null }>`
+    select ${NAMED}, d.file, d.found_at as since, d.held as why
       from report r join batch b on b.no = r.batch_no join merchant m on m.no = b.merchant_no
-      join lateral (select * from delivery d where d.report_no = r.no and d.state not in ('dry', 'over') order by d.no desc limit 1) d on true
-     where d.state = 'waiting' and r.load_no is null and ${isIn(filter, sql`coalesce(b.settlement_date, b.day, d.directory_date)`)}
+      join lateral (
+        select d.*, coalesce(d.parked_reason, away_reason(d)) as held from delivery d
+         where d.report_no = r.no and d.state not in ('dry', 'over') order by d.no desc limit 1) d on true
+     where r.load_no is null
+       and (d.state = 'waiting' or d.state in ('found', 'reading') and d.held is not null and not exists (
+              select from run n where n.no = b.current_run and n.facts ? 'waiting'))
+       and ${isIn(filter, sql`coalesce(b.settlement_date, b.day, d.directory_date)`)}
      order by coalesce(b.settlement_date, b.day), d.file collate "C"`.execute(db);
   return found.rows;
 }
