@@ -59,7 +59,7 @@ writeFiles(folder, {
 const env = { DATABASE_URL: url, SETTLESTREAM_DATA_DIR: join(folder, 'data'), SETTLESTREAM_CHUNK_BYTES: '65536' };
 assert.equal((await settlestream(['ledger', 'import', join(folder, 'records.csv')], { env })).code, 0);
 const start = (role: 'produce' | 'work') => {
-  const started = startSettlestream([role, '--config', join(folder, 'settlestream.yaml')], { env });
+  const started = startSettlestream([role, '--config', join(folder, 'settlestream.yaml')], { env, timeoutMs: 300_000 });
   after(() => started.kill('SIGKILL'));
   return started;
 };
