@@ -9,6 +9,8 @@ import { UsageError } from '../src/domain/errors.ts';
 import { formatNamed } from '../src/domain/formats/all.ts';
 import type { Format } from '../src/domain/formats/format.ts';
 import { readReportName } from '../src/domain/report-name.ts';
+import { rulesOf } from '../src/producers/find-reports.ts';
+import { sourcesOf } from '../src/verbs/sources.ts';
 import { keysOf } from './support/keys.ts';
 import { settlestream } from './support/settlestream.ts';
 
@@ -125,6 +127,20 @@ suite('where settings come from', () => {
       ['M', 'minor', 7n, 60, 'UTC', 120],
     );
     assert.deepEqual([b!.merchantId, b!.amountUnit, b!.tolerance, b!.timeZone], ['N', 'major', 0n, 'UTC']);
+  });
+
+  test('a source says how its text is read, in the words that people have for it', () => {
+    for (const [said, encoding] of Object.entries({ 'UTF-8': 'utf8', gbk: 'gb18030', Latin1: 'windows-1252' })) {
+      const [only] = sourcesOf(configOf(portal(`    encoding: ${said}`)));
+      assert.equal(only!.encoding, encoding);
+      assert.equal(rulesOf(only!).encoding, encoding);
+    }
+    const [silent] = sourcesOf(configOf(portal()));
+    assert.equal('encoding' in rulesOf(silent!), false);
+    assert.match(
+      mistakesIn(portal('    encoding: utf-16'))[0]!,
+      /encoding: "utf-16" is none of utf-8, gb18030 \(gbk\), windows-1252 \(latin1\)$/,
+    );
   });
 
   test('a ledger is put together from all places, and knows where each part of it was said', () => {

@@ -96,6 +96,7 @@ test('an id says what a format meant: the same for the same words, another for a
 
 const EVERY_KEY = `name: all-of-it
 extensions: [csv]
+encoding: GBK
 directory: /in/{merchantId}
 names: { transactionDetails: 'day_{date}', settlementDetails: ['items_{batchId}', 'parts_{batchId}_{seq}'], settlementSummary: 'sum_{batchId}' }
 portalNames: { settlementDetails: 'whole_{batchId}' }
@@ -132,6 +133,7 @@ test('every key of a format arrives in the format', () => {
   assert.deepEqual(format, {
     name: 'all-of-it',
     extensions: ['csv'],
+    encoding: 'gb18030',
     directory: '/in/{merchantId}',
     names: {
       transactionDetails: ['day_{date}'],
@@ -228,7 +230,7 @@ types:
     'mine.yaml:18:11: types.Sale.matchBy: "id" is none of own, original, none',
     'mine.yaml:18:24: types.Sale.grossSign: "2" is neither 1 (its gross comes in) nor -1 (it goes out)',
     'mine.yaml:18:45: types.Sale.ids.requestId: is not known; allowed are transactionRequestId, transactionId, originalTransactionRequestId, originalTransactionId',
-    'mine.yaml:2:1: extend: is not known; allowed are name, extends, extensions, directory, names, portalNames, endMarker, columns, required, aliases, amounts, deducted, priceNeedsNoPair, mayBeUnsettled, doneStatuses, notDoneStatuses, times, zones, typeNames, types; did you mean extends?',
+    'mine.yaml:2:1: extend: is not known; allowed are name, extends, extensions, encoding, directory, names, portalNames, endMarker, columns, required, aliases, amounts, deducted, priceNeedsNoPair, mayBeUnsettled, doneStatuses, notDoneStatuses, times, zones, typeNames, types; did you mean extends?',
   ]);
 });
 

@@ -190,7 +190,7 @@ suite('one report, however it is wrapped', () => {
       [`${NAME}.zip`]: 'closed',
       'settlementSummary_USD_B1_000.csv': 'closed',
       'sum.zip': refused(`${names[0]} has another checksum than the archive says`),
-      'encrypted.zip': refused(`${names[1]} is encrypted, which is not read: it has to be packed without`),
+      'encrypted.zip': `${names[1]} is encrypted in the zip: Have it packed without a password, or unpack it.`,
       'short.zip': refused(`${names[2]} is shorter than the archive says`),
       'long.zip': refused(`${names[3]} is longer than the archive says`),
       'moved.zip': refused('the file ends within its directory'),

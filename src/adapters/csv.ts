@@ -18,6 +18,7 @@
  * until the next odd run, which ends it one way or the other, there are even runs, and read again with no quote open
  * each of those closes, or is refused, where it stands. So no byte is read more than three times.
  */
+import type { RowRefusalCode } from '../domain/errors.ts';
 import { decode, type Encoding } from './encoding.ts';
 
 /** A row may be this long, without its line end. Only so much is ever held beside the block at hand. */
@@ -408,6 +409,31 @@ export function cellsOf(bytes: Buffer, encoding: Encoding): string[] | null {
   reader.end();
   if (!reader.next() || reader.status !== 'ok') return null;
   return Array.from({ length: reader.cells }, (_, cell) => cellText(reader, cell, encoding));
+}
+
+/** Why the current row, which is not ok, is none. */
+export const refusalOf = ({ status, byteLength }: Pick<RowReader, 'status' | 'byteLength'>): RowRefusalCode => {
+  if (status === 'bad_quotes') return 'bad_quoting';
+  return byteLength < MAX_ROW_BYTES ? 'too_many_cells' : 'row_too_long';
+};
+
+const HEAD_BYTES = 65_536;
+
+/** The first bytes of a text, kept while it streams past: they tell what it is where it is no report. */
+export class Head {
+  bytes: Buffer = Buffer.alloc(0);
+
+  push(block: Buffer): void {
+    if (this.bytes.length < HEAD_BYTES)
+      this.bytes = Buffer.concat([this.bytes, block.subarray(0, HEAD_BYTES - this.bytes.length)]);
+  }
+
+  lines(encoding: Encoding): string[] {
+    const text = decode(this.bytes, 0, this.bytes.length, encoding).replace(/^\ufeff/, '');
+    const lines = text.split(/\r\n|\n|\r/);
+    // The last one may go on.
+    return this.bytes.length < HEAD_BYTES ? lines : lines.slice(0, -1);
+  }
 }
 
 /** A byte range of a file that is read on its own: it begins where a row begins, and no row reaches across its end. */

@@ -43,8 +43,8 @@ export async function* sheetAsCsv(path: string, { timeZone }: { timeZone: string
   }
 }
 
-const refusalOf = ({ isTruncated, message }: NotAZip) =>
-  new ReportRefused(isTruncated ? 'truncated_xlsx' : 'not_xlsx', message);
+const refusalOf = ({ isTruncated, message, advice }: NotAZip) =>
+  new ReportRefused(isTruncated ? 'truncated_xlsx' : 'not_xlsx', message, advice);
 
 type Parts = {
   readonly sheet: ZipEntry;

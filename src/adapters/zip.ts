@@ -7,6 +7,7 @@ import { pipeline } from 'node:stream';
 import { crc32, createInflateRaw } from 'node:zlib';
 import { type Entry, fromRandomAccessReaderPromise, RandomAccessReader, type ZipFile } from 'yauzl';
 import { ReportRefused } from '../domain/errors.ts';
+import { strangerIn } from './strangers.ts';
 
 /** Bytes that can be read from anywhere: a remote or a local file. */
 export type ByteSource = {
@@ -35,10 +36,13 @@ export class NotAZip extends Error {
   override readonly name = 'NotAZip';
   /** It begins like an archive, and is cut off or damaged. */
   readonly isTruncated: boolean;
+  /** What to do, where it is more than to fetch it again. */
+  readonly advice: string | undefined;
 
-  constructor(isTruncated: boolean, detail: string) {
+  constructor(isTruncated: boolean, detail: string, advice?: string) {
     super(detail);
     this.isTruncated = isTruncated;
+    this.advice = advice;
   }
 }
 
@@ -103,15 +107,42 @@ async function checkBeginning(source: ByteSource): Promise<void> {
   const head = (await bytesOf(source, 0, Math.min(4, source.sizeBytes))).toString('latin1');
   if (head === 'PK\x03\x04' || head === 'PK\x05\x06') return;
   if (head === '') throw new NotAZip(false, 'the file is empty');
-  if (head === '\xd0\xcf\x11\xe0') throw new NotAZip(false, 'this is a workbook with a password, or an old .xls');
-  throw new NotAZip('PK\x03\x04'.startsWith(head), 'this does not begin like a ZIP archive');
+  if ('PK\x03\x04'.startsWith(head)) throw new NotAZip(true, 'this does not begin like a ZIP archive');
+  if (head === '\xd0\xcf\x11\xe0') throw await oldWorkbook(source);
+  const bytes = await bytesOf(source, 0, Math.min(1_024, source.sizeBytes));
+  const stranger = strangerIn(bytes);
+  if (stranger !== null) throw new NotAZip(false, `this is ${stranger.what}`, stranger.advice);
+  const isText = !bytes.subarray(0, 64).some((byte) => byte < 0x09);
+  throw isText
+    ? new NotAZip(false, 'this is text, and no ZIP archive', 'If it is CSV, name it .csv.')
+    : new NotAZip(false, 'this does not begin like a ZIP archive');
+}
+
+/** Both are of the container that came before ZIP; what is in it stands in its directory, in UTF-16. */
+async function oldWorkbook(source: ByteSource): Promise<NotAZip> {
+  const head = await bytesOf(source, 0, Math.min(512, source.sizeBytes));
+  const sectorBytes = 1 << (head.length < 52 ? 9 : head.readUInt16LE(30));
+  const at = head.length < 52 ? 0 : (head.readUInt32LE(48) + 1) * sectorBytes;
+  const directory = await bytesOf(source, Math.min(at, source.sizeBytes), Math.min(at + 4_096, source.sizeBytes));
+  if (directory.includes(Buffer.from('EncryptedPackage', 'utf16le')))
+    return new NotAZip(false, 'this is a workbook with a password', 'Save it without a password.');
+  return new NotAZip(
+    false,
+    'this is a workbook of the old kind (.xls), or one with a password',
+    'Save it as .xlsx or CSV, without a password.',
+  );
 }
 
 async function* blocksOf(reader: SourceReader, directory: ZipFile, entry: Entry): AsyncGenerator<Buffer> {
   const { fileName: name, compressionMethod, compressedSize, uncompressedSize } = entry;
   if (!entry.canDecodeFileData()) {
-    const how = entry.isEncrypted() ? 'is encrypted' : `is compressed by method ${compressionMethod}`;
-    throw new NotAZip(false, `${name} ${how}, which is not read: it has to be packed without`);
+    throw entry.isEncrypted()
+      ? new NotAZip(false, `${name} is encrypted in the zip`, 'Have it packed without a password, or unpack it.')
+      : new NotAZip(
+          false,
+          `${name} is compressed by method ${compressionMethod}`,
+          'Have it packed in the usual way (deflate), or unpack it.',
+        );
   }
   const from = await dataStart(reader, directory, entry);
   const packed = reader.source.blocks(from, from + compressedSize);

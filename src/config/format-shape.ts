@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { FORMATS } from '../domain/formats/all.ts';
 import { AMOUNT_ROLES, ID_COLUMNS } from '../domain/formats/format.ts';
+import { encoding } from './values.ts';
 
 const text = z.string().regex(/^\P{Cc}+$/u, 'is empty, or holds a line end or another control character');
 const texts = z.preprocess((given) => (typeof given === 'string' ? [given] : given), z.array(text).min(1, 'is empty'));
@@ -87,6 +88,7 @@ export const formatShape = group({
     ),
   extends: oneOf(Object.keys(FORMATS)).optional(),
   extensions: z.array(oneOf(['csv', 'xlsx', 'zip'])).optional(),
+  encoding: encoding.optional(),
   directory: directory.optional(),
   names: byKind(reportNames),
   portalNames: byKind(reportNames),

@@ -10,7 +10,7 @@ import { loadFormat } from './format-file.ts';
 import { AMBIGUOUS_NAME } from './format-shape.ts';
 import { isGroup } from './given.ts';
 import { ledgerShape } from './ledger-shape.ts';
-import { type Check, group, listOf, type Refuse, text, timeZone, wholeNumber } from './values.ts';
+import { type Check, encoding, group, listOf, type Refuse, text, timeZone, wholeNumber } from './values.ts';
 
 /** What one place says; each part of it may be said in another. */
 export type Settings = z.output<ReturnType<typeof settingsShape>>;
@@ -47,6 +47,8 @@ export function settingsShape({ folder, hasMerchant }: { folder: string; hasMerc
         .refine((name) => name !== 'files', 'is what the command line names: take another name'),
       merchantId: text.optional(),
       ...reading,
+      /** How the text of its reports is read, where the bytes do not tell it. */
+      encoding: encoding.optional(),
       /** Whose rows may stand in its reports; without them, one customer's, whoever that is. */
       customerIds: z.array(text).min(1, 'is empty: leave it out, or name the customers').optional(),
       folder: path.optional(),

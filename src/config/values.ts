@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { Encoding } from '../domain/formats/format.ts';
 import { isGroup } from './given.ts';
 
 /** Nothing more is said of a text that is empty. */
@@ -17,6 +18,25 @@ function isTimeZone(name: string): boolean {
     return false;
   }
 }
+
+/** The encodings that bytes can be read in: a comma, a quote or a line end is never a part of another character. */
+const ENCODINGS: Readonly<Record<string, Encoding>> = {
+  'utf-8': 'utf8',
+  utf8: 'utf8',
+  gb18030: 'gb18030',
+  gbk: 'gb18030',
+  gb2312: 'gb18030',
+  'windows-1252': 'windows-1252',
+  'iso-8859-1': 'windows-1252',
+  latin1: 'windows-1252',
+};
+
+export const encoding = text
+  .refine(
+    (name) => Object.hasOwn(ENCODINGS, name.toLowerCase()),
+    'is none of utf-8, gb18030 (gbk), windows-1252 (latin1)',
+  )
+  .transform((name) => ENCODINGS[name.toLowerCase()]!);
 
 /** A whole number of at most ten digits. */
 export function wholeNumber(min: number, max: number) {

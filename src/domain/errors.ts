@@ -4,6 +4,7 @@ export const ROW_REFUSALS = {
   surplus_cell: 'The row has text beyond the last column of the header: look for an unquoted comma in a cell.',
   bad_quoting: 'A quote is never closed, or text follows its end: ask whoever made the file for it again.',
   row_too_long: 'The row is longer than 1 MiB: look for a quote or a line end that is missing.',
+  too_many_cells: 'The row has more cells than any report has columns: look for a line end that is missing.',
   nul_in_cell: 'The cell holds a NUL character, which no text has: ask whoever made the file for it again.',
   id_too_long:
     'The text is longer than 1,000 bytes, so no index holds it: ask whoever made the file for a shorter one.',
@@ -14,11 +15,11 @@ export const ROW_REFUSALS = {
   other_currency:
     'The row settles in another currency than the report names: ask the provider which of the two is right.',
   unknown_currency:
-    'This is no ISO 4217 currency with a minor unit: upper case letters are needed; if they are right, tell us the code.',
+    'This is no ISO 4217 currency with a minor unit: three upper case letters and nothing else are needed, as in EUR; if they are right, tell us the code.',
   missing_currency: 'An amount stands without its currency: ask the provider for it.',
   missing_amount: 'This amount is needed in such a row: ask the provider for it.',
   bad_amount:
-    'This is no amount: an optional minus, digits, and an optional point with digits is one. If the file was edited, take it anew from where it came.',
+    'This is no amount: an optional minus, digits, and an optional point with digits is one, without commas. If the file was edited, take it anew from where it came.',
   too_many_decimals:
     'The amount has more decimals than its currency: check whether it stands in major or minor units (amountUnit of a source, amount or amountMinor of a record).',
   out_of_range:
@@ -76,7 +77,7 @@ export const REPORT_REFUSALS = {
     "The report holds another merchant's rows: check its folder, and customerIds of the source. If it is right and an earlier content was not, withdraw that one and replay this one.",
   unknown_format: 'The name fits no report of this format: check the name, and the name patterns of the source.',
   bad_encoding:
-    'The text is neither UTF-8 nor GBK: fetch the report again as it was sent, and do not open it in between.',
+    'The text is neither UTF-8 nor GB18030: fetch the report again as it was sent, and do not open it in between.',
   rows_after_end: 'Text follows the <END> line: fetch the report again, or ask the provider for one file a report.',
   row_too_long: 'A line never ends: check that this is a CSV file, or ask the provider for it again.',
   too_large: 'The report is larger than is read: ask the provider for it in parts.',
@@ -96,11 +97,15 @@ export type ReportRefusalCode = keyof typeof REPORT_REFUSALS;
 export class ReportRefused extends Error {
   override readonly name = 'ReportRefused';
   readonly code: ReportRefusalCode;
+  readonly detail: string | null;
+  readonly advice: string;
 
-  /** `detail` says where: columns, a line, a name. */
-  constructor(code: ReportRefusalCode, detail: string | null = null) {
-    super(detail === null ? REPORT_REFUSALS[code] : `${detail}: ${REPORT_REFUSALS[code]}`);
+  /** `detail` says where: columns, a line, a name. `advice` takes the place of the code's own sentence where more is known than that. */
+  constructor(code: ReportRefusalCode, detail: string | null = null, advice: string = REPORT_REFUSALS[code]) {
+    super(detail === null ? advice : `${detail}: ${advice}`);
     this.code = code;
+    this.detail = detail;
+    this.advice = advice;
   }
 }
 

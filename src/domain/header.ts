@@ -45,6 +45,10 @@ export function chooseFormat(
 
 const better = <L extends Look>(a: L, b: L): L => (b.known > a.known ? b : a);
 
+/** How many of these names are columns of a report of that kind, in the format of these that knows the most. */
+export const namesKnown = (names: readonly string[], kind: ReportKind, formats: readonly Format[]): number =>
+  Math.max(0, ...formats.map((format) => look(names, kind, format).known));
+
 type Look = {
   readonly columns: Columns;
   /** How many of the header's columns the format knows. */

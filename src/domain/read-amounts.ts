@@ -1,7 +1,8 @@
 import { type Currency, digitsOf, isCurrency } from './currency.ts';
+import { REPORT_REFUSALS, RowRefused } from './errors.ts';
 import type { AmountColumn, AmountRole, Format, TypeRule } from './formats/format.ts';
 import { printedName } from './header.ts';
-import { isInRange, type Money, parseAmount } from './money.ts';
+import { isAbsent, isInRange, type Money, parseAmount } from './money.ts';
 import { type CellsContext, idTextOf, refusal, textOf } from './read-cells.ts';
 
 /** An amount that stands in the row. `signed` is what it does to the settlement: charges may be printed either way. */
@@ -117,6 +118,31 @@ export function settlementCurrencyOf(
   }
   return null;
 }
+
+/**
+ * Why no row says what a report settles in, for one whose name does not: what is wrong, and what to do.
+ * `rows` are the first ones.
+ */
+export function whyNoCurrency(
+  rows: readonly { readonly line: number; readonly cells: readonly string[] }[],
+  ctx: Pick<CellsContext, 'kind' | 'columns' | 'format'>,
+): [detail: string, advice: string] {
+  const column = settlementColumn(ctx)?.currencyColumn ?? '';
+  const index = ctx.columns.at[column];
+  if (index === undefined)
+    return [`neither the name nor a column says the settlement currency (${column})`, REPORT_REFUSALS.missing_columns];
+  const printed = `column ${printedName(ctx.columns, column)}`;
+  if (rows.length === 0)
+    return [`neither the name nor a row says the settlement currency: there is no row`, SAY_CURRENCY];
+  const wrong = rows.find(({ cells }) => !isAbsent(cells[index] ?? ''));
+  if (wrong === undefined)
+    return [`neither the name nor a row says the settlement currency: ${printed} is blank`, SAY_CURRENCY];
+  const { message } = new RowRefused('unknown_currency', printedName(ctx.columns, column), wrong.cells[index]!.trim());
+  const end = message.indexOf(': ');
+  return [`line ${wrong.line}, ${message.slice(0, end)}`, message.slice(end + 2)];
+}
+
+const SAY_CURRENCY = 'Ask the provider to fill that column, or for a name that says the currency.';
 
 const settlementColumn = (ctx: Pick<CellsContext, 'kind' | 'format'>): AmountColumn | undefined =>
   ctx.format.amounts[ctx.kind].find(({ role }) => role === 'settlement');

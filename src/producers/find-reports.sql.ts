@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import type { Db } from '../adapters/postgres.ts';
 import { settleRivals } from '../adapters/rivals.ts';
 import { UsageError } from '../domain/errors.ts';
-import type { Format, ReportKind } from '../domain/formats/format.ts';
+import type { Encoding, Format, ReportKind } from '../domain/formats/format.ts';
 import type { ListedFile } from './list-files.ts';
 
 /** How a source's reports are read. */
@@ -13,6 +13,8 @@ export type Rules = {
   readonly timeZone: string;
   /** Left out where a source does not say whose rows its reports may hold. */
   readonly customerIds?: readonly string[];
+  /** Left out where a source does not say how its text is to be read. */
+  readonly encoding?: Encoding;
 };
 
 /** What the newest delivery of a path must have been read under to be known; null: whatever it was read under. */

@@ -156,13 +156,14 @@ async function endsWhole(place: Place, { path, sizeBytes }: ListedFile, format: 
 
 /** What a source's reports are read under today. */
 export const rulesOf = (
-  source: Pick<Source, 'format' | 'amountUnit' | 'toleranceMinor' | 'timeZone' | 'customerIds'>,
+  source: Pick<Source, 'format' | 'amountUnit' | 'toleranceMinor' | 'timeZone' | 'customerIds' | 'encoding'>,
 ): query.Rules => ({
   format: source.format.id,
   amountUnit: source.amountUnit,
   tolerance: source.toleranceMinor.toString(),
   timeZone: source.timeZone,
   ...(source.customerIds ? { customerIds: source.customerIds } : {}),
+  ...(source.encoding ? { encoding: source.encoding } : {}),
 });
 
 async function record(

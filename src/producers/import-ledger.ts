@@ -1,8 +1,11 @@
 import { CopyWriter } from '../adapters/copy-binary.ts';
-import { cellText, RowReader } from '../adapters/csv.ts';
+import { cellText, Head, RowReader, refusalOf } from '../adapters/csv.ts';
+import { type Encoding, EncodingDetector } from '../adapters/encoding.ts';
 import { openFolders } from '../adapters/folder.ts';
 import { copyIn, type Database, type Db, inTransaction, onOneConnection } from '../adapters/postgres.ts';
+import { strangerIn } from '../adapters/strangers.ts';
 import { RowRefused, UsageError } from '../domain/errors.ts';
+import { headerTrouble } from '../domain/header-trouble.ts';
 import { hash, hashBytes } from '../domain/key.ts';
 import {
   hasWrappedId,
@@ -38,7 +41,7 @@ export async function importLedger(
     inTransaction(db, async () => {
       await query.lockLedger(db);
       await query.makeStagingTable(db);
-      const file = new LedgerFile(path, onRefused);
+      const file = new LedgerFile(path, onRefused, await lookAt(path));
       await copyIn(client, query.COPY_STAGED, file.records());
       for (const id of await query.stagedMerchants(db)) await assignMerchant(db, id, merchantId);
       for (const line of await query.dropUnassigned(db))
@@ -66,14 +69,43 @@ async function assignMerchant(db: Db, id: string | null, given: string | null): 
   }
 }
 
+type Look = { readonly head: Head; readonly encoding: Encoding };
+
+/** What the file is, by all of its bytes. @throws UsageError when it is no text that is read. */
+async function lookAt(path: string): Promise<Look> {
+  const head = new Head();
+  const encoding = new EncodingDetector();
+  for await (const block of blocksOf(path)) {
+    head.push(block);
+    if (!encoding.isDecided) encoding.push(block);
+  }
+  const stranger = strangerIn(head.bytes);
+  if (stranger !== null)
+    throw new UsageError(`${path} is ${stranger.what}, and a file of records is CSV. ${stranger.advice}`);
+  const known = encoding.result();
+  if (known === 'bad_encoding') throw new UsageError(`${path} is UTF-16. Save it in UTF-8.`);
+  return { head, encoding: known };
+}
+
+async function* blocksOf(path: string): AsyncGenerator<Buffer> {
+  try {
+    yield* openFolders().blocks(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === undefined) throw error;
+    throw new UsageError(`${path} cannot be read: ${(error as Error).message}.`);
+  }
+}
+
 class LedgerFile {
   read = 0;
   refused = 0;
   hasWrappedIds = false;
   readonly #path: string;
   readonly #onRefused: (line: number, reason: string) => void;
+  readonly #look: Look;
 
-  constructor(path: string, onRefused: (line: number, reason: string) => void) {
+  constructor(path: string, onRefused: (line: number, reason: string) => void, look: Look) {
+    this.#look = look;
     this.#path = path;
     this.#onRefused = onRefused;
   }
@@ -90,20 +122,15 @@ class LedgerFile {
     let columns: RecordColumns | null = null;
     const takeRows = () => {
       while (reader.next()) {
-        const cells = Array.from({ length: reader.cells }, (_, cell) => cellText(reader, cell, 'utf8'));
-        if (!columns) columns = this.#header(cells);
+        const cells = Array.from({ length: reader.cells }, (_, cell) => cellText(reader, cell, this.#look.encoding));
+        if (!columns) columns = this.#header(cells, reader);
         else this.#take(cells, reader, columns, writer);
       }
     };
-    try {
-      for await (const block of openFolders().blocks(this.#path)) {
-        reader.push(block);
-        takeRows();
-        yield writer.take();
-      }
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === undefined) throw error;
-      throw new UsageError(`${this.#path} cannot be read: ${(error as Error).message}.`);
+    for await (const block of blocksOf(this.#path)) {
+      reader.push(block);
+      takeRows();
+      yield writer.take();
     }
     reader.end();
     takeRows();
@@ -111,9 +138,17 @@ class LedgerFile {
     yield writer.finish();
   }
 
-  #header(cells: string[]): RecordColumns {
+  #header(cells: string[], { status, byteLength }: RowReader): RecordColumns {
+    if (status !== 'ok')
+      throw new UsageError(
+        `${this.#path}, line 1: ${new RowRefused(refusalOf({ status, byteLength }), null, null).message}`,
+      );
     const { columns, problems } = readLedgerHeader(cells);
     if (problems.length > 0) {
+      const { head, encoding } = this.#look;
+      const known = (names: readonly string[]) => Object.keys(readLedgerHeader(names).columns).length;
+      const trouble = headerTrouble(head.lines(encoding), known);
+      if (trouble !== null) throw new UsageError(`${this.#path}: ${trouble.what}. ${trouble.advice}`);
       throw new UsageError(
         `${this.#path}, line 1: ${problems.join('; ')}. Needed are requestId, type, amount or amountMinor, currency, status and occurredAt.`,
       );
@@ -125,8 +160,7 @@ class LedgerFile {
     this.read += 1;
     const { line } = reader;
     try {
-      if (reader.status !== 'ok')
-        throw new RowRefused(reader.status === 'bad_quotes' ? 'bad_quoting' : 'row_too_long', null, null);
+      if (reader.status !== 'ok') throw new RowRefused(refusalOf(reader), null, null);
       this.hasWrappedIds ||= hasWrappedId(cells, columns);
       this.#write(writer, line, readRecord(cells, columns));
     } catch (error) {

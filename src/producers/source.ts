@@ -1,7 +1,7 @@
 import type { At } from '../adapters/place.ts';
 import type { Calendar } from '../domain/calendar.ts';
 import { formatsBeside } from '../domain/formats/all.ts';
-import type { Format, ReportKind } from '../domain/formats/format.ts';
+import type { Encoding, Format, ReportKind } from '../domain/formats/format.ts';
 
 /** Where reports come from, and how they are read. */
 export type Source = {
@@ -18,6 +18,8 @@ export type Source = {
   readonly amountUnit: 'major' | 'minor';
   readonly toleranceMinor: bigint;
   readonly timeZone: string;
+  /** How the text of its reports is read; undefined where its format or their bytes tell it. */
+  readonly encoding?: Encoding | undefined;
   /** Where a kind's reports lie and what they are called, where that is not the format's way. */
   readonly directories: { readonly [K in ReportKind]?: string | undefined };
   readonly names: { readonly [K in ReportKind]?: readonly string[] | undefined };

@@ -47,6 +47,7 @@ const sourceOf = (source: SourceConfig, environment: NodeJS.ProcessEnv): Source 
   amountUnit: source.amountUnit,
   toleranceMinor: source.tolerance,
   timeZone: source.timeZone,
+  encoding: source.encoding,
   directories: source.directories ?? {},
   names: source.names ?? {},
   lookbackDays: source.lookbackDays,

@@ -123,8 +123,11 @@ async function* blocksOf(zip: Zip, entry: ZipEntry): AsyncGenerator<Buffer> {
   }
 }
 
-const damagedAs = (error: unknown): unknown =>
-  error instanceof NotAZip ? new ReportRefused('unreadable', `the zip is damaged (${error.message})`) : error;
+function damagedAs(error: unknown): unknown {
+  if (!(error instanceof NotAZip)) return error;
+  const { isTruncated, message, advice } = error;
+  return new ReportRefused('unreadable', isTruncated ? `the zip is damaged (${message})` : message, advice);
+}
 
 async function openSheet(file: File, delivery: Delivery, archiveDir: string, archiveName: string): Promise<Incoming> {
   const original = await archiveFile(archiveDir, archiveName);

@@ -3,7 +3,7 @@ import { IS_HELD } from '../adapters/away.sql.ts';
 import type { Db } from '../adapters/postgres.ts';
 import { settleRivals } from '../adapters/rivals.ts';
 import type { Facts } from '../domain/facts.ts';
-import type { ReportKind } from '../domain/formats/format.ts';
+import type { Encoding, ReportKind } from '../domain/formats/format.ts';
 
 /** What a report is read under. Kept with the load, so that a chunk is read the same way whenever and wherever it is. */
 export type Rules = {
@@ -13,6 +13,8 @@ export type Rules = {
   readonly timeZone: string;
   /** Left out where a source does not say whose rows its reports may hold. */
   readonly customerIds?: readonly string[];
+  /** Left out where a source does not say how its text is to be read. */
+  readonly encoding?: Encoding;
 };
 
 export type Delivery = {

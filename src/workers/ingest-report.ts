@@ -2,16 +2,15 @@ import { isAscii } from 'node:buffer';
 import { createHash } from 'node:crypto';
 import { basename, dirname } from 'node:path';
 import { type ArchivedFile, archiveError, archiveFile, keptFile } from '../adapters/archive.ts';
-import { BoundaryFinder, type Chunk, cellsOf, cellText, MAX_ROW_BYTES, RowReader } from '../adapters/csv.ts';
-import { EncodingDetector } from '../adapters/encoding.ts';
+import { BoundaryFinder, type Chunk, cellText, Head, MAX_ROW_BYTES, RowReader } from '../adapters/csv.ts';
+import { type Encoding, EncodingDetector } from '../adapters/encoding.ts';
 import type { Measured } from '../adapters/metrics.ts';
 import type { Place } from '../adapters/place.ts';
 import { type Database, inTransaction, onOneConnection } from '../adapters/postgres.ts';
 import { ReportRefused, ReportVanished, Unreachable } from '../domain/errors.ts';
-import { formatsBeside } from '../domain/formats/all.ts';
 import type { Format } from '../domain/formats/format.ts';
-import { type Columns, chooseFormat, readHeader } from '../domain/header.ts';
-import { settlementCurrencyOf } from '../domain/read-amounts.ts';
+import type { Columns } from '../domain/header.ts';
+import { settlementCurrencyOf, whyNoCurrency } from '../domain/read-amounts.ts';
 import { closeLoad as closeLoadJob, type Enqueue, type IngestReportJob, loadChunk as loadChunkJob } from '../jobs.ts';
 import { askNext, closeLoad } from './close-load.ts';
 import { formatById } from './formats.ts';
@@ -19,6 +18,7 @@ import { type Incoming, openArchived, openFile, openIncoming } from './incoming.
 import * as query from './ingest-report.sql.ts';
 import { loadChunk } from './load-chunk.ts';
 import type { Noted } from './pool.ts';
+import { knownEncoding, noEnd, readHead } from './read-head.ts';
 import { Fenced } from './take.ts';
 
 export type IngestContext = {
@@ -118,8 +118,10 @@ async function fetch(
       await incoming.discard();
       return withdrawn ?? 'duplicate';
     }
-    const { endMarker } = await formatById(context.database.db, delivery.rules.format);
-    if (endMarker !== null && incoming.tail && !(await incoming.tail()).includes(endMarker)) await checkEnd(incoming);
+    const own = await formatById(context.database.db, delivery.rules.format);
+    const isCut = async () =>
+      own.endMarker !== null && incoming.tail && !(await incoming.tail()).includes(own.endMarker);
+    if (await isCut()) await checkEnd(incoming, delivery, own);
     archive = await archiveFile(context.archiveDir, `${archiveName}.csv`);
     const load = await readChunks(context, delivery, incoming, archive);
     await checkUnchanged(place, delivery);
@@ -249,23 +251,24 @@ async function readChunks(
 ): Promise<ReadLoad> {
   const { db } = context.database;
   const hash = createHash('sha256');
-  const encoding = new EncodingDetector();
+  const own = await formatById(db, delivery.rules.format);
+  const encoding = new EncodingDetector(saidEncoding(delivery, own, incoming));
   const boundaries = new BoundaryFinder(context.chunkBytes, { rowsAreLines: incoming.original !== null });
+  const head = new Head();
+  const reading = { head, boundaries, encoding, kind: delivery.kind, own };
   const isLarge = incoming.textBytes > context.chunkBytes;
   let onlyAscii = true;
-  const own = await formatById(db, delivery.rules.format);
   let load: { loadNo: number; format: Format } | null = null;
   let chunks = 0;
   const held: Chunk[] = [];
 
   const record = async (found: readonly Chunk[], isAtEnd: boolean) => {
     held.push(...found);
-    // A file may turn out to be GBK by its very last byte; until that is known, what holds such text waits.
+    // A file may turn out to be GB18030 by its very last byte; until that is known, what holds such text waits.
     if (!onlyAscii && !encoding.isDecided && !isAtEnd) return;
-    const known = encoding.result();
-    if (known === 'bad_encoding') throw new ReportRefused('bad_encoding');
+    const known = knownEncoding(encoding);
     for (const chunk of held.splice(0)) {
-      load ??= await createLoad(context, delivery, own, { incoming, archive, boundaries, isLarge, chunk });
+      load ??= await createLoad(context, delivery, reading, { incoming, archive, isLarge, chunk });
       const crc32 = await archive.crcOf(chunk.offset, chunk.lengthBytes);
       const no = chunks++;
       const recorded = await query.insertChunk(db, delivery.no, delivery.epoch, {
@@ -284,7 +287,8 @@ async function readChunks(
     hash.update(block);
     encoding.push(block);
     onlyAscii &&= isAscii(block);
-    if (encoding.isDecided && encoding.result() === 'bad_encoding') throw new ReportRefused('bad_encoding');
+    if (encoding.isDecided) knownEncoding(encoding);
+    head.push(block);
     await archive.write(block);
     await record(boundaries.push(block), false);
     if (boundaries.rowsAfterEndLine !== null)
@@ -292,12 +296,12 @@ async function readChunks(
   }
   const last = boundaries.end();
   const needsEnd = () => (load?.format ?? own).endMarker !== null;
-  if (boundaries.endLine === null && needsEnd()) throw new ReportRefused('no_end');
+  if (boundaries.endLine === null && needsEnd()) throw noEnd(reading);
   if (boundaries.rowsAfterEndLine !== null)
     throw new ReportRefused('rows_after_end', `line ${boundaries.rowsAfterEndLine}`);
   await record(last, true);
-  if (boundaries.endLine === null && needsEnd()) throw new ReportRefused('no_end');
-  load ??= await createLoad(context, delivery, own, { incoming, archive, boundaries, isLarge, chunk: null });
+  if (boundaries.endLine === null && needsEnd()) throw noEnd(reading);
+  load ??= await createLoad(context, delivery, reading, { incoming, archive, isLarge, chunk: null });
   await archive.finish();
   const sha256 = incoming.original?.sha256 ?? hash.digest('hex');
   return { loadNo: load.loadNo, chunks, sha256, isLarge };
@@ -307,23 +311,16 @@ async function readChunks(
 async function createLoad(
   context: IngestContext,
   delivery: query.Delivery,
-  own: Format,
-  { incoming, archive, boundaries, isLarge, chunk }: Reading,
+  reading: Parameters<typeof readHead>[0],
+  { incoming, archive, isLarge, chunk }: Reading,
 ): Promise<{ loadNo: number; format: Format }> {
-  const { header } = boundaries;
-  if (!header) throw new ReportRefused('no_header');
-  if (header.status === 'row_too_long') throw new ReportRefused('row_too_long', `line ${header.line}`);
-  const cells = cellsOf(header.bytes, 'utf8');
-  if (!cells) throw new ReportRefused('no_header', `line ${header.line}, a quote is not closed`);
+  const { cells, format, columns } = readHead(reading);
   const { kind } = delivery;
-  const format = chooseFormat(cells, kind, formatsBeside(own), own);
-  const columns = readHeader(cells, kind, format);
+  const encoding = knownEncoding(reading.encoding);
   const currency =
     kind === 'transactionDetails' || delivery.settlementCurrency !== null
       ? null
-      : ((await currencyIn(archive, chunk, { kind, columns, format })) ?? delivery.batchCurrency);
-  if (kind !== 'transactionDetails' && (currency ?? delivery.settlementCurrency) === null)
-    throw new ReportRefused('missing_columns', 'neither the name nor a row says the settlement currency');
+      : await currencyIn(archive, chunk, encoding, { kind, columns, format }, delivery.batchCurrency);
   const load = await onOneConnection(context.database, (db) =>
     inTransaction(db, async () => {
       // While another content counts the report stays where that one belongs, until this one is read.
@@ -353,7 +350,6 @@ async function createLoad(
 type Reading = {
   readonly incoming: Incoming;
   readonly archive: ArchivedFile;
-  readonly boundaries: BoundaryFinder;
   readonly isLarge: boolean;
   /** The first; null where the report has no row. */
   readonly chunk: Chunk | null;
@@ -363,31 +359,46 @@ type Reading = {
 async function currencyIn(
   archive: ArchivedFile,
   chunk: Chunk | null,
+  encoding: Encoding,
   context: { kind: query.Delivery['kind']; columns: Columns; format: Format },
-): Promise<string | null> {
+  known: string | null,
+): Promise<string> {
   const bytes = chunk && (await archive.read(chunk.offset, Math.min(chunk.lengthBytes, MAX_ROW_BYTES)));
-  const reader = new RowReader({ offset: 1 });
+  const reader = new RowReader({ offset: 1, line: chunk?.firstLine ?? 1 });
+  const rows: { line: number; cells: string[] }[] = [];
   if (bytes) reader.push(bytes);
-  const rows = function* () {
-    while (reader.next()) yield Array.from({ length: reader.cells }, (_, cell) => cellText(reader, cell, 'utf8'));
-  };
-  return settlementCurrencyOf(rows(), context);
+  // The last line of a file may lack its end.
+  if (bytes && bytes.length === chunk.lengthBytes) reader.end();
+  while (reader.next()) {
+    const cells = Array.from({ length: reader.cells }, (_, cell) => cellText(reader, cell, encoding));
+    const currency = settlementCurrencyOf([cells], context);
+    if (currency !== null) return currency;
+    rows.push({ line: reader.line, cells });
+  }
+  if (known !== null) return known;
+  throw new ReportRefused('missing_columns', ...whyNoCurrency(rows, context));
 }
 
 /** The last bytes hold no end mark: the whole file tells whether it is cut off, or goes on behind its end. */
-async function checkEnd(incoming: Incoming): Promise<void> {
-  const encoding = new EncodingDetector();
+async function checkEnd(incoming: Incoming, delivery: query.Delivery, own: Format): Promise<void> {
+  const encoding = new EncodingDetector(saidEncoding(delivery, own, incoming));
   const boundaries = new BoundaryFinder(Number.MAX_SAFE_INTEGER);
+  const head = new Head();
   for await (const block of incoming.text()) {
     encoding.push(block);
+    head.push(block);
     boundaries.push(block);
   }
   boundaries.end();
-  if (encoding.result() === 'bad_encoding') throw new ReportRefused('bad_encoding');
-  if (boundaries.endLine === null) throw new ReportRefused('no_end');
+  knownEncoding(encoding);
+  if (boundaries.endLine === null) throw noEnd({ head, boundaries, encoding, kind: delivery.kind, own });
   if (boundaries.rowsAfterEndLine !== null)
     throw new ReportRefused('rows_after_end', `line ${boundaries.rowsAfterEndLine}`);
 }
+
+/** A source knows its files better than a format, which is of many. The text of a workbook is ours. */
+const saidEncoding = ({ rules }: query.Delivery, own: Format, { original }: Incoming): Encoding | null =>
+  original === null ? (rules.encoding ?? own.encoding ?? null) : 'utf8';
 
 /**
  * A file that is not the one that was found is another delivery, which the next listing finds.

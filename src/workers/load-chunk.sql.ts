@@ -1,4 +1,5 @@
 import { sql } from 'kysely';
+import type { Encoding } from '../adapters/encoding.ts';
 import type { Db } from '../adapters/postgres.ts';
 import type { Discrepancy } from '../domain/discrepancy.ts';
 import type { Facts } from '../domain/facts.ts';
@@ -20,7 +21,7 @@ export type TakenChunk = {
   lengthBytes: bigint;
   firstLine: number;
   crc32: bigint;
-  encoding: 'utf8' | 'gbk';
+  encoding: Encoding;
   header: string[];
   /** The text was made from a workbook. */
   isSheet: boolean;

@@ -1,6 +1,6 @@
 import { readArchived } from '../adapters/archive.ts';
 import { CopyWriter } from '../adapters/copy-binary.ts';
-import { cellText, isQuoted, RowReader, rowText } from '../adapters/csv.ts';
+import { cellText, isQuoted, RowReader, refusalOf, rowText } from '../adapters/csv.ts';
 import type { Measured } from '../adapters/metrics.ts';
 import { type Client, copyIn, type Database, type Db, inTransaction, onOneConnection } from '../adapters/postgres.ts';
 import type { Currency } from '../domain/currency.ts';
@@ -198,8 +198,7 @@ class ChunkParser {
     const reader = this.#reader;
     const { encoding } = this.#chunk;
     if (reader.status !== 'ok') {
-      const code = reader.status === 'bad_quotes' ? 'bad_quoting' : 'row_too_long';
-      this.#refuse(refuseLine(reader.line, code, rowText(reader, encoding, 200)));
+      this.#refuse(refuseLine(reader.line, refusalOf(reader), rowText(reader, encoding, 200)));
       return;
     }
     if (this.#quick !== null && this.#readQuickly(this.#quick, writer)) return;

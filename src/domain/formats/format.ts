@@ -23,6 +23,9 @@ export const MEANINGS = [
   'count',
 ] as const;
 
+/** How the text of a report may be read, where its format or source says it. */
+export type Encoding = 'utf8' | 'gb18030' | 'windows-1252';
+
 /** The columns that hold the ids of a row. */
 export const ID_COLUMNS = [
   'transactionRequestId',
@@ -94,6 +97,8 @@ export type Format = {
   readonly id: string;
   /** Lower case, without the point. They are no part of a report's name. */
   readonly extensions: readonly string[];
+  /** How its text is read; left out where the bytes tell it. */
+  readonly encoding?: Encoding;
   /** Where reports lie, of `{merchantId}` and `{date}` (yyyyMMdd). */
   readonly directory: string;
   /** Names without extension, of `{date} {psp} {currency} {batchId} {seq}`; the first that fits counts. None: there is no such report. */
