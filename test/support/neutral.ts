@@ -355,6 +355,22 @@ export const NEUTRAL: readonly Neutral[] = [
     why: 'what needs no record is compared with none, and no total says the types: coverage tells how much of each there is',
   },
 
+  {
+    kinds: ['type'],
+    in: ['settlementDetails'],
+    formats: ADYEN,
+    when: ({ to, from }) => [to, from].includes('MerchantPayout'),
+    stays: 'either',
+    why: 'rows and payouts add up to nothing, on whichever side a row stands: coverage tells what was compared with no record',
+  },
+  {
+    kinds: ['blank amount filled'],
+    in: ['settlementDetails'],
+    formats: ADYEN,
+    when: (change) => isOneOf('MerchantPayout')(change) && !change.column!.startsWith('Net '),
+    why: 'a payout is its net: it has no gross, and costs nothing',
+  },
+
   // ---- rows that are not done
   {
     kinds: [
