@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import pg from 'pg';
-import { openEmbeddedPostgres } from '../src/adapters/embedded-postgres.ts';
+import { openEmbeddedPostgres } from '../src/adapters/postgres/embedded.ts';
 
 /** Reports that became part of a book in a span of time, and for how long they had lain on the server by then, added up. */
 export type Lag = { readonly reports: number; readonly seconds: number };

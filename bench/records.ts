@@ -1,7 +1,7 @@
 /** A Postgres of the benchmark's own that holds the records of a batch, as often as they are needed. */
 import { join } from 'node:path';
 import pg from 'pg';
-import { openEmbeddedPostgres } from '../src/adapters/embedded-postgres.ts';
+import { openEmbeddedPostgres } from '../src/adapters/postgres/embedded.ts';
 import type { MadeBatch } from './make-batch.ts';
 import { removeBook, tell, timeSettlestream } from './place.ts';
 

@@ -7,10 +7,10 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { sql } from 'kysely';
-import { type Database, openDatabase } from '../src/adapters/postgres.ts';
-import { retain } from '../src/producers/retain.ts';
-import { reconcile } from '../src/workers/reconcile.ts';
-import { restoreRows } from '../src/workers/restore-rows.ts';
+import { type Database, openDatabase } from '../src/adapters/postgres/connection.ts';
+import { retain } from '../src/producers/retention/retain.ts';
+import { reconcile } from '../src/workers/reconcile/reconcile.ts';
+import { restoreRows } from '../src/workers/retention/restore-rows.ts';
 import { type MadeBatch, makeBatch } from './make-batch.ts';
 import { count, inPlace, median, megabytes, readOptions, tell, timeReconcile, timeSettlestream } from './place.ts';
 import { type Bench, withRecords } from './records.ts';

@@ -1,14 +1,14 @@
 /** `node bench/rows.ts FILE`: what reading a row of a settlement details report costs, by each of the two readers. No database. */
 import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
-import { CopyWriter } from '../src/adapters/copy-binary.ts';
-import { cellText, RowReader } from '../src/adapters/csv.ts';
-import { FactsCounter } from '../src/domain/facts.ts';
+import { cellText, RowReader } from '../src/adapters/file-formats/csv.ts';
+import { CopyWriter } from '../src/adapters/postgres/copy-binary.ts';
 import { apo } from '../src/domain/formats/apo.ts';
-import { readHeader } from '../src/domain/header.ts';
-import { type RowContext, readRow } from '../src/domain/read-row.ts';
-import { readReportName } from '../src/domain/report-name.ts';
-import { QuickRows, writeContent } from '../src/workers/quick-row.ts';
+import { FactsCounter } from '../src/domain/report/facts.ts';
+import { readHeader } from '../src/domain/report/header.ts';
+import { type RowContext, readRow } from '../src/domain/report/read-row.ts';
+import { readReportName } from '../src/domain/report/report-name.ts';
+import { QuickRows, writeContent } from '../src/workers/load/fast-row.ts';
 
 const path = process.argv[2];
 const name = path ? readReportName(basename(path), [apo]) : null;

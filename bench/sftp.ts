@@ -12,7 +12,7 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import SftpClient from 'ssh2-sftp-client';
-import { openSftp } from '../src/adapters/sftp.ts';
+import { openSftp } from '../src/adapters/source-files/sftp.ts';
 import { startSshd, type TestSshd } from '../test/support/sshd.ts';
 import { readOptions, tell } from './place.ts';
 

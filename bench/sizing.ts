@@ -6,7 +6,7 @@
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import pg from 'pg';
-import { openEmbeddedPostgres } from '../src/adapters/embedded-postgres.ts';
+import { openEmbeddedPostgres } from '../src/adapters/postgres/embedded.ts';
 import { makeBatch } from './make-batch.ts';
 import type { CpuSeconds, Peak } from './memory-of.ts';
 import {

@@ -64,7 +64,7 @@ function cellOf(row: number, column: number): string | number {
 }
 
 async function readAsCsv(path: string): Promise<number> {
-  const { sheetAsCsv } = await import('../src/adapters/xlsx.ts');
+  const { sheetAsCsv } = await import('../src/adapters/file-formats/xlsx/workbook.ts');
   let rows = 0;
   for await (const block of sheetAsCsv(path, { timeZone: 'Asia/Shanghai' })) {
     for (let at = block.indexOf('\n'); at >= 0; at = block.indexOf('\n', at + 1)) rows++;

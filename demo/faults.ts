@@ -1,5 +1,5 @@
 import type { Kind } from '../src/domain/discrepancy.ts';
-import { magnitude } from '../src/domain/money.ts';
+import { magnitude } from '../src/domain/money/money.ts';
 import {
   addOwn,
   type Batch,

@@ -1,6 +1,6 @@
-import type { Currency } from '../src/domain/currency.ts';
-import { digitsOf } from '../src/domain/currency.ts';
-import { convert, parseDecimal } from '../src/domain/money.ts';
+import type { Currency } from '../src/domain/money/currency.ts';
+import { digitsOf } from '../src/domain/money/currency.ts';
+import { convert, parseDecimal } from '../src/domain/money/money.ts';
 import { makeRandom, type Random } from './random.ts';
 
 /**

@@ -3,8 +3,8 @@ import { mkdir, utimes, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import type { Currency } from '../src/domain/currency.ts';
-import { formatAmount } from '../src/domain/money.ts';
+import type { Currency } from '../src/domain/money/currency.ts';
+import { formatAmount } from '../src/domain/money/money.ts';
 import { writeSheet } from './sheet.ts';
 import {
   type Batch,

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError, Option } from 'commander';
-import { type Options, readConfig } from './config.ts';
+import { type Options, readConfig } from './config/config.ts';
 import { DEFAULT_FORMAT } from './domain/formats/all.ts';
 import { lastWords, takeOverWords } from './verbs/words.ts';
 
@@ -239,7 +239,7 @@ export async function main(argv: readonly string[], beside: Beside): Promise<num
     );
   verb('doctor', 'checks settings, database, queue, sources and reports, and says what to mend', 'doctor').action(
     (options: Given) =>
-      run(async () => (await import('./verbs/doctor.ts')).doctor(bookOf(options), Boolean(options['json'])))(),
+      run(async () => (await import('./verbs/doctor/doctor.ts')).doctor(bookOf(options), Boolean(options['json'])))(),
   );
 
   try {

@@ -1,7 +1,7 @@
 /** What time alone changes: what may still come is waited for, what is due and not there is told, and not before. */
 import assert from 'node:assert/strict';
 import { after, suite, test } from 'node:test';
-import type { Calendar } from '../src/domain/calendar.ts';
+import type { Calendar } from '../src/domain/calendar/calendar.ts';
 import { query } from './support/book.ts';
 import { startMornings } from './support/morning.ts';
 

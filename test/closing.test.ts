@@ -2,12 +2,12 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { type Database, openDatabase } from '../src/adapters/postgres.ts';
+import { type Database, openDatabase } from '../src/adapters/postgres/connection.ts';
 import { type Enqueue, type JobKind, reconcile } from '../src/jobs.ts';
-import { importLedger } from '../src/producers/import-ledger.ts';
-import { closeLoad } from '../src/workers/close-load.ts';
-import { ingestReport } from '../src/workers/ingest-report.ts';
-import { runJob } from '../src/workers/run-job.ts';
+import { importLedger } from '../src/producers/records/import-ledger.ts';
+import { ingestReport } from '../src/workers/ingest/ingest-report.ts';
+import { closeLoad } from '../src/workers/load/close-load.ts';
+import { runJob } from '../src/workers/runtime/run-job.ts';
 import { checkBook, query, temporaryFolder, writeFiles } from './support/book.ts';
 import { contextOf, listFolder } from './support/context.ts';
 import { freshDatabase } from './support/postgres.ts';

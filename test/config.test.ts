@@ -3,14 +3,14 @@ import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync 
 import { homedir, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { after, suite, test } from 'node:test';
+import { type Config, type Options, readConfig, type SftpConfig, secretsOf } from '../src/config/config.ts';
 import { settingsShape } from '../src/config/shape.ts';
-import { type Config, type Options, readConfig, type SftpConfig, secretsOf } from '../src/config.ts';
 import { UsageError } from '../src/domain/errors.ts';
 import { formatNamed } from '../src/domain/formats/all.ts';
 import type { Format } from '../src/domain/formats/format.ts';
-import { readReportName } from '../src/domain/report-name.ts';
-import { rulesOf } from '../src/producers/find-reports.ts';
-import { sourcesOf } from '../src/verbs/sources.ts';
+import { readReportName } from '../src/domain/report/report-name.ts';
+import { rulesOf } from '../src/producers/discovery/find-reports.ts';
+import { sourcesOf } from '../src/verbs/session/sources.ts';
 import { keysOf } from './support/keys.ts';
 import { settlestream } from './support/settlestream.ts';
 

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import { parse } from 'csv-parse/sync';
 import { writeSheet } from '../demo/sheet.ts';
-import { matchedBy } from '../src/views/matched-by.ts';
+import { matchedBy } from '../src/views/payment-trace/matched-by.ts';
 import { query, temporaryFolder, writeFiles } from './support/book.ts';
 import { freshDatabase } from './support/postgres.ts';
 import { settlestream } from './support/settlestream.ts';

@@ -1,9 +1,14 @@
 /** What is told of the whole, from a book that is filled by hand. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { AGES, type GaugeValues } from '../src/adapters/metrics.ts';
-import type { Database } from '../src/adapters/postgres.ts';
-import { gaugesOfBatches, gaugesOfDatabase, gaugesOfDiscrepancies, gaugesOfReports } from '../src/views/gauges.ts';
+import { AGES, type GaugeValues } from '../src/adapters/metrics/metrics.ts';
+import type { Database } from '../src/adapters/postgres/connection.ts';
+import {
+  gaugesOfBatches,
+  gaugesOfDatabase,
+  gaugesOfDiscrepancies,
+  gaugesOfReports,
+} from '../src/views/gauges/refresh.ts';
 import { newBook } from './support/by-hand.ts';
 
 const seconds = (time: string) => Date.parse(time) / 1_000;

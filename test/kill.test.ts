@@ -10,7 +10,7 @@ import { after, before, suite, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import pg from 'pg';
-import { openEmbeddedPostgres } from '../src/adapters/embedded-postgres.ts';
+import { openEmbeddedPostgres } from '../src/adapters/postgres/embedded.ts';
 import { type Answer, sameAnswer } from './support/answer.ts';
 import { answerOf, checkBook, digestsOf, optionsOf, query, sameDigests, temporaryFolder } from './support/book.ts';
 import { makeFaults } from './support/faults.ts';

@@ -1,9 +1,9 @@
 /** Records that come late or change: what was told because of them is taken back by itself, once, whichever ledger they stand in. */
 import assert from 'node:assert/strict';
 import { after, suite, test } from 'node:test';
-import { useLedger } from '../src/adapters/ledger-setting.ts';
-import type { Calendar } from '../src/domain/calendar.ts';
-import { checkAllRecords, checkRecords } from '../src/producers/check-records.ts';
+import type { Calendar } from '../src/domain/calendar/calendar.ts';
+import { checkAllRecords, checkRecords } from '../src/producers/records/changed-records.ts';
+import { useLedger } from '../src/store/ledger/ledger.ts';
 import { query } from './support/book.ts';
 import { type Mornings, startMornings } from './support/morning.ts';
 

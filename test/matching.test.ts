@@ -1,7 +1,7 @@
 /** What is told of a row because of other reports and records, and taken back when these say something else. */
 import assert from 'node:assert/strict';
 import { after, suite, test } from 'node:test';
-import type { Calendar } from '../src/domain/calendar.ts';
+import type { Calendar } from '../src/domain/calendar/calendar.ts';
 import { checkBook } from './support/book.ts';
 import { startMornings } from './support/morning.ts';
 

@@ -10,7 +10,7 @@ import { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
 import pg from 'pg';
 import { startSftpServer } from '../demo/sftp-server.ts';
-import { MINOR_DIGITS } from '../src/domain/currency.ts';
+import { MINOR_DIGITS } from '../src/domain/money/currency.ts';
 import type { Coverage } from './support/answer.ts';
 import { query, temporaryFolder, writeFiles } from './support/book.ts';
 import { freshDatabase, processesOf, startPostgres, templateCopy } from './support/postgres.ts';

@@ -10,15 +10,21 @@ import { after, suite, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
 import { ARCHIVE_MARK } from '../src/adapters/archive.ts';
-import { type Database, inTransaction, lockMerchant, onOneConnection, openDatabase } from '../src/adapters/postgres.ts';
-import type { Calendar } from '../src/domain/calendar.ts';
-import type { Retention } from '../src/domain/retention.ts';
+import {
+  type Database,
+  inTransaction,
+  lockMerchant,
+  onOneConnection,
+  openDatabase,
+} from '../src/adapters/postgres/connection.ts';
+import type { Calendar } from '../src/domain/calendar/calendar.ts';
+import type { Retention } from '../src/domain/calendar/retention.ts';
 import { MAX_ATTEMPTS } from '../src/jobs.ts';
-import { recordReplay } from '../src/producers/replay.ts';
-import { deleteRows, keepIds, loadsWithRows, markRowsDropped } from '../src/producers/retain.sql.ts';
-import { retain } from '../src/producers/retain.ts';
-import { withdraw } from '../src/producers/withdraw.ts';
-import { recordFailure } from '../src/workers/work.sql.ts';
+import { recordReplay } from '../src/producers/interventions/replay.ts';
+import { withdraw } from '../src/producers/interventions/withdraw.ts';
+import { deleteRows, keepIds, loadsWithRows, markRowsDropped } from '../src/producers/retention/retain.sql.ts';
+import { retain } from '../src/producers/retention/retain.ts';
+import { recordFailure } from '../src/workers/runtime/failures.sql.ts';
 import { checkBook, digestsOf, query, sameDigests, temporaryFolder } from './support/book.ts';
 import { startMornings } from './support/morning.ts';
 import { copyOf } from './support/postgres.ts';

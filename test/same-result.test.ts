@@ -3,12 +3,12 @@ import assert from 'node:assert/strict';
 import { cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, suite, test } from 'node:test';
-import { openDatabase } from '../src/adapters/postgres.ts';
+import { openDatabase } from '../src/adapters/postgres/connection.ts';
 import type { Enqueue, JobKind } from '../src/jobs.ts';
-import { importLedger } from '../src/producers/import-ledger.ts';
-import type { ListedFile } from '../src/producers/list-files.ts';
-import { sweep } from '../src/producers/sweep.ts';
-import { runJob } from '../src/workers/run-job.ts';
+import type { ListedFile } from '../src/producers/discovery/list-files.ts';
+import { importLedger } from '../src/producers/records/import-ledger.ts';
+import { sweep } from '../src/producers/recovery/sweep.ts';
+import { runJob } from '../src/workers/runtime/run-job.ts';
 import { type Answer, sameAnswer } from './support/answer.ts';
 import {
   answerOf,

@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path';
 import { test } from 'node:test';
 import { parse } from 'yaml';
 import { DASHBOARDS_DIR, dashboards } from '../deploy/grafana/make.ts';
-import { METRICS, openMetrics } from '../src/adapters/metrics.ts';
+import { METRICS, openMetrics } from '../src/adapters/metrics/metrics.ts';
 import { promtool } from './support/prometheus.ts';
 import { alerts, metricsIn, panels, records } from './support/shipped.ts';
 

@@ -1,5 +1,5 @@
 import { Unreachable } from '../domain/errors.ts';
-import { reasonOf } from './in-time.ts';
+import { reasonOf } from './timeout.ts';
 
 /**
  * Servers that do not work are named the same everywhere: in errors, in the log and on `/readyz`. `server` says what it is and where, as

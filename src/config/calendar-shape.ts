@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { type DayCount, WEEKDAYS } from '../domain/calendar.ts';
-import { parseCompactDate } from '../domain/time.ts';
+import { type DayCount, WEEKDAYS } from '../domain/calendar/calendar.ts';
+import { parseCompactDate } from '../domain/calendar/time.ts';
 import { type Check, group, listOf, wholeNumber } from './values.ts';
 
 /** A calendar as it is written; the time zone is that of its source. Blank, it expects nothing. Meanings stand in domain/calendar.ts. */

@@ -3,11 +3,11 @@ import { dirname, resolve } from 'node:path';
 import { UsageError } from '../domain/errors.ts';
 import { formatNamed } from '../domain/formats/all.ts';
 import { type AmountColumn, type Format, MEANINGS, type ReportKind, type TypeRule } from '../domain/formats/format.ts';
-import { isAmbiguous } from '../domain/report-name.ts';
+import { isAmbiguous } from '../domain/report/report-name.ts';
+import { linesOf, nearest } from './errors.ts';
 import { readTextFile } from './files.ts';
 import { AMBIGUOUS_NAME, formatShape, type GivenFormat } from './format-shape.ts';
-import { isGroup, type Layer, type Path, withoutBlanks } from './given.ts';
-import { linesOf, nearest } from './mistakes.ts';
+import { isGroup, type Layer, type Path, withoutBlanks } from './raw.ts';
 import { readYaml } from './yaml.ts';
 
 /**

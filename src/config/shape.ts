@@ -4,12 +4,12 @@ import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import { UsageError } from '../domain/errors.ts';
 import { FORMATS } from '../domain/formats/all.ts';
-import { isAmbiguous } from '../domain/report-name.ts';
+import { isAmbiguous } from '../domain/report/report-name.ts';
 import { calendarShape, quietMinutes } from './calendar-shape.ts';
 import { loadFormat } from './format-file.ts';
 import { AMBIGUOUS_NAME } from './format-shape.ts';
-import { isGroup } from './given.ts';
 import { ledgerShape } from './ledger-shape.ts';
+import { isGroup } from './raw.ts';
 import { type Check, encoding, group, listOf, type Refuse, text, timeZone, wholeNumber } from './values.ts';
 
 /** What one place says; each part of it may be said in another. */

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { Encoding } from '../domain/formats/format.ts';
-import { isGroup } from './given.ts';
+import { isGroup } from './raw.ts';
 
 /** Nothing more is said of a text that is empty. */
 export const text = z.string().regex(/^\P{Cc}+$/u, {

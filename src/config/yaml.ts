@@ -1,5 +1,5 @@
 import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, type YAMLError } from 'yaml';
-import { dotted, type Given, type Layer, type Path } from './given.ts';
+import { dotted, type Given, type Layer, type Path } from './raw.ts';
 
 /** Sentences of our own: those of the parser quote the text, which may hold a password. */
 const WRONG: Readonly<Partial<Record<YAMLError['code'], string>>> = {

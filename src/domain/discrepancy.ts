@@ -1,5 +1,5 @@
-import type { Currency } from './currency.ts';
-import { formatAmount, type Money, magnitude } from './money.ts';
+import type { Currency } from './money/currency.ts';
+import { formatAmount, type Money, magnitude } from './money/money.ts';
 
 /** Every kind of discrepancy that can be told, in the order a reader meets them in the documentation. */
 export const KINDS = [

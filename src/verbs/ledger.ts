@@ -1,9 +1,9 @@
 import { basename } from 'node:path';
-import { type LedgerInUse, useLedger } from '../adapters/ledger-setting.ts';
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import { UsageError } from '../domain/errors.ts';
-import { importLedger } from '../producers/import-ledger.ts';
-import { migrate, openBook } from './book.ts';
+import { importLedger } from '../producers/records/import-ledger.ts';
+import { type LedgerInUse, useLedger } from '../store/ledger/ledger.ts';
+import { migrate, openBook } from './session/storage.ts';
 
 /** Imports the merchant's records. Ends with 3 when some of them were refused; the others are in the book then. */
 export async function importRecords(config: Config, file: string, json: boolean): Promise<number> {

@@ -1,12 +1,13 @@
 import { createHash } from 'node:crypto';
 import { sql } from 'kysely';
-import type { Database, Db } from '../adapters/postgres.ts';
-import type { Config } from '../config.ts';
+import type { Database, Db } from '../adapters/postgres/connection.ts';
+import type { Config } from '../config/config.ts';
+import { isDay } from '../domain/calendar/time.ts';
 import { KINDS } from '../domain/discrepancy.ts';
 import { UsageError } from '../domain/errors.ts';
-import { headerChange } from '../domain/header.ts';
-import { isDay } from '../domain/time.ts';
-import * as query from '../views/answer.sql.ts';
+import { headerChange } from '../domain/report/header.ts';
+import { type BatchReport, batchSheet } from '../views/batches/batch-sheet.ts';
+import * as query from '../views/batches/batches.sql.ts';
 import {
   agedJson,
   datedJson,
@@ -15,10 +16,15 @@ import {
   discrepancyPortions,
   jsonArray,
   stateOfBatch,
-} from '../views/answer.ts';
-import { type BatchReport, batchSheet } from '../views/batch-sheet.ts';
-import { BATCH_COLUMNS, DATED_COLUMNS, DISCREPANCY_COLUMNS, HISTORY_COLUMNS } from '../views/columns.ts';
-import { dayOf, droppedText, type Kept } from '../views/dropped.ts';
+} from '../views/batches/batches.ts';
+import { dayOf, droppedText, type Kept } from '../views/batches/dropped.ts';
+import { BATCH_COLUMNS, DATED_COLUMNS, DISCREPANCY_COLUMNS, HISTORY_COLUMNS } from '../views/output/columns.ts';
+import { csv, writeAll } from '../views/output/output.ts';
+import { batchTable, coverageText, datedTable, discrepancyTable, table, totalsTable } from '../views/output/tables.ts';
+import { sheetOf, workbook, workbookOf } from '../views/output/workbook.ts';
+import { STORY_COLUMNS, storyText } from '../views/payment-trace/tables.ts';
+import { storyJson, storyOf } from '../views/payment-trace/trace.ts';
+import { holdingsOf, ownTypesOf, RESERVE_COLUMNS, reservesTable } from '../views/reserves/reserves.ts';
 import {
   causeText,
   type RevisedRow,
@@ -29,14 +35,8 @@ import {
   revisionsOf,
   revisionView,
   runsOf,
-} from '../views/history.ts';
-import { csv, writeAll } from '../views/output.ts';
-import { holdingsOf, ownTypesOf, RESERVE_COLUMNS, reservesTable } from '../views/reserves.ts';
-import { storyJson, storyOf } from '../views/story.ts';
-import { STORY_COLUMNS, storyText } from '../views/story-tables.ts';
-import { batchTable, coverageText, datedTable, discrepancyTable, table, totalsTable } from '../views/tables.ts';
-import { sheetOf, workbook, workbookOf } from '../views/workbook.ts';
-import { migrate, openBook } from './book.ts';
+} from '../views/restatements/history.ts';
+import { migrate, openBook } from './session/storage.ts';
 
 type Given = Readonly<Record<string, string | undefined>>;
 

@@ -1,6 +1,6 @@
-import { useLedger } from '../adapters/ledger-setting.ts';
-import type { Config } from '../config.ts';
-import { migrate, openBook } from './book.ts';
+import type { Config } from '../config/config.ts';
+import { useLedger } from '../store/ledger/ledger.ts';
+import { migrate, openBook } from './session/storage.ts';
 
 /** Brings the database up to date, and says what was done. */
 export async function migrateBook(config: Config, json: boolean): Promise<number> {

@@ -1,12 +1,20 @@
-import type { Database } from '../adapters/postgres.ts';
-import type { Config } from '../config.ts';
-import { jsonArray } from '../views/answer.ts';
-import { csv, writeAll } from '../views/output.ts';
-import { sheetOf, workbookOf } from '../views/workbook.ts';
+import type { Database } from '../adapters/postgres/connection.ts';
+import type { Config } from '../config/config.ts';
+import { jsonArray } from '../views/batches/batches.ts';
+import {
+  isDue,
+  missingLine,
+  type OpenLine,
+  placeGiven,
+  recordLine,
+  recordPage,
+  waitingLine,
+} from '../views/open-items/lines.ts';
+import * as known from '../views/open-items/open-items.ts';
+import * as tables from '../views/open-items/tables.ts';
+import { csv, writeAll } from '../views/output/output.ts';
+import { sheetOf, workbookOf } from '../views/output/workbook.ts';
 import { filterOf, looking, numberIn, outputOf } from './look.ts';
-import * as known from './open/known.ts';
-import { isDue, missingLine, type OpenLine, placeGiven, recordLine, recordPage, waitingLine } from './open/lines.ts';
-import * as tables from './open/tables.ts';
 
 type Given = Readonly<Record<string, string | undefined>>;
 

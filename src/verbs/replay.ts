@@ -1,21 +1,26 @@
 import { unlink } from 'node:fs/promises';
 import { sql } from 'kysely';
-import { isLeft } from '../adapters/away.sql.ts';
-import { type Db, inTransaction, onOneConnection } from '../adapters/postgres.ts';
-import type { Config } from '../config.ts';
+import { type Db, inTransaction, onOneConnection } from '../adapters/postgres/connection.ts';
+import type { Config } from '../config/config.ts';
+import { isDay } from '../domain/calendar/time.ts';
 import { UsageError } from '../domain/errors.ts';
-import { isDay } from '../domain/time.ts';
 import { ingestReport, MAX_ATTEMPTS } from '../jobs.ts';
-import { type Recorded, type ReplayRequest, recordReplay, type SourceNamed } from '../producers/replay.ts';
-import type { Source } from '../producers/source.ts';
-import { DRY_RUN_LOCK } from '../producers/sweep.ts';
-import { type Withdrawal, withdraw } from '../producers/withdraw.ts';
-import { type Change, changesSince, changeTable } from '../views/changes.ts';
-import { writeAll } from '../views/output.ts';
-import { askForRows, RowsDropped } from '../workers/dropped.ts';
-import { tryOut } from '../workers/dry-run.ts';
-import { type AtWork, atWork, type Calendars } from './at-work.ts';
-import { FILES, filesAt, sourcesOf } from './sources.ts';
+import type { Source } from '../producers/discovery/source.ts';
+import {
+  type Recorded,
+  type ReplayRequest,
+  recordReplay,
+  type SourceNamed,
+} from '../producers/interventions/replay.ts';
+import { type Withdrawal, withdraw } from '../producers/interventions/withdraw.ts';
+import { DRY_RUN_LOCK } from '../producers/recovery/sweep.ts';
+import { isLeft } from '../store/away.sql.ts';
+import { writeAll } from '../views/output/output.ts';
+import { type Change, changesSince, changeTable } from '../views/restatements/changes.ts';
+import { tryOut } from '../workers/replay/dry-run.ts';
+import { askForRows, RowsDropped } from '../workers/retention/dropped-rows.ts';
+import { FILES, filesAt, sourcesOf } from './session/sources.ts';
+import { type AtWork, atWork, type Calendars } from './session/with-workers.ts';
 
 type Given = Readonly<Record<string, string | undefined>>;
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { CopyWriter } from '../../src/adapters/copy-binary.ts';
-import { copyIn, openDatabase } from '../../src/adapters/postgres.ts';
+import { copyIn, openDatabase } from '../../src/adapters/postgres/connection.ts';
+import { CopyWriter } from '../../src/adapters/postgres/copy-binary.ts';
 import { freshDatabase } from '../support/postgres.ts';
 
 const INT8 = { min: -(2n ** 63n), max: 2n ** 63n - 1n };

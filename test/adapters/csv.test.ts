@@ -11,8 +11,8 @@ import {
   MAX_ROW_BYTES,
   RowReader,
   rowText,
-} from '../../src/adapters/csv.ts';
-import type { Encoding } from '../../src/adapters/encoding.ts';
+} from '../../src/adapters/file-formats/csv.ts';
+import type { Encoding } from '../../src/adapters/file-formats/encoding.ts';
 
 type Read = { status: string; cells: string[]; offset: number; line: number; byteLength: number };
 

@@ -26,7 +26,7 @@ import {
   type EmbeddedPostgres,
   EmbeddedPostgresFailed,
   openEmbeddedPostgres,
-} from '../../src/adapters/embedded-postgres.ts';
+} from '../../src/adapters/postgres/embedded.ts';
 
 const SOURCE = resolve(import.meta.dirname, '../../src/adapters/embedded-postgres.ts');
 const isRoot = process.getuid?.() === 0;

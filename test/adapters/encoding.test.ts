@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { decode, type Encoding, EncodingDetector } from '../../src/adapters/encoding.ts';
+import { decode, type Encoding, EncodingDetector } from '../../src/adapters/file-formats/encoding.ts';
 
 const ORDER_IN_GBK = Buffer.of(0xb6, 0xa9, 0xb5, 0xa5); // 订单
 

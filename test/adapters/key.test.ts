@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import pg from 'pg';
-import { hash, hashBytes } from '../../src/domain/key.ts';
+import { hash, hashBytes } from '../../src/domain/report/key.ts';
 import { freshDatabase } from '../support/postgres.ts';
 
 /** Signed, as Postgres shows it. */

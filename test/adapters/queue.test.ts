@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { resolve } from 'node:path';
 import { after, describe, test } from 'node:test';
-import { type JobQueue, openQueue } from '../../src/adapters/queue.ts';
+import { type JobQueue, openQueue } from '../../src/adapters/queue/queue.ts';
 import { Unreachable } from '../../src/domain/errors.ts';
 import { JOBS } from '../../src/jobs.ts';
 import { freshDatabase } from '../support/postgres.ts';

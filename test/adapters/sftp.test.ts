@@ -20,8 +20,8 @@ import { join, resolve } from 'node:path';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import ssh2, { type FileEntry } from 'ssh2';
-import type { Place } from '../../src/adapters/place.ts';
-import { HostKeyRefused, type Limits, openSftp, type SftpSettings } from '../../src/adapters/sftp.ts';
+import { HostKeyRefused, type Limits, openSftp, type SftpSettings } from '../../src/adapters/source-files/sftp.ts';
+import type { Place } from '../../src/adapters/source-files/source-files.ts';
 import { Denied, LoginRefused, Unreachable, UsageError } from '../../src/domain/errors.ts';
 import { makeKey, startSshd, type TestSshd } from '../support/sshd.ts';
 

@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import exceljs from 'exceljs';
 import fc from 'fast-check';
-import { BoundaryFinder, MAX_CELLS, MAX_ROW_BYTES, RowReader } from '../../src/adapters/csv.ts';
-import { isTimeFormat, numberText, SheetTimes } from '../../src/adapters/sheet-values.ts';
-import { sheetAsCsv } from '../../src/adapters/xlsx.ts';
+import { BoundaryFinder, MAX_CELLS, MAX_ROW_BYTES, RowReader } from '../../src/adapters/file-formats/csv.ts';
+import { isTimeFormat, numberText, SheetTimes } from '../../src/adapters/file-formats/xlsx/sheet-values.ts';
+import { sheetAsCsv } from '../../src/adapters/file-formats/xlsx/workbook.ts';
 import type { ReportRefused } from '../../src/domain/errors.ts';
 import { convert } from '../support/libreoffice.ts';
 import {

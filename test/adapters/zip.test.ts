@@ -3,7 +3,14 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { type ByteSource, localBytes, NotAZip, openZip, type Zip, type ZipEntry } from '../../src/adapters/zip.ts';
+import {
+  type ByteSource,
+  localBytes,
+  NotAZip,
+  openZip,
+  type Zip,
+  type ZipEntry,
+} from '../../src/adapters/file-formats/zip.ts';
 import { fileOf, zipOf } from '../support/sheets.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'settlestream-zip-'));

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { calendarShape } from '../../src/config/calendar-shape.ts';
-import type { Given } from '../../src/config/given.ts';
-import { linesOf } from '../../src/config/mistakes.ts';
+import { linesOf } from '../../src/config/errors.ts';
+import type { Given } from '../../src/config/raw.ts';
 import { readYaml } from '../../src/config/yaml.ts';
-import type { Calendar } from '../../src/domain/calendar.ts';
+import type { Calendar } from '../../src/domain/calendar/calendar.ts';
 
 const read = (yaml: string) => calendarShape().safeParse(readYaml(yaml, 'calendar.yaml', '/').given);
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { adyenSettlementDetails } from '../../src/domain/formats/adyen-settlement-details.ts';
-import { readReportName } from '../../src/domain/report-name.ts';
+import { readReportName } from '../../src/domain/report/report-name.ts';
 import { readReport, show } from './reading.ts';
 
 const HEADER =

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { antom } from '../../src/domain/formats/antom.ts';
-import { readHeader } from '../../src/domain/header.ts';
-import { settlementCurrencyOf } from '../../src/domain/read-amounts.ts';
+import { settlementCurrencyOf } from '../../src/domain/report/amounts.ts';
+import { readHeader } from '../../src/domain/report/header.ts';
 import { readReport, show } from './reading.ts';
 
 const SETTLED =

@@ -17,8 +17,8 @@ import {
   settlementDate,
   WEEKDAYS,
   waitsUntil,
-} from '../../src/domain/calendar.ts';
-import { dateIn } from '../../src/domain/time.ts';
+} from '../../src/domain/calendar/calendar.ts';
+import { dateIn } from '../../src/domain/calendar/time.ts';
 
 /** 'T+2 business' */
 const count = (text: string): DayCount => ({

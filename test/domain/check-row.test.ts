@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { readRow } from '../../src/domain/read-row.ts';
+import { readRow } from '../../src/domain/report/read-row.ts';
 import { cellsOf, check, contextOf } from './reading.ts';
 
 test('settlement is gross and fees as printed, within two of the smallest unit', () =>

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { checksOfDay, checksOfSettlement, type LookedAtSettlement } from '../../src/domain/checks.ts';
 import { apo } from '../../src/domain/formats/apo.ts';
-import { readHeader } from '../../src/domain/header.ts';
-import { insteadOf, lacksOf } from '../../src/domain/unread.ts';
+import { checksOfDay, checksOfSettlement, type LookedAtSettlement } from '../../src/domain/matching/checks.ts';
+import { readHeader } from '../../src/domain/report/header.ts';
+import { insteadOf, lacksOf } from '../../src/domain/report/unread.ts';
 
 function headerOf(kind: 'settlementDetails' | 'settlementSummary', left: readonly string[] = []) {
   const columns = readHeader(

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { coverageOf, splitOf, wrongIn } from '../../src/domain/coverage.ts';
+import { coverageOf, splitOf, wrongIn } from '../../src/domain/matching/coverage.ts';
 
 const row = { isDone: true, needsRecord: true };
 

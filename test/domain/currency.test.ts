@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { digitsOf, isCurrency, MINOR_DIGITS } from '../../src/domain/currency.ts';
+import { digitsOf, isCurrency, MINOR_DIGITS } from '../../src/domain/money/currency.ts';
 
 test('every currency has the digits that ISO 4217 gives it', () => {
   const table = {

@@ -4,7 +4,7 @@ import { FORMATS, formatsBeside } from '../../src/domain/formats/all.ts';
 import { antom } from '../../src/domain/formats/antom.ts';
 import { apo } from '../../src/domain/formats/apo.ts';
 import type { Format, ReportKind } from '../../src/domain/formats/format.ts';
-import { chooseFormat, printedName, readHeader } from '../../src/domain/header.ts';
+import { chooseFormat, printedName, readHeader } from '../../src/domain/report/header.ts';
 
 const header = (text: string, kind: ReportKind = 'settlementSummary') => readHeader(text.split(','), kind, apo);
 const NEEDED = 'settlementBatchId,settlementAmountValue,settlementCurrency';

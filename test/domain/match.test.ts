@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import type { Currency } from '../../src/domain/currency.ts';
 import type { Discrepancy } from '../../src/domain/discrepancy.ts';
 import {
   compareOriginal,
@@ -17,8 +16,9 @@ import {
   unitFactorOf,
   unitMismatch,
   unreported,
-} from '../../src/domain/match.ts';
-import type { Row } from '../../src/domain/row.ts';
+} from '../../src/domain/matching/match.ts';
+import type { Currency } from '../../src/domain/money/currency.ts';
+import type { Row } from '../../src/domain/report/row.ts';
 
 const hkd = { settlementCurrency: 'HKD', wrongUnit: false } as const;
 

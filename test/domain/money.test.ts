@@ -1,9 +1,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { type Currency, digitsOf, MINOR_DIGITS } from '../../src/domain/currency.ts';
 import { RowRefused } from '../../src/domain/errors.ts';
-import { convert, formatAmount, isAbsent, parseAmount, parseCount, parseDecimal } from '../../src/domain/money.ts';
+import { type Currency, digitsOf, MINOR_DIGITS } from '../../src/domain/money/currency.ts';
+import {
+  convert,
+  formatAmount,
+  isAbsent,
+  parseAmount,
+  parseCount,
+  parseDecimal,
+} from '../../src/domain/money/money.ts';
 
 const MAX = 9n * 10n ** 18n;
 const currencies = fc.constantFrom(...(Object.keys(MINOR_DIGITS) as Currency[]));

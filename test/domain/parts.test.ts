@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { missingParts, missingReports, type Part, readParts } from '../../src/domain/parts.ts';
+import { missingParts, missingReports, type Part, readParts } from '../../src/domain/matching/parts.ts';
 
 /** '000', 'WALLET 001 waiting', '000 xlsx', 'portal refused'. */
 function part(text: string): Part {

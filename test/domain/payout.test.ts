@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { adyenSettlementDetails } from '../../src/domain/formats/adyen-settlement-details.ts';
 import type { Format } from '../../src/domain/formats/format.ts';
-import { comparePayout, statedPayout } from '../../src/domain/payout.ts';
-import { detailsTotals } from '../../src/domain/totals.ts';
+import { comparePayout, statedPayout } from '../../src/domain/matching/payout.ts';
+import { detailsTotals } from '../../src/domain/matching/totals.ts';
 import { readReport, show } from './reading.ts';
 
 const details = (minor: bigint) =>

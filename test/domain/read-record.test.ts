@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { readLedgerHeader, readRecord } from '../../src/domain/read-record.ts';
+import { readLedgerHeader, readRecord } from '../../src/domain/report/record.ts';
 
 const HEADER = 'requestId type amount currency status occurredAt merchantId originalRequestId'.split(' ');
 const { columns, problems } = readLedgerHeader(HEADER);

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { apo } from '../../src/domain/formats/apo.ts';
-import { readHeader } from '../../src/domain/header.ts';
-import { clockTimeOf } from '../../src/domain/read-cells.ts';
-import { readRow, refuseLine } from '../../src/domain/read-row.ts';
+import { clockTimeOf } from '../../src/domain/report/cells.ts';
+import { readHeader } from '../../src/domain/report/header.ts';
+import { readRow, refuseLine } from '../../src/domain/report/read-row.ts';
 import { cellsOf, check, contextOf } from './reading.ts';
 
 const reading = (text: string, settings: Parameters<typeof contextOf>[0] = {}) => {

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import type { Currency } from '../../src/domain/currency.ts';
 import { apo } from '../../src/domain/formats/apo.ts';
-import { readHeader } from '../../src/domain/header.ts';
-import type { AmountUnit } from '../../src/domain/money.ts';
-import { readRow } from '../../src/domain/read-row.ts';
-import { readSummaryRow } from '../../src/domain/read-summary.ts';
-import { readReportName } from '../../src/domain/report-name.ts';
+import type { Currency } from '../../src/domain/money/currency.ts';
+import type { AmountUnit } from '../../src/domain/money/money.ts';
+import { readHeader } from '../../src/domain/report/header.ts';
+import { readRow } from '../../src/domain/report/read-row.ts';
+import { readReportName } from '../../src/domain/report/report-name.ts';
+import { readSummaryRow } from '../../src/domain/report/summary.ts';
 
 const folder = new URL('../fixtures/reports/', import.meta.url);
 

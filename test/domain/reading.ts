@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import type { Discrepancy } from '../../src/domain/discrepancy.ts';
 import { apo } from '../../src/domain/formats/apo.ts';
 import type { Format } from '../../src/domain/formats/format.ts';
-import { readHeader } from '../../src/domain/header.ts';
-import { formatAmount } from '../../src/domain/money.ts';
-import { type RowContext, readRow } from '../../src/domain/read-row.ts';
+import { formatAmount } from '../../src/domain/money/money.ts';
+import { readHeader } from '../../src/domain/report/header.ts';
+import { type RowContext, readRow } from '../../src/domain/report/read-row.ts';
 
 /** Short names, so that a row of a table fits on a line. An amount `10.00:USD` fills two columns. */
 const COLUMNS: Record<string, readonly string[]> = {

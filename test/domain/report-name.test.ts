@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { FORMATS } from '../../src/domain/formats/all.ts';
 import { apo } from '../../src/domain/formats/apo.ts';
 import type { Format } from '../../src/domain/formats/format.ts';
-import { isAmbiguous, kindInName, readDirectory, readReportName } from '../../src/domain/report-name.ts';
+import { isAmbiguous, kindInName, readDirectory, readReportName } from '../../src/domain/report/report-name.ts';
 
 const show = (fileName: string) => {
   const read = readReportName(fileName, [apo]);

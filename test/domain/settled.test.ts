@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import type { Currency } from '../../src/domain/currency.ts';
-import { andAfter, type Earlier, type SettledRow, settledBefore } from '../../src/domain/settled.ts';
+import { andAfter, type Earlier, type SettledRow, settledBefore } from '../../src/domain/matching/settled-twice.ts';
+import type { Currency } from '../../src/domain/money/currency.ts';
 
 type Row = SettledRow & { readonly at: number };
 

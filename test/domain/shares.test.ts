@@ -1,8 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import type { LedgerRecord } from '../../src/domain/match.ts';
-import { addShare, NOTHING_SUMMED, type Share, type Sum, type Summed, tellSum } from '../../src/domain/shares.ts';
+import {
+  addShare,
+  NOTHING_SUMMED,
+  type Share,
+  type Sum,
+  type Summed,
+  tellSum,
+} from '../../src/domain/matching/cumulative.ts';
+import type { LedgerRecord } from '../../src/domain/matching/match.ts';
 
 const record = (type: LedgerRecord['type']): LedgerRecord => ({
   type,

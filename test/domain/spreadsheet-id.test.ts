@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { apo } from '../../src/domain/formats/apo.ts';
-import { readHeader } from '../../src/domain/header.ts';
-import { readRow } from '../../src/domain/read-row.ts';
-import { hasLostDigits, meantBy } from '../../src/domain/spreadsheet-id.ts';
+import { readHeader } from '../../src/domain/report/header.ts';
+import { readRow } from '../../src/domain/report/read-row.ts';
+import { hasLostDigits, meantBy } from '../../src/domain/report/spreadsheet-id.ts';
 import { contextOf } from './reading.ts';
 
 test('an id in what spreadsheets put around it is what they mean', () => {

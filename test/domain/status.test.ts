@@ -4,7 +4,7 @@ import { adyenSettlementDetails } from '../../src/domain/formats/adyen-settlemen
 import { antom } from '../../src/domain/formats/antom.ts';
 import { apo } from '../../src/domain/formats/apo.ts';
 import type { Format } from '../../src/domain/formats/format.ts';
-import { statusOf } from '../../src/domain/status.ts';
+import { statusOf } from '../../src/domain/report/status.ts';
 import { readReport, show } from './reading.ts';
 
 const DAY = 'transactionType,transactionRequestId,transactionAmountValue,transactionCurrency,paymentTime,status';

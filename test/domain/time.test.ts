@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { dateIn, parseCompactDate, parseTime } from '../../src/domain/time.ts';
+import { dateIn, parseCompactDate, parseTime } from '../../src/domain/calendar/time.ts';
 
 test('a time with an offset is a moment', () => {
   const table: [string, string, bigint?][] = [

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import type { Currency } from '../../src/domain/currency.ts';
 import {
   compareTotals,
   detailsTotals,
@@ -9,7 +8,8 @@ import {
   type SummaryRow,
   showSums,
   summaryTotals,
-} from '../../src/domain/totals.ts';
+} from '../../src/domain/matching/totals.ts';
+import type { Currency } from '../../src/domain/money/currency.ts';
 
 /** 'PAYMENT 2 192 8': type, count, settlement and fee amount in the smallest unit; '-' is blank. */
 function sums(lines: string[]) {

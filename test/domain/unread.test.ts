@@ -3,8 +3,15 @@ import { test } from 'node:test';
 import { antom } from '../../src/domain/formats/antom.ts';
 import { apo } from '../../src/domain/formats/apo.ts';
 import type { ReportKind } from '../../src/domain/formats/format.ts';
-import { readHeader } from '../../src/domain/header.ts';
-import { addLooks, insteadOf, lacksOf, moneyUnread, UnreadCells, unreadColumn } from '../../src/domain/unread.ts';
+import { readHeader } from '../../src/domain/report/header.ts';
+import {
+  addLooks,
+  insteadOf,
+  lacksOf,
+  moneyUnread,
+  UnreadCells,
+  unreadColumn,
+} from '../../src/domain/report/unread.ts';
 
 const SUMMARY = ['settlementBatchId', 'settlementAmountValue', 'settlementCurrency'];
 const ITEMS =

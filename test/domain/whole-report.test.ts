@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { unknownType, wrongSigns } from '../../src/domain/whole-report.ts';
+import { unknownType, wrongSigns } from '../../src/domain/matching/whole-report.ts';
 import { check, show } from './reading.ts';
 
 test('in the report of a day a payment below zero is told; refunds are left to all of them together', () =>

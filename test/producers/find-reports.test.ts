@@ -1,12 +1,12 @@
 /** What a round of looking makes of a server that goes away in the middle of it. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { openFolders } from '../../src/adapters/folder.ts';
-import type { Place } from '../../src/adapters/place.ts';
-import { openDatabase } from '../../src/adapters/postgres.ts';
+import { openDatabase } from '../../src/adapters/postgres/connection.ts';
+import { openFolders } from '../../src/adapters/source-files/local-folder.ts';
+import type { Place } from '../../src/adapters/source-files/source-files.ts';
 import { Denied, Unreachable } from '../../src/domain/errors.ts';
-import { findReports } from '../../src/producers/find-reports.ts';
-import { ingestReport } from '../../src/workers/ingest-report.ts';
+import { findReports } from '../../src/producers/discovery/find-reports.ts';
+import { ingestReport } from '../../src/workers/ingest/ingest-report.ts';
 import { temporaryFolder, writeFiles } from '../support/book.ts';
 import { contextOf, filesAt } from '../support/context.ts';
 import { freshDatabase } from '../support/postgres.ts';

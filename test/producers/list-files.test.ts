@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
-import { openFolders } from '../../src/adapters/folder.ts';
-import type { Place } from '../../src/adapters/place.ts';
+import { openFolders } from '../../src/adapters/source-files/local-folder.ts';
+import type { Place } from '../../src/adapters/source-files/source-files.ts';
 import { Denied } from '../../src/domain/errors.ts';
-import { listFiles } from '../../src/producers/list-files.ts';
-import type { Source } from '../../src/producers/source.ts';
+import { listFiles } from '../../src/producers/discovery/list-files.ts';
+import type { Source } from '../../src/producers/discovery/source.ts';
 import { temporaryFolder } from '../support/book.ts';
 import { filesAt } from '../support/context.ts';
 

@@ -1,10 +1,10 @@
 /** What a provider does to those who do not come for their files in time is told before it does it. */
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
-import { openDatabase } from '../../src/adapters/postgres.ts';
-import type { ListedFile } from '../../src/producers/list-files.ts';
-import { lateFiles, recordUse, unusedDays } from '../../src/producers/watch-source.ts';
-import { warnerOf } from '../../src/verbs/warn-of-source.ts';
+import { openDatabase } from '../../src/adapters/postgres/connection.ts';
+import { lateFiles, recordUse, unusedDays } from '../../src/producers/discovery/expiry.ts';
+import { warnerOf } from '../../src/producers/discovery/expiry-warnings.ts';
+import type { ListedFile } from '../../src/producers/discovery/list-files.ts';
 import { query } from '../support/book.ts';
 import { filesAt } from '../support/context.ts';
 import { freshDatabase } from '../support/postgres.ts';

@@ -1,6 +1,6 @@
 /** A book that is filled by hand, for tests of what is told of it. */
 import { after } from 'node:test';
-import { type Database, openDatabase } from '../../src/adapters/postgres.ts';
+import { type Database, openDatabase } from '../../src/adapters/postgres/connection.ts';
 import { freshDatabase } from './postgres.ts';
 
 const RULES = { format: 'apo', amountUnit: 'major', tolerance: '2', timeZone: 'Asia/Shanghai' };

@@ -2,7 +2,7 @@
  * March 2026 of one merchant, as it came: morning by morning what its records said and what its provider sent. Ids tell the day:
  * p12a was sold on the 12th, S16 is settled on the 16th. Weekends and Tuesday the 10th are no business days.
  */
-import type { Calendar } from '../../src/domain/calendar.ts';
+import type { Calendar } from '../../src/domain/calendar/calendar.ts';
 
 export const CALENDAR: Calendar = {
   timeZone: 'Asia/Shanghai',

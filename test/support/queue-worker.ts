@@ -1,6 +1,6 @@
 /** A worker in a process of its own, to be stopped or killed: it takes one job, says so, and never ends it. */
 import { z } from 'zod';
-import { openQueue } from '../../src/adapters/queue.ts';
+import { openQueue } from '../../src/adapters/queue/queue.ts';
 import type { JobKind } from '../../src/jobs.ts';
 
 /** A job for tests of the queue itself. */

@@ -1,8 +1,8 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { crc32, deflateRawSync } from 'node:zlib';
-import { cellText, RowReader, type RowStatus } from '../../src/adapters/csv.ts';
-import { sheetAsCsv } from '../../src/adapters/xlsx.ts';
+import { cellText, RowReader, type RowStatus } from '../../src/adapters/file-formats/csv.ts';
+import { sheetAsCsv } from '../../src/adapters/file-formats/xlsx/workbook.ts';
 
 /** One entry of an archive, and the lies that its directory tells of it. */
 export type Part = {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { BatchView } from '../../src/views/answer.sql.ts';
-import { holdingsOf, reservesTable } from '../../src/views/reserves.ts';
+import type { BatchView } from '../../src/views/batches/batches.sql.ts';
+import { holdingsOf, reservesTable } from '../../src/views/reserves/reserves.ts';
 
 /** Each line: date, acquirer, currency, then `TYPE=settled` in the smallest unit, as the details of a batch add it up. */
 const batches = (story: string): BatchView[] =>

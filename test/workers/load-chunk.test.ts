@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { crc32 } from 'node:zlib';
-import { openDatabase } from '../../src/adapters/postgres.ts';
+import { openDatabase } from '../../src/adapters/postgres/connection.ts';
 import { apo } from '../../src/domain/formats/apo.ts';
-import { createRowTable } from '../../src/workers/ingest-report.sql.ts';
-import { loadChunk } from '../../src/workers/load-chunk.ts';
+import { createRowTable } from '../../src/workers/ingest/ingest-report.sql.ts';
+import { loadChunk } from '../../src/workers/load/load-chunk.ts';
 import { freshDatabase } from '../support/postgres.ts';
 
 const COLUMNS = apo.columns.settlementDetails;

@@ -1,19 +1,19 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { CopyWriter } from '../../src/adapters/copy-binary.ts';
-import { cellText, RowReader } from '../../src/adapters/csv.ts';
-import { FactsCounter } from '../../src/domain/facts.ts';
+import { cellText, RowReader } from '../../src/adapters/file-formats/csv.ts';
+import { CopyWriter } from '../../src/adapters/postgres/copy-binary.ts';
 import { adyenSettlementDetails } from '../../src/domain/formats/adyen-settlement-details.ts';
 import { antom } from '../../src/domain/formats/antom.ts';
 import { apo } from '../../src/domain/formats/apo.ts';
 import type { Format } from '../../src/domain/formats/format.ts';
-import { readHeader } from '../../src/domain/header.ts';
-import { directionIn } from '../../src/domain/read-cells.ts';
-import { type RowContext, readRow } from '../../src/domain/read-row.ts';
-import type { Row } from '../../src/domain/row.ts';
-import { isReturnAbove } from '../../src/domain/whole-report.ts';
-import { QuickRows, writeContent } from '../../src/workers/quick-row.ts';
+import { isReturnAbove } from '../../src/domain/matching/whole-report.ts';
+import { directionIn } from '../../src/domain/report/cells.ts';
+import { FactsCounter } from '../../src/domain/report/facts.ts';
+import { readHeader } from '../../src/domain/report/header.ts';
+import { type RowContext, readRow } from '../../src/domain/report/read-row.ts';
+import type { Row } from '../../src/domain/report/row.ts';
+import { QuickRows, writeContent } from '../../src/workers/load/fast-row.ts';
 
 // Two readers of a row: one that takes everything, one that takes only plain rows, six times as fast. Wherever the quick one
 // says yes, both must have read the same, to the byte, and nothing may be wrong with the row.

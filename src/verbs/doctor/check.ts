@@ -1,5 +1,5 @@
-import { reasonOf, within } from '../../adapters/in-time.ts';
-import type { Db } from '../../adapters/postgres.ts';
+import type { Db } from '../../adapters/postgres/connection.ts';
+import { reasonOf, within } from '../../adapters/timeout.ts';
 import { Unreachable } from '../../domain/errors.ts';
 
 /** Asks the database on a connection of its own. */

@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
-import { type Db, missingMigrations } from '../../adapters/postgres.ts';
-import type { Config } from '../../config.ts';
+import { type Db, missingMigrations } from '../../adapters/postgres/connection.ts';
+import type { Config } from '../../config/config.ts';
 import { type Checked, ok, problem, warning } from './check.ts';
 
 const OLDEST = 130_000;

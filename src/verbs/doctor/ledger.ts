@@ -1,11 +1,11 @@
 import { type RawBuilder, sql } from 'kysely';
-import type { Field } from '../../adapters/ledger-columns.ts';
-import { indexed } from '../../adapters/ledger-functions.ts';
-import { type Ledger, ledgerOf } from '../../adapters/ledger-setting.ts';
-import { type Db, inTransaction } from '../../adapters/postgres.ts';
-import type { Config } from '../../config.ts';
+import { type Db, inTransaction } from '../../adapters/postgres/connection.ts';
+import type { Config } from '../../config/config.ts';
 import { UsageError } from '../../domain/errors.ts';
-import { refusedRecords, refusedText } from '../../views/refused-records.ts';
+import { indexed } from '../../store/ledger/functions.ts';
+import { type Ledger, ledgerOf } from '../../store/ledger/ledger.ts';
+import type { Field } from '../../store/ledger/relation.ts';
+import { refusedRecords, refusedText } from '../../views/ledger/refused-records.ts';
 import { type Checked, ok, problem, warning } from './check.ts';
 
 const NAME = 'records';

@@ -1,6 +1,6 @@
-import { reasonOf } from '../../adapters/in-time.ts';
-import { withoutPassword } from '../../adapters/postgres.ts';
-import { redisFacts } from '../../adapters/queue.ts';
+import { withoutPassword } from '../../adapters/postgres/connection.ts';
+import { redisFacts } from '../../adapters/queue/queue.ts';
+import { reasonOf } from '../../adapters/timeout.ts';
 import { away, type Checked, ok, problem, warning } from './check.ts';
 
 const OLDEST = [6, 2] as const;

@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
-import { whatIsAway } from '../../adapters/away.sql.ts';
-import type { Db } from '../../adapters/postgres.ts';
+import type { Db } from '../../adapters/postgres/connection.ts';
+import { whatIsAway } from '../../store/away.sql.ts';
 import { type Checked, ok, problem } from './check.ts';
 
 type Stuck = { file: string; reason: string; since: Date; count: number };

@@ -1,7 +1,7 @@
 import { sep } from 'node:path';
-import { type Db, missingMigrations } from '../../adapters/postgres.ts';
-import type { Config } from '../../config.ts';
-import { filesElsewhere, oldAndOpen } from '../../producers/retain.sql.ts';
+import { type Db, missingMigrations } from '../../adapters/postgres/connection.ts';
+import type { Config } from '../../config/config.ts';
+import { filesElsewhere, oldAndOpen } from '../../producers/retention/retain.sql.ts';
 import { type Checked, ok, warning } from './check.ts';
 
 /** How long what is kept, and what is kept longer because something of it is open. */

@@ -1,12 +1,10 @@
 import { basename } from 'node:path';
-import { reasonOf, within } from '../../adapters/in-time.ts';
-import { openPlace } from '../../adapters/place.ts';
-import type { Config } from '../../config.ts';
+import { openPlace } from '../../adapters/source-files/source-files.ts';
+import { reasonOf, within } from '../../adapters/timeout.ts';
+import type { Config } from '../../config/config.ts';
+import { dateIn } from '../../domain/calendar/time.ts';
 import { LoginRefused, Unreachable, UsageError } from '../../domain/errors.ts';
-import { mayBeReport } from '../../domain/report-name.ts';
-import { dateIn } from '../../domain/time.ts';
-import { type ListedFile, listFiles, type Other } from '../../producers/list-files.ts';
-import { layoutOf, type Source } from '../../producers/source.ts';
+import { mayBeReport } from '../../domain/report/report-name.ts';
 import {
   type LateFile,
   lateFiles,
@@ -14,8 +12,10 @@ import {
   UNUSED_DAYS,
   unusedDays,
   WARNED_DAYS,
-} from '../../producers/watch-source.ts';
-import { sourcesOf } from '../sources.ts';
+} from '../../producers/discovery/expiry.ts';
+import { type ListedFile, listFiles, type Other } from '../../producers/discovery/list-files.ts';
+import { layoutOf, type Source } from '../../producers/discovery/source.ts';
+import { sourcesOf } from '../session/sources.ts';
 import { type Ask, type Checked, ok, problem, warning } from './check.ts';
 import { checkClock } from './database.ts';
 
@@ -143,7 +143,7 @@ async function whyNot(source: Source, error: unknown): Promise<Checked> {
   const found = (mend: string) => problem(nameOf(source), reasonOf(error), mend);
   if (!(error instanceof Unreachable))
     return found(error instanceof UsageError ? 'Mend it and run this again.' : LOOK_AT);
-  const { HostKeyRefused } = await import('../../adapters/sftp.ts');
+  const { HostKeyRefused } = await import('../../adapters/source-files/sftp.ts');
   if (error instanceof HostKeyRefused)
     return found(
       "Compare the key with what the provider says; if it is the provider's, set hostKeySha256 of the source to it.",

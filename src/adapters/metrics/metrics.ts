@@ -1,0 +1,416 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { type BatchState, KINDS } from '../../domain/discrepancy.ts';
+import type { ReportKind } from '../../domain/formats/format.ts';
+
+type Definition = {
+  readonly type: 'counter' | 'gauge' | 'histogram';
+  /** Each label with the values that it takes; null where only the running program knows them. */
+  readonly labels: Readonly<Record<string, readonly string[] | null>>;
+  readonly help: string;
+  /** Upper bounds of a histogram's buckets, in seconds. */
+  readonly buckets?: readonly number[];
+};
+
+const REPORT_KINDS = [
+  'transactionDetails',
+  'settlementDetails',
+  'settlementSummary',
+] as const satisfies readonly ReportKind[];
+const SOURCE = { source: null } as const;
+const SOURCE_AND_KIND = { source: null, kind: REPORT_KINDS } as const;
+const BATCH_STATES = ['waiting', 'incomplete', 'discrepant', 'reconciled'] as const satisfies readonly BatchState[];
+/** How long something is open. The word of the last one is the rest. */
+export const AGES = ['under 1 day', '1 to 3 days', '3 to 7 days', '7 to 30 days', 'over 30 days'] as const;
+
+/** From a chunk of few rows to a batch of millions. */
+const WORK_SECONDS = [0.005, 0.02, 0.1, 0.5, 2, 5, 15, 60, 300, 900, 1_800];
+/** From a report that is read as it comes to one that the provider is about to delete. */
+const LAG_SECONDS = [1, 5, 15, 60, 300, 900, 3_600, 14_400, 43_200, 86_400, 172_800, 604_800];
+
+/**
+ * All metrics of the program. Names and labels are promises to dashboards. No file, batch or row is ever a label: each value
+ * would be a series that stays for ever.
+ */
+export const METRICS = {
+  recon_rows_total: {
+    type: 'counter',
+    labels: { ...SOURCE_AND_KIND, outcome: ['matched', 'discrepant', 'refused', 'unmatchable'] },
+    help: 'Rows of published runs by what became of them; a row counts again whenever its batch is reconciled again. Unmatchable rows need no record, such as fees.',
+  },
+  recon_settlement_amount_total: {
+    type: 'counter',
+    labels: { source: null, currency: null, outcome: ['matched', 'discrepant', 'unmatchable'] },
+    help: 'Settlement amounts of the rows of published settlement batches by what became of the row, each as a magnitude, in major units; counted again as recon_rows_total is. A new series shows a zero before it counts.',
+  },
+  recon_rows_loaded_total: {
+    type: 'counter',
+    labels: SOURCE_AND_KIND,
+    help: 'Rows that were read from reports, counted as they are loaded.',
+  },
+  recon_bytes_total: {
+    type: 'counter',
+    labels: SOURCE,
+    help: 'Bytes of reports that were read from their source.',
+  },
+  recon_reports_total: {
+    type: 'counter',
+    labels: { ...SOURCE_AND_KIND, outcome: ['closed', 'refused', 'duplicate'] },
+    help: 'Reports that were read to their end, cannot be read as a whole, or brought nothing new.',
+  },
+  recon_stage_duration_seconds: {
+    type: 'histogram',
+    labels: { stage: ['fetch', 'load', 'match', 'total', 'publish'] },
+    help: 'Seconds that one step of the work took: fetch for a file, load for a chunk, the others for a batch or day.',
+    buckets: WORK_SECONDS,
+  },
+  recon_report_lag_seconds: {
+    type: 'histogram',
+    labels: SOURCE_AND_KIND,
+    help: "Seconds from a file's modification time until its rows were part of the book.",
+    buckets: LAG_SECONDS,
+  },
+  recon_oldest_open_report_timestamp_seconds: {
+    type: 'gauge',
+    labels: SOURCE,
+    help: 'Modification time of the oldest file that was found and is not done or was given up, in seconds since 1970. No series while there is none.',
+  },
+  recon_reconciled_until_timestamp_seconds: {
+    type: 'gauge',
+    labels: SOURCE,
+    help: "End of the last day, in the source's time zone, up to which every report that was found is closed and its batch is reconciled, in seconds since 1970.",
+  },
+  recon_backlog_reports: {
+    type: 'gauge',
+    labels: SOURCE,
+    help: 'Files that were found and are not done. Those that were given up do not count.',
+  },
+  recon_backlog_bytes: {
+    type: 'gauge',
+    labels: SOURCE,
+    help: 'Bytes of the files in recon_backlog_reports.',
+  },
+  recon_backlog_batches: {
+    type: 'gauge',
+    labels: SOURCE,
+    help: 'Batches and days that want a run and have none yet. Those that were given up do not count.',
+  },
+  recon_batches_parked: {
+    type: 'gauge',
+    labels: SOURCE,
+    help: 'Batches and days that could not be reconciled in many tries and were given up.',
+  },
+  recon_reports_unusable: {
+    type: 'gauge',
+    labels: { source: null, state: ['waiting', 'refused', 'parked'] },
+    help: 'Reports whose newest file is no part of the book: it waits for its end, was refused as a whole, or was given up after many tries.',
+  },
+  recon_last_report_found_timestamp_seconds: {
+    type: 'gauge',
+    labels: SOURCE,
+    help: 'When a new file of the source was last found, in seconds since 1970. No series before the first.',
+  },
+  recon_batches: {
+    type: 'gauge',
+    labels: { source: null, of: ['settlement', 'day'], state: BATCH_STATES },
+    help: 'Settlement batches and days of transactions that have a result, by their state.',
+  },
+  recon_residual_batches: {
+    type: 'gauge',
+    labels: SOURCE,
+    help: 'Settlement batches whose details and summary are whole and differ in what was settled.',
+  },
+  recon_residual_amount: {
+    type: 'gauge',
+    labels: { source: null, currency: null },
+    help: 'What the batches of recon_residual_batches differ by, each as a magnitude, in major units of the currency.',
+  },
+  recon_queue_jobs: {
+    type: 'gauge',
+    labels: { queue: null, state: ['waiting', 'active', 'delayed', 'failed'] },
+    help: 'Jobs that the queue holds.',
+  },
+  recon_queue_oldest_waiting_timestamp_seconds: {
+    type: 'gauge',
+    labels: { queue: null },
+    help: 'Since when the job that is next could have been done, in seconds since 1970. No series while nothing waits.',
+  },
+  recon_job_wait_seconds: {
+    type: 'histogram',
+    labels: { job: null },
+    help: 'Seconds from when a job could have been done until it was first taken.',
+    buckets: WORK_SECONDS,
+  },
+  recon_job_duration_seconds: {
+    type: 'histogram',
+    labels: { job: null, outcome: ['done', 'failed'] },
+    help: 'Seconds from when a job was taken until it was done or had failed. What failed is tried again.',
+    buckets: WORK_SECONDS,
+  },
+  recon_job_retries_total: {
+    type: 'counter',
+    labels: { job: null },
+    help: 'Jobs that failed and will be tried again.',
+  },
+  recon_jobs_stalled_total: {
+    type: 'counter',
+    labels: {},
+    help: 'Jobs whose worker was killed, stopped or stuck, so that another took them over.',
+  },
+  recon_fenced_writes_total: {
+    type: 'counter',
+    labels: {},
+    help: 'Writes that were turned away because another worker had taken the task over. Nothing is wrong with the data.',
+  },
+  recon_replays_total: {
+    type: 'counter',
+    labels: {},
+    help: 'Runs that reconciled the same reports again.',
+  },
+  recon_discrepancies_open: {
+    type: 'gauge',
+    labels: { source: null, kind: KINDS },
+    help: 'Discrepancies that the newest runs tell of.',
+  },
+  recon_discrepancy_amount_open: {
+    type: 'gauge',
+    labels: { source: null, kind: KINDS, currency: null },
+    help: 'Money that the open discrepancies are about, in major units of the currency.',
+  },
+  recon_discrepancies_open_by_age: {
+    type: 'gauge',
+    labels: { source: null, age: AGES },
+    help: 'The open discrepancies by how long ago they were first seen.',
+  },
+  recon_discrepancy_amount_open_by_age: {
+    type: 'gauge',
+    labels: { source: null, age: AGES, currency: null },
+    help: 'Money that the open discrepancies are about by how long ago they were first seen, in major units of the currency.',
+  },
+  recon_polls_total: {
+    type: 'counter',
+    labels: { source: null, outcome: ['done', 'failed'] },
+    help: 'Looks for new reports of a source. Only a producer looks.',
+  },
+  recon_poll_duration_seconds: {
+    type: 'histogram',
+    labels: SOURCE,
+    help: 'Seconds that a look for new reports took, login and listing included, also of those that failed.',
+    buckets: WORK_SECONDS,
+  },
+  recon_last_poll_success_timestamp_seconds: {
+    type: 'gauge',
+    labels: SOURCE,
+    help: 'When the files of the source were last listed without an error, in seconds since 1970. Only where a producer runs.',
+  },
+  recon_retention_headroom_seconds: {
+    type: 'gauge',
+    labels: SOURCE,
+    help: 'Seconds until the provider may delete the oldest file that is not fetched yet. No series while all are fetched.',
+  },
+  recon_process_info: {
+    type: 'gauge',
+    labels: { role: ['run', 'produce', 'work'] },
+    help: 'Always 1: what this process does. A run is a producer and a worker.',
+  },
+  recon_parsers: {
+    type: 'gauge',
+    labels: { state: ['busy', 'idle'] },
+    help: 'Parser processes of this worker.',
+  },
+  recon_parser_cpu_seconds_total: {
+    type: 'counter',
+    labels: { parser: null },
+    help: 'Seconds of processor time used by the parser process in this place, and by those that had the place before.',
+  },
+  recon_parser_resident_memory_bytes: {
+    type: 'gauge',
+    labels: { parser: null },
+    help: 'Resident memory of each parser process.',
+  },
+  recon_parser_event_loop_lag_seconds: {
+    type: 'gauge',
+    labels: { parser: null },
+    help: 'The longest time for which a parser process was too busy to answer, since it last said what it uses: every second, if it can.',
+  },
+  recon_parser_restarts_total: {
+    type: 'counter',
+    labels: {},
+    help: 'Parser processes that died or had to be killed, and were replaced.',
+  },
+  recon_database_answer_seconds: {
+    type: 'gauge',
+    labels: {},
+    help: 'Seconds in which the database answered the simplest question, when it was last asked by this process.',
+  },
+  recon_database_size_bytes: {
+    type: 'gauge',
+    labels: {},
+    help: 'Size of the database on disk.',
+  },
+  recon_database_connections: {
+    type: 'gauge',
+    labels: { of: ['used', 'allowed'] },
+    help: 'Connections of all clients to the database server, and how many it allows.',
+  },
+  recon_redis_memory_bytes: {
+    type: 'gauge',
+    labels: { of: ['used', 'allowed'] },
+    help: 'Memory of the Redis that holds the queue, and its maxmemory; 0 where it sets no limit. No series where Redis is not used.',
+  },
+  recon_redis_memory_policy: {
+    type: 'gauge',
+    labels: { policy: null },
+    help: 'Always 1: the maxmemory-policy of the Redis that holds the queue. Any but noeviction throws jobs away when memory is short.',
+  },
+  recon_unreachable: {
+    type: 'gauge',
+    labels: { what: ['database', 'queue', 'archive', 'source'], source: null },
+    help: 'Whether it is away, so that what needs it waits: 1 or 0. Database and queue as this process sees them, the archive and each source as whoever tried last did. The label source is empty but for sources.',
+  },
+  recon_collector_up: {
+    type: 'gauge',
+    labels: { of: ['reports', 'batches', 'discrepancies', 'queue', 'database'] },
+    help: 'Whether the last look went well: at reports, batches and discrepancies in the book, at the queue, at the database server. After three that did not, what they tell of is no longer shown.',
+  },
+} as const satisfies Readonly<Record<string, Definition>>;
+
+type Table = typeof METRICS;
+type MetricName = keyof Table;
+export type GaugeName = { [N in MetricName]: Table[N]['type'] extends 'gauge' ? N : never }[MetricName];
+
+type LabelsOf<N extends MetricName> = {
+  readonly [L in keyof Table[N]['labels']]: Table[N]['labels'][L] extends readonly (infer V)[] ? V : string;
+};
+
+/** One thing that was measured; plain data, so that a parser process can send it to its parent. */
+export type Measure = {
+  [N in MetricName]: { readonly name: N; readonly labels: LabelsOf<N>; readonly value: number };
+}[MetricName];
+
+/** Counters add the value, histograms observe it, gauges take it. */
+export type Measured = (measure: Measure) => void;
+
+/** Gauges with all their series. */
+export type GaugeValues = {
+  readonly [N in GaugeName]?: readonly { readonly labels: LabelsOf<N>; readonly value: number }[];
+};
+
+export type Metrics = {
+  readonly measured: Measured;
+  /** What was told before of these gauges is forgotten. */
+  replaceGauges(values: GaugeValues): void;
+  /** Everything that is known now, in Prometheus' text format. It waits for nobody. */
+  text(): Promise<string>;
+  readonly contentType: string;
+};
+
+/** Opens the metrics of this process. Counters of the sources and jobs that are named begin at zero, so that the first increase shows. */
+export function openMetrics(named: { readonly source: readonly string[]; readonly job: readonly string[] }): Metrics {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  const metrics = new Map<string, Counter | Gauge | Histogram>();
+  for (const [name, definition] of Object.entries<Definition>(METRICS)) {
+    metrics.set(name, makeMetric(registry, name, definition, seriesOf(definition.labels, named)));
+  }
+  const late = lateBeginners(named);
+  return {
+    measured({ name, labels, value }) {
+      const metric = metrics.get(name)!;
+      if (metric instanceof Counter) {
+        if (!late.holdsBack(metric, name, labels, value)) metric.inc(labels, value);
+      }
+      // A file from a clock that is ahead was not read before it came.
+      else if (metric instanceof Histogram) metric.observe(labels, Math.max(0, value));
+      else metric.set(labels, value);
+    },
+    replaceGauges(values) {
+      for (const [name, series] of Object.entries(values)) {
+        const gauge = metrics.get(name) as Gauge;
+        forget(gauge, METRICS[name as GaugeName]);
+        for (const { labels, value } of series) gauge.set(labels, value);
+      }
+    },
+    async text() {
+      const count = late.take();
+      const text = await registry.metrics();
+      count();
+      return text;
+    },
+    contentType: registry.contentType,
+  };
+}
+
+/** Without labels a gauge is zero from the start, and again after a reset; what is not known is no zero. */
+function forget(gauge: Gauge, { labels }: Definition): void {
+  gauge.reset();
+  if (Object.keys(labels).length === 0) gauge.remove();
+}
+
+/**
+ * Counters whose labels nobody knows before, such as currencies. Their first increase would not show, for Prometheus sees no
+ * increase in a series that was not there: so a new one is told as zero once, and counts from then on.
+ */
+function lateBeginners(named: Readonly<Record<string, unknown>>) {
+  type Held = { readonly counter: Counter; readonly labels: Record<string, string>; value: number };
+  const begun = new Set<string>();
+  let held = new Map<string, Held>();
+  return {
+    holdsBack(counter: Counter, name: MetricName, labels: Record<string, string>, value: number): boolean {
+      const definition: Definition = METRICS[name];
+      const isKnown = Object.entries(definition.labels).every(([label, values]) => values !== null || label in named);
+      const key = `${name} ${JSON.stringify(Object.entries(labels).sort())}`;
+      if (isKnown || begun.has(key)) return false;
+      const holding = held.get(key) ?? { counter, labels, value: 0 };
+      holding.value += value;
+      held.set(key, holding);
+      counter.inc(labels, 0);
+      return true;
+    },
+    /** What is told now as zero; it counts when the returned function is called. */
+    take(): () => void {
+      const shown = held;
+      held = new Map();
+      return () => {
+        for (const [key, { counter, labels, value }] of shown) {
+          begun.add(key);
+          counter.inc(labels, value);
+        }
+      };
+    },
+  };
+}
+
+function makeMetric(
+  registry: Registry,
+  name: string,
+  definition: Definition,
+  known: readonly Record<string, string>[],
+): Counter | Gauge | Histogram {
+  const { type, labels, help, buckets = [] } = definition;
+  const settings = { name, help, labelNames: Object.keys(labels), registers: [registry] };
+  if (type === 'gauge') {
+    const gauge = new Gauge(settings);
+    forget(gauge, definition);
+    return gauge;
+  }
+  if (type === 'counter') {
+    const counter = new Counter(settings);
+    for (const series of known) counter.inc(series, 0);
+    return counter;
+  }
+  const histogram = new Histogram({ ...settings, buckets: [...buckets] });
+  for (const series of known) histogram.zero(series);
+  return histogram;
+}
+
+/** Every combination of the values that are known; none where a label has no known value. */
+function seriesOf(
+  labels: Definition['labels'],
+  named: Readonly<Record<string, readonly string[]>>,
+): Record<string, string>[] {
+  let series: Record<string, string>[] = [{}];
+  for (const [label, values] of Object.entries(labels)) {
+    series = series.flatMap((one) => (values ?? named[label] ?? []).map((value) => ({ ...one, [label]: value })));
+  }
+  return series;
+}

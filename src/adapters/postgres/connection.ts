@@ -1,0 +1,355 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { pipeline } from 'node:stream/promises';
+import { CompiledQuery, Kysely, PostgresDialect, type PostgresPool, type RawBuilder, sql } from 'kysely';
+import pg from 'pg';
+import { from as copyFrom } from 'pg-copy-streams';
+import { Unreachable, UsageError } from '../../domain/errors.ts';
+import { awayText, isLostConnection } from '../away.ts';
+import { reasonOf } from '../timeout.ts';
+
+/** Statements are written in SQL, beside the step that runs them; each names the shape of its rows. */
+export type Db = Kysely<unknown>;
+export type Client = pg.PoolClient;
+
+/** The database, as a pool of connections and as a typed door to it. */
+export type Database = {
+  readonly url: string;
+  readonly pool: pg.Pool;
+  readonly db: Db;
+  close(): Promise<void>;
+};
+
+/** int8 as bigint, whatever it holds: a count, an amount, a hash. Nothing of the book passes through a float. */
+const TYPES: pg.CustomTypesConfig = {
+  getTypeParser: ((oid: number, format?: 'text' | 'binary') =>
+    oid === pg.types.builtins.INT8 && format !== 'binary'
+      ? (text: string) => BigInt(text)
+      : oid === pg.types.builtins.DATE
+        ? (text: string) => text
+        : pg.types.getTypeParser(oid, format)) as pg.CustomTypesConfig['getTypeParser'],
+};
+
+/** A stopped process must not hold a lock for ever, and nobody waits for one for ever. */
+const TIMEOUTS = '-c lock_timeout=60s -c statement_timeout=30min -c idle_in_transaction_session_timeout=';
+
+/**
+ * Connects to the database.
+ * @throws DatabaseAway when no connection can be made.
+ */
+export async function openDatabase(url: string, connections = 4, idleInTransaction = '60s'): Promise<Database> {
+  const options = TIMEOUTS + idleInTransaction;
+  const pool = openPool({ connectionString: url, max: connections, types: TYPES, options });
+  const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) });
+  try {
+    (await pool.connect()).release();
+  } catch (error) {
+    await pool.end();
+    const reason = reasonOf(error);
+    const cannot = reason.includes(' is away (') ? 'cannot reach' : 'cannot open';
+    throw new DatabaseAway(`${cannot} the database: ${reason}. ${mendFor(error)}`, { cause: error });
+  }
+  return { url, pool, db, close: () => pool.end() };
+}
+
+/** A pool that breaks nothing when a connection breaks, and whose errors name the server where that is why. */
+export function openPool(settings: pg.PoolConfig & { readonly connectionString: string }): pg.Pool {
+  const nameServer = serverNamer(settings.connectionString);
+  const pool = new pg.Pool(settings);
+  // An idle connection that breaks is replaced by the pool; one in use fails its next statement. Without listeners either
+  // would end the process.
+  pool.on('error', () => {});
+  pool.on('connect', (client) => {
+    client.on('error', () => {});
+    client.query = named(client.query.bind(client), nameServer) as typeof client.query;
+  });
+  pool.connect = named(pool.connect.bind(pool), nameServer) as typeof pool.connect;
+  return pool;
+}
+
+/** The same function, whose promise is rejected, or whose callback is called, with what `nameServer` makes of an error. */
+function named(call: (...given: never[]) => unknown, nameServer: (error: unknown) => unknown) {
+  return (...given: unknown[]): unknown => {
+    const last = given.at(-1);
+    if (typeof last === 'function')
+      given[given.length - 1] = (error: unknown, ...rest: unknown[]) => last(error && nameServer(error), ...rest);
+    const result = call(...(given as never[]));
+    if (!(result instanceof Promise)) return result;
+    return result.catch((error: unknown) => {
+      throw nameServer(error);
+    });
+  };
+}
+
+/** The database, and not what was asked of it, is why something failed: the same will work when it is back. */
+export class DatabaseAway extends Unreachable {}
+
+/**
+ * What Postgres says when it cannot work for anybody: connections that break (08), a login that is not allowed (28), no room on
+ * its disk, no memory or no connection left (53), a server that stops, has crashed or is starting (57P01 to 57P03), disk errors, a
+ * database that is not there, and a standby, which can only be read.
+ */
+const AWAY_CODES = /^(08...|28...|53...|57P0[123]|58030|3D000|25006)$/;
+/** What the client says without a code. */
+const AWAY_WORDS =
+  /^(Connection terminated|Client has encountered a connection error|Client was closed|Connection ended|timeout exceeded when trying to connect|timeout expired|Query read timeout)/;
+
+export function isDatabaseAway(error: unknown): boolean {
+  if (error instanceof DatabaseAway) return true;
+  if (!(error instanceof Error) || error instanceof Unreachable) return false;
+  const { code = '' } = error as NodeJS.ErrnoException;
+  return AWAY_CODES.test(code) || isLostConnection(error) || AWAY_WORDS.test(error.message) || isOfTls(error);
+}
+
+/** It has no TLS, or a certificate that is not trusted, has expired, or is another's. */
+const isOfTls = ({ code = '', message }: NodeJS.ErrnoException): boolean =>
+  /^(ERR_TLS|ERR_SSL)|CERT|UNABLE_TO_VERIFY/.test(code) ||
+  /^(The server does not support SSL|There was an error establishing an SSL)/.test(message);
+
+/**
+ * Which server it is, as it can be shown. The client knows what an address leaves out.
+ * @throws UsageError where the address names a certificate that cannot be read.
+ */
+export function postgresAt(url: string): string {
+  try {
+    const { host, port } = new pg.Client({ connectionString: url });
+    return `Postgres at ${host.includes(':') ? `[${host}]` : host}:${port}`;
+  } catch (error) {
+    throw new UsageError(`DATABASE_URL: ${(error as Error).message}. Correct it, or bring that file.`);
+  }
+}
+
+/** Makes DatabaseAway of what says that this server is away, and leaves all else as it is. A code is kept for those who look at it. */
+function serverNamer(url: string): (error: unknown) => unknown {
+  const server = postgresAt(url);
+  return (error) => {
+    if (error instanceof Unreachable || !isDatabaseAway(error)) return error;
+    const { code } = error as { code?: unknown };
+    const away = new DatabaseAway(awayText(server, reasonOf(error), whatItDoes(error as Error)), { cause: error });
+    return code === undefined ? away : Object.assign(away, { code });
+  };
+}
+
+/** A server that answers is not told to be away. */
+function whatItDoes(error: Error): Parameters<typeof awayText>[2] {
+  const { code = '' } = error as NodeJS.ErrnoException;
+  if (isOfTls(error)) return 'does not speak TLS as asked';
+  if (/^(28|3D)/.test(code)) return 'does not let us in';
+  return /^(53|58030|25006)/.test(code) ? 'takes nothing now' : 'is away';
+}
+
+function mendFor(error: unknown): string {
+  const { code = '', message } = error as NodeJS.ErrnoException;
+  if (code.startsWith('28')) return 'Check the user and the password in DATABASE_URL, and pg_hba.conf of the server.';
+  if (code === '3D000') return 'Create this database, or correct its name in DATABASE_URL.';
+  if (code.startsWith('53')) return 'See the log of the server, and its max_connections.';
+  if (message.includes('does not speak TLS'))
+    return 'Check sslmode and sslrootcert in DATABASE_URL against what the server has.';
+  return 'Check DATABASE_URL and that the server is up.';
+}
+
+const PING_MS = 3_000;
+
+/** Asks the database whether it can be written to, on a connection of its own. Throws where it cannot. */
+export async function pingDatabase(connectionString: string): Promise<void> {
+  const client = new pg.Client({ connectionString, connectionTimeoutMillis: PING_MS, query_timeout: PING_MS });
+  client.on('error', () => {});
+  try {
+    await client.connect();
+    const { rows } = await client.query<{ readOnly: boolean }>('select pg_is_in_recovery() as "readOnly"');
+    const why = 'it can only be read: it is a standby, or recovering';
+    if (rows[0]!.readOnly) throw new DatabaseAway(awayText(postgresAt(connectionString), why, 'takes nothing now'));
+  } catch (error) {
+    throw serverNamer(connectionString)(error);
+  } finally {
+    await client.end().catch(() => {});
+  }
+}
+
+/** Connections for looking: they take none from the work, change nothing, and give up on a database that hangs. */
+export function poolToLook(connectionString: string, connectMs: number): pg.Pool {
+  return openPool({
+    connectionString,
+    // One for each look of the service at the whole, and one for the question whether it is ready.
+    max: 5,
+    connectionTimeoutMillis: connectMs,
+    // The server ends what takes too long. Where the server itself hangs, its connection is left.
+    query_timeout: 6_000,
+    options: '-c statement_timeout=5s -c lock_timeout=1s -c default_transaction_read_only=on',
+  });
+}
+
+/** Runs `work` on one connection of its own, for temporary tables, COPY and explicit transactions. */
+export async function onOneConnection<T>(
+  { pool }: Pick<Database, 'pool'>,
+  work: (db: Db, client: Client) => Promise<T>,
+): Promise<T> {
+  const client = await pool.connect();
+  let broken: Error | undefined;
+  const lost = (error: Error) => {
+    broken ??= error;
+  };
+  client.on('error', lost);
+  try {
+    const result = await work(dbOn(client), client);
+    // What it is named after ends here: the next task on this connection is another one, and must not be ended for this one.
+    await client.query('reset application_name');
+    return result;
+  } catch (error) {
+    // Why the connection was lost says more than that a statement on it failed; a code says most.
+    const isCoded = (error as { code?: unknown }).code !== undefined;
+    const told = isCoded || !broken ? (error as Error) : broken;
+    const cause = serverNamer(pool.options.connectionString!)(told) as Error;
+    broken ??= cause;
+    throw cause;
+  } finally {
+    client.off('error', lost);
+    // A connection on which something failed may still be inside a COPY or a transaction: end it.
+    client.release(broken);
+  }
+}
+
+/** A typed door to this one connection. Ending it leaves the connection alone. */
+function dbOn(client: Client): Db {
+  const lent = Object.assign(Object.create(client), { query: client.query.bind(client), release: () => {} });
+  const pool = { connect: async () => lent, end: async () => {} } as unknown as PostgresPool;
+  return new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) });
+}
+
+/** `work` on this connection; what it waits for there is given up when `stop` says so. */
+export async function untilStopped<T>(
+  { db: another }: Pick<Database, 'db'>,
+  db: Db,
+  stop: AbortSignal | undefined,
+  work: () => Promise<T>,
+): Promise<T> {
+  if (!stop) return work();
+  stop.throwIfAborted();
+  const { rows } = await sql<{ pid: number }>`select pg_backend_pid() as pid`.execute(db);
+  const cancel = () => void sql`select pg_cancel_backend(${rows[0]!.pid}::int)`.execute(another).catch(() => {});
+  stop.addEventListener('abort', cancel, { once: true });
+  return work().finally(() => stop.removeEventListener('abort', cancel));
+}
+
+/** `work` in one transaction of this connection: committed when it returns, rolled back when it throws. */
+export async function inTransaction<T>(
+  db: Db,
+  work: () => Promise<T>,
+  isolation: 'read committed' | 'repeatable read' = 'read committed',
+): Promise<T> {
+  await db.executeQuery(CompiledQuery.raw(`begin isolation level ${isolation}`));
+  try {
+    const result = await work();
+    await db.executeQuery(CompiledQuery.raw('commit'));
+    return result;
+  } catch (error) {
+    await db.executeQuery(CompiledQuery.raw('rollback')).catch(() => {});
+    throw error;
+  }
+}
+
+/** Rows of a statement a few thousand at a time, so that any number of them fits into memory. Inside a transaction only. */
+export async function* inPortions<R>(db: Db, statement: RawBuilder<unknown>, size = 5_000): AsyncGenerator<R[]> {
+  await sql`declare portion no scroll cursor for ${statement}`.execute(db);
+  for (;;) {
+    const { rows } = await db.executeQuery<R>(CompiledQuery.raw(`fetch ${size} from portion`));
+    if (rows.length > 0) yield rows;
+    if (rows.length < size) break;
+  }
+  await sql`close portion`.execute(db);
+}
+
+/**
+ * Rows of a statement some at a time, for a reader who takes as long as it likes: the result is kept by the server, outside of any
+ * transaction, so that no timeout ends it and nothing else waits. The connection is held until the last row is out, or the reader has left.
+ */
+export async function* heldPortions<R>(
+  { pool }: Pick<Database, 'pool'>,
+  statement: RawBuilder<unknown>,
+  size = 500,
+): AsyncGenerator<R[]> {
+  const client = await pool.connect();
+  const db = dbOn(client);
+  try {
+    await sql`declare portion no scroll cursor with hold for ${statement}`.execute(db);
+    for (;;) {
+      const { rows } = await db.executeQuery<R>(CompiledQuery.raw(`fetch ${size} from portion`));
+      if (rows.length > 0) yield rows;
+      if (rows.length < size) break;
+    }
+  } finally {
+    // What the server keeps goes with the connection.
+    client.release(true);
+  }
+}
+
+/** Streams blocks of COPY data into a table. `statement` is the COPY … FROM STDIN. */
+export async function copyIn(client: Client, statement: string, blocks: AsyncIterable<Buffer> | Iterable<Buffer>) {
+  await pipeline(blocks, client.query(copyFrom(statement)));
+}
+
+/** Beside the sources; built code lies one folder deeper. */
+const MIGRATIONS = new URL(
+  import.meta.url.endsWith('.ts') ? '../../../migrations/' : '../../../../migrations/',
+  import.meta.url,
+);
+
+/** The numbers and texts of all migrations that ship with the program, in order. */
+function shippedMigrations(): { version: number; name: string; text: string }[] {
+  return readdirSync(MIGRATIONS)
+    .filter((name) => /^\d{4}_.*\.sql$/.test(name))
+    .sort()
+    .map((name) => ({
+      version: Number(name.slice(0, 4)),
+      name,
+      text: readFileSync(new URL(name, MIGRATIONS), 'utf8'),
+    }));
+}
+
+/** The names of the migrations that this database does not have yet. */
+export async function missingMigrations(db: Db): Promise<string[]> {
+  const { rows } = await sql<{ version: number }>`select version from migration`.execute(db);
+  const applied = new Set(rows.map(({ version }) => version));
+  return shippedMigrations().flatMap(({ version, name }) => (applied.has(version) ? [] : [name]));
+}
+
+/** Brings the database up to date, one migration a transaction; several at once wait for each other. Returns what was applied. */
+export async function migrate(database: Database): Promise<string[]> {
+  return onOneConnection(database, async (db, client) => {
+    await client
+      .query(
+        'create table if not exists migration (version integer primary key, name text not null, applied_at timestamptz not null default now())',
+      )
+      .catch((error: { code?: string }) => {
+        // Two at the same moment: one of them made it.
+        if (error.code !== '23505' && error.code !== '42P07') throw error;
+      });
+    const applied: string[] = [];
+    for (const migration of shippedMigrations()) {
+      await inTransaction(db, async () => {
+        await sql`select pg_advisory_xact_lock(7355608)`.execute(db);
+        const known = await sql`select from migration where version = ${migration.version}`.execute(db);
+        if (known.rows.length > 0) return;
+        await client.query(migration.text);
+        await client.query('insert into migration (version, name) values ($1, $2)', [
+          migration.version,
+          migration.name,
+        ]);
+        applied.push(migration.name);
+      });
+    }
+    return applied;
+  });
+}
+
+/** An address to show. Postgres takes a password behind the question mark, too. */
+export function withoutPassword(url: string): string {
+  const shown = URL.parse(url);
+  if (!shown) return '***';
+  if (shown.password !== '') shown.password = '***';
+  for (const name of shown.searchParams.keys()) if (/password/i.test(name)) shown.searchParams.set(name, '***');
+  return shown.href;
+}
+
+/** Until the end of this transaction nobody else publishes for this merchant, or drops rows that whoever publishes reads. */
+export const lockMerchant = (db: Db, merchantNo: number) =>
+  sql`select pg_advisory_xact_lock(7355609, ${merchantNo})`.execute(db);

@@ -1,0 +1,148 @@
+import type { AmountRole, Format, ReportKind } from '../formats/format.ts';
+import type { Columns } from '../report/header.ts';
+import type { Instead, Lack } from '../report/unread.ts';
+import type { Sums } from './totals.ts';
+
+/** What is checked of a batch or day, by the names under which it is shown, in their order. docs/looking.md says what each is. */
+export type CheckName =
+  | 'records'
+  | 'unreported'
+  | 'net'
+  | 'fees'
+  | 'feeBreakdown'
+  | 'conversion'
+  | 'summaryCount'
+  | 'summarySettlementAmount'
+  | 'summaryFeeAmount'
+  | 'total';
+
+/** `why` it could not be done; null where it was. */
+export type Check = {
+  readonly name: CheckName;
+  readonly state: 'done' | 'notPossible';
+  readonly why: string | null;
+};
+
+/** A report that was read, and what its header leaves out. */
+export type ReadHeader = {
+  readonly kind: ReportKind;
+  readonly format: Format;
+  readonly columns: Columns;
+  readonly lacks: readonly Lack[];
+  readonly insteads: readonly Instead[];
+};
+
+/** How far a batch or day could be looked at. */
+export type Looked = {
+  readonly details: readonly ReadHeader[];
+  readonly rows: number;
+  readonly matchableRows: number;
+  readonly notDoneRows: number;
+  readonly wrongUnit: boolean;
+  /** More may still come, so what one more part could change is not told. */
+  readonly isWaiting: boolean;
+};
+
+export type LookedAtSettlement = Looked & {
+  readonly summary: readonly ReadHeader[];
+  /** Reports of its format come with summaries. */
+  readonly hasSummaries: boolean;
+  readonly detailsWhole: boolean;
+  readonly summaryWhole: boolean;
+  /** Some row of the details states a fee. */
+  readonly hasFees: boolean;
+  /** What the summary says, or without one the rows that say what is paid out; null where neither says anything. */
+  readonly stated: Sums | null;
+  /** The types of the summary's rows; null where a row has none. */
+  readonly summaryTypes: readonly (string | null)[];
+};
+
+/** The first reason that there is, is why it is not possible. */
+const check = (name: CheckName, ...reasons: readonly (string | false | null | undefined)[]): Check => {
+  const why = reasons.find((reason) => typeof reason === 'string') ?? null;
+  return { name, state: why === null ? 'done' : 'notPossible', why: why as string | null };
+};
+
+export function checksOfDay(looked: Looked): Check[] {
+  const none = looked.details.length === 0 && 'the report of the day is not there';
+  return [
+    check('records', none, noRecords(looked)),
+    check('unreported', none, looked.isWaiting && 'more of the report of the day may come'),
+  ];
+}
+
+export function checksOfSettlement(looked: LookedAtSettlement): Check[] {
+  const { details, summary, wrongUnit, stated, summaryTypes } = looked;
+  const none = details.length === 0 ? NO_DETAILS : looked.rows === 0 && 'there are no rows';
+  const unit = wrongUnit && 'the amounts are in another unit than those of the records';
+  const pair = withoutPair(looked);
+  const lacks = (of: Lack['of']) => lackOf(summary, of, 'the summary came');
+  return [
+    check('records', none, noRecords(looked)),
+    check('net', none, unit),
+    check('fees', none, lackOf(details, 'fees', 'the settlement details came'), withoutRole(details, 'fee')),
+    check('feeBreakdown', none, withoutRole(details, 'breakdown')),
+    check('conversion', none, unit, withoutRole(details, 'converted')),
+    check('summaryCount', pair, lacks('count'), stated?.count === null && 'nothing states a count'),
+    check('summarySettlementAmount', pair, stated?.settlementMinor === null && 'nothing states a settlement amount'),
+    check(
+      'summaryFeeAmount',
+      pair,
+      lacks('fees'),
+      stated?.feeMinor === null && 'nothing states a fee',
+      !looked.hasFees && 'no row of the settlement details states a fee',
+    ),
+    check(
+      'total',
+      withoutSummary(looked),
+      summary.length === 0 && 'what is paid out is stated once',
+      !summaryTypes.includes('TOTAL') && 'the summary has no row TOTAL',
+      summaryTypes.every((type) => type === 'TOTAL') && 'the summary has no rows beside TOTAL',
+    ),
+  ];
+}
+
+const NO_DETAILS = 'the settlement details are not there';
+
+function noRecords({ rows, matchableRows, notDoneRows, wrongUnit }: Looked): string | false {
+  if (rows === 0) return 'there are no rows';
+  if (wrongUnit) return 'the amounts are in another unit than those of the records';
+  if (matchableRows > 0) return false;
+  return notDoneRows > 0 ? `no row was compared, for ${notDoneRows} did not happen` : 'no row names a record';
+}
+
+function withoutSummary({ summary, hasSummaries, stated }: LookedAtSettlement): string | false {
+  // Rows that say what is paid out stand for one.
+  if (summary.length > 0 || stated !== null) return false;
+  return hasSummaries ? 'the settlement summary is not there' : 'reports of this format come without a summary';
+}
+
+/** Why details and summary cannot be compared. */
+function withoutPair(looked: LookedAtSettlement): string | false {
+  const { details, detailsWhole, summaryWhole, isWaiting } = looked;
+  const without = withoutSummary(looked);
+  if (without) return without;
+  if (details.length === 0) return NO_DETAILS;
+  if (isWaiting) return 'more of the batch may come';
+  if (!detailsWhole) return 'a part of the settlement details is not there';
+  return !summaryWhole && 'a part of the settlement summary is not there';
+}
+
+function lackOf(read: readonly ReadHeader[], of: Lack['of'], what: string): string | false {
+  const part = read.find(({ lacks }) => lacks.some((lack) => lack.of === of));
+  if (part === undefined) return false;
+  const { column } = part.lacks.find((lack) => lack.of === of)!;
+  const instead = part.insteads.find((other) => other.of === of);
+  return `${what} without the column ${column}${instead ? `; ${instead.unread} is not read` : ''}`;
+}
+
+/** Why amounts of this role are not looked at: the format, or the header of some part, has none of their columns. */
+function withoutRole(read: readonly ReadHeader[], role: AmountRole): string | false {
+  for (const { kind, format, columns } of read) {
+    const wanted = format.amounts[kind].filter((amount) => amount.role === role).map(({ column }) => column);
+    if (wanted.length === 0) return `the format ${format.name} has no columns for it`;
+    if (!wanted.some((column) => columns.at[column] !== undefined))
+      return `the settlement details have none of the columns for it: ${wanted.join(', ')}`;
+  }
+  return false;
+}

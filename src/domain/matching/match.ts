@@ -1,0 +1,312 @@
+import { type Discrepancy, sayAmounts, tell } from '../discrepancy.ts';
+import { type Currency, digitsOf } from '../money/currency.ts';
+import { formatAmount, type Money, magnitude } from '../money/money.ts';
+import type { Row } from '../report/row.ts';
+
+/** One of the merchant's own records: what it believes has happened. Its key is merchant, type and request id. */
+export type LedgerRecord = {
+  readonly type: LedgerType;
+  readonly requestId: string;
+  /** In the smallest unit of `currency`. A magnitude: the type says which way the money moves. */
+  readonly amountMinor: bigint;
+  readonly currency: Currency;
+  readonly status: LedgerStatus;
+  readonly originalRequestId: string | null;
+  readonly occurredAtMicros: bigint;
+};
+export type LedgerType = 'PAYMENT' | 'AUTHORIZATION' | 'CAPTURE' | 'REFUND' | 'CANCEL' | 'VOID';
+export type LedgerStatus = 'SUCCESS' | 'PENDING' | 'FAILED' | 'CANCELLED';
+
+/** What else has to be known of the report in which a row stands. */
+export type Report = {
+  /** The batch's; null in a transaction report. */
+  readonly settlementCurrency: Currency | null;
+  /** The report has a `unit_mismatch`, told once: its rows' amounts say nothing. */
+  readonly wrongUnit: boolean;
+};
+
+/** What has to be known of a row with a request id of its own, beside its record. */
+export type OwnFacts = {
+  /** A CANCEL or VOID of this request id is recorded or reported. */
+  readonly cancelled: boolean;
+  /** Request id of the original the row names, as printed or by its `originalTransactionId`; null if it names none or it cannot be told. */
+  readonly original: string | null;
+  /** The merchant has a record of that original. */
+  readonly originalRecorded: boolean;
+  /** The payment at the end of the row's chain of originals; null where no record leads on: then the original itself is the end. */
+  readonly reportedRoot: string | null;
+  /** The same for the original that the record names. */
+  readonly recordedRoot: string | null;
+};
+
+/** A row with a request id of its own, against the merchant's record of that type and id. */
+export function compareOwn(row: Row, record: LedgerRecord | null, facts: OwnFacts, report: Report): Discrepancy[] {
+  if (!record) return [unknown(row, report)];
+  const found: Discrepancy[] = [];
+  // An instalment prints its part, or the whole of which it settles a part: only all of them together say whether that is right.
+  const isPart = row.instalments > 1 && report.settlementCurrency !== null;
+  found.push(...compareAmounts(row, record, report, isPart ? 'any' : 'equal'));
+  if (record.status !== 'SUCCESS' && !(record.status === 'CANCELLED' && facts.cancelled)) {
+    found.push(
+      tell('status_mismatch', `Reported as done, but the merchant recorded this ${record.type} as ${record.status}.`, {
+        ...named(row),
+        field: 'status',
+        reported: 'SUCCESS',
+        recorded: record.status,
+      }),
+    );
+  }
+  const { original } = facts;
+  if (original === null) return found;
+  const recordedOriginal = record.originalRequestId;
+  if (recordedOriginal !== null && (facts.reportedRoot ?? original) !== (facts.recordedRoot ?? recordedOriginal)) {
+    found.push(
+      tell(
+        'original_mismatch',
+        `The report says this ${row.type} belongs to ${original}, the merchant recorded it for ${recordedOriginal}; these are different payments.`,
+        { ...named(row), field: 'originalTransactionRequestId', reported: original, recorded: recordedOriginal },
+      ),
+    );
+  }
+  if (!facts.originalRecorded) found.push(orphan(row, original, report));
+  return found;
+}
+
+/**
+ * A reversal or dispute, against the merchant's record of the payment it names. It may be about a part of that payment, so
+ * only more than the payment is wrong; a status is not compared, because a disputed payment was done.
+ * `original` is the request id it names, as printed or by its `originalTransactionId`; null if it cannot be told.
+ */
+export const compareOriginal = (
+  row: Row,
+  original: string | null,
+  record: LedgerRecord | null,
+  report: Report,
+): Discrepancy[] => (record ? compareAmounts(row, record, report, 'at most') : [orphan(row, original, report)]);
+
+function compareAmounts(
+  row: Row,
+  record: LedgerRecord,
+  report: Report,
+  rule: 'equal' | 'at most' | 'any',
+): Discrepancy[] {
+  if (row.amountMinor === null || row.currency === null) return [];
+  if (row.currency !== record.currency) {
+    return [
+      tell(
+        'currency_mismatch',
+        `The report has this ${row.type} in ${row.currency}, the merchant recorded its ${record.type} in ${record.currency}.`,
+        { ...named(row), field: 'transactionCurrency', reported: row.currency, recorded: record.currency },
+      ),
+    ];
+  }
+  const reported = magnitude(row.amountMinor);
+  const recorded = magnitude(record.amountMinor);
+  if (report.wrongUnit || rule === 'any') return [];
+  if (rule === 'equal' ? reported === recorded : reported <= recorded) return [];
+  const amounts = sayAmounts(reported, recorded, row.currency);
+  const message =
+    rule === 'equal'
+      ? `The report says ${amounts.reported} ${row.currency}, the merchant recorded ${amounts.recorded} ${row.currency}.`
+      : `This ${row.type} of ${amounts.reported} ${row.currency} is more than the ${record.type} it belongs to, ${amounts.recorded} ${row.currency}.`;
+  return [tell('amount_mismatch', message, { ...named(row), field: 'transactionAmount', ...amounts })];
+}
+
+function unknown(row: Row, report: Report): Discrepancy {
+  return tell('unknown_transaction', `The merchant has no record of ${row.type} ${row.requestId}.`, {
+    ...named(row),
+    ...amountOf(row),
+    stake: stakeOf(row, report),
+  });
+}
+
+const amountOf = ({ amountMinor, currency }: Row) =>
+  amountMinor !== null && currency !== null
+    ? { reported: formatAmount(magnitude(amountMinor), currency), currency }
+    : {};
+
+function orphan(row: Row, original: string | null, report: Report): Discrepancy {
+  // Where only the provider's id is printed and no reported row has it, the merchant's id is not known: only the message can name it.
+  const which = original ?? (row.originalTransactionId && `the provider's transaction ${row.originalTransactionId}`);
+  const message = which
+    ? `This ${row.type} belongs to ${which}, of which the merchant has no record.`
+    : `This ${row.type} does not say which payment it belongs to.`;
+  return tell('orphan_row', message, {
+    ...named(row),
+    field: 'originalTransactionRequestId',
+    reported: original ?? row.originalTransactionId,
+    stake: stakeOf(row, report),
+  });
+}
+
+/** A row that repeats the identity of an earlier one in its batch or day. `first` is that one, with its file if it is another. */
+export const duplicateOf = (row: Row, first: { line: number; file: string | null }, report: Report): Discrepancy =>
+  tell(
+    'duplicate_row',
+    `This ${row.type} stands in the report already, on line ${first.line}${first.file === null ? '' : ` of ${first.file}`}.`,
+    { ...named(row), stake: stakeOf(row, report) },
+  );
+
+/** A row whose key was settled before: in `otherBatchId`, which is this batch when only the transaction id differs. */
+export const settledTwice = (row: Row, thisBatchId: string, otherBatchId: string, report: Report): Discrepancy =>
+  tell(
+    'settled_twice',
+    thisBatchId === otherBatchId
+      ? `${row.type} ${row.requestId} is settled a second time in this batch, under another transaction id.`
+      : `${row.type} ${row.requestId} was settled already in batch ${otherBatchId}.`,
+    {
+      ...named(row),
+      field: 'settlementBatchId',
+      reported: thisBatchId,
+      recorded: otherBatchId,
+      stake: stakeOf(row, report),
+    },
+  );
+
+/**
+ * A payment of which more was given back than paid: `sumMinor` by refunds, `disputedMinor` by disputes, where these took more
+ * than they gave. `line` is the row that first went over.
+ */
+export function overRefunded(
+  payment: LedgerRecord,
+  { sumMinor, disputedMinor }: { readonly sumMinor: bigint; readonly disputedMinor: bigint },
+  line: number,
+): Discrepancy {
+  const { currency } = payment;
+  const disputed = disputedMinor > 0n ? disputedMinor : 0n;
+  const amounts = sayAmounts(sumMinor + disputed, magnitude(payment.amountMinor), currency);
+  const disputes = disputed > 0n ? ` and disputes of ${formatAmount(disputed, currency)} ${currency}` : '';
+  return tell(
+    'over_refunded',
+    `Refunds of ${formatAmount(sumMinor, currency)} ${currency}${disputes} were settled for ${payment.type} ${payment.requestId} of ${amounts.recorded} ${currency}.`,
+    { line, type: payment.type, requestId: payment.requestId, ...amounts },
+  );
+}
+
+/** An authorization of which more was captured than it allowed; `line` is the row that first went over. */
+export function overCaptured(authorization: LedgerRecord, sumMinor: bigint, line: number): Discrepancy {
+  const { type, requestId, currency } = authorization;
+  const amounts = sayAmounts(sumMinor, magnitude(authorization.amountMinor), currency);
+  return tell(
+    'over_captured',
+    `Captures of ${amounts.reported} ${currency} were settled for ${type} ${requestId} of ${amounts.recorded} ${currency}.`,
+    { line, type, requestId, ...amounts },
+  );
+}
+
+/** A key whose instalments are not its record's amount. `count`: all of so many are there; null: it is too much already. */
+export function wrongInstalments(
+  row: Pick<Row, 'line' | 'type' | 'requestId' | 'transactionId'>,
+  record: LedgerRecord,
+  sumMinor: bigint,
+  count: number | null,
+): Discrepancy {
+  const { currency } = record;
+  const amounts = sayAmounts(sumMinor, magnitude(record.amountMinor), currency);
+  const which = count === null ? 'Instalments' : `All ${count} instalments`;
+  return tell(
+    'amount_mismatch',
+    `${which} of ${row.type} ${row.requestId} add up to ${amounts.reported} ${currency}, the merchant recorded ${amounts.recorded} ${currency}.`,
+    { ...named(row), field: 'transactionAmount', ...amounts },
+  );
+}
+
+/** A row that settles what no transaction report of the day of its payment lists, nor one of the days next to it. */
+export function notReported(row: Row, day: string, report: Report): Discrepancy {
+  return tell(
+    'settled_not_reported',
+    `${row.type} ${row.requestId} of ${day} is settled, but neither the transaction report of that day lists it nor those of the days next to it.`,
+    { ...named(row), ...amountOf(row), stake: stakeOf(row, report) },
+  );
+}
+
+/** A record that no report lists. `missingNeighbours` are the days next to its own whose reports are not there. */
+export function unreported(record: LedgerRecord, missingNeighbours: readonly string[]): Discrepancy {
+  const amountMinor = magnitude(record.amountMinor);
+  const recorded = formatAmount(amountMinor, record.currency);
+  const hint = missingNeighbours.length
+    ? ` (no report is there of ${missingNeighbours.join(' and ')}, which may list it)`
+    : '';
+  return tell(
+    'unreported_transaction',
+    `The merchant recorded ${record.type} ${record.requestId} of ${recorded} ${record.currency} as done, but the transaction report does not list it${hint}.`,
+    {
+      type: record.type,
+      requestId: record.requestId,
+      recorded,
+      currency: record.currency,
+      stake: { amountMinor, currency: record.currency },
+    },
+  );
+}
+
+/** A record that no settlement has, though it was due: `settled` is the date by which it should have been settled. */
+export function unsettled(record: LedgerRecord, settled: string): Discrepancy {
+  const amountMinor = magnitude(record.amountMinor);
+  const recorded = formatAmount(amountMinor, record.currency);
+  return tell(
+    'unsettled_transaction',
+    `The merchant recorded ${record.type} ${record.requestId} of ${recorded} ${record.currency} as done; it was to be settled on ${settled} at the latest, and no settlement has it.`,
+    {
+      type: record.type,
+      requestId: record.requestId,
+      recorded,
+      currency: record.currency,
+      stake: { amountMinor, currency: record.currency },
+    },
+  );
+}
+
+/** `up`: the report's amount is 10^digits times the record's; `down`: the other way; `none`: neither. */
+export type UnitFactor = 'up' | 'down' | 'none';
+
+/** How a matched row bears on its report's unit; null for a row that cannot tell: another currency, no digits, no amount. */
+export function unitFactorOf(row: Row, record: LedgerRecord): UnitFactor | null {
+  if (!row.amountMinor || row.currency === null || row.currency !== record.currency) return null;
+  const digits = digitsOf(row.currency);
+  if (digits === 0) return null;
+  const factor = 10n ** BigInt(digits);
+  const reported = magnitude(row.amountMinor);
+  const recorded = magnitude(record.amountMinor);
+  return reported === recorded * factor ? 'up' : reported * factor === recorded ? 'down' : 'none';
+}
+
+/** How many rows of a report (all its parts) can tell its unit, and what they say. */
+export type UnitCounts = { readonly matched: number; readonly up: number; readonly down: number };
+
+/** Is the whole report in the other unit? Below five rows a few wrong amounts would look the same. */
+export function decideUnit({ matched, up, down }: UnitCounts): 'up' | 'down' | null {
+  if (matched < 5) return null;
+  return up * 10 >= matched * 9 ? 'up' : down * 10 >= matched * 9 ? 'down' : null;
+}
+
+/** Told once for a report, on its first part. */
+export const unitMismatch = (direction: 'up' | 'down', counts: UnitCounts): Discrepancy =>
+  tell(
+    'unit_mismatch',
+    direction === 'up'
+      ? `${counts.up} of ${counts.matched} matched amounts are too large by the decimals of their currency (100 times for USD): the report seems to be in minor units, so set amountUnit to minor and replay.`
+      : `${counts.down} of ${counts.matched} matched amounts are too small by the decimals of their currency (100 times for USD): the report seems to be in major units, so set amountUnit to major and replay.`,
+    {},
+  );
+
+/** What a row is worth: its settlement amount, else its transaction amount, as a magnitude. */
+function stakeOf(row: Row, { settlementCurrency }: Report): Money | null {
+  if (row.settlementMinor !== null && settlementCurrency !== null) {
+    return { amountMinor: magnitude(row.settlementMinor), currency: settlementCurrency };
+  }
+  if (row.amountMinor === null || row.currency === null) return null;
+  return { amountMinor: magnitude(row.amountMinor), currency: row.currency };
+}
+
+const named = ({
+  line,
+  type,
+  requestId,
+  transactionId,
+}: Pick<Row, 'line' | 'type' | 'requestId' | 'transactionId'>) => ({
+  line,
+  type,
+  requestId,
+  transactionId,
+});

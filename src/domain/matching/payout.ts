@@ -1,0 +1,54 @@
+import { type Discrepancy, sayAmounts, tell } from '../discrepancy.ts';
+import type { Currency } from '../money/currency.ts';
+import type { DetailsTotals, Sums } from './totals.ts';
+
+/** What the rows of a batch say of what is paid out: where its provider writes no summary, the only total that is stated. */
+export type PayoutRows<Place> = {
+  /** Rows of payouts, added: below zero, the merchant owes it. */
+  readonly paidMinor: bigint;
+  /** Rows that bring what is left over to another batch, or from one. */
+  readonly carryOvers: number;
+  /** The first row of a payout, else the first of those; null where there is neither. */
+  readonly at: Place | null;
+  readonly payouts: number;
+};
+
+/** Where such a row stands. */
+export type PayoutPlace = {
+  readonly loadNo: number;
+  readonly line: number;
+  readonly type: string;
+  readonly transactionId: string | null;
+};
+
+/** What is stated: several payouts add up, and where all is carried over nothing is paid. Null: nothing is stated. */
+export const statedPayout = ({
+  paidMinor,
+  payouts,
+  carryOvers,
+}: Pick<PayoutRows<unknown>, 'paidMinor' | 'payouts' | 'carryOvers'>): Sums | null =>
+  payouts + carryOvers === 0 ? null : { count: null, settlementMinor: paidMinor, feeMinor: null };
+
+/** `missing_summary`, of a batch that is whole: no row says what is paid out, and there is no summary to say it. */
+export const missingPayout = (): Discrepancy =>
+  tell(
+    'missing_summary',
+    'No row of the settlement details says what is paid out, so nothing says what they should add up to.',
+    {},
+  );
+
+/** `summary_mismatch` on the row that says what is paid out. There is no tolerance. */
+export function comparePayout(
+  { all }: DetailsTotals,
+  { at, paidMinor, payouts }: PayoutRows<PayoutPlace>,
+  currency: Currency,
+): Discrepancy[] {
+  if (at === null || all.settlementMinor === paidMinor) return [];
+  const amounts = sayAmounts(all.settlementMinor, paidMinor, currency);
+  const message =
+    payouts === 0
+      ? `The rows add up to ${amounts.reported} ${currency}, and with what is carried over nothing should be left: no row says that it is paid out.`
+      : `The rows add up to ${amounts.reported} ${currency}, and ${amounts.recorded} ${currency} is paid out.`;
+  const { line, type, transactionId } = at;
+  return [tell('summary_mismatch', message, { line, type, transactionId, field: 'settlementAmount', ...amounts })];
+}

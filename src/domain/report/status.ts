@@ -1,0 +1,59 @@
+import { type Discrepancy, tell } from '../discrepancy.ts';
+import { type Amount, withRole } from './amounts.ts';
+import { type CellsContext, textOf } from './cells.ts';
+import { namesOf } from './gross.ts';
+import type { Row } from './row.ts';
+
+/** What the report says of whether something happened. */
+type Status = {
+  /** False only where the format lists the word as that of what is not done. */
+  readonly isDone: boolean;
+  /** The format lists the word, or the report says nothing of it. */
+  readonly isKnown: boolean;
+  /** As it is printed, trimmed; blank where nothing stands. */
+  readonly word: string;
+};
+
+const DONE: Status = { isDone: true, isKnown: true, word: '' };
+/** How a blank cell is called in the lists of a format: a cell that holds this very word is absent, too. */
+const BLANK = 'NONE';
+
+/**
+ * Whether a row is done is said by name alone. A word that the format does not list is no reason to leave a row out of all that is
+ * compared: it counts as done, and is told. So is a blank cell, but for formats that list no words: to these it says nothing.
+ */
+export function statusOf(
+  cells: readonly string[],
+  { columns, format }: Pick<CellsContext, 'columns' | 'format'>,
+): Status {
+  const index = columns.at['status'];
+  if (index === undefined) return DONE;
+  const { doneStatuses, notDoneStatuses = [] } = format;
+  const text = textOf(cells, columns, 'status');
+  if (text === null && doneStatuses.length + notDoneStatuses.length === 0) return DONE;
+  const key = (text ?? BLANK).toUpperCase();
+  const word = cells[index]!.trim();
+  if (doneStatuses.includes(key)) return { isDone: true, isKnown: true, word };
+  if (notDoneStatuses.includes(key)) return { isDone: false, isKnown: true, word };
+  return { isDone: true, isKnown: false, word };
+}
+
+/** `unknown_status`: nobody has said what the word means. */
+export function checkStatus(row: Row, { isKnown, word }: Status): Discrepancy[] {
+  if (isKnown) return [];
+  const what = word === '' ? 'The status of this row is blank' : `The format does not list the status ${word}`;
+  const message = `${what}, so nothing says whether this ${row.type} is done: it is compared as if it were. A format lists such words under doneStatuses or notDoneStatuses.`;
+  return [tell('unknown_status', message, { ...namesOf(row), field: 'status', reported: word })];
+}
+
+/**
+ * A movement that is not done, and is settled all the same, as its amount says. Whether that is wrong the merchant's record
+ * decides: this is told only where the record is done, and no other row of the batch settles it.
+ */
+export function checkNotDone(row: Row, { word }: Status, amounts: readonly Amount[]): Discrepancy[] {
+  const settles = withRole(amounts, 'settlement').some(({ printed }) => printed.amountMinor !== 0n);
+  if (row.matchBy !== 'own' || !settles) return [];
+  const message = `The report says ${word || 'nothing'} of this ${row.type}, and so not that it is done: its settlement amount is not counted. The merchant recorded it as done.`;
+  const said = { field: 'status', reported: word, recorded: 'SUCCESS' };
+  return [tell('status_mismatch', message, { ...namesOf(row), ...said })];
+}

@@ -1,0 +1,238 @@
+import { sql } from 'kysely';
+import type { Db } from '../../adapters/postgres/connection.ts';
+import { UsageError } from '../../domain/errors.ts';
+import type { Encoding, Format, ReportKind } from '../../domain/formats/format.ts';
+import { settleRivals } from '../../store/rivals.ts';
+import type { ListedFile } from './list-files.ts';
+
+/** How a source's reports are read. */
+export type Rules = {
+  readonly format: string;
+  readonly amountUnit: string;
+  readonly tolerance: string;
+  readonly timeZone: string;
+  /** Left out where a source does not say whose rows its reports may hold. */
+  readonly customerIds?: readonly string[];
+  /** Left out where a source does not say how its text is to be read. */
+  readonly encoding?: Encoding;
+};
+
+/** What the newest delivery of a path must have been read under to be known; null: whatever it was read under. */
+const isUnder = (rules: Rules | null, column: string) =>
+  rules === null ? sql`true` : sql`${sql.ref(column)} = ${JSON.stringify(rules)}::jsonb`;
+
+/**
+ * Which of these files are known just as they are, read under these rules, by path: the newest delivery of a path counts. A zip with
+ * several reports has as many deliveries.
+ */
+export async function knownDeliveries(
+  db: Db,
+  source: string,
+  rules: Rules | null,
+  files: readonly ListedFile[],
+): Promise<Map<string, number[]>> {
+  const found = await sql<{ path: string; nos: number[] }>`
+    with listed as (
+      select * from unnest(${files.map((file) => file.path)}::text[], ${files.map((file) => file.file)}::text[],
+                           ${files.map((file) => file.sizeBytes)}::bigint[], ${files.map((file) => file.modifiedAtMicros)}::bigint[])
+        as f(path, file, size_bytes, modified_at_micros)),
+    newest as (
+      select distinct on (d.path) d.path, d.no, d.size_bytes, d.modified_at
+        from delivery d join listed f on f.path = d.path
+       where d.source = ${source} and d.state not in ('dry', 'over') order by d.path, d.no desc),
+    member as (
+      select distinct on (d.path, d.entry) d.path, d.entry, d.no, d.rules
+        from delivery d join newest n on n.path = d.path and n.size_bytes = d.size_bytes and n.modified_at = d.modified_at
+       where d.source = ${source} and d.state not in ('dry', 'over') order by d.path, d.entry, d.no desc),
+    known as (
+      select m.path, m.no, case when count(*) over (partition by m.path) > 1 then f.file || '/' || m.entry else f.file end as file
+        from member m join newest n on n.path = m.path join listed f on f.path = m.path
+       where n.size_bytes = f.size_bytes and n.modified_at = timestamptz 'epoch' + f.modified_at_micros * interval '1 microsecond'
+         and not exists (select from member o where o.path = m.path and not ${isUnder(rules, 'o.rules')})),
+    shown as (
+      -- A file is shown by its path below the folder that was given last.
+      update delivery d set file = k.file from known k where d.no = k.no and d.file <> k.file)
+    select path, array_agg(no order by no) as nos from known group by path`.execute(db);
+  return new Map(found.rows.map((row) => [row.path, row.nos]));
+}
+
+/** Of these deliveries those whose files had vanished before they could be read: they are there again, and are read. */
+export async function takeUpVanished(db: Db, deliveryNos: readonly number[]): Promise<number[]> {
+  const found = await sql<{ no: number }>`
+    update delivery set state = 'found', vanished_at = null, error_code = null, error_message = null, epoch = epoch + 1, attempts = 0,
+           next_attempt_at = null
+     where vanished_at is not null and state = 'refused' and no = any(${[...deliveryNos]}::int[]) returning no`.execute(
+    db,
+  );
+  return found.rows.map(({ no }) => no);
+}
+
+/**
+ * The merchant with this id. Without an id it is the only merchant there is: one that is made for the purpose and takes the
+ * name of the first merchant that is named.
+ * @throws UsageError when no id is given and there are several merchants.
+ */
+export async function merchantNamed(db: Db, id: string | null): Promise<number> {
+  await sql`select pg_advisory_xact_lock(7355611)`.execute(db);
+  const { rows: known } = await sql<{
+    no: number;
+    id: string;
+    placeholder: boolean;
+  }>`select no, id, placeholder from merchant order by no`.execute(db);
+  const found =
+    id === null ? (known.length === 1 ? known[0] : undefined) : known.find((merchant) => merchant.id === id);
+  if (found) return found.no;
+  if (id === null && known.length > 1) {
+    throw new UsageError(
+      'there are several merchants, and nothing says which one this belongs to: name it with --merchant ID.',
+    );
+  }
+  const placeholder = known.find((merchant) => merchant.placeholder);
+  if (id !== null && placeholder) {
+    await sql`update merchant set id = ${id}, placeholder = false where no = ${placeholder.no}`.execute(db);
+    return placeholder.no;
+  }
+  const made = await sql<{ no: number }>`
+    insert into merchant (id, placeholder) values (${id ?? 'default'}, ${id === null}) returning no`.execute(db);
+  return made.rows[0]!.no;
+}
+
+export async function batchNamed(
+  db: Db,
+  batch: {
+    merchantNo: number;
+    batchId: string | null;
+    currency: string | null;
+    day: string | null;
+    /** Of the id, upper and lower case say nothing: it may be that of a batch which is known. */
+    isOtherCase?: boolean;
+  },
+): Promise<number> {
+  const known = await sql<{ no: number }>`
+    select no from batch where ${batch.isOtherCase ?? false} and merchant_no = ${batch.merchantNo} and lower(batch_id) = lower(${batch.batchId})
+       and currency is not distinct from ${batch.currency} and day is not distinct from ${batch.day}
+     order by no limit 1`.execute(db);
+  if (known.rows[0]) return known.rows[0].no;
+  const made = await sql<{ no: number }>`
+    insert into batch (merchant_no, batch_id, currency, day) values (${batch.merchantNo}, ${batch.batchId}, ${batch.currency}, ${batch.day})
+    on conflict (merchant_no, batch_id, currency, day) do update set merchant_no = excluded.merchant_no returning no`.execute(
+    db,
+  );
+  return made.rows[0]!.no;
+}
+
+export async function reportNamed(
+  db: Db,
+  report: {
+    batchNo: number;
+    kind: ReportKind;
+    name: string;
+    psp: string | null;
+    seq: number;
+    isPortal: boolean;
+    isOtherCase: boolean;
+  },
+): Promise<number> {
+  const known = await sql<{ no: number }>`
+    select no from report where ${report.isOtherCase} and batch_no = ${report.batchNo} and kind = ${report.kind}
+       and lower(name) = lower(${report.name}) order by no limit 1`.execute(db);
+  if (known.rows[0]) return known.rows[0].no;
+  // One whose name does not say its currency was moved to its batch when it was read.
+  const moved = await sql<{ no: number }>`
+    select r.no from batch mine join batch b on b.merchant_no = mine.merchant_no and b.batch_id = mine.batch_id and b.currency is not null
+      join report r on r.batch_no = b.no and r.kind = ${report.kind} and r.name = ${report.name}
+     where mine.no = ${report.batchNo} and mine.currency is null`.execute(db);
+  if (moved.rows[0]) {
+    await sql`update report set is_currency_in_rows = true where no = ${moved.rows[0].no} and not is_currency_in_rows`.execute(
+      db,
+    );
+    return moved.rows[0].no;
+  }
+  const made = await sql<{ no: number }>`
+    insert into report (batch_no, kind, name, psp, seq, is_portal, is_currency_in_rows)
+    select ${report.batchNo}, ${report.kind}, ${report.name}, ${report.psp}, ${report.seq}, ${report.isPortal}, batch_id is not null and currency is null
+      from batch where no = ${report.batchNo}
+    on conflict (batch_no, kind, name) do update set seq = excluded.seq returning no`.execute(db);
+  return made.rows[0]!.no;
+}
+
+/**
+ * Writes down which files a listing shows of one report, where it shows several or once did, and decides what counts of those whose
+ * files came, went or changed. `paths` are all that it shows, known or not; null where some of it could not be seen.
+ */
+export async function recordRivals(
+  db: Db,
+  source: string,
+  deliveryNos: readonly number[],
+  paths: readonly string[] | null,
+): Promise<void> {
+  const changed = await sql<{ reportNo: number; batchNo: number }>`
+    with listed as materialized (
+      select no, report_no, path, is_sheet from delivery where no = any(${[...deliveryNos]}::int[]) and source = ${source}),
+    watched as materialized (
+      select report_no from listed group by report_no, is_sheet having count(*) > 1
+      union select v.report_no from rival v join listed l on l.report_no = v.report_no where v.source = ${source}
+      union select d.report_no from delivery d join listed l on l.report_no = d.report_no
+             where d.state = 'refused' and d.error_code = 'conflicting_files'),
+    gone as (
+      delete from rival v using delivery d
+       where v.source = ${source} and d.no = v.delivery_no and v.report_no in (select report_no from watched)
+         and v.delivery_no not in (select no from listed)
+         and (d.path in (select path from listed) or ${paths !== null} and d.path <> all(${paths ?? []}::text[]))
+      returning v.report_no),
+    come as (
+      insert into rival (delivery_no, source, report_no)
+      select l.no, ${source}, l.report_no from listed l join watched w on w.report_no = l.report_no on conflict do nothing returning report_no)
+    select r.no as "reportNo", r.batch_no as "batchNo" from report r
+     where r.no in (select report_no from gone union select report_no from come) order by r.batch_no, r.no`.execute(db);
+  for (const { reportNo, batchNo } of changed.rows) {
+    await sql`select from batch where no = ${batchNo} for update`.execute(db);
+    await settleRivals(db, reportNo);
+  }
+}
+
+/** What comes with the program is known to every worker; a format of the user's own is kept as it is now. */
+export async function keepFormat(db: Db, format: Format): Promise<void> {
+  if (format.id === format.name) return;
+  await sql`insert into format (id, format) values (${format.id}, ${JSON.stringify(format)}::jsonb) on conflict do nothing`.execute(
+    db,
+  );
+}
+
+/** Records a file as it was seen, once: whoever comes second finds it recorded. The merchants' lock is held by both. */
+export async function recordDelivery(
+  db: Db,
+  delivery: {
+    reportNo: number;
+    source: string;
+    file: ListedFile;
+    /** As it is shown. */
+    shown: string;
+    entry: string | null;
+    isSheet: boolean;
+    directoryDate: string | null;
+    foundAtMs: number;
+    rules: Rules;
+    /** What a known delivery must have been read under; null: whatever it was read under. */
+    knownUnder: Rules | null;
+  },
+): Promise<number> {
+  const { file } = delivery;
+  const made = await sql<{ no: number }>`
+    with seen as (
+      select ${file.sizeBytes}::bigint as size_bytes, ${JSON.stringify(delivery.rules)}::jsonb as rules,
+             timestamptz 'epoch' + ${file.modifiedAtMicros}::bigint * interval '1 microsecond' as modified_at),
+    newest as (
+      select no, size_bytes, modified_at, rules from delivery
+       where source = ${delivery.source} and path = ${file.path} and entry is not distinct from ${delivery.entry}::text and state not in ('dry', 'over') order by no desc limit 1),
+    same as (select n.no from newest n join seen s using (size_bytes, modified_at) where ${isUnder(delivery.knownUnder, 'n.rules')}),
+    made as (
+      insert into delivery (report_no, source, path, file, entry, is_sheet, directory_date, found_at, rules, size_bytes, modified_at)
+      select ${delivery.reportNo}::int, ${delivery.source}::text, ${file.path}::text, ${delivery.shown}::text,
+             ${delivery.entry}::text, ${delivery.isSheet}::boolean, ${delivery.directoryDate}::date,
+             timestamptz 'epoch' + ${delivery.foundAtMs}::int8 * interval '1 millisecond',
+             rules, size_bytes, modified_at
+        from seen where not exists (select from same) returning no)
+    select no from made union all select no from same`.execute(db);
+  return made.rows[0]!.no;
+}

@@ -1,0 +1,26 @@
+import { sql } from 'kysely';
+import type { Db } from '../adapters/postgres/connection.ts';
+import { FORMATS } from '../domain/formats/all.ts';
+import type { Format } from '../domain/formats/format.ts';
+
+/** A format never changes under its id, so it is looked up once. */
+const known = new Map<string, Format>();
+
+/** The format of this id: one that comes with the program, or one of the user's own as it was when it was recorded. */
+export async function formatById(db: Db, id: string): Promise<Format> {
+  const format = (Object.hasOwn(FORMATS, id) ? FORMATS[id] : undefined) ?? known.get(id);
+  if (format) return format;
+  const found = await sql<{ format: Format }>`select format from format where id = ${id}`.execute(db);
+  if (!found.rows[0]) throw new Error(`no format is known as ${id}`);
+  known.set(id, found.rows[0].format);
+  return found.rows[0].format;
+}
+
+/** The formats that parts were read as, by their ids. */
+export async function formatsOf(
+  db: Db,
+  parts: readonly { readonly format: string | null }[],
+): Promise<ReadonlyMap<string, Format>> {
+  const ids = [...new Set(parts.map(({ format }) => format!))];
+  return new Map(await Promise.all(ids.map(async (id) => [id, await formatById(db, id)] as const)));
+}

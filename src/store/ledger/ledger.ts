@@ -1,0 +1,102 @@
+import { sql } from 'kysely';
+import { type Database, type Db, inTransaction, onOneConnection } from '../../adapters/postgres/connection.ts';
+import { UsageError } from '../../domain/errors.ts';
+import { definitionOf, importedFunctions, type LedgerFunctions, relationFunctions } from './functions.ts';
+import { findRelation, type LedgerSettings, quoteName, type Relation, wrongCondition } from './relation.ts';
+
+/** Which records the book compares with. */
+export type LedgerInUse = {
+  /** For people: shop.payments where provider = 'x'. */
+  readonly described: string;
+  /** They are those of `ledger import`. */
+  readonly isImported: boolean;
+};
+
+/**
+ * Has the book read the records from where the settings say, and returns where that is. Where they say nothing it stays as it is,
+ * so that a call with other settings takes no merchant's records away from a service that runs. Nothing is done where it is so already.
+ * @throws UsageError with a line for each setting that is wrong.
+ */
+export async function useLedger(
+  { pool }: Pick<Database, 'pool'>,
+  settings: LedgerSettings | undefined,
+): Promise<LedgerInUse> {
+  return onOneConnection({ pool }, async (db) => {
+    if (settings) await use(db, await ledgerOf(db, settings));
+    const found = await sql<LedgerInUse>`select described, is_imported as "isImported" from ledger_setting`.execute(db);
+    const ledger = found.rows[0]!;
+    // What was there when it was made may be gone by now.
+    await sql`select from ledger() limit 0`.execute(db).catch((error: Error) => {
+      throw new UsageError(
+        `the records cannot be read from ${ledger.described}, as this book was told to: ${error.message}. Put it right there, or in ledger of the settings.`,
+      );
+    });
+    return ledger;
+  });
+}
+
+/** A ledger as it would be: its functions, and what they read. */
+export type Ledger = LedgerInUse & {
+  readonly functions: LedgerFunctions;
+  readonly hasUpdatedAt: boolean;
+  /** Null: the imported records. */
+  readonly relation: Relation | null;
+};
+
+/**
+ * What the settings mean in this database. `db` is one connection, outside of a transaction.
+ * @throws UsageError with a line for each setting that is wrong.
+ */
+export async function ledgerOf(db: Db, settings: LedgerSettings): Promise<Ledger> {
+  const { where } = settings;
+  const mistakes: string[] = [];
+  const relation = settings.relation ? await findRelation(db, settings, mistakes) : null;
+  if (where !== undefined && (relation || !settings.relation)) {
+    const wrong = await wrongCondition(db, relation?.quoted ?? quoteName('record'), where);
+    if (wrong) mistakes.push(`${settings.begin(['where'])}${wrong}`);
+  }
+  if (mistakes.length > 0) throw new UsageError(mistakes.join('\n'));
+  const name = relation?.shown ?? 'the imported records';
+  return {
+    described: where === undefined ? name : `${name} where ${where.trim()}`,
+    isImported: relation === null,
+    functions: relation ? relationFunctions(relation, settings) : importedFunctions(where),
+    hasUpdatedAt: relation?.columns.updatedAt !== undefined,
+    relation,
+  };
+}
+
+async function use(db: Db, ledger: Ledger): Promise<void> {
+  const definition = definitionOf(ledger.functions);
+  const isSo = async () => {
+    const known = await sql<{ definition: string }>`select definition from ledger_setting`.execute(db);
+    return (known.rows[0]!.definition || definitionOf(importedFunctions(undefined))) === definition;
+  };
+  if (await isSo()) return;
+  await inTransaction(db, async () => {
+    await sql`select pg_advisory_xact_lock(7355625)`.execute(db);
+    if (await isSo()) return;
+    await sql.raw(definition).execute(db);
+    await sql`truncate seen_change`.execute(db);
+    await sql`update ledger_setting set definition = ${definition}, described = ${ledger.described}, is_imported = ${ledger.isImported},
+        has_updated_at = ${ledger.hasUpdatedAt}, since = now(), checked_no = 0, next_check_at = null, changed_until = now()`.execute(
+      db,
+    );
+  });
+}
+
+/**
+ * Where reports name no merchant and records do, the reports are those of the records' merchant: its id, the first where there are
+ * several. Null where reports name one, or records none.
+ */
+export async function onlyMerchantOf(db: Db, settings: LedgerSettings): Promise<string | null> {
+  const known = await sql<{ placeholder: boolean }>`select placeholder from merchant limit 2`.execute(db);
+  if (known.rows.length !== 1 || !known.rows[0]!.placeholder || !settings.relation) return null;
+  const relation = await findRelation(db, settings, []);
+  const column = relation?.columns.merchantId;
+  if (!column) return null;
+  const id = sql.raw(`btrim(${quoteName(column.name)}::text)`);
+  const found = await sql<{ id: string | null }>`
+    select min(${id} collate "C") as id from ${sql.raw(relation.quoted)} where ${id} <> ''`.execute(db);
+  return found.rows[0]!.id;
+}

@@ -1,0 +1,117 @@
+import { openLog } from '../../adapters/log.ts';
+import { DatabaseAway, isDatabaseAway } from '../../adapters/postgres/connection.ts';
+import type { JobQueue } from '../../adapters/queue/queue.ts';
+import type { Config } from '../../config/config.ts';
+import type { Source } from '../../producers/discovery/source.ts';
+import { lookerAtAway } from '../../producers/recovery/look-at-away.ts';
+import { sweep } from '../../producers/recovery/sweep.ts';
+import { tryAllNow } from '../../store/away.sql.ts';
+import { type LedgerInUse, useLedger } from '../../store/ledger/ledger.ts';
+import { startParsers } from '../../workers/runtime/parser-pool.ts';
+import { work } from '../../workers/runtime/worker.ts';
+import { startProgress } from './progress.ts';
+import { type Book, enqueueNamed, migrate, openBook, openQueueOf } from './storage.ts';
+
+/** A verb that works itself until what it asked for is done, beside whoever else works. */
+export type AtWork = {
+  readonly book: Book;
+  readonly queue: JobQueue;
+  /** Whose records are compared. */
+  readonly ledger: LedgerInUse;
+  /** Begins to take jobs. */
+  start(): void;
+  /** Waits while something is to be done; what the queue forgot is asked for again. Progress is told of these deliveries. */
+  untilDone(isBusy: () => Promise<boolean>, deliveryNos: readonly number[]): Promise<void>;
+  /** Asks for what is forgotten and clears away what counts no more. */
+  sweep(): Promise<void>;
+};
+
+/** When reports are due; null where what is there is all there is. */
+export type Calendars = Parameters<ReturnType<typeof startParsers>['open']>[0]['calendars'];
+
+const POLL_MS = 40;
+const SWEEP_MS = 2_000;
+const LOOK_MS = 500;
+
+/** Opens the book, a queue and parsers that can read these sources, and closes them when `act` has ended. */
+export async function atWork<T>(
+  config: Config,
+  sources: readonly Source[],
+  { mayBeTemporary, calendars }: { mayBeTemporary: boolean; calendars: Calendars },
+  act: (at: AtWork) => Promise<T>,
+): Promise<T> {
+  const log = openLog(config.logLevel);
+  const stopping = new AbortController();
+  let queue: JobQueue | undefined;
+  // Started first: they come up while the database does.
+  const enqueue = (name: string, payload: unknown, delayMs: number, about: object) =>
+    void enqueueNamed(queue!, name, payload as object, delayMs).catch((error: Error) =>
+      log.warn({ ...about, asked: name, error: error.message }, 'could not enqueue'),
+    );
+  // How reports and runs ended stands in the answer.
+  const parsers = startParsers(config.processes, enqueue, undefined, (level, note, about) => {
+    if (level === 'warn') log.warn(about, note);
+  });
+  let book: Book | undefined;
+  try {
+    book = await openBook(config, { mayBeTemporary });
+    const { database } = book;
+    process.stderr.write(`settlestream: ${book.description}\n`);
+    await migrate(database);
+    const ledger = await useLedger(database, config.ledger);
+    if (!ledger.isImported) process.stderr.write(`settlestream: records: ${ledger.described}\n`);
+    const { chunkBytes, processes } = config;
+    parsers.open({ databaseUrl: database.url, archiveDir: book.archiveDir, chunkBytes, places: sources, calendars });
+    const opened = await openQueueOf(config, book);
+    queue = opened;
+    const sweepNow = () => sweep({ database, enqueue: opened.enqueue, held: opened.held });
+    await tryAllNow(database.db);
+    const look = lookerAtAway({ database, enqueue: opened.enqueue, archiveDir: book.archiveDir });
+    return await act({
+      book,
+      queue,
+      ledger,
+      start: () =>
+        work({ database, queue: opened, parsers, processes, archiveDir: book!.archiveDir, log, stop: stopping.signal }),
+      untilDone: (isBusy, deliveryNos) => untilDone(book!, { sweepNow, look }, isBusy, deliveryNos),
+      sweep: sweepNow,
+    });
+  } catch (error) {
+    // Whoever called waits for an answer, and not for a server: the same call goes on later where this one ended.
+    throw book && isDatabaseAway(error)
+      ? new DatabaseAway(`${(error as Error).message}: call again when it is back.`, { cause: error })
+      : error;
+  } finally {
+    stopping.abort();
+    await queue?.close(5_000).catch(() => {});
+    parsers.close();
+    await book?.close();
+  }
+}
+
+async function untilDone(
+  { database }: Book,
+  { sweepNow, look }: { sweepNow: () => Promise<void>; look: () => Promise<void> },
+  isBusy: () => Promise<boolean>,
+  deliveryNos: readonly number[],
+): Promise<void> {
+  const progress = startProgress();
+  let sweptAt = Date.now();
+  let lookedAt = sweptAt;
+  try {
+    while (await isBusy()) {
+      await progress.show(database.db, deliveryNos);
+      if (Date.now() - sweptAt > SWEEP_MS) {
+        await sweepNow();
+        sweptAt = Date.now();
+      }
+      if (Date.now() - lookedAt > LOOK_MS) {
+        await look();
+        lookedAt = Date.now();
+      }
+      await new Promise((wake) => setTimeout(wake, POLL_MS));
+    }
+  } finally {
+    progress.stop();
+  }
+}

@@ -1,0 +1,276 @@
+import { sql } from 'kysely';
+import type { Db } from '../../adapters/postgres/connection.ts';
+import type { Check } from '../../domain/matching/checks.ts';
+import type { NamedRows, Split } from '../../domain/matching/coverage.ts';
+import type { RunFacts } from '../../domain/matching/run.ts';
+
+/** What a call of `reconcile` was about. */
+export type Asked = {
+  readonly deliveryNos: readonly number[];
+  readonly batchNos: readonly number[];
+  readonly notReports: readonly NotReport[];
+};
+
+/** A file that is no report that can be read. */
+export type NotReport = {
+  readonly file: string;
+  /** It was named itself. */
+  readonly isNamed: boolean;
+  readonly code: string;
+  readonly why: string;
+  /** The kind of report that its name speaks of. */
+  readonly kind: string | null;
+  /** A report may lie there that nobody has seen. */
+  readonly isUnseen: boolean;
+};
+
+export type ReportView = {
+  file: string;
+  /** Null for a file whose name speaks of no report. */
+  kind: string | null;
+  state: 'closed' | 'waiting' | 'refused' | 'duplicate' | 'skipped';
+  revision: number;
+  rows: number;
+  refusedRows: number;
+  /** No newer content of the report has taken its place. */
+  isNewest: boolean;
+  errorCode: string | null;
+  errorMessage: string | null;
+  /** Its header, and that of the source's report of its kind before, where both were read. */
+  header: string[] | null;
+  headerOf: string | null;
+  headerBefore: string[] | null;
+};
+
+/** What became of these deliveries. One that was given up, or that needs what is away, waits: no row of it is used. */
+export async function reportsOf(db: Db, deliveryNos: readonly number[]): Promise<ReportView[]> {
+  const found = await sql<ReportView>`
+    select d.file, r.kind,
+           case when d.state in ('closed', 'waiting', 'duplicate') then d.state
+                when d.state in ('found', 'reading') then 'waiting' else 'refused' end as state,
+           coalesce(d.revision, 1 + (select coalesce(max(e.revision), 0) from delivery e where e.report_no = r.no)) as revision,
+           case when d.state = 'closed' then coalesce((l.facts->>'rows')::int, 0) else 0 end as rows,
+           case when d.state = 'closed' then coalesce((l.facts->>'refusedRows')::int, 0) else 0 end as "refusedRows",
+           l.no is not distinct from r.load_no as "isNewest",
+           coalesce(d.error_code, case when coalesce(d.parked_reason, away_reason(d)) is not null then 'unreadable' end) as "errorCode",
+           coalesce(d.error_message, d.parked_reason, away_reason(d)) as "errorMessage",
+           l.header, h.file as "headerOf", h.header as "headerBefore"
+      from delivery d join report r on r.no = d.report_no
+      left join load l on l.delivery_no = d.no and l.state = 'closed'
+      left join lateral header_before(l.no) h on true
+     where d.no = any(${[...deliveryNos]}::int[])
+     order by d.file collate "C", d.no`.execute(db);
+  return found.rows;
+}
+
+export type BatchView = {
+  no: number;
+  merchantId: string;
+  batchId: string | null;
+  currency: string | null;
+  day: string | null;
+  settlementDate: string | null;
+  acquirer: string | null;
+  facts: RunFacts;
+  run: number;
+  rules: string;
+  digest: string;
+  open: number;
+  /** Since when it is not reconciled: when the oldest of what is open was first seen. Null where nothing is open. */
+  since: Date | null;
+  /** Days from its date to now; null where it has no date. */
+  ageDays: number | null;
+  /** Rows that need a record and have something told of them. */
+  toldRows: number;
+  /** Its rows before anything was told of them; null in runs of books of before, which did not count them so. */
+  coverage: (Split & { readonly checks: readonly Check[] }) | null;
+  /** Rows that have something told of them, by type. */
+  named: NamedRows[];
+  publishedAt: Date;
+};
+
+/** Batches and days whose reconciliation failed too often, and why. */
+export async function failedBatchesOf(
+  db: Db,
+  batchNos: readonly number[],
+): Promise<{ name: string; reason: string }[]> {
+  const found = await sql<{ name: string; reason: string }>`
+    select coalesce(batch_id, day::text, '') as name, parked_reason as reason from batch
+     where no = any(${[...batchNos]}::int[]) and parked_reason is not null order by 1`.execute(db);
+  return found.rows;
+}
+
+export type BatchFilter = {
+  readonly batchNos?: readonly number[];
+  readonly merchant?: string | undefined;
+  readonly from?: string | undefined;
+  readonly to?: string | undefined;
+  readonly kind?: string | undefined;
+  /** What was known at that time, an ISO time with its offset; without it what is known now. */
+  readonly asOf?: string | undefined;
+};
+
+/** Which discrepancies are asked for. Open ones, unless it says otherwise. */
+export type DiscrepancyFilter = BatchFilter & {
+  readonly nos?: readonly bigint[];
+  /** A settlement batch id, or a transaction date. */
+  readonly batch?: string | undefined;
+  /** Where its file came from; where it is about no file, where one of its batch came from. */
+  readonly source?: string | undefined;
+  readonly isClosedToo?: boolean;
+  /** Those that follow this one in the promised order. */
+  readonly after?: bigint | undefined;
+  readonly limit?: number | undefined;
+};
+
+/** The run that readers saw at that time, of a batch `b`. One that says that nothing was left of it is none. */
+const runAt = ({ asOf }: BatchFilter) =>
+  asOf === undefined
+    ? sql`select * from run where no = b.current_run`
+    : sql`select * from (select * from run where batch_no = b.no and published_at <= ${asOf}::timestamptz order by no desc limit 1) last
+           where not is_gone`;
+
+/** Whether a discrepancy `d` was open at that time. */
+export const isOpen = ({ asOf }: BatchFilter) =>
+  asOf === undefined
+    ? sql`d.closed_run is null`
+    : sql`d.opened_at <= ${asOf}::timestamptz and (d.closed_at is null or d.closed_at > ${asOf}::timestamptz)`;
+
+/** The rows of a batch `b` that were named by something open at that time; each row once. */
+const namedRows = (filter: BatchFilter) => sql`
+  select coalesce(sum(rows) filter (where of_matchable), 0)::int as "toldRows",
+         coalesce(jsonb_agg(jsonb_build_object('type', row_type, 'needsRecord', row_needs_record, 'rows', rows, 'settlementMinor', settlement_minor::text))
+                    filter (where row_type is not null), '[]') as named
+    from (select of_matchable, row_type, row_needs_record, count(*) as rows, coalesce(sum(row_settlement_minor), 0) as settlement_minor
+            from (select distinct d.load_no, d.line, d.of_matchable, d.row_type, d.row_needs_record, d.row_settlement_minor from discrepancy d
+                   where d.batch_no = b.no and ${isOpen(filter)} and (d.of_matchable or d.row_type is not null)) each_once
+           group by 1, 2, 3) by_type`;
+
+/** Batches and days that have a result, by date and id. */
+export async function batchesOf(db: Db, filter: BatchFilter): Promise<BatchView[]> {
+  const found = await sql<BatchView>`
+    select b.no, m.id as "merchantId", b.batch_id as "batchId", b.currency, b.day::text, b.settlement_date::text as "settlementDate",
+           b.acquirer, r.facts, r.coverage, r.no as run, r.rules, r.digest, r.published_at as "publishedAt",
+           o.open, o.since, t.named, t."toldRows",
+           (now() at time zone coalesce(z.time_zone, 'UTC'))::date - coalesce(b.settlement_date, b.day) as "ageDays"
+      from batch b join merchant m on m.no = b.merchant_no cross join lateral (${runAt(filter)}) r
+     cross join lateral (
+       select count(*)::int as open, min(d.first_seen_at) as since from discrepancy d where d.batch_no = b.no and ${isOpen(filter)}) o
+     cross join lateral (${namedRows(filter)}) t
+     left join lateral (
+       select l.rules->>'timeZone' as time_zone from run_load rl join load l on l.no = rl.load_no where rl.run_no = r.no limit 1) z on true
+     where ${filter.batchNos ? sql`b.no = any(${[...filter.batchNos]}::int[])` : sql`true`}
+       and ${filter.merchant === undefined ? sql`true` : sql`m.id = ${filter.merchant}`}
+       and ${filter.from === undefined ? sql`true` : sql`coalesce(b.settlement_date, b.day) >= ${filter.from}::date`}
+       and ${filter.to === undefined ? sql`true` : sql`coalesce(b.settlement_date, b.day) <= ${filter.to}::date`}
+       and ${filter.kind === undefined ? sql`true` : sql`exists (select from discrepancy d where d.batch_no = b.no and ${isOpen(filter)} and d.kind = ${filter.kind})`}
+     order by coalesce(b.settlement_date, b.day) nulls first, b.batch_id nulls first, m.id, b.currency`.execute(db);
+  return found.rows;
+}
+
+export type DiscrepancyView = {
+  kind: string;
+  merchantId: string;
+  settlementBatchId: string | null;
+  transactionDate: string | null;
+  file: string | null;
+  line: number | null;
+  type: string | null;
+  requestId: string | null;
+  transactionId: string | null;
+  field: string | null;
+  reported: string | null;
+  recorded: string | null;
+  difference: string | null;
+  currency: string | null;
+  message: string;
+};
+
+/** A discrepancy with its number, and from when to when it was open. */
+export type DatedDiscrepancy = DiscrepancyView & {
+  no: bigint;
+  since: Date;
+  /** Null while it is open, as is `closedBecause`. */
+  until: Date | null;
+  closedBecause: string | null;
+};
+
+const wanted = (filter: DiscrepancyFilter) => sql`
+  ${filter.isClosedToo ? sql`true` : isOpen(filter)}
+  and ${filter.batchNos ? sql`d.batch_no = any(${[...filter.batchNos]}::int[])` : sql`true`}
+  and ${filter.nos ? sql`d.no = any(${[...filter.nos]}::bigint[])` : sql`true`}
+  and ${filter.merchant === undefined ? sql`true` : sql`m.id = ${filter.merchant}`}
+  and ${filter.kind === undefined ? sql`true` : sql`d.kind = ${filter.kind}`}
+  and ${filter.batch === undefined ? sql`true` : sql`coalesce(b.batch_id, b.day::text) = ${filter.batch}`}
+  and ${filter.source === undefined ? sql`true` : isFrom(filter.source)}
+  and ${filter.from === undefined ? sql`true` : sql`coalesce(b.settlement_date, b.day) >= ${filter.from}::date`}
+  and ${filter.to === undefined ? sql`true` : sql`coalesce(b.settlement_date, b.day) <= ${filter.to}::date`}`;
+
+const isFrom = (source: string) => sql`
+  case when d.load_no is not null then y.source = ${source}
+       else exists (select from delivery e join report s on s.no = e.report_no where s.batch_no = d.batch_no and e.source = ${source}) end`;
+
+/** A discrepancy with its batch, merchant and file. */
+const PLACED = sql`
+  discrepancy d join batch b on b.no = d.batch_no join merchant m on m.no = b.merchant_no
+  left join load l on l.no = d.load_no left join delivery y on y.no = l.delivery_no`;
+
+/** The promised order, by code point and nulls first; the number makes it one without ties. */
+const ORDER = sql`
+  coalesce(b.batch_id, b.day::text, '') collate "C", coalesce(y.file, ''), coalesce(d.line, 0), d.kind, coalesce(d.field, ''),
+  coalesce(d.type, ''), coalesce(d.request_id, ''), coalesce(d.transaction_id, ''), m.id, coalesce(d.currency, ''),
+  coalesce(d.reported, ''), coalesce(d.recorded, ''), d.no`;
+
+const SHOWN = sql`
+  d.kind, m.id as "merchantId", b.batch_id as "settlementBatchId", case when b.batch_id is null then b.day::text end as "transactionDate",
+  y.file, d.line, d.type, d.request_id as "requestId", d.transaction_id as "transactionId", d.field, d.reported, d.recorded,
+  d.difference, d.currency, d.message`;
+
+/** Open discrepancies in the promised order. */
+export const openDiscrepancies = (filter: DiscrepancyFilter) => sql`
+  select ${SHOWN} from ${PLACED} where ${wanted(filter)} order by ${ORDER}`;
+
+/** Why a discrepancy is closed: by what the run that no longer found it differs from the one before. */
+const CLOSED_BECAUSE = sql`
+  case when closing.no is null then null
+       when d.goes_on then 'it goes on: run ' || closing.no || ' tells it with other amounts, or in another place'
+       when closing.batch_no <> d.batch_no then 'another batch was reconciled (run ' || closing.no || '), and with it this is settled'
+       when closing.changed then 'run ' || closing.no || ' read other reports, or other contents of them'
+       when closing.rules <> (select before.rules from run before where before.batch_no = closing.batch_no and before.no < closing.no
+                               order by before.no desc limit 1) then 'run ' || closing.no || ' was made under other rules'
+       when exists (select from run_cause c where c.batch_no = closing.batch_no and c.cause = 'records' and c.wanted <= closing.answers
+                       and c.wanted > coalesce((select max(before.answers) from run before where before.batch_no = closing.batch_no and before.no < closing.no), 0))
+         then 'run ' || closing.no || ' found other records: they came late, or changed'
+       else 'run ' || closing.no || ' found other records, or other reports in other batches' end`;
+
+/** Discrepancies in the promised order, each with since when and until when it was open. */
+export const datedDiscrepancies = (filter: DiscrepancyFilter) => sql`
+  select ${SHOWN}, d.no, d.first_seen_at as since, d.closed_at as until, ${CLOSED_BECAUSE} as "closedBecause"
+    from ${PLACED} left join run closing on closing.no = d.closed_run
+   where ${wanted(filter)}
+     and ${filter.after === undefined ? sql`true` : sql`(${ORDER}) > (select ${ORDER} from ${PLACED} where d.no = ${filter.after})`}
+   order by ${ORDER} limit ${filter.limit ?? null}::bigint`;
+
+/** Whether there ever was a discrepancy of this number. */
+export async function isDiscrepancy(db: Db, no: bigint): Promise<boolean> {
+  const found = await sql`select from discrepancy where no = ${no}`.execute(db);
+  return found.rows.length > 0;
+}
+
+export type KindTotal = {
+  kind: string;
+  currency: string | null;
+  count: number /** Null where nothing of it is at stake. */;
+  stakeMinor: string | null;
+};
+
+/** How many of each kind and currency, and how much money they are about. */
+export async function totalsOf(db: Db, filter: BatchFilter): Promise<KindTotal[]> {
+  const found = await sql<KindTotal>`
+    select d.kind, coalesce(d.stake_currency, d.currency) as currency, count(*)::int as count,
+           sum(d.stake_minor)::text as "stakeMinor"
+      from ${PLACED}
+     where ${wanted(filter)}
+     group by 1, 2 order by 1, 2 nulls first`.execute(db);
+  return found.rows;
+}

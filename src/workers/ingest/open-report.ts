@@ -1,0 +1,169 @@
+import { createHash } from 'node:crypto';
+import { archiveFile, checkArchive } from '../../adapters/archive.ts';
+import { findInZip, gunzipped, sizeOfGzip } from '../../adapters/file-formats/packed.ts';
+import { isSuspicious, NotAZip, openZip, type Zip, type ZipEntry } from '../../adapters/file-formats/zip.ts';
+import { openFolders } from '../../adapters/source-files/local-folder.ts';
+import type { Place } from '../../adapters/source-files/source-files.ts';
+import { ReportRefused, Unreachable } from '../../domain/errors.ts';
+import { isGzipName, isZipName } from '../../domain/report/report-name.ts';
+import type { Delivery } from './ingest-report.sql.ts';
+
+/** A delivered report as text, whatever it is wrapped in. */
+export type Incoming = {
+  /** Of the report itself: of what is in a zip, not of the zip. */
+  readonly sizeBytes: number;
+  /** About how long its text will be. */
+  readonly textBytes: number;
+  /** The workbook in the archive that the text is made from; null where the report is text itself. */
+  readonly original: { readonly path: string; readonly sha256: string } | null;
+  /** Its last bytes, where they can be had without the rest. */
+  readonly tail: (() => Promise<Buffer>) | null;
+  /** CSV, from start to end. */
+  text(): AsyncGenerator<Buffer>;
+  sha256(): Promise<string>;
+  close(): Promise<void>;
+  /** Closes it, and removes what was put into the archive for it. */
+  discard(): Promise<void>;
+};
+
+const TAIL_BYTES = 65_536;
+/** What a workbook's packed bytes come to as text: in reports of 44 columns 4 to 8 times as much. */
+const TEXT_OF_SHEET = 6;
+
+/** Opens what was delivered. A workbook has to be whole before it can be read, so it is fetched into the archive first. */
+export async function openIncoming(
+  place: Place,
+  delivery: Delivery,
+  archiveDir: string,
+  archiveName: string,
+): Promise<Incoming> {
+  const file = await openFile(place, delivery);
+  if (delivery.isSheet) return openSheet(file, delivery, archiveDir, `${archiveName}.xlsx`);
+  const { path } = delivery;
+  const size = Number(delivery.sizeBytes);
+  const from = Math.max(0, size - TAIL_BYTES);
+  return {
+    ...textOf(file),
+    tail: isZipName(path) || isGzipName(path) ? null : () => place.read(path, from, size - from),
+  };
+}
+
+/** Opens what the archive keeps of a delivery. It stays there whatever becomes of this reading. */
+export async function openArchived(delivery: Delivery, path: string, archiveDir: string): Promise<Incoming> {
+  const archive = openFolders();
+  const kept = await archive.stat(path);
+  if (!kept) await checkArchive(archiveDir);
+  if (!kept) throw new ReportRefused('unreadable', `the archived copy ${path} is not there`);
+  const file = { sizeBytes: kept.sizeBytes, blocks: () => archive.blocks(path), close: async () => {} };
+  const text = textOf(file);
+  return delivery.isSheet ? sheetOf(path, await text.sha256(), file.sizeBytes, delivery, file.close) : text;
+}
+
+/** Text is read as it is. */
+const textOf = (file: File): Incoming => ({
+  sizeBytes: file.sizeBytes,
+  textBytes: file.sizeBytes,
+  original: null,
+  tail: null,
+  text: file.blocks,
+  async sha256() {
+    const hash = createHash('sha256');
+    for await (const block of file.blocks()) hash.update(block);
+    return hash.digest('hex');
+  },
+  close: file.close,
+  discard: file.close,
+});
+
+/** The report itself, out of what it is packed in. */
+export async function openFile(place: Place, delivery: Delivery): Promise<File> {
+  const { path, entry } = delivery;
+  const size = Number(delivery.sizeBytes);
+  const file = isZipName(path)
+    ? await openEntry(place, delivery)
+    : { sizeBytes: size, blocks: () => place.blocks(path, 0, size), close: async () => {} };
+  if (!isGzipName(entry ?? path)) return file;
+  const tail = isZipName(path) ? file.blocks() : place.blocks(path, Math.max(0, size - 4), size);
+  return { ...file, sizeBytes: await sizeOfGzip(tail), blocks: () => gunzipped(file.blocks()) };
+}
+
+type File = {
+  readonly sizeBytes: number;
+  blocks(): AsyncGenerator<Buffer>;
+  close(): Promise<void>;
+};
+
+async function openEntry(place: Place, { path, sizeBytes, entry: name }: Delivery): Promise<File> {
+  const blocks = (from: number, to: number) => place.blocks(path, from, to);
+  const zip: Zip = await openZip({ sizeBytes: Number(sizeBytes), blocks }).catch((error: Error) => {
+    // A server that does not answer says nothing of the zip.
+    if (error instanceof Unreachable || error instanceof ReportRefused) throw error;
+    throw new ReportRefused('unreadable', `the zip cannot be opened (${error.message})`);
+  });
+  const found = await findInZip(zip, name ?? '').catch(async (error: unknown) => {
+    await zip.close();
+    throw damagedAs(error);
+  });
+  if (!found || isSuspicious(found.entry)) {
+    await (found?.zip ?? zip).close();
+    throw found
+      ? new ReportRefused('too_large', `${name} would be ${found.entry.sizeBytes} bytes, unpacked`)
+      : new ReportRefused('unreadable', `there is no ${name ?? 'report'} in the zip`);
+  }
+  const { entry, zip: inner } = found;
+  return { sizeBytes: entry.sizeBytes, blocks: () => blocksOf(inner, entry), close: () => inner.close() };
+}
+
+/** What is damaged stays so: it is refused, and not tried again. */
+async function* blocksOf(zip: Zip, entry: ZipEntry): AsyncGenerator<Buffer> {
+  try {
+    yield* zip.blocks(entry);
+  } catch (error) {
+    throw damagedAs(error);
+  }
+}
+
+function damagedAs(error: unknown): unknown {
+  if (!(error instanceof NotAZip)) return error;
+  const { isTruncated, message, advice } = error;
+  return new ReportRefused('unreadable', isTruncated ? `the zip is damaged (${message})` : message, advice);
+}
+
+async function openSheet(file: File, delivery: Delivery, archiveDir: string, archiveName: string): Promise<Incoming> {
+  const original = await archiveFile(archiveDir, archiveName);
+  const hash = createHash('sha256');
+  try {
+    for await (const block of file.blocks()) {
+      hash.update(block);
+      await original.write(block);
+    }
+    await original.finish();
+  } catch (error) {
+    await original.discard().catch(() => {});
+    throw error;
+  } finally {
+    await file.close();
+  }
+  return sheetOf(original.path, hash.digest('hex'), file.sizeBytes, delivery, () => original.discard());
+}
+
+/** A workbook in the archive, read as text. */
+async function sheetOf(
+  path: string,
+  sha256: string,
+  sizeBytes: number,
+  { rules }: Delivery,
+  discard: () => Promise<void>,
+): Promise<Incoming> {
+  const { sheetAsCsv } = await import('../../adapters/file-formats/xlsx/workbook.ts');
+  return {
+    sizeBytes,
+    textBytes: TEXT_OF_SHEET * sizeBytes,
+    original: { path, sha256 },
+    tail: null,
+    text: () => sheetAsCsv(path, { timeZone: rules.timeZone }),
+    sha256: async () => sha256,
+    close: async () => {},
+    discard,
+  };
+}

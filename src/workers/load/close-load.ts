@@ -1,0 +1,135 @@
+import type { Measured } from '../../adapters/metrics/metrics.ts';
+import { type Database, type Db, inTransaction, onOneConnection } from '../../adapters/postgres/connection.ts';
+import { ReportRefused } from '../../domain/errors.ts';
+import { addFacts, type Facts } from '../../domain/report/facts.ts';
+import { headerChange } from '../../domain/report/header.ts';
+import { type CloseLoadJob, type Enqueue, ingestReport, reconcile } from '../../jobs.ts';
+import { settleRivals } from '../../store/rivals.ts';
+import { takeOver } from '../fencing.ts';
+import * as query from '../ingest/ingest-report.sql.ts';
+import type { Noted } from '../runtime/parser-pool.ts';
+
+type Context = {
+  readonly database: Database;
+  readonly enqueue: Enqueue;
+  readonly measured: Measured;
+  readonly noted: Noted;
+};
+
+/**
+ * Closes a load whose chunks are all loaded: its rows become part of the book and its batch wants a run. The index is built
+ * afterwards, beside that run. Run twice, the second finds everything done.
+ */
+export async function closeLoad(context: Context, { loadNo }: CloseLoadJob): Promise<void> {
+  await onOneConnection(context.database, async (db) => {
+    await takeOver(db, `close-load ${loadNo}`);
+    // Whoever loaded the last chunk may have died before saying so.
+    await inTransaction(db, () => query.markLoaded(db, loadNo));
+    const load = await query.loadToClose(db, loadNo);
+    const hasOwnTable = query.hasOwnTable(load);
+    // A dry run closes it in a transaction of its own, which is rolled back.
+    if (load.isDry) {
+      if (hasOwnTable && load.state === 'loaded') await query.indexRowTable(db, load.slot);
+      return;
+    }
+    if (load.state === 'loaded') {
+      const outcome = await inTransaction(db, async () => {
+        await query.lockBatch(db, load.batchNo);
+        return closeLocked(db, load, context.noted);
+      });
+      if (outcome) tellEnd(context, load, outcome);
+      const twins = outcome && (await query.filesWithSameBytes(db, loadNo));
+      if (twins && twins.others.length > 0)
+        context.noted('warn', 'a report holds the same bytes as others', { ...twins, outcome });
+      if (outcome === 'closed' && !load.isReplay) await noteHeader(context, db, loadNo);
+      await askNext(context, load.batchNo);
+      // Its rows may have shown that it belongs to another batch.
+      const { batchNo } = await query.loadToClose(db, loadNo);
+      if (batchNo !== load.batchNo) await askNext(context, batchNo);
+    }
+    if (hasOwnTable && (await query.isClosed(db, loadNo))) await query.indexRowTable(db, load.slot);
+  });
+}
+
+const WRAPPED_IDS =
+  'ids of this report stand in ="…" or behind \', as a spreadsheet writes them: read as what they mean; take reports as the provider sends them';
+
+type Outcome = 'closed' | 'refused' | 'duplicate';
+
+/** Closes a load, or ends its delivery otherwise; its batch is locked. Null: another worker did it. */
+export async function closeLocked(db: Db, load: query.ClosingLoad, noted?: Noted): Promise<Outcome | null> {
+  const facts = addFacts(load.chunks.map((chunk) => chunk.facts));
+  const end = await endInstead(db, load, facts);
+  if (end) {
+    const delivery = { no: load.deliveryNo, batchNo: load.batchNo, epoch: load.epoch };
+    return (await query.endDelivery(db, delivery, end)) ? end.state : null;
+  }
+  if (query.hasOwnTable(load)) await query.attachRowTable(db, load.slot);
+  if (!(await query.closeLoad(db, load, facts))) return null;
+  const rivalry = await settleRivals(db, load.reportNo);
+  if (rivalry) noted?.('warn', RIVALS[rivalry], { kind: load.kind, files: await query.rivalFiles(db, load.reportNo) });
+  return rivalry === 'conflict' ? 'refused' : 'closed';
+}
+
+const RIVALS = {
+  conflict: 'files that lie there together hold different contents of one report: none of them counts',
+  ordered: 'files in directories of several days hold different contents of one report: that of the latest counts',
+} as const;
+
+/** What only all rows together show: another customer's are among them, or all of them stand in another report. */
+async function endInstead(
+  db: Db,
+  load: query.ClosingLoad,
+  facts: Facts,
+): Promise<(query.End & { readonly state: 'refused' | 'duplicate' }) | null> {
+  const strangers = strangersIn(facts.customerIds, load.rules.customerIds);
+  if (strangers) {
+    const { code, message } = new ReportRefused('mixed_merchants', strangers);
+    return { state: 'refused', code, message, revision: null };
+  }
+  const before = facts.customerIds.length === 0 ? [] : await query.customersBefore(db, load, facts.customerIds);
+  if (before.length > 0) {
+    const detail = `customerId ${facts.customerIds.join()}, and ${before.join()} in the content before it`;
+    const { code, message } = new ReportRefused('mixed_merchants', detail);
+    return { state: 'refused', code, message, revision: null };
+  }
+  const same = await query.sameUnderAnotherName(db, load);
+  return same === null ? null : { state: 'duplicate', code: null, message: null, revision: null, duplicateOf: same };
+}
+
+/** Whose rows make the report a mixed one, in words; null where it is one customer's, and one that it may be. */
+function strangersIn(customerIds: readonly string[], allowed: readonly string[] | undefined): string | null {
+  if (customerIds.length > 1) return `customerId ${customerIds.join(' and ')}`;
+  const stranger = allowed && customerIds.find((id) => !allowed.includes(id));
+  return stranger === undefined ? null : `customerId ${stranger}`;
+}
+
+function tellEnd({ measured, noted }: Context, load: query.ClosingLoad, outcome: Outcome): void {
+  const { source, kind } = load;
+  const { rows, refusedRows, hasWrappedIds } = addFacts(load.chunks.map((chunk) => chunk.facts));
+  if (hasWrappedIds) noted('warn', WRAPPED_IDS, { kind });
+  noted('info', 'report read', { kind, outcome, rows, refusedRows });
+  measured({ name: 'recon_reports_total', labels: { source, kind, outcome }, value: 1 });
+  // How late a report was is told when it is first read.
+  if (outcome !== 'closed' || load.isReplay) return;
+  const lagSeconds = (Date.now() - load.modifiedAt.getTime()) / 1_000;
+  measured({ name: 'recon_report_lag_seconds', labels: { source, kind }, value: Math.max(0, lagSeconds) });
+}
+
+/** A header that is another than that of the report before may be the reason for whatever is told next. */
+async function noteHeader({ noted }: Context, db: Db, loadNo: number): Promise<void> {
+  const headers = await query.headersOf(db, loadNo);
+  const change = headers && headerChange(headers.before, headers.header);
+  if (change)
+    noted('info', 'the header of a report is not that of the one before', { since: headers.since, ...change });
+}
+
+/** Asks for what the end of a delivery sets going. */
+export async function askNext(
+  { database, enqueue }: Pick<Context, 'database' | 'enqueue'>,
+  batchNo: number,
+): Promise<void> {
+  const next = await query.nextAfter(database.db, batchNo);
+  for (const delivery of next.deliveries) await enqueue(ingestReport, delivery);
+  for (const batch of next.batches) await enqueue(reconcile, batch);
+}

@@ -1,0 +1,151 @@
+import { type Db, inPortions } from '../../../adapters/postgres/connection.ts';
+import {
+  addShare,
+  NOTHING_SUMMED,
+  type Share,
+  type Sum,
+  type Summed,
+  tellSum,
+} from '../../../domain/matching/cumulative.ts';
+import { settledTwice } from '../../../domain/matching/match.ts';
+import { andAfter, type Earlier, settledBefore } from '../../../domain/matching/settled-twice.ts';
+import type { Currency } from '../../../domain/money/currency.ts';
+import {
+  instalmentsOf,
+  isMatchable,
+  matchByOf,
+  type NamedRow,
+  recordFrom,
+  rowFrom,
+  type StoredRow,
+  type Told,
+  tellAll,
+} from '../findings.ts';
+import * as publish from '../publish/publish.sql.ts';
+import type * as query from '../snapshot.sql.ts';
+import { replaceShares, suspectShares } from './cumulative.sql.ts';
+
+// What belongs to a key, not to a batch. Both run inside the publishing transaction, under the merchant's lock. A key may have any
+// number of rows: they pass by one after the other, and none is kept but those that have to be named.
+
+/** So much is told at once. */
+const MANY = 5_000;
+
+type KeyRow = StoredRow & {
+  batch_no: number;
+  batch_id: string;
+  batch_currency: Currency;
+  settlement_date: string;
+};
+
+/** Decides anew which rows settle what was settled before: in whatever batch they stand. */
+export async function publishSettledTwice(
+  db: Db,
+  batch: query.BatchRow,
+  runNo: number,
+  loads: readonly query.ReadLoad[],
+  others: readonly query.ReadLoad[],
+): Promise<void> {
+  await publish.findSettledKeys(db, batch.no, loads, others);
+  let key = { type: '', requestId: '' };
+  let earlier: Earlier<ReturnType<typeof settledRowOf>> | null = null;
+  let told: Told[] = [];
+  for await (const rows of inPortions<KeyRow>(db, publish.settledRows([...loads, ...others], batch.merchantNo))) {
+    for (const stored of rows) {
+      if (stored.type !== key.type || stored.request_id !== key.requestId) earlier = null;
+      key = { type: stored.type, requestId: stored.request_id! };
+      const row = settledRowOf(stored);
+      const other = settledBefore(earlier, row);
+      if (other) told.push(tellSettledTwice(stored, other));
+      earlier = andAfter(earlier, row);
+    }
+    if (told.length < MANY) continue;
+    await tellAll(db, told, 'told_by_key');
+    told = [];
+  }
+  await tellAll(db, told, 'told_by_key');
+  await publish.publishSettledTwice(db, runNo);
+}
+
+const settledRowOf = (stored: KeyRow) => ({
+  settlementDate: stored.settlement_date,
+  batchId: stored.batch_id,
+  currency: stored.batch_currency,
+  transactionId: stored.transaction_id,
+  batchNo: stored.batch_no,
+});
+
+function tellSettledTwice(stored: KeyRow, other: ReturnType<typeof settledRowOf>): Told {
+  const row = rowFrom(stored);
+  const report = { settlementCurrency: stored.batch_currency, wrongUnit: false };
+  return {
+    discrepancy: settledTwice(row, stored.batch_id, other.batchId, report),
+    loadNo: stored.load_no,
+    ofMatchable: isMatchable(row.matchBy),
+    batchNo: stored.batch_no,
+    otherBatchNo: other.batchNo,
+    row: { type: row.type, needsRecord: isMatchable(row.matchBy), settlementMinor: row.settlementMinor },
+  };
+}
+
+type ShareRow = {
+  sum: Sum;
+  r_type: string;
+  r_request_id: string;
+  load_no: number;
+  line: number;
+  flags: number;
+  type: string;
+  transaction_id: string | null;
+  amount_minor: bigint;
+  settlement_minor: bigint | null;
+  batch_no: number;
+  /** What the records of this id said. */
+  print: bigint | null;
+};
+
+/** Decides anew which records their sums over all batches do not agree with: in whatever batch that is told. */
+export async function publishSums(db: Db, batch: query.BatchRow, runNo: number): Promise<void> {
+  if ((await replaceShares(db, runNo, batch.currentRun, batch.merchantNo)) === 0) return;
+  let of: ShareRow | null = null;
+  let summed: Summed<ReturnType<typeof shareOf>> = NOTHING_SUMMED;
+  let told: Told[] = [];
+  const tellLast = () => {
+    if (of === null) return;
+    const found = tellSum(of.sum, recordFrom(of, 'r')!, summed);
+    if (found === null) return;
+    const { loadNo, batchNo, row } = found.share;
+    const quoted = { quotedIds: [of.r_request_id], quotedPrint: of.print };
+    told.push({ discrepancy: found.discrepancy, loadNo, batchNo, ofMatchable: row.needsRecord, row, ...quoted });
+  };
+  for await (const rows of inPortions<ShareRow>(db, suspectShares(batch.merchantNo))) {
+    for (const row of rows) {
+      if (of === null || row.sum !== of.sum || row.r_type !== of.r_type || row.r_request_id !== of.r_request_id) {
+        tellLast();
+        of = row;
+        summed = NOTHING_SUMMED;
+      }
+      summed = addShare(summed, shareOf(row), recordFrom(of, 'r')!);
+    }
+    if (told.length < MANY) continue;
+    await tellAll(db, told, 'told_by_key');
+    told = [];
+  }
+  tellLast();
+  await tellAll(db, told, 'told_by_key');
+  await publish.publishSums(db, runNo);
+}
+
+const shareOf = (
+  row: ShareRow,
+): Share & { readonly loadNo: number; readonly batchNo: number; readonly row: NamedRow } => ({
+  line: row.line,
+  type: row.type,
+  requestId: row.sum === 'instalments' ? row.r_request_id : null,
+  transactionId: row.transaction_id,
+  amountMinor: row.amount_minor,
+  instalments: instalmentsOf(row.flags),
+  loadNo: row.load_no,
+  batchNo: row.batch_no,
+  row: { type: row.type, needsRecord: isMatchable(matchByOf(row.flags)), settlementMinor: row.settlement_minor },
+});

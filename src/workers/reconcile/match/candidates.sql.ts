@@ -1,0 +1,311 @@
+import { type RawBuilder, sql } from 'kysely';
+import type { Db } from '../../../adapters/postgres/connection.ts';
+import { isOfOriginal, isRecord, occurredBetween } from '../../../store/ledger/conditions.ts';
+import { LARGE_ROWS, NEWEST, partOf, RECORD, type ReadLoad, rowsOf } from '../snapshot.sql.ts';
+
+/** Leaves the keys that stand in several rows of the batch in a table of their own. Returns how many there are. */
+export async function findTwinKeys(db: Db, loads: readonly ReadLoad[]): Promise<number> {
+  // Sorting whole numbers takes half the time of hashing them.
+  await sql`set local enable_hashagg = off`.execute(db);
+  await sql`create temp table twin_key as
+    select key_hash from ${rowsOf(loads)} d where key_hash is not null group by key_hash having count(*) > 1`.execute(
+    db,
+  );
+  await sql`set local enable_hashagg = on`.execute(db);
+  const found = await sql<{ count: number }>`select count(*)::int as count from twin_key`.execute(db);
+  return found.rows[0]!.count;
+}
+
+/** Rows of those keys, key by key, each key's in the order of the parts. */
+export const twinRows = (loads: readonly ReadLoad[]): RawBuilder<unknown> => sql`
+  select d.*, (extract(epoch from d.paid_at) * 1000000)::bigint as paid_at_micros
+    from ${rowsOf(loads)} d where d.key_hash in (select key_hash from twin_key)
+   order by d.key_hash, ${partOf(loads, 'd.load_no')}, d.line`;
+
+/** Where a payment and all that is done with it share one transaction id, what is done with it names itself: it is not the payment. */
+export const MAY_BE_ORIGINAL = sql`(d.type in ('PAYMENT', 'CAPTURE', 'AUTHORIZATION') or d.original_transaction_id is distinct from d.transaction_id)`;
+
+/**
+ * Finds the merchant's own ids where rows name their original by the provider's id only: the request id of the reported row
+ * with that transaction id, of this batch or of any other; a payment's before any other. Returns whether there are any such rows.
+ */
+export async function resolveReferences(
+  db: Db,
+  loads: readonly ReadLoad[],
+  others: readonly ReadLoad[],
+): Promise<boolean> {
+  await sql`insert into reference
+    select distinct original_transaction_id, null, null::int from ${rowsOf(loads)} d
+     where original_request_id is null and original_transaction_id is not null`.execute(db);
+  const some = await sql`select from reference limit 1`.execute(db);
+  for (const rows of [loads, others]) {
+    const open = await sql`select from reference where request_id is null limit 1`.execute(db);
+    if (open.rows.length === 0 || rows.length === 0) continue;
+    await sql`update reference f set request_id = x.request_id, other_load = case when ${rows === others} then x.load_no end
+      from (select distinct on (d.transaction_id) d.transaction_id, d.request_id, d.load_no
+              from ${rowsOf(rows)} d join reference o on o.transaction_id = d.transaction_id and o.request_id is null
+             where d.request_id is not null and ${MAY_BE_ORIGINAL}
+             order by d.transaction_id, d.type <> 'PAYMENT', d.type, d.request_id) x
+     where f.request_id is null and f.transaction_id = x.transaction_id`.execute(db);
+  }
+  return some.rows.length > 0;
+}
+
+/** Ranks that say which record of an id is the payment: the payment itself, else its capture, else its authorization. */
+const ORIGINAL_RANK = sql`array_position(array['REFUND', 'PAYMENT', 'CAPTURE', 'AUTHORIZATION'], x.type)`;
+
+const RECORD_COLUMNS = 'type request_id amount_minor currency status original_request_id occurred_at_micros'.split(' ');
+
+/**
+ * Whether a row plainly says what its record says. Of an instalment in a settlement it is the sum that is compared, so any part will
+ * do here; one of a fiftieth or less could be in the wrong unit, and is looked at by itself.
+ */
+const agrees = (isSettlement: boolean, record: 'r.' | 'd.r_' = 'r.') => {
+  const of = (column: string) => sql.raw(record + column);
+  const part = sql`(d.flags & 4) <> 0 and abs(d.amount_minor) between ${of('amount_minor')} / 50 + 1 and ${of('amount_minor')}`;
+  return sql`(${of('amount_minor')} = abs(d.amount_minor) or ${isSettlement ? part : sql`false`}) and ${of('currency')} = d.currency
+    and ${of('status')} = 'SUCCESS'`;
+};
+
+/**
+ * All rows which are not plainly right, with what the domain needs to judge them. The merchant's records of the batch's own
+ * days are joined as a whole; what is not found among them is looked up one by one, where there is an index to do it by.
+ */
+export async function findCandidates(
+  db: Db,
+  loads: readonly ReadLoad[],
+  {
+    merchantNo,
+    paidFrom,
+    paidTo,
+    matchableRows,
+    hasReferences,
+    isSettlement,
+  }: {
+    merchantNo: number;
+    paidFrom: string | null;
+    paidTo: string | null;
+    matchableRows: number;
+    hasReferences: boolean;
+    isSettlement: boolean;
+  },
+): Promise<void> {
+  const isRight = agrees(isSettlement);
+  const near =
+    paidFrom === null
+      ? sql``
+      : sql`and ${occurredBetween(
+          'r',
+          sql`to_timestamp(${paidFrom}::numeric / 1000000) - interval '2 days'`,
+          sql`to_timestamp(${paidTo}::numeric / 1000000) + interval '2 days'`,
+        )}`;
+  // A fresh table has no statistics, and looking up a million records one by one takes five times as long as one hash join.
+  const isLarge = matchableRows > LARGE_ROWS;
+  if (isLarge) await sql`set local enable_nestloop = off`.execute(db);
+  // Only what is compared passes through the join, so that it stays in memory: nearly all rows end here.
+  await sql`create temp table suspect as
+    select d.load_no, d.line from ${rowsOf(loads)} d
+      left join ledger() r on r.merchant_no = ${sql.raw(String(merchantNo))} and ${isRecord('r', sql`d.request_id`, sql`d.key_hash`)}
+                          and r.type = d.type ${near}
+     where (d.flags & 3) = 1 and d.original_request_id is null and d.original_transaction_id is null
+       and not coalesce(${isRight}, false)`.execute(db);
+  if (isLarge) await sql`set local enable_nestloop = on`.execute(db);
+  await makeCandidates(db, loads, merchantNo);
+  await addRelated(db, loads, { merchantNo, hasReferences, isSettlement });
+  await sql`delete from candidate c using duplicate u where u.load_no = c.load_no and u.line = c.line`.execute(db);
+}
+
+/** Suspects with their records, however old these are; what is right then is no candidate. */
+async function makeCandidates(db: Db, loads: readonly ReadLoad[], merchantNo: number): Promise<void> {
+  const none = (alias: string) =>
+    sql.raw(`null::text as ${alias}_type, null::text as ${alias}_request_id, null::bigint as ${alias}_amount_minor, null::text as ${alias}_currency,
+      null::text as ${alias}_status, null::text as ${alias}_original_request_id, null::bigint as ${alias}_occurred_at_micros`);
+  const some = await sql`select from suspect limit 1`.execute(db);
+  await sql`create temp table candidate as
+    select d.*, null::text collate "C" as original, ${none('r')}, ${none('o')}, null::text as reported_root, null::text as recorded_root
+      from ${some.rows.length > 0 ? rowsOf(loads) : rowsOf([])} d where (d.load_no, d.line) in (select load_no, line from suspect)`.execute(
+    db,
+  );
+  if (some.rows.length === 0) return;
+  await sql`analyze candidate`.execute(db);
+  await sql`update candidate c set (${sql.raw(RECORD_COLUMNS.map((name) => `r_${name}`).join(', '))}) =
+        row(${sql.raw(RECORD_COLUMNS.map((name) => `x.r_${name}`).join(', '))})
+    from (select distinct on (d.ctid) d.ctid as place, ${RECORD('r')}
+            from candidate d join ledger() r on r.merchant_no = ${merchantNo} and ${isRecord('r', sql`d.request_id`, sql`d.key_hash`)}
+                                            and r.type = d.type
+           order by d.ctid, coalesce(r.amount_minor = abs(d.amount_minor) and r.currency = d.currency and r.status = 'SUCCESS', false) desc,
+                    ${NEWEST('r')}) x
+   where c.ctid = x.place`.execute(db);
+  await sql`delete from candidate where r_type is not null and r_amount_minor = abs(amount_minor) and r_currency = currency
+      and r_status = 'SUCCESS'`.execute(db);
+}
+
+/**
+ * Candidates among the rows that name an original, each with the record of this. The records that they need are gathered first,
+ * by one join: one by one they would each cost a look through all records where the merchant's relation has no index.
+ */
+async function addRelated(
+  db: Db,
+  loads: readonly ReadLoad[],
+  { merchantNo, hasReferences, isSettlement }: { merchantNo: number; hasReferences: boolean; isSettlement: boolean },
+): Promise<void> {
+  // A table made by a query is filled by all cores, one that is added to is not.
+  // Without references to resolve the temporary table stays out, which one process alone may read.
+  const original = hasReferences ? sql`coalesce(d.original_request_id, f.request_id)` : sql`d.original_request_id`;
+  const resolved = hasReferences
+    ? sql`left join reference f on d.original_request_id is null and f.transaction_id = d.original_transaction_id`
+    : sql``;
+  await sql`create temp table related as
+    select d.*, ${original} as original, ${RECORD('r')}
+      from ${rowsOf(loads)} d
+      ${resolved}
+      left join ledger() r on (d.flags & 3) = 1 and r.merchant_no = ${merchantNo}
+                          and ${isRecord('r', sql`d.request_id`, sql`d.key_hash`)} and r.type = d.type
+     where (d.flags & 3) in (1, 2) and (d.original_request_id is not null or d.original_transaction_id is not null)`.execute(
+    db,
+  );
+  const some = await sql`select from related limit 1`.execute(db);
+  if (some.rows.length === 0) return;
+  await sql`create temp table named as
+    select id, is_refund_too, hashtextextended(id, 0) as id_hash
+      from (select original as id, type = 'REFUND_REVERSAL' as is_refund_too from related
+            union select r_original_request_id, false from related) n where id is not null`.execute(db);
+  await sql`analyze named`.execute(db);
+  await sql`create temp table original_record as
+    select distinct on (n.id, n.is_refund_too) n.id, n.is_refund_too, x.type, x.request_id, x.amount_minor, x.currency, x.status,
+           x.original_request_id, x.occurred_at
+      from named n join ledger() x on x.merchant_no = ${merchantNo} and ${isRecord('x', sql`n.id`, sql`n.id_hash`)}
+                                  and (x.type in ('PAYMENT', 'CAPTURE', 'AUTHORIZATION') or (n.is_refund_too and x.type = 'REFUND'))
+     order by n.id, n.is_refund_too, ${ORIGINAL_RANK}, ${NEWEST('x')}`.execute(db);
+  await sql`analyze original_record`.execute(db);
+  const isRight = sql`case when (d.flags & 3) = 1
+      then ${agrees(isSettlement, 'd.r_')} and o.type is not null
+           and (d.r_original_request_id is null or d.r_original_request_id = d.original)
+      else o.currency = d.currency and abs(d.amount_minor) <= o.amount_minor end`;
+  const originals = sql`left join original_record o on o.id = d.original and o.is_refund_too = (d.type = 'REFUND_REVERSAL')`;
+  await sql`insert into candidate
+    with wrong as (
+      select d.load_no, d.line from related d ${originals} group by 1, 2 having not bool_or(coalesce(${isRight}, false)))
+    select distinct on (d.load_no, d.line) d.*, ${RECORD('o')}, case when o.type = 'CAPTURE' then o.original_request_id end,
+           case when x.type = 'CAPTURE' then x.original_request_id end
+      from wrong w join related d on d.load_no = w.load_no and d.line = w.line
+      ${originals}
+      left join original_record x on x.id = d.r_original_request_id and not x.is_refund_too
+     order by d.load_no, d.line, d.r_occurred_at_micros desc, d.r_amount_minor, d.r_currency, d.r_status, d.r_original_request_id`.execute(
+    db,
+  );
+}
+
+/** How many candidates miss a record that is there, but cannot be used. */
+export async function countRefused(db: Db): Promise<number> {
+  const made = await sql<{ isMade: boolean }>`select to_regclass('pg_temp.candidate') is not null as "isMade"`.execute(
+    db,
+  );
+  if (!made.rows[0]!.isMade) return 0;
+  const some = await sql`select from candidate where r_type is null and o_type is null limit 1`.execute(db);
+  if (some.rows.length === 0) return 0;
+  const found = await sql<{ count: number }>`
+    select count(*)::int as count from candidate c join ledger_refused() x on ${isRecord('x', sql`coalesce(c.request_id, c.original)`)}
+     where c.r_type is null and c.o_type is null`.execute(db);
+  return found.rows[0]!.count;
+}
+
+/** Which of the cancelled records have a CANCEL or VOID, recorded or reported. Leaves them in a table of their own, with where they were found. */
+export async function findCancelled(
+  db: Db,
+  loads: readonly ReadLoad[],
+  others: readonly ReadLoad[],
+  merchantNo: number,
+): Promise<void> {
+  await sql`create temp table cancelled as
+    select c.request_id, null::int as other_load from candidate c
+     where c.r_status = 'CANCELLED' and exists (
+       select from ledger() x where x.merchant_no = ${merchantNo} and ${isOfOriginal('x', sql`c.request_id`)}
+          and x.type in ('CANCEL', 'VOID') and x.status <> 'FAILED')`.execute(db);
+  const some = await sql`select from candidate where r_status = 'CANCELLED' limit 1`.execute(db);
+  if (some.rows.length === 0) return;
+  for (const rows of [loads, others]) {
+    const found = sql`c.request_id, case when ${rows === others} then x.load_no end`;
+    await sql`insert into cancelled
+      select ${found} from candidate c join ${rowsOf(rows)} x on x.original_request_id = c.request_id
+       where c.r_status = 'CANCELLED' and x.type in ('CANCEL', 'VOID')
+      union
+      select ${found} from candidate c join ${rowsOf(rows)} x on x.original_transaction_id = c.transaction_id
+       where c.r_status = 'CANCELLED' and x.type in ('CANCEL', 'VOID') and x.original_request_id is null`.execute(db);
+  }
+}
+
+/** How many rows matched by their own request id can tell the report's unit, and how many are off by it, up or down. */
+export async function countUnits(db: Db, loads: readonly ReadLoad[], minorDigits: string) {
+  const off = await sql<{ up: bigint; down: bigint; unusable: bigint }>`
+    select count(*) filter (where c.currency = c.r_currency and abs(c.amount_minor)::numeric = c.r_amount_minor::numeric * 10 ^ u.digits) as up,
+           count(*) filter (where c.currency = c.r_currency and abs(c.amount_minor)::numeric * 10 ^ u.digits = c.r_amount_minor::numeric) as down,
+           count(*) filter (where c.r_type is null or c.currency <> c.r_currency) as unusable
+      from candidate c join jsonb_to_recordset(${minorDigits}::jsonb) as u(currency text, digits int) on u.currency = c.currency
+     where (c.flags & 3) = 1 and c.amount_minor <> 0 and u.digits > 0`.execute(db);
+  const { up, down, unusable } = off.rows[0]!;
+  if (up < 5n && down < 5n) return { matched: 0, up: 0, down: 0 };
+  const usable = await sql<{ count: bigint }>`
+    select count(*) as count from ${rowsOf(loads)} d
+      join jsonb_to_recordset(${minorDigits}::jsonb) as u(currency text, digits int) on u.currency = d.currency
+     where (d.flags & 3) = 1 and d.amount_minor <> 0 and u.digits > 0
+       and not exists (select from duplicate x where x.load_no = d.load_no and x.line = d.line)`.execute(db);
+  return { matched: Number(usable.rows[0]!.count - unusable), up: Number(up), down: Number(down) };
+}
+
+/** Three of the rows that show it: when their records are corrected the report is looked at again. */
+export async function someOffByUnit(db: Db): Promise<string[]> {
+  const found = await sql<{ requestId: string }>`
+    select request_id as "requestId" from candidate c
+     where (c.flags & 3) = 1 and c.currency = c.r_currency and abs(c.amount_minor) <> c.r_amount_minor order by load_no, line limit 3`.execute(
+    db,
+  );
+  return found.rows.map(({ requestId }) => requestId);
+}
+
+/** Candidates in the order of their parts, each with whether it was cancelled. */
+export const CANDIDATES = sql`
+  select c.*, (extract(epoch from c.paid_at) * 1000000)::bigint as paid_at_micros,
+         exists (select from cancelled x where x.request_id = c.request_id) as cancelled
+    from candidate c`;
+
+/**
+ * What the rows showed by themselves, but for duplicates and, where the unit is wrong, what follows from it. `besideNet`: what is to
+ * be said with each wrong net of a load.
+ */
+export async function tellFindings(
+  db: Db,
+  loads: readonly ReadLoad[],
+  wrongUnit: boolean,
+  besideNet: ReadonlyMap<number, string> = new Map(),
+): Promise<void> {
+  const left = wrongUnit ? sql`and f.kind not in ('amount_mismatch', 'net_mismatch', 'conversion_mismatch')` : sql``;
+  await sql`insert into told (of_matchable, kind, load_no, line, type, request_id, transaction_id, field, reported, recorded, difference,
+                              currency, message, stake_minor, stake_currency)
+    select of_matchable, kind, load_no, line, type, request_id, transaction_id, field, reported, recorded, difference,
+           currency, message || coalesce(case when kind = 'net_mismatch' then b.said end, ''), stake_minor, stake_currency
+      from row_finding f
+      left join unnest(${[...besideNet.keys()]}::int[], ${[...besideNet.values()]}::text[]) b(of_load, said) on b.of_load = f.load_no
+     where load_no = any(${loads.map((load) => load.loadNo)}::int[]) and f.kind <> 'status_mismatch' ${left}
+       and not exists (select from duplicate u where u.load_no = f.load_no and u.line = f.line)`.execute(db);
+}
+
+/**
+ * Rows that are not done, as their status says, and settle all the same: those whose record is done, and which no other row of the
+ * batch settles. The parser has left what is to be told of each.
+ */
+export async function tellNotDone(db: Db, loads: readonly ReadLoad[], merchantNo: number): Promise<void> {
+  const found = sql`row_finding f where load_no = any(${loads.map((load) => load.loadNo)}::int[]) and f.kind = 'status_mismatch'`;
+  const some = await sql`select from ${found} limit 1`.execute(db);
+  if (some.rows.length === 0) return;
+  const key = sql`hashtextextended(f.request_id, 0)`;
+  await sql`insert into told (of_matchable, kind, load_no, line, type, request_id, transaction_id, field, reported, recorded, message,
+                               quoted_ids)
+    select of_matchable, kind, load_no, line, type, request_id, transaction_id, field, reported, recorded, message, array[request_id]
+      from ${found}
+       and exists (select from ledger() r where r.merchant_no = ${merchantNo} and ${isRecord('r', sql`f.request_id`, key)}
+                      and r.type = f.type and r.status = 'SUCCESS')
+       and not exists (select from ${rowsOf(loads)} d where d.key_hash = ${key} and d.request_id = f.request_id and d.type = f.type)`.execute(
+    db,
+  );
+}

@@ -1,0 +1,318 @@
+import { type RawBuilder, sql } from 'kysely';
+import type { Db } from '../../adapters/postgres/connection.ts';
+import type { Currency } from '../../domain/money/currency.ts';
+import type { Facts } from '../../domain/report/facts.ts';
+import type { MatchBy } from '../../domain/report/row.ts';
+import { hasCancels, isOfOriginal, occurredBetween, printsOf } from '../../store/ledger/conditions.ts';
+import { matchByOf } from './findings.ts';
+
+/** A load that a run reads, in the order of its parts. */
+export type ReadLoad = { readonly loadNo: number; readonly slot: number };
+
+/** Rows of these loads. Numbers stand in the text, so that Postgres leaves out all other partitions when it plans. */
+export const rowsOf = (loads: readonly ReadLoad[]): RawBuilder<unknown> =>
+  loads.length === 0
+    ? sql`(select * from report_row where false)`
+    : sql`(select * from report_row where slot in (${sql.raw([...new Set(loads.map((load) => load.slot))].join(', '))})
+        and load_no in (${sql.raw(loads.map((load) => load.loadNo).join(', '))}))`;
+
+/** The place of a load among the parts of its batch. */
+export const partOf = (loads: readonly ReadLoad[], column: string): RawBuilder<number> =>
+  sql`array_position(array[${sql.raw(loads.map((load) => load.loadNo).join(', ') || '0')}]::int[], ${sql.ref(column)})`;
+
+/** Temporary tables of one reconciliation; the connection may have served another one before. */
+export async function makeWorkTables(db: Db): Promise<void> {
+  // For each of several processes: enough for a million rows, and what is more goes to disk rather than into memory.
+  await sql`set work_mem = '16MB'`.execute(db);
+  for (const table of [
+    'candidate',
+    'twin_key',
+    'suspect',
+    'related',
+    'named',
+    'original_record',
+    'reference',
+    'cancelled',
+    'duplicate',
+    'told',
+    'told_by_key',
+    'touched_batch',
+    'share',
+    'named_refund',
+    'settled_key',
+  ]) {
+    await sql`drop table if exists pg_temp.${sql.ref(table)}`.execute(db);
+  }
+  await sql`create temp table duplicate (load_no int, line int, primary key (load_no, line))`.execute(db);
+  await sql`create temp table reference (transaction_id text collate "C", request_id text collate "C", other_load int)`.execute(
+    db,
+  );
+  await sql`create temp table named_refund (request_id text collate "C", payment text collate "C", transaction_id text collate "C",
+    refund_load int, payment_load int)`.execute(db);
+  await sql`create temp table settled_key (type text collate "C", request_id text collate "C")`.execute(db);
+  await sql`create temp table told (
+    batch_no int, identity text collate "C", ordinal int, of_matchable boolean, kind text collate "C", load_no int, line int,
+    type text collate "C", request_id text collate "C", transaction_id text collate "C", field text collate "C",
+    reported text, recorded text, difference text, currency text, message text, stake_minor numeric, stake_currency text,
+    other_batch_no int, is_by_key boolean not null default false, quoted_ids text[] collate "C", quoted_print bigint,
+    row_type text collate "C", row_needs_record boolean, row_settlement_minor bigint)`.execute(db);
+  await sql`create temp table told_by_key (like told)`.execute(db);
+  await sql`create temp table touched_batch (batch_no int)`.execute(db);
+  await sql`alter table told_by_key alter is_by_key set default true`.execute(db);
+}
+
+export type BatchRow = {
+  no: number;
+  merchantNo: number;
+  merchantId: string;
+  batchId: string | null;
+  currency: Currency | null;
+  day: string | null;
+  wanted: number;
+  done: number;
+  currentRun: number | null;
+};
+
+/** Takes a batch: whoever holds an older epoch can no longer publish. Null: nothing is wanted of it. */
+export async function takeBatch(db: Db, batchNo: number): Promise<{ epoch: number } | null> {
+  const taken = await sql<{ epoch: number }>`
+    update batch set epoch = epoch + 1 where no = ${batchNo} and done < wanted and parked_reason is null
+    returning epoch`.execute(db);
+  return taken.rows[0] ?? null;
+}
+
+export async function batchOf(db: Db, batchNo: number): Promise<BatchRow> {
+  const found = await sql<BatchRow>`
+    select b.no, b.merchant_no as "merchantNo", m.id as "merchantId", b.batch_id as "batchId", b.currency, b.day::text,
+           b.wanted, b.done, b.current_run as "currentRun"
+      from batch b join merchant m on m.no = b.merchant_no where b.no = ${batchNo}`.execute(db);
+  return found.rows[0]!;
+}
+
+export type ReportState = {
+  kind: 'transactionDetails' | 'settlementDetails' | 'settlementSummary';
+  name: string;
+  psp: string | null;
+  seq: number;
+  isPortal: boolean;
+  /** The id of what its newest content is read as. */
+  format: string | null;
+  state: 'closed' | 'waiting' | 'refused' | 'duplicate' | 'withdrawn';
+  loadNo: number | null;
+  slot: number | null;
+  facts: Facts | null;
+  rules: { tolerance: string; timeZone: string } | null;
+  header: string[] | null;
+  file: string;
+  source: string;
+  day: string | null;
+  /** A content of it that was found and is not read, because it was given up or waits for what is away; and why. */
+  heldFile: string | null;
+  heldWhy: string | null;
+};
+
+/** A delivery `e` waits for what is away. */
+const HELD_E = sql`exists (select from away) and away_reason(e) is not null`;
+
+/** The reports of a batch: its newest content where one was read to the end, else the state of what came last. */
+export async function reportsOf(db: Db, batchNo: number): Promise<ReportState[]> {
+  const found = await sql<ReportState>`
+    select r.kind, r.name, r.psp, r.seq, r.is_portal as "isPortal", l.format, r.load_no as "loadNo", l.slot, l.facts, l.rules, l.header, d.file, d.source, d.day::text,
+           case when r.load_no is not null then 'closed' when d.state in ('found', 'reading') then 'waiting'
+                when d.state in ('waiting', 'duplicate', 'withdrawn') then d.state else 'refused' end as state,
+           held.file as "heldFile", held.why as "heldWhy"
+      from report r
+      left join load l on l.no = r.load_no
+      join lateral (
+        select file, source, state, parked_reason, directory_date as day from delivery
+         where report_no = r.no and (l.delivery_no is null or no = l.delivery_no) and state not in ('dry', 'over')
+         order by no desc limit 1) d on true
+      left join lateral (
+        select e.file, coalesce(e.parked_reason, away_reason(e)) as why from delivery e left join delivery of_load on of_load.no = l.delivery_no
+         where e.report_no = r.no and e.state in ('found', 'reading') and (e.parked_reason is not null or ${HELD_E})
+           and (l.no is null or e.no > l.delivery_no and e.replay_of is null and (not e.is_sheet or of_load.is_sheet))
+         order by e.no desc limit 1) held on true
+     where r.batch_no = ${batchNo}
+     order by r.kind, coalesce(r.psp, ''), r.seq, r.name`.execute(db);
+  return found.rows;
+}
+
+/** Whether a run has read any report, or waits for one: what it shows has to be taken back when nothing is left of it. */
+export async function hasReports(db: Db, runNo: number | null): Promise<boolean> {
+  const found = await sql`
+    select from run r where r.no = ${runNo} and (r.facts ? 'waiting' or exists (select from run_load l where l.run_no = r.no))`.execute(
+    db,
+  );
+  return found.rows.length > 0;
+}
+
+/** The rows of one type that find their record alike, and what they add up to. */
+export type SummedRows = {
+  type: string;
+  matchBy: MatchBy;
+  isDone: boolean;
+  count: bigint;
+  settlementMinor: string | null;
+  feeMinor: string | null;
+};
+
+/** Totals once more, summed by the database from the rows that it holds; apart by what has to become of the rows. */
+export async function sumsOf(db: Db, loads: readonly ReadLoad[]): Promise<SummedRows[]> {
+  const found = await sql<Omit<SummedRows, 'matchBy'> & { flags: number }>`
+    select type, flags & 3 as flags, (flags & 8) = 0 as "isDone", count(*) as count, sum(settlement_minor)::text as "settlementMinor",
+           sum(fee_minor)::text as "feeMinor"
+      from ${rowsOf(loads)} d group by 1, 2, 3`.execute(db);
+  return found.rows.map(({ flags, ...sums }) => ({ ...sums, matchBy: matchByOf(flags) }));
+}
+
+export async function summaryRowsOf(db: Db, loads: readonly ReadLoad[]) {
+  // Rows of one type are added and the first is named: grouping here bounds what a strange file can bring.
+  const found = await sql<{
+    type: string | null;
+    count: string | null;
+    settlementMinor: string | null;
+    feeMinor: string | null;
+    place: number[];
+  }>`
+    select type, sum(row_count)::text as count, sum(settlement_minor)::text as "settlementMinor", sum(fee_minor)::text as "feeMinor",
+           min(array[${partOf(loads, 'load_no')}, load_no, line]) as place
+      from summary_row where load_no = any(${loads.map((load) => load.loadNo)}::int[])
+     group by type order by place`.execute(db);
+  return found.rows.map(({ place, ...row }) => ({ ...row, loadNo: place[1]!, line: place[2]! }));
+}
+
+/** Of several records with one key, which no merchant should have, it is always the same one that counts: the newest. */
+export const NEWEST = (alias: string) =>
+  sql.raw(
+    `${alias}.occurred_at desc, ${alias}.amount_minor, ${alias}.currency, ${alias}.status, ${alias}.original_request_id`,
+  );
+
+/** A record, spelled with a prefix so that it can stand beside a row. */
+export const RECORD = (alias: string, prefix = alias) =>
+  sql.raw(`${alias}.type as ${prefix}_type, ${alias}.request_id as ${prefix}_request_id,
+  ${alias}.amount_minor as ${prefix}_amount_minor, ${alias}.currency as ${prefix}_currency, ${alias}.status as ${prefix}_status,
+  ${alias}.original_request_id as ${prefix}_original_request_id,
+  (extract(epoch from ${alias}.occurred_at) * 1000000)::bigint as ${prefix}_occurred_at_micros`);
+
+/** From so many rows on the merchant's records are read as a whole rather than one by one. */
+export const LARGE_ROWS = 20_000;
+
+const onDays = (record: string, from: string, to: string, timeZone: string) =>
+  occurredBetween(
+    record,
+    sql`(${from}::date::timestamp at time zone ${timeZone})`,
+    sql`((${to}::date + 1)::timestamp at time zone ${timeZone})`,
+  );
+
+/** A record that names no source, or none that is configured, may be due in any. */
+export const notOf = (sources: readonly string[]): RawBuilder<unknown> =>
+  sources.length === 0 ? sql`` : sql`and (r.source is null or r.source <> all(${[...sources]}::text[]))`;
+
+export const onlyOf = (source: string): RawBuilder<unknown> => sql`and r.source = ${source}`;
+
+/** Records of a day that are done and stand in none of these reports. */
+export const unreportedRecords = (
+  loads: readonly ReadLoad[],
+  {
+    merchantNo,
+    day,
+    timeZone,
+    types,
+    whose,
+  }: { merchantNo: number; day: string; timeZone: string; types: readonly string[]; whose: RawBuilder<unknown> },
+): RawBuilder<unknown> => sql`
+  select ${RECORD('r')} from ledger() r
+   where r.merchant_no = ${merchantNo} and r.status = 'SUCCESS' and r.type = any(${types}::text[]) and ${onDays('r', day, day, timeZone)} ${whose}
+     and not exists (select from ${rowsOf(loads)} d where d.key_hash = r.key_hash and d.request_id = r.request_id and d.type = r.type)`;
+
+export async function hasTold(db: Db): Promise<boolean> {
+  const found = await sql`select from told limit 1`.execute(db);
+  return found.rows.length > 0;
+}
+
+/** Records of these days that should be settled, and that no settlement has and no cancellation takes back. */
+export const unsettledRecords = (
+  loads: readonly ReadLoad[],
+  {
+    merchantNo,
+    from,
+    to,
+    timeZone,
+    whose,
+  }: { merchantNo: number; from: string; to: string; timeZone: string; whose: RawBuilder<unknown> },
+): RawBuilder<unknown> => sql`
+  select ${RECORD('r')} from ledger() r
+   where r.merchant_no = ${merchantNo} and r.status = 'SUCCESS' and r.type in ('PAYMENT', 'CAPTURE', 'REFUND') and ${onDays('r', from, to, timeZone)} ${whose}
+     and not exists (select from ${rowsOf(loads)} d where d.key_hash = r.key_hash and d.request_id = r.request_id and d.type = r.type
+                        and d.settlement_minor is not null)
+     and not exists (select from ledger() c where c.merchant_no = ${merchantNo} and c.type in ('CANCEL', 'VOID') and c.status = 'SUCCESS'
+                        and ${isOfOriginal('c', sql`r.request_id`)})`;
+
+/** What is read of other batches of the merchant right now. Rows that were dropped are not there: `dropped.ts` says whether they are needed. */
+export async function currentLoadsOf(
+  db: Db,
+  merchantNo: number,
+  exceptBatchNo: number,
+): Promise<
+  (ReadLoad & { batchNo: number; day: string | null; isSettlement: boolean; settlementDate: string | null })[]
+> {
+  const found = await sql<
+    ReadLoad & { batchNo: number; day: string | null; isSettlement: boolean; settlementDate: string | null }
+  >`
+    select l.no as "loadNo", l.slot, b.no as "batchNo", b.day::text, b.batch_id is not null as "isSettlement",
+           b.settlement_date::text as "settlementDate"
+      from batch b join run_load rl on rl.run_no = b.current_run join load l on l.no = rl.load_no join report r on r.no = l.report_no
+     where b.merchant_no = ${merchantNo} and b.no <> ${exceptBatchNo} and r.kind <> 'settlementSummary' and l.rows_dropped_at is null`.execute(
+    db,
+  );
+  return found.rows;
+}
+
+/** Of this merchant alone: its runs are numbered in the order of their commits, those of several merchants are not. */
+export async function lastRunOf(db: Db, merchantNo: number): Promise<number> {
+  const found = await sql<{ no: number | null }>`
+    select max(r.no) as no from run r join batch b on b.no = r.batch_no where b.merchant_no = ${merchantNo}`.execute(
+    db,
+  );
+  return found.rows[0]!.no ?? 0;
+}
+
+/** Gives each told discrepancy its identity, and the row of the details that it names; numbers those that share an identity. */
+export async function identifyTold(
+  db: Db,
+  { batchNo, loads, details }: { batchNo: number; loads: readonly ReadLoad[]; details: readonly ReadLoad[] },
+): Promise<void> {
+  await sql`update told t set batch_no = ${batchNo}, identity = n.identity, ordinal = n.ordinal, row_type = n.type,
+           row_needs_record = (n.flags & 3) in (1, 2), row_settlement_minor = n.settlement_minor
+    from (select t.ctid as place, i.identity, d.type, d.flags, d.settlement_minor,
+                 row_number() over (partition by i.identity order by ${partOf(loads, 't.load_no')}, t.load_no, t.line, t.recorded, t.reported) - 1 as ordinal
+            from told t left join load l on l.no = t.load_no
+            left join ${rowsOf(details)} d on d.load_no = t.load_no and d.line = t.line and (d.flags & 8) = 0
+            cross join lateral (select ${IDENTITY} as identity) i) n
+   where t.ctid = n.place`.execute(db);
+}
+
+/** Leaves beside what is told what the records said that it quotes, as they stand in this snapshot. */
+export async function printQuoted(db: Db, merchantNo: number): Promise<void> {
+  const some = await sql`select from told where quoted_ids is not null limit 1`.execute(db);
+  if (some.rows.length === 0) return;
+  await sql`update told t set quoted_print = p.print
+    from ${printsOf(sql`select ctid as place, ${merchantNo}::int as merchant_no, quoted_ids as ids, ${hasCancels(sql`kind`)} as has_cancels
+                          from told where quoted_ids is not null`)} p
+   where t.ctid = p.place`.execute(db);
+}
+
+/** Kind, type, request or transaction id and field; the report and line where there is no id, unless it is told once for all rows of a type. */
+export const IDENTITY = sql`concat_ws('|', t.kind, t.type, case when t.kind <> 'unknown_type' then coalesce('r ' || t.request_id, 't ' || t.transaction_id,
+  'f ' || l.report_no || ':' || t.line) end, t.field, case when t.kind = 'missing_part' then t.recorded end)`;
+
+/** An order-free sum over what is told: 128 bits, without files and lines. */
+export async function digestOfTold(db: Db): Promise<string> {
+  const text = sql`concat_ws('|', kind, coalesce(type, '~'), coalesce(request_id, '~'), coalesce(transaction_id, '~'), coalesce(field, '~'),
+    coalesce(reported, '~'), coalesce(recorded, '~'), coalesce(currency, '~'), stake_minor, stake_currency)`;
+  const found = await sql<{ sum: string }>`
+    select count(*) || ' ' || coalesce(sum(hashtextextended(${text}, 0)::numeric), 0) || ' ' ||
+           coalesce(sum(hashtextextended(${text}, 7)::numeric), 0) as sum
+      from told`.execute(db);
+  return found.rows[0]!.sum;
+}

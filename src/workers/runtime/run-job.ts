@@ -1,0 +1,81 @@
+import { archiveError } from '../../adapters/archive.ts';
+import type { Measured } from '../../adapters/metrics/metrics.ts';
+import { type Database, pingDatabase } from '../../adapters/postgres/connection.ts';
+import type { Place } from '../../adapters/source-files/source-files.ts';
+import type { Calendar } from '../../domain/calendar/calendar.ts';
+import * as jobs from '../../jobs.ts';
+import { clearAway, mayTry, type What } from '../../store/away.sql.ts';
+import { wasTakenOver } from '../fencing.ts';
+import { ingestReport } from '../ingest/ingest-report.ts';
+import { closeLoad } from '../load/close-load.ts';
+import { loadChunk } from '../load/load-chunk.ts';
+import { reconcile } from '../reconcile/reconcile.ts';
+import { restoreRows } from '../retention/restore-rows.ts';
+import type { AnyPayload } from './failures.sql.ts';
+import { aboutJob, type Beside } from './log-context.sql.ts';
+import type { About, Noted } from './parser-pool.ts';
+
+/** When the reports of a source are due, and whose they are. */
+export type SourceCalendar = {
+  readonly source: string;
+  readonly merchantId: string | null;
+  readonly calendar: Calendar;
+};
+
+export type JobContext = {
+  readonly database: Database;
+  readonly enqueue: jobs.Enqueue;
+  readonly measured: Measured;
+  /** Said once, before anything is done. */
+  readonly about: (about: About) => void;
+  readonly noted: Noted;
+  readonly archiveDir: string;
+  readonly chunkBytes: number;
+  /** Where the files of a source lie. */
+  placeOf(source: string): Promise<Place>;
+  /** Null in a call that takes what is there for all there is. */
+  readonly calendars: readonly SourceCalendar[] | null;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+};
+
+/** Runs one job. That another worker took it over is no failure, and what it needs may be away: then it is left for later. */
+export async function runJob(context: JobContext, name: string, payload: unknown): Promise<void> {
+  const { db } = context.database;
+  try {
+    const { about, beside } = await aboutJob(db, payload as AnyPayload);
+    context.about(about);
+    const needs = beside.isAnythingAway ? needsOf(name, about, beside) : [];
+    if (needs.length > 0 && !(await mayTry(db, needs))) return;
+    const isUsed = await runNamed(context, name, payload);
+    if (!isUsed) return;
+    for (const what of needs) {
+      const seconds = await clearAway(db, what);
+      if (seconds !== null) context.noted('warn', 'it can be reached again', { what, seconds });
+    }
+  } catch (thrown) {
+    const error = await archiveError(context.archiveDir, thrown);
+    if (!wasTakenOver(error)) throw error;
+    // A server that stops ends connections in the same way: then nobody has taken it over.
+    await pingDatabase(context.database.url);
+    context.measured({ name: 'recon_fenced_writes_total', labels: {}, value: 1 });
+  }
+}
+
+/** What a job cannot be done without, beside the database. */
+function needsOf(name: string, { source }: About, { isArchived }: Beside): What[] {
+  if (name === jobs.ingestReport.name)
+    return ['archive', ...(source === undefined || isArchived ? [] : [`source ${source}` as const])];
+  return name === jobs.loadChunk.name || name === jobs.restoreRows.name ? ['archive'] : [];
+}
+
+/** Whether it was done to its end with what it needs. */
+async function runNamed(context: JobContext, name: string, payload: unknown): Promise<boolean> {
+  if (name === jobs.ingestReport.name) return ingestReport(context, jobs.ingestReport.payload.parse(payload));
+  if (name === jobs.loadChunk.name) await loadChunk(context, jobs.loadChunk.payload.parse(payload));
+  else if (name === jobs.closeLoad.name) await closeLoad(context, jobs.closeLoad.payload.parse(payload));
+  else if (name === jobs.reconcile.name) await reconcile(context, jobs.reconcile.payload.parse(payload));
+  else if (name === jobs.restoreRows.name) await restoreRows(context, jobs.restoreRows.payload.parse(payload));
+  else throw new Error(`there is no job ${name}`);
+  return true;
+}
