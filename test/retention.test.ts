@@ -10,13 +10,9 @@ import { after, suite, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
 import { ARCHIVE_MARK } from '../src/adapters/archive.ts';
-import {
-  type Database,
-  inTransaction,
-  lockMerchant,
-  onOneConnection,
-  openDatabase,
-} from '../src/adapters/postgres/connection.ts';
+import { type Database, onOneConnection, openDatabase } from '../src/adapters/postgres/connection.ts';
+import { lockMerchant } from '../src/adapters/postgres/locks.ts';
+import { inTransaction } from '../src/adapters/postgres/transactions.ts';
 import type { Calendar } from '../src/domain/calendar/calendar.ts';
 import type { Retention } from '../src/domain/calendar/retention.ts';
 import { MAX_ATTEMPTS } from '../src/jobs.ts';

@@ -24,3 +24,11 @@ export async function formatsOf(
   const ids = [...new Set(parts.map(({ format }) => format!))];
   return new Map(await Promise.all(ids.map(async (id) => [id, await formatById(db, id)] as const)));
 }
+
+/** What comes with the program is known to every worker; a format of the user's own is kept as it is now. */
+export async function keepFormat(db: Db, format: Format): Promise<void> {
+  if (format.id === format.name) return;
+  await sql`insert into format (id, format) values (${format.id}, ${JSON.stringify(format)}::jsonb) on conflict do nothing`.execute(
+    db,
+  );
+}

@@ -1,6 +1,7 @@
 import { unlink } from 'node:fs/promises';
 import { sql } from 'kysely';
-import { type Db, inTransaction, onOneConnection } from '../adapters/postgres/connection.ts';
+import { type Db, onOneConnection } from '../adapters/postgres/connection.ts';
+import { inTransaction } from '../adapters/postgres/transactions.ts';
 import type { Config } from '../config/config.ts';
 import { isDay } from '../domain/calendar/time.ts';
 import { UsageError } from '../domain/errors.ts';

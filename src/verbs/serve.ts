@@ -1,9 +1,10 @@
 import { type HttpServer, openHttp } from '../adapters/http.ts';
 import { openLog } from '../adapters/log.ts';
 import { type Measured, type Metrics, openMetrics } from '../adapters/metrics/metrics.ts';
-import { DatabaseAway, onOneConnection, untilStopped } from '../adapters/postgres/connection.ts';
+import { DatabaseAway, onOneConnection } from '../adapters/postgres/connection.ts';
+import { untilStopped } from '../adapters/postgres/transactions.ts';
 import { type JobQueue, QueueAway } from '../adapters/queue/queue.ts';
-import { openPlace } from '../adapters/source-files/source-files.ts';
+import { openPlace } from '../adapters/source-files/open.ts';
 import type { Config } from '../config/config.ts';
 import type { Retention } from '../domain/calendar/retention.ts';
 import { Denied, HostKeyRefused, LoginRefused, Unreachable } from '../domain/errors.ts';

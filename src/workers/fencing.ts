@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
-import { type Db, inTransaction } from '../adapters/postgres/connection.ts';
+import type { Db } from '../adapters/postgres/connection.ts';
+import { inTransaction } from '../adapters/postgres/transactions.ts';
 
 /** Grows with every change that can change a result. */
 export const RULES_VERSION = 2;

@@ -7,7 +7,6 @@ import {
   compareOwn,
   decideUnit,
   duplicateOf,
-  type LedgerRecord,
   notReported,
   type OwnFacts,
   overRefunded,
@@ -18,6 +17,7 @@ import {
   unreported,
 } from '../../src/domain/matching/match.ts';
 import type { Currency } from '../../src/domain/money/currency.ts';
+import type { LedgerRecord } from '../../src/domain/report/record-types.ts';
 import type { Row } from '../../src/domain/report/row.ts';
 
 const hkd = { settlementCurrency: 'HKD', wrongUnit: false } as const;

@@ -9,7 +9,7 @@ import {
   type Summed,
   tellSum,
 } from '../../src/domain/matching/cumulative.ts';
-import type { LedgerRecord } from '../../src/domain/matching/match.ts';
+import type { LedgerRecord } from '../../src/domain/report/record-types.ts';
 
 const record = (type: LedgerRecord['type']): LedgerRecord => ({
   type,

@@ -3,13 +3,13 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ARCHIVE_MARK } from '../../src/adapters/archive.ts';
 import type { Database } from '../../src/adapters/postgres/connection.ts';
-import { openPlace } from '../../src/adapters/source-files/source-files.ts';
+import { openPlace } from '../../src/adapters/source-files/open.ts';
 import { formatNamed } from '../../src/domain/formats/all.ts';
 import type { Enqueue } from '../../src/jobs.ts';
 import { findReports } from '../../src/producers/discovery/find-reports.ts';
 import type { ListedFile } from '../../src/producers/discovery/list-files.ts';
 import type { Source } from '../../src/producers/discovery/source.ts';
-import type { JobContext } from '../../src/workers/runtime/run-job.ts';
+import type { JobContext } from '../../src/workers/context.ts';
 
 /** A folder as a source. */
 export const filesAt = (folder: string): Source => ({

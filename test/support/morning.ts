@@ -2,7 +2,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type Database, openDatabase } from '../../src/adapters/postgres/connection.ts';
-import { openPlace } from '../../src/adapters/source-files/source-files.ts';
+import { openPlace } from '../../src/adapters/source-files/open.ts';
 import type { Calendar } from '../../src/domain/calendar/calendar.ts';
 import type { Retention } from '../../src/domain/calendar/retention.ts';
 import type { Enqueue } from '../../src/jobs.ts';

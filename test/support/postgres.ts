@@ -4,8 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after } from 'node:test';
 import pg from 'pg';
-import { migrate, openDatabase } from '../../src/adapters/postgres/connection.ts';
+import { openDatabase } from '../../src/adapters/postgres/connection.ts';
 import { openEmbeddedPostgres } from '../../src/adapters/postgres/embedded.ts';
+import { migrate } from '../../src/adapters/postgres/migrations.ts';
 
 /** Where `npm test` says which server all test files share. */
 export const SHARED_URL = 'SETTLESTREAM_TEST_POSTGRES';

@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { crc32 } from 'node:zlib';
 import { openDatabase } from '../../src/adapters/postgres/connection.ts';
 import { apo } from '../../src/domain/formats/apo.ts';
-import { createRowTable } from '../../src/workers/ingest/ingest-report.sql.ts';
+import { createRowTable } from '../../src/store/row-tables.ts';
 import { loadChunk } from '../../src/workers/load/load-chunk.ts';
 import { freshDatabase } from '../support/postgres.ts';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { MATCH_BY } from '../../src/domain/report/row.ts';
-import { flagsOf, instalmentsOf, matchByOf } from '../../src/workers/reconcile/findings.ts';
+import { flagsOf, instalmentsOf, matchByOf } from '../../src/store/stored-row.ts';
 
 test('what the flags of a row say is what was put into them, and a smallint holds it', () => {
   for (const matchBy of MATCH_BY) {

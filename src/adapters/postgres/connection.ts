@@ -1,6 +1,5 @@
-import { readdirSync, readFileSync } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
-import { CompiledQuery, Kysely, PostgresDialect, type PostgresPool, type RawBuilder, sql } from 'kysely';
+import { Kysely, PostgresDialect, type PostgresPool } from 'kysely';
 import pg from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
 import { Unreachable, UsageError } from '../../domain/errors.ts';
@@ -209,136 +208,15 @@ export async function onOneConnection<T>(
 }
 
 /** A typed door to this one connection. Ending it leaves the connection alone. */
-function dbOn(client: Client): Db {
+export function dbOn(client: Client): Db {
   const lent = Object.assign(Object.create(client), { query: client.query.bind(client), release: () => {} });
   const pool = { connect: async () => lent, end: async () => {} } as unknown as PostgresPool;
   return new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) });
 }
 
-/** `work` on this connection; what it waits for there is given up when `stop` says so. */
-export async function untilStopped<T>(
-  { db: another }: Pick<Database, 'db'>,
-  db: Db,
-  stop: AbortSignal | undefined,
-  work: () => Promise<T>,
-): Promise<T> {
-  if (!stop) return work();
-  stop.throwIfAborted();
-  const { rows } = await sql<{ pid: number }>`select pg_backend_pid() as pid`.execute(db);
-  const cancel = () => void sql`select pg_cancel_backend(${rows[0]!.pid}::int)`.execute(another).catch(() => {});
-  stop.addEventListener('abort', cancel, { once: true });
-  return work().finally(() => stop.removeEventListener('abort', cancel));
-}
-
-/** `work` in one transaction of this connection: committed when it returns, rolled back when it throws. */
-export async function inTransaction<T>(
-  db: Db,
-  work: () => Promise<T>,
-  isolation: 'read committed' | 'repeatable read' = 'read committed',
-): Promise<T> {
-  await db.executeQuery(CompiledQuery.raw(`begin isolation level ${isolation}`));
-  try {
-    const result = await work();
-    await db.executeQuery(CompiledQuery.raw('commit'));
-    return result;
-  } catch (error) {
-    await db.executeQuery(CompiledQuery.raw('rollback')).catch(() => {});
-    throw error;
-  }
-}
-
-/** Rows of a statement a few thousand at a time, so that any number of them fits into memory. Inside a transaction only. */
-export async function* inPortions<R>(db: Db, statement: RawBuilder<unknown>, size = 5_000): AsyncGenerator<R[]> {
-  await sql`declare portion no scroll cursor for ${statement}`.execute(db);
-  for (;;) {
-    const { rows } = await db.executeQuery<R>(CompiledQuery.raw(`fetch ${size} from portion`));
-    if (rows.length > 0) yield rows;
-    if (rows.length < size) break;
-  }
-  await sql`close portion`.execute(db);
-}
-
-/**
- * Rows of a statement some at a time, for a reader who takes as long as it likes: the result is kept by the server, outside of any
- * transaction, so that no timeout ends it and nothing else waits. The connection is held until the last row is out, or the reader has left.
- */
-export async function* heldPortions<R>(
-  { pool }: Pick<Database, 'pool'>,
-  statement: RawBuilder<unknown>,
-  size = 500,
-): AsyncGenerator<R[]> {
-  const client = await pool.connect();
-  const db = dbOn(client);
-  try {
-    await sql`declare portion no scroll cursor with hold for ${statement}`.execute(db);
-    for (;;) {
-      const { rows } = await db.executeQuery<R>(CompiledQuery.raw(`fetch ${size} from portion`));
-      if (rows.length > 0) yield rows;
-      if (rows.length < size) break;
-    }
-  } finally {
-    // What the server keeps goes with the connection.
-    client.release(true);
-  }
-}
-
 /** Streams blocks of COPY data into a table. `statement` is the COPY … FROM STDIN. */
 export async function copyIn(client: Client, statement: string, blocks: AsyncIterable<Buffer> | Iterable<Buffer>) {
   await pipeline(blocks, client.query(copyFrom(statement)));
-}
-
-/** Beside the sources; built code lies one folder deeper. */
-const MIGRATIONS = new URL(
-  import.meta.url.endsWith('.ts') ? '../../../migrations/' : '../../../../migrations/',
-  import.meta.url,
-);
-
-/** The numbers and texts of all migrations that ship with the program, in order. */
-function shippedMigrations(): { version: number; name: string; text: string }[] {
-  return readdirSync(MIGRATIONS)
-    .filter((name) => /^\d{4}_.*\.sql$/.test(name))
-    .sort()
-    .map((name) => ({
-      version: Number(name.slice(0, 4)),
-      name,
-      text: readFileSync(new URL(name, MIGRATIONS), 'utf8'),
-    }));
-}
-
-/** The names of the migrations that this database does not have yet. */
-export async function missingMigrations(db: Db): Promise<string[]> {
-  const { rows } = await sql<{ version: number }>`select version from migration`.execute(db);
-  const applied = new Set(rows.map(({ version }) => version));
-  return shippedMigrations().flatMap(({ version, name }) => (applied.has(version) ? [] : [name]));
-}
-
-/** Brings the database up to date, one migration a transaction; several at once wait for each other. Returns what was applied. */
-export async function migrate(database: Database): Promise<string[]> {
-  return onOneConnection(database, async (db, client) => {
-    await client
-      .query(
-        'create table if not exists migration (version integer primary key, name text not null, applied_at timestamptz not null default now())',
-      )
-      .catch((error: { code?: string }) => {
-        // Two at the same moment: one of them made it.
-        if (error.code !== '23505' && error.code !== '42P07') throw error;
-      });
-    const applied: string[] = [];
-    for (const migration of shippedMigrations()) {
-      await inTransaction(db, async () => {
-        await sql`select pg_advisory_xact_lock(7355608)`.execute(db);
-        const known = await sql`select from migration where version = ${migration.version}`.execute(db);
-        if (known.rows.length > 0) return;
-        await client.query(migration.text);
-        await client.query('insert into migration (version, name) values ($1, $2)', [
-          migration.version,
-          migration.name,
-        ]);
-        applied.push(migration.name);
-      });
-    }
-    return applied;
-  });
 }
 
 /** An address to show. Postgres takes a password behind the question mark, too. */
@@ -349,7 +227,3 @@ export function withoutPassword(url: string): string {
   for (const name of shown.searchParams.keys()) if (/password/i.test(name)) shown.searchParams.set(name, '***');
   return shown.href;
 }
-
-/** Until the end of this transaction nobody else publishes for this merchant, or drops rows that whoever publishes reads. */
-export const lockMerchant = (db: Db, merchantNo: number) =>
-  sql`select pg_advisory_xact_lock(7355609, ${merchantNo})`.execute(db);

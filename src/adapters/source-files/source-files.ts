@@ -1,6 +1,3 @@
-import { openFolders } from './local-folder.ts';
-import type { SftpSettings } from './sftp.ts';
-
 /** What a listing or a look says of a file. */
 export type FileState = {
   readonly sizeBytes: number;
@@ -30,14 +27,3 @@ export type Place = {
   blocks(path: string, from?: number, to?: number): AsyncGenerator<Buffer>;
   close(): Promise<void>;
 };
-
-/** What a place is reached by. */
-export type At = { readonly folder: string } | { readonly sftp: SftpSettings };
-
-/** Opens a place. Nothing is asked of it before it is used. */
-export async function openPlace(at: At): Promise<Place> {
-  if ('folder' in at) return openFolders();
-  // Only who reads from a server pays for loading its client.
-  const { openSftp } = await import('./sftp.ts');
-  return openSftp(at.sftp);
-}

@@ -1,6 +1,7 @@
 import type { Discrepancy } from '../discrepancy.ts';
 import { magnitude } from '../money/money.ts';
-import { type LedgerRecord, overCaptured, overRefunded, wrongInstalments } from './match.ts';
+import type { LedgerRecord } from '../report/record-types.ts';
+import { overCaptured, overRefunded, wrongInstalments } from './match.ts';
 
 /**
  * What is summed over all batches of a merchant and compared with one record.

@@ -1,9 +1,9 @@
 import { parseTime } from '../calendar/time.ts';
 import { RowRefused } from '../errors.ts';
-import type { LedgerRecord, LedgerStatus, LedgerType } from '../matching/match.ts';
 import { type Currency, digitsOf, isCurrency } from '../money/currency.ts';
 import { isAbsent, parseAmount } from '../money/money.ts';
 import { isTooLong } from './cells.ts';
+import type { LedgerRecord, LedgerStatus, LedgerType } from './record-types.ts';
 import { hasLostDigits, isWrapped, meantBy } from './spreadsheet-id.ts';
 
 /** A record of the merchant, as a line of its ledger file says it. */

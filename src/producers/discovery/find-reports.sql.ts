@@ -1,7 +1,6 @@
 import { sql } from 'kysely';
 import type { Db } from '../../adapters/postgres/connection.ts';
-import { UsageError } from '../../domain/errors.ts';
-import type { Encoding, Format, ReportKind } from '../../domain/formats/format.ts';
+import type { Encoding, ReportKind } from '../../domain/formats/format.ts';
 import { settleRivals } from '../../store/rivals.ts';
 import type { ListedFile } from './list-files.ts';
 
@@ -65,36 +64,6 @@ export async function takeUpVanished(db: Db, deliveryNos: readonly number[]): Pr
     db,
   );
   return found.rows.map(({ no }) => no);
-}
-
-/**
- * The merchant with this id. Without an id it is the only merchant there is: one that is made for the purpose and takes the
- * name of the first merchant that is named.
- * @throws UsageError when no id is given and there are several merchants.
- */
-export async function merchantNamed(db: Db, id: string | null): Promise<number> {
-  await sql`select pg_advisory_xact_lock(7355611)`.execute(db);
-  const { rows: known } = await sql<{
-    no: number;
-    id: string;
-    placeholder: boolean;
-  }>`select no, id, placeholder from merchant order by no`.execute(db);
-  const found =
-    id === null ? (known.length === 1 ? known[0] : undefined) : known.find((merchant) => merchant.id === id);
-  if (found) return found.no;
-  if (id === null && known.length > 1) {
-    throw new UsageError(
-      'there are several merchants, and nothing says which one this belongs to: name it with --merchant ID.',
-    );
-  }
-  const placeholder = known.find((merchant) => merchant.placeholder);
-  if (id !== null && placeholder) {
-    await sql`update merchant set id = ${id}, placeholder = false where no = ${placeholder.no}`.execute(db);
-    return placeholder.no;
-  }
-  const made = await sql<{ no: number }>`
-    insert into merchant (id, placeholder) values (${id ?? 'default'}, ${id === null}) returning no`.execute(db);
-  return made.rows[0]!.no;
 }
 
 export async function batchNamed(
@@ -189,14 +158,6 @@ export async function recordRivals(
     await sql`select from batch where no = ${batchNo} for update`.execute(db);
     await settleRivals(db, reportNo);
   }
-}
-
-/** What comes with the program is known to every worker; a format of the user's own is kept as it is now. */
-export async function keepFormat(db: Db, format: Format): Promise<void> {
-  if (format.id === format.name) return;
-  await sql`insert into format (id, format) values (${format.id}, ${JSON.stringify(format)}::jsonb) on conflict do nothing`.execute(
-    db,
-  );
 }
 
 /** Records a file as it was seen, once: whoever comes second finds it recorded. The merchants' lock is held by both. */

@@ -1,5 +1,6 @@
 import { basename } from 'node:path';
-import { type Database, inTransaction, onOneConnection } from '../../adapters/postgres/connection.ts';
+import { type Database, onOneConnection } from '../../adapters/postgres/connection.ts';
+import { inTransaction } from '../../adapters/postgres/transactions.ts';
 import type { Place } from '../../adapters/source-files/source-files.ts';
 import { dateIn } from '../../domain/calendar/time.ts';
 import { compareText } from '../../domain/discrepancy.ts';
@@ -7,6 +8,8 @@ import { Denied } from '../../domain/errors.ts';
 import type { Format } from '../../domain/formats/format.ts';
 import { isZipName, mayBeReport } from '../../domain/report/report-name.ts';
 import { type Enqueue, ingestReport } from '../../jobs.ts';
+import { keepFormat } from '../../store/formats.ts';
+import { merchantNamed } from '../../store/merchants.ts';
 import { type LateFile, lateFiles } from './expiry.ts';
 import * as query from './find-reports.sql.ts';
 import { type ListedFile, listFiles } from './list-files.ts';
@@ -87,7 +90,7 @@ export async function findReports(
   const recorded = await onOneConnection(database, (db) =>
     inTransaction(db, async () => {
       const deliveryNos: number[] = [];
-      if (fresh.length > 0) await query.keepFormat(db, source.format);
+      if (fresh.length > 0) await keepFormat(db, source.format);
       for (const { file, name } of fresh)
         deliveryNos.push(await record(db, source, file, name, { knownUnder, foundAtMs: now() }));
       const shown = [...(before?.deliveryNos ?? []), ...[...known.values()].flat(), ...deliveryNos];
@@ -167,13 +170,13 @@ export const rulesOf = (
 });
 
 async function record(
-  db: Parameters<typeof query.merchantNamed>[0],
+  db: Parameters<typeof merchantNamed>[0],
   source: Source,
   file: ListedFile,
   name: Named,
   { knownUnder, foundAtMs }: { knownUnder: query.Rules | null; foundAtMs: number },
 ): Promise<number> {
-  const merchantNo = await query.merchantNamed(db, file.merchantId ?? source.merchantId);
+  const merchantNo = await merchantNamed(db, file.merchantId ?? source.merchantId);
   const isSettlement = name.batchId !== null;
   const batchNo = await query.batchNamed(db, {
     merchantNo,

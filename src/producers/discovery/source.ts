@@ -1,4 +1,4 @@
-import type { At } from '../../adapters/source-files/source-files.ts';
+import type { At } from '../../adapters/source-files/open.ts';
 import type { Calendar } from '../../domain/calendar/calendar.ts';
 import { formatsBeside } from '../../domain/formats/all.ts';
 import type { Encoding, Format, ReportKind } from '../../domain/formats/format.ts';

@@ -1,6 +1,6 @@
 import type { Db } from '../../adapters/postgres/connection.ts';
 import { UsageError } from '../../domain/errors.ts';
-import { keepFormat } from '../discovery/find-reports.sql.ts';
+import { keepFormat } from '../../store/formats.ts';
 import { rulesOf } from '../discovery/find-reports.ts';
 import type { Source } from '../discovery/source.ts';
 import * as query from './revisions.sql.ts';

@@ -1,11 +1,6 @@
 import { sql } from 'kysely';
-import {
-  type Database,
-  type Db,
-  inTransaction,
-  onOneConnection,
-  untilStopped,
-} from '../../adapters/postgres/connection.ts';
+import { type Database, type Db, onOneConnection } from '../../adapters/postgres/connection.ts';
+import { inTransaction, untilStopped } from '../../adapters/postgres/transactions.ts';
 import { hasCancels, printOf, printsOf, updatedSince } from '../../store/ledger/conditions.ts';
 import { keepLateDays } from '../schedule/late-days.sql.ts';
 import { wantRunsOfDropped } from './dropped-rows.sql.ts';

@@ -1,8 +1,9 @@
 import { cellText, Head, RowReader, refusalOf } from '../../adapters/file-formats/csv.ts';
 import { type Encoding, EncodingDetector } from '../../adapters/file-formats/encoding.ts';
 import { strangerIn } from '../../adapters/file-formats/strangers.ts';
-import { copyIn, type Database, type Db, inTransaction, onOneConnection } from '../../adapters/postgres/connection.ts';
+import { copyIn, type Database, type Db, onOneConnection } from '../../adapters/postgres/connection.ts';
 import { CopyWriter } from '../../adapters/postgres/copy-binary.ts';
+import { inTransaction } from '../../adapters/postgres/transactions.ts';
 import { openFolders } from '../../adapters/source-files/local-folder.ts';
 import { RowRefused, UsageError } from '../../domain/errors.ts';
 import { headerTrouble } from '../../domain/report/header-trouble.ts';
@@ -14,7 +15,7 @@ import {
   readLedgerHeader,
   readRecord,
 } from '../../domain/report/record.ts';
-import { merchantNamed } from '../discovery/find-reports.sql.ts';
+import { merchantNamed } from '../../store/merchants.ts';
 import { wantRunsOfDropped } from './dropped-rows.sql.ts';
 import * as query from './import-ledger.sql.ts';
 

@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
-import { type Database, inTransaction, onOneConnection } from '../../adapters/postgres/connection.ts';
+import { type Database, onOneConnection } from '../../adapters/postgres/connection.ts';
+import { inTransaction } from '../../adapters/postgres/transactions.ts';
 import {
   closeLoad,
   type Enqueue,

@@ -1,13 +1,9 @@
 import { realpath, unlink } from 'node:fs/promises';
 import { dirname, sep } from 'node:path';
 import { sql } from 'kysely';
-import {
-  type Database,
-  type Db,
-  inTransaction,
-  lockMerchant,
-  onOneConnection,
-} from '../../adapters/postgres/connection.ts';
+import { type Database, type Db, onOneConnection } from '../../adapters/postgres/connection.ts';
+import { lockMerchant } from '../../adapters/postgres/locks.ts';
+import { inTransaction } from '../../adapters/postgres/transactions.ts';
 import type { Retention } from '../../domain/calendar/retention.ts';
 import * as query from './retain.sql.ts';
 

@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
-import { type Database, type Db, inTransaction, onOneConnection } from '../../adapters/postgres/connection.ts';
+import { type Database, type Db, onOneConnection } from '../../adapters/postgres/connection.ts';
+import { inTransaction } from '../../adapters/postgres/transactions.ts';
 import { UsageError } from '../../domain/errors.ts';
 import { definitionOf, importedFunctions, type LedgerFunctions, relationFunctions } from './functions.ts';
 import { findRelation, type LedgerSettings, quoteName, type Relation, wrongCondition } from './relation.ts';

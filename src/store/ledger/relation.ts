@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
-import { type Db, inTransaction } from '../../adapters/postgres/connection.ts';
+import type { Db } from '../../adapters/postgres/connection.ts';
+import { inTransaction } from '../../adapters/postgres/transactions.ts';
 
 /** Where the merchant's records stand, as the settings say it. */
 export type LedgerSettings = {

@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
-import { type Db, missingMigrations } from '../../adapters/postgres/connection.ts';
+import type { Db } from '../../adapters/postgres/connection.ts';
+import { missingMigrations } from '../../adapters/postgres/migrations.ts';
 import type { Config } from '../../config/config.ts';
 import { type Checked, ok, problem, warning } from './check.ts';
 

@@ -1,5 +1,6 @@
 import { type RawBuilder, sql } from 'kysely';
-import { type Db, inTransaction } from '../../adapters/postgres/connection.ts';
+import type { Db } from '../../adapters/postgres/connection.ts';
+import { inTransaction } from '../../adapters/postgres/transactions.ts';
 import type { Config } from '../../config/config.ts';
 import { UsageError } from '../../domain/errors.ts';
 import { indexed } from '../../store/ledger/functions.ts';

@@ -1,5 +1,6 @@
 import { sep } from 'node:path';
-import { type Db, missingMigrations } from '../../adapters/postgres/connection.ts';
+import type { Db } from '../../adapters/postgres/connection.ts';
+import { missingMigrations } from '../../adapters/postgres/migrations.ts';
 import type { Config } from '../../config/config.ts';
 import { filesElsewhere, oldAndOpen } from '../../producers/retention/retain.sql.ts';
 import { type Checked, ok, warning } from './check.ts';

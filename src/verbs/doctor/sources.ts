@@ -1,5 +1,5 @@
 import { basename } from 'node:path';
-import { openPlace } from '../../adapters/source-files/source-files.ts';
+import { openPlace } from '../../adapters/source-files/open.ts';
 import { reasonOf, within } from '../../adapters/timeout.ts';
 import type { Config } from '../../config/config.ts';
 import { dateIn } from '../../domain/calendar/time.ts';

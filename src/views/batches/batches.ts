@@ -1,4 +1,5 @@
-import { type Database, heldPortions } from '../../adapters/postgres/connection.ts';
+import type { Database } from '../../adapters/postgres/connection.ts';
+import { heldPortions } from '../../adapters/postgres/cursors.ts';
 import { compareText, stateOf } from '../../domain/discrepancy.ts';
 import { coverageOf, type Rows } from '../../domain/matching/coverage.ts';
 import type { Currency } from '../../domain/money/currency.ts';

@@ -1,12 +1,7 @@
 import { reasonAt, tellAway } from '../../adapters/away.ts';
 import type { GaugeValues, Metrics } from '../../adapters/metrics/metrics.ts';
-import {
-  type Db,
-  missingMigrations,
-  onOneConnection,
-  poolToLook,
-  postgresAt,
-} from '../../adapters/postgres/connection.ts';
+import { type Db, onOneConnection, poolToLook, postgresAt } from '../../adapters/postgres/connection.ts';
+import { missingMigrations } from '../../adapters/postgres/migrations.ts';
 import type { JobQueue } from '../../adapters/queue/queue.ts';
 import { within } from '../../adapters/timeout.ts';
 import { sourceIn, type What, whatIsAway } from '../../store/away.sql.ts';

@@ -1,5 +1,6 @@
 import { type RawBuilder, sql } from 'kysely';
-import { type Db, inTransaction } from '../../adapters/postgres/connection.ts';
+import type { Db } from '../../adapters/postgres/connection.ts';
+import { inTransaction } from '../../adapters/postgres/transactions.ts';
 import { type RowRefusalCode, RowRefused } from '../../domain/errors.ts';
 
 /** Records of the merchant's relation that cannot be used for one reason. They count as not there. */

@@ -1,4 +1,5 @@
-import { type Database, heldPortions } from '../../adapters/postgres/connection.ts';
+import type { Database } from '../../adapters/postgres/connection.ts';
+import { heldPortions } from '../../adapters/postgres/cursors.ts';
 import { type Age, ageOf, overdueDays } from '../../domain/calendar/ageing.ts';
 import { isDay } from '../../domain/calendar/time.ts';
 import { UsageError } from '../../domain/errors.ts';

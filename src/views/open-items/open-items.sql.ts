@@ -5,7 +5,8 @@ import type { ReportKind } from '../../domain/formats/format.ts';
 import type { RunFacts } from '../../domain/matching/run.ts';
 import type { Currency } from '../../domain/money/currency.ts';
 import { isRecord } from '../../store/ledger/conditions.ts';
-import { currentLoadsOf, notOf, onlyOf, unsettledRecords } from '../../workers/reconcile/snapshot.sql.ts';
+import { notOf, onlyOf, unsettledRecords } from '../../store/ledger/due-records.ts';
+import { currentLoadsOf } from '../../store/loads.ts';
 
 /** Days are those of the batch, or on which something was sold. */
 export type OpenFilter = {

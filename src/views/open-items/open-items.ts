@@ -6,7 +6,7 @@ import type { ReportKind } from '../../domain/formats/format.ts';
 import type { Awaited } from '../../domain/matching/run.ts';
 import type { Currency } from '../../domain/money/currency.ts';
 import { formatAmount } from '../../domain/money/money.ts';
-import { firstDay, firstUnchecked, merchantsOf, reportedDays } from '../../producers/schedule/check-days.ts';
+import { firstDay, firstUnchecked, merchantsOf, reportedDays } from '../../store/checked-days.ts';
 import { daysWithRecords } from '../../store/ledger/conditions.ts';
 import * as query from './open-items.sql.ts';
 

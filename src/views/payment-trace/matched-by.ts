@@ -1,4 +1,4 @@
-import type { LedgerRecord } from '../../domain/matching/match.ts';
+import type { LedgerRecord } from '../../domain/report/record-types.ts';
 import type { MatchBy } from '../../domain/report/row.ts';
 
 /**

@@ -1,8 +1,8 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { Encoding } from '../../adapters/file-formats/encoding.ts';
 import type { Db } from '../../adapters/postgres/connection.ts';
-import type { LedgerRecord } from '../../domain/matching/match.ts';
 import type { Currency } from '../../domain/money/currency.ts';
+import type { LedgerRecord } from '../../domain/report/record-types.ts';
 import { isOfOriginal, isRecord } from '../../store/ledger/conditions.ts';
 
 export type StoryRecord = LedgerRecord & {

@@ -1,4 +1,5 @@
-import { type Database, heldPortions } from '../../adapters/postgres/connection.ts';
+import type { Database } from '../../adapters/postgres/connection.ts';
+import { heldPortions } from '../../adapters/postgres/cursors.ts';
 import { compareText } from '../../domain/discrepancy.ts';
 import { UsageError } from '../../domain/errors.ts';
 import type { Currency } from '../../domain/money/currency.ts';

@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
-import { type Database, type Db, heldPortions } from '../../adapters/postgres/connection.ts';
+import type { Database, Db } from '../../adapters/postgres/connection.ts';
+import { heldPortions } from '../../adapters/postgres/cursors.ts';
 import type { Currency } from '../../domain/money/currency.ts';
 import { formatAmount } from '../../domain/money/money.ts';
 

@@ -12,7 +12,8 @@ import {
 } from '../../adapters/file-formats/csv.ts';
 import { type Encoding, EncodingDetector } from '../../adapters/file-formats/encoding.ts';
 import type { Measured } from '../../adapters/metrics/metrics.ts';
-import { type Database, inTransaction, onOneConnection } from '../../adapters/postgres/connection.ts';
+import { type Database, onOneConnection } from '../../adapters/postgres/connection.ts';
+import { inTransaction } from '../../adapters/postgres/transactions.ts';
 import type { Place } from '../../adapters/source-files/source-files.ts';
 import { ReportRefused, ReportVanished, Unreachable } from '../../domain/errors.ts';
 import type { Format } from '../../domain/formats/format.ts';
@@ -25,10 +26,12 @@ import {
   loadChunk as loadChunkJob,
 } from '../../jobs.ts';
 import { formatById } from '../../store/formats.ts';
+import { createRowTable } from '../../store/row-tables.ts';
+import type { Noted } from '../context.ts';
 import { Fenced } from '../fencing.ts';
+import * as closing from '../load/close-load.sql.ts';
 import { askNext, closeLoad } from '../load/close-load.ts';
 import { loadChunk } from '../load/load-chunk.ts';
-import type { Noted } from '../runtime/parser-pool.ts';
 import * as query from './ingest-report.sql.ts';
 import { type Incoming, openArchived, openFile, openIncoming } from './open-report.ts';
 import { knownEncoding, noEnd, readHead } from './read-head.ts';
@@ -53,7 +56,7 @@ export async function ingestReport(context: IngestContext, { deliveryNo }: Inges
   const { db } = context.database;
   const delivery = await query.takeDelivery(db, deliveryNo);
   if (!delivery) return false;
-  const end = await read(context, delivery).catch(async (error: unknown): Promise<query.End | null> => {
+  const end = await read(context, delivery).catch(async (error: unknown): Promise<closing.End | null> => {
     if (error instanceof ReportRefused) {
       const state = error.code === 'no_end' ? ('waiting' as const) : ('refused' as const);
       const isVanished = error instanceof ReportVanished;
@@ -67,8 +70,8 @@ export async function ingestReport(context: IngestContext, { deliveryNo }: Inges
   if (!end) return true;
   const isMine = await onOneConnection(context.database, (db) =>
     inTransaction(db, async () => {
-      await query.lockBatch(db, delivery.batchNo);
-      return query.endDelivery(db, delivery, end);
+      await closing.lockBatch(db, delivery.batchNo);
+      return closing.endDelivery(db, delivery, end);
     }),
   );
   const { source, kind } = delivery;
@@ -86,7 +89,7 @@ export async function ingestReport(context: IngestContext, { deliveryNo }: Inges
 const ROOM_BYTES = 1 << 16;
 
 /** Reads the file into a load. Returns how it ends where it brings nothing new; null where the load goes on by itself. */
-async function read(context: IngestContext, delivery: query.Delivery): Promise<query.End | null> {
+async function read(context: IngestContext, delivery: query.Delivery): Promise<closing.End | null> {
   if (delivery.archived !== null) {
     await finishLoad(context, await readAgain(context, delivery, delivery.archived));
     return null;
@@ -94,7 +97,7 @@ async function read(context: IngestContext, delivery: query.Delivery): Promise<q
   const place = await context.placeOf(delivery.source);
   await checkUnchanged(place, delivery);
   const newest = await query.newestRevision(context.database.db, delivery.reportNo, delivery.no);
-  const duplicate: query.End = { state: 'duplicate', code: null, message: null, revision: newest?.revision ?? null };
+  const duplicate: closing.End = { state: 'duplicate', code: null, message: null, revision: newest?.revision ?? null };
   // A workbook beside its CSV brings nothing, whatever is in it.
   if (delivery.isSheet && delivery.hasCsv) return duplicate;
   const load = await fetch(context, delivery, place, newest).catch(async (error) => {
@@ -118,7 +121,7 @@ async function fetch(
   delivery: query.Delivery,
   place: Place,
   newest: query.Revision | null,
-): Promise<ReadLoad | query.End | 'duplicate'> {
+): Promise<ReadLoad | closing.End | 'duplicate'> {
   const startedAt = performance.now();
   const archiveName = archiveNameOf(delivery);
   const incoming = await openIncoming(place, delivery, context.archiveDir, archiveName);
@@ -220,7 +223,7 @@ async function withdrawnAs(
   { database }: IngestContext,
   { reportNo }: query.Delivery,
   incoming: Incoming,
-): Promise<query.End | null> {
+): Promise<closing.End | null> {
   for (const { revision, sha256, reason } of await query.withdrawnRevisions(
     database.db,
     reportNo,
@@ -242,7 +245,9 @@ async function finishLoad(context: IngestContext, { loadNo, chunks, isLarge }: R
     await loadChunk(context, { loadNo, chunk: 0, attempt: 0 });
     return;
   }
-  const isLast = await onOneConnection(context.database, (db) => inTransaction(db, () => query.markLoaded(db, loadNo)));
+  const isLast = await onOneConnection(context.database, (db) =>
+    inTransaction(db, () => closing.markLoaded(db, loadNo)),
+  );
   if (!isLast) return;
   if (isLarge) await context.enqueue(closeLoadJob, { loadNo });
   else await closeLoad(context, { loadNo });
@@ -351,7 +356,7 @@ async function createLoad(
         originalPath: incoming.original?.path ?? null,
         sizeBytes: incoming.sizeBytes,
       });
-      if (made && delivery.kind !== 'settlementSummary') await query.createRowTable(db, made.slot);
+      if (made && delivery.kind !== 'settlementSummary') await createRowTable(db, made.slot);
       return made;
     }),
   );

@@ -1,13 +1,16 @@
 import type { Measured } from '../../adapters/metrics/metrics.ts';
-import { type Database, type Db, inTransaction, onOneConnection } from '../../adapters/postgres/connection.ts';
+import { type Database, type Db, onOneConnection } from '../../adapters/postgres/connection.ts';
+import { inTransaction } from '../../adapters/postgres/transactions.ts';
 import { ReportRefused } from '../../domain/errors.ts';
 import { addFacts, type Facts } from '../../domain/report/facts.ts';
 import { headerChange } from '../../domain/report/header.ts';
 import { type CloseLoadJob, type Enqueue, ingestReport, reconcile } from '../../jobs.ts';
 import { settleRivals } from '../../store/rivals.ts';
+import { attachRowTable, hasOwnTable, indexRowTable } from '../../store/row-tables.ts';
+import type { Noted } from '../context.ts';
 import { takeOver } from '../fencing.ts';
-import * as query from '../ingest/ingest-report.sql.ts';
-import type { Noted } from '../runtime/parser-pool.ts';
+import * as closing from './close-load.sql.ts';
+import { customersBefore } from './close-load.sql.ts';
 
 type Context = {
   readonly database: Database;
@@ -24,30 +27,30 @@ export async function closeLoad(context: Context, { loadNo }: CloseLoadJob): Pro
   await onOneConnection(context.database, async (db) => {
     await takeOver(db, `close-load ${loadNo}`);
     // Whoever loaded the last chunk may have died before saying so.
-    await inTransaction(db, () => query.markLoaded(db, loadNo));
-    const load = await query.loadToClose(db, loadNo);
-    const hasOwnTable = query.hasOwnTable(load);
+    await inTransaction(db, () => closing.markLoaded(db, loadNo));
+    const load = await closing.loadToClose(db, loadNo);
+    const isOwnTable = hasOwnTable(load);
     // A dry run closes it in a transaction of its own, which is rolled back.
     if (load.isDry) {
-      if (hasOwnTable && load.state === 'loaded') await query.indexRowTable(db, load.slot);
+      if (isOwnTable && load.state === 'loaded') await indexRowTable(db, load.slot);
       return;
     }
     if (load.state === 'loaded') {
       const outcome = await inTransaction(db, async () => {
-        await query.lockBatch(db, load.batchNo);
+        await closing.lockBatch(db, load.batchNo);
         return closeLocked(db, load, context.noted);
       });
       if (outcome) tellEnd(context, load, outcome);
-      const twins = outcome && (await query.filesWithSameBytes(db, loadNo));
+      const twins = outcome && (await closing.filesWithSameBytes(db, loadNo));
       if (twins && twins.others.length > 0)
         context.noted('warn', 'a report holds the same bytes as others', { ...twins, outcome });
       if (outcome === 'closed' && !load.isReplay) await noteHeader(context, db, loadNo);
       await askNext(context, load.batchNo);
       // Its rows may have shown that it belongs to another batch.
-      const { batchNo } = await query.loadToClose(db, loadNo);
+      const { batchNo } = await closing.loadToClose(db, loadNo);
       if (batchNo !== load.batchNo) await askNext(context, batchNo);
     }
-    if (hasOwnTable && (await query.isClosed(db, loadNo))) await query.indexRowTable(db, load.slot);
+    if (isOwnTable && (await closing.isClosed(db, loadNo))) await indexRowTable(db, load.slot);
   });
 }
 
@@ -57,17 +60,18 @@ const WRAPPED_IDS =
 type Outcome = 'closed' | 'refused' | 'duplicate';
 
 /** Closes a load, or ends its delivery otherwise; its batch is locked. Null: another worker did it. */
-export async function closeLocked(db: Db, load: query.ClosingLoad, noted?: Noted): Promise<Outcome | null> {
+export async function closeLocked(db: Db, load: closing.ClosingLoad, noted?: Noted): Promise<Outcome | null> {
   const facts = addFacts(load.chunks.map((chunk) => chunk.facts));
   const end = await endInstead(db, load, facts);
   if (end) {
     const delivery = { no: load.deliveryNo, batchNo: load.batchNo, epoch: load.epoch };
-    return (await query.endDelivery(db, delivery, end)) ? end.state : null;
+    return (await closing.endDelivery(db, delivery, end)) ? end.state : null;
   }
-  if (query.hasOwnTable(load)) await query.attachRowTable(db, load.slot);
-  if (!(await query.closeLoad(db, load, facts))) return null;
+  if (hasOwnTable(load)) await attachRowTable(db, load.slot);
+  if (!(await closing.closeLoad(db, load, facts))) return null;
   const rivalry = await settleRivals(db, load.reportNo);
-  if (rivalry) noted?.('warn', RIVALS[rivalry], { kind: load.kind, files: await query.rivalFiles(db, load.reportNo) });
+  if (rivalry)
+    noted?.('warn', RIVALS[rivalry], { kind: load.kind, files: await closing.rivalFiles(db, load.reportNo) });
   return rivalry === 'conflict' ? 'refused' : 'closed';
 }
 
@@ -79,21 +83,21 @@ const RIVALS = {
 /** What only all rows together show: another customer's are among them, or all of them stand in another report. */
 async function endInstead(
   db: Db,
-  load: query.ClosingLoad,
+  load: closing.ClosingLoad,
   facts: Facts,
-): Promise<(query.End & { readonly state: 'refused' | 'duplicate' }) | null> {
+): Promise<(closing.End & { readonly state: 'refused' | 'duplicate' }) | null> {
   const strangers = strangersIn(facts.customerIds, load.rules.customerIds);
   if (strangers) {
     const { code, message } = new ReportRefused('mixed_merchants', strangers);
     return { state: 'refused', code, message, revision: null };
   }
-  const before = facts.customerIds.length === 0 ? [] : await query.customersBefore(db, load, facts.customerIds);
+  const before = facts.customerIds.length === 0 ? [] : await customersBefore(db, load, facts.customerIds);
   if (before.length > 0) {
     const detail = `customerId ${facts.customerIds.join()}, and ${before.join()} in the content before it`;
     const { code, message } = new ReportRefused('mixed_merchants', detail);
     return { state: 'refused', code, message, revision: null };
   }
-  const same = await query.sameUnderAnotherName(db, load);
+  const same = await closing.sameUnderAnotherName(db, load);
   return same === null ? null : { state: 'duplicate', code: null, message: null, revision: null, duplicateOf: same };
 }
 
@@ -104,7 +108,7 @@ function strangersIn(customerIds: readonly string[], allowed: readonly string[] 
   return stranger === undefined ? null : `customerId ${stranger}`;
 }
 
-function tellEnd({ measured, noted }: Context, load: query.ClosingLoad, outcome: Outcome): void {
+function tellEnd({ measured, noted }: Context, load: closing.ClosingLoad, outcome: Outcome): void {
   const { source, kind } = load;
   const { rows, refusedRows, hasWrappedIds } = addFacts(load.chunks.map((chunk) => chunk.facts));
   if (hasWrappedIds) noted('warn', WRAPPED_IDS, { kind });
@@ -118,7 +122,7 @@ function tellEnd({ measured, noted }: Context, load: query.ClosingLoad, outcome:
 
 /** A header that is another than that of the report before may be the reason for whatever is told next. */
 async function noteHeader({ noted }: Context, db: Db, loadNo: number): Promise<void> {
-  const headers = await query.headersOf(db, loadNo);
+  const headers = await closing.headersOf(db, loadNo);
   const change = headers && headerChange(headers.before, headers.header);
   if (change)
     noted('info', 'the header of a report is not that of the one before', { since: headers.since, ...change });
@@ -129,7 +133,7 @@ export async function askNext(
   { database, enqueue }: Pick<Context, 'database' | 'enqueue'>,
   batchNo: number,
 ): Promise<void> {
-  const next = await query.nextAfter(database.db, batchNo);
+  const next = await closing.nextAfter(database.db, batchNo);
   for (const delivery of next.deliveries) await enqueue(ingestReport, delivery);
   for (const batch of next.batches) await enqueue(reconcile, batch);
 }

@@ -8,7 +8,7 @@ import type { FactsCounter } from '../../domain/report/facts.ts';
 import { hash, hashBytes } from '../../domain/report/key.ts';
 import type { RowContext } from '../../domain/report/read-row.ts';
 import type { MatchBy, Row } from '../../domain/report/row.ts';
-import { flagsOf } from '../reconcile/findings.ts';
+import { flagsOf } from '../../store/stored-row.ts';
 
 /** Writes what is kept of a row, from its flags on, in COPY format. What QuickRows writes is the same, byte for byte. */
 export function writeContent(writer: CopyWriter, row: Row): void {

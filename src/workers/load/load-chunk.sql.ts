@@ -4,8 +4,9 @@ import type { Db } from '../../adapters/postgres/connection.ts';
 import type { Discrepancy } from '../../domain/discrepancy.ts';
 import type { ReportKind } from '../../domain/formats/format.ts';
 import type { Facts } from '../../domain/report/facts.ts';
-import { type Rules, tableOf } from '../ingest/ingest-report.sql.ts';
-import { clean } from '../reconcile/findings.ts';
+import { tableOf } from '../../store/row-tables.ts';
+import type { Rules } from '../../store/rules.ts';
+import { clean } from '../../store/stored-row.ts';
 
 export type TakenChunk = {
   epoch: number;

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Measured } from '../../adapters/metrics/metrics.ts';
-import { type Database, type Db, inTransaction, onOneConnection } from '../../adapters/postgres/connection.ts';
+import { type Database, type Db, onOneConnection } from '../../adapters/postgres/connection.ts';
+import { inTransaction } from '../../adapters/postgres/transactions.ts';
 import { dateIn } from '../../domain/calendar/time.ts';
 import type { Format } from '../../domain/formats/format.ts';
 import { checksOfDay, checksOfSettlement } from '../../domain/matching/checks.ts';
@@ -25,21 +26,28 @@ import {
 import { formatAmount } from '../../domain/money/money.ts';
 import { addFacts, type Facts } from '../../domain/report/facts.ts';
 import { type Enqueue, type ReconcileJob, reconcile as reconcileJob } from '../../jobs.ts';
+import { batchOf, takeBatch } from '../../store/batches.ts';
 import { formatsOf } from '../../store/formats.ts';
+import { isMatchable } from '../../store/stored-row.ts';
+import type { Noted, Standing } from '../context.ts';
 import { RULES_VERSION, takeOver } from '../fencing.ts';
 import { lastDropped } from '../retention/dropped-rows.sql.ts';
 import { askForRows, needOtherRows, needOwnRows, RowsDropped } from '../retention/dropped-rows.ts';
-import type { Noted } from '../runtime/parser-pool.ts';
-import { dueOf, type Standing, tellUnsettled, waitOf } from './completeness/deadlines.ts';
+import { dueOf, waitOf } from './completeness/deadlines.ts';
 import { besideHeld, heldOf } from './completeness/held.ts';
 import { tellNotReported } from './completeness/settled-not-reported.ts';
-import { isMatchable, type Told, tellAll } from './findings.ts';
+import { tellOfRecords } from './completeness/unreported.ts';
+import { tellUnsettled } from './completeness/unsettled.ts';
+import type { Decided, Published } from './decision.ts';
+import { type Told, tellAll } from './findings.ts';
 import { countRefused, tellFindings } from './match/candidates.sql.ts';
-import { tellOfRecords, tellOfRows } from './match/match-rows.ts';
+import { tellOfRows } from './match/match-rows.ts';
 import { tellOfAllRows } from './match/whole-report.ts';
+import { amountOutcomes, rowOutcomes } from './publish/outcomes.sql.ts';
 import * as publish from './publish/publish.sql.ts';
-import { type Decided, type Published, publishRun } from './publish/publish.ts';
+import { publishRun } from './publish/publish.ts';
 import * as query from './snapshot.sql.ts';
+import { checkSums } from './totals/check-sums.ts';
 import { payoutRowsOf } from './totals/payout.sql.ts';
 import { besideNet, headersOf, tellUnread } from './totals/unread-columns.ts';
 
@@ -61,7 +69,7 @@ export async function reconcile(
   const timed = stopwatch(measured);
   const asked = await onOneConnection(database, async (db) => {
     await takeOver(db, `reconcile ${batchNo}`);
-    const taken = await query.takeBatch(db, batchNo);
+    const taken = await takeBatch(db, batchNo);
     if (!taken) return [batchNo];
     await query.makeWorkTables(db);
     const ended = await decideAndPublish(db, { batchNo, epoch: taken.epoch }, timed, standing).catch((error) => {
@@ -102,7 +110,7 @@ async function decideAndPublish(
  * for again. Nobody else may publish for this merchant meanwhile.
  */
 export async function reconcileInside(db: Db, batchNo: number, standing: Standing): Promise<readonly number[]> {
-  const taken = await query.takeBatch(db, batchNo);
+  const taken = await takeBatch(db, batchNo);
   if (!taken) return [];
   await query.makeWorkTables(db);
   const decided = await decide(db, batchNo, (_, step) => step(), standing);
@@ -123,7 +131,7 @@ const stopwatch =
 
 /** What became of the rows of a run that brought new ones. */
 async function tellRows(db: Db, batchNo: number, measured: Measured): Promise<void> {
-  for (const { source, kind, ...outcomes } of await publish.rowOutcomes(db, batchNo)) {
+  for (const { source, kind, ...outcomes } of await rowOutcomes(db, batchNo)) {
     for (const [outcome, rows] of Object.entries(outcomes) as [keyof typeof outcomes, bigint][])
       measured({ name: 'recon_rows_total', labels: { source, kind, outcome }, value: Number(rows) });
   }
@@ -133,7 +141,7 @@ async function tellRows(db: Db, batchNo: number, measured: Measured): Promise<vo
 async function tellAmounts(db: Db, { batch, details }: Decided, measured: Measured): Promise<void> {
   const { no, batchId, currency } = batch;
   if (batchId === null || currency === null || details.length === 0) return;
-  for (const { source, outcome, amountMinor } of await publish.amountOutcomes(db, no, details)) {
+  for (const { source, outcome, amountMinor } of await amountOutcomes(db, no, details)) {
     const value = Number(formatAmount(BigInt(amountMinor), currency));
     measured({ name: 'recon_settlement_amount_total', labels: { source, currency, outcome }, value });
   }
@@ -141,7 +149,7 @@ async function tellAmounts(db: Db, { batch, details }: Decided, measured: Measur
 
 /** Everything that can be said of the batch by itself, in one snapshot. What is told stands in a temporary table. */
 async function decide(db: Db, batchNo: number, timed: Timed, standing: Standing): Promise<Decided> {
-  const batch = await query.batchOf(db, batchNo);
+  const batch = await batchOf(db, batchNo);
   const lastRun = await query.lastRunOf(db, batch.merchantNo);
   const dropped = await lastDropped(db, batch.merchantNo);
   const reports = await query.reportsOf(db, batchNo);
@@ -320,58 +328,6 @@ function readKind(reports: readonly query.ReportState[], kind: query.ReportState
     loads: reading.read.map((part) => ({ loadNo: part.loadNo!, slot: part.slot! })),
   };
 }
-
-/**
- * The totals that were counted while parsing must be those that the database sums from its rows: two independent counts. So must be
- * how many rows need a record. Returns the sums.
- */
-async function checkSums(
-  db: Db,
-  loads: readonly query.ReadLoad[],
-  facts: Facts,
-  batchNo: number,
-): Promise<query.SummedRows[]> {
-  const counted = Object.entries(facts.types).map(([type, sums]) => [
-    type,
-    BigInt(sums.count),
-    sums.settlementMinor,
-    sums.feeMinor,
-  ]);
-  const rows = await query.sumsOf(db, loads);
-  const summed = typesOf(rows).map((sums) => [sums.type, sums.count, sums.settlementMinor, sums.feeMinor]);
-  const show = (rows: unknown[][]) =>
-    rows
-      .map((row) => row.join(' '))
-      .sort()
-      .join('\n');
-  if (show(counted) !== show(summed)) {
-    throw new Error(
-      `the rows of batch ${batchNo} do not add up to what was read:\nread:\n${show(counted)}\nkept:\n${show(summed)}`,
-    );
-  }
-  const matchable = rows.reduce((sum, { matchBy, count }) => sum + (isMatchable(matchBy) ? count : 0n), 0n);
-  if (matchable !== BigInt(facts.matchableRows))
-    throw new Error(
-      `of batch ${batchNo}, ${facts.matchableRows} rows were read that need a record, and ${matchable} are kept`,
-    );
-  return rows;
-}
-
-/** Rows of one type, however they find their record. */
-const typesOf = (rows: readonly query.SummedRows[]) =>
-  [...Map.groupBy(rows, ({ type }) => type)].map(([type, ofType]) => ({
-    type,
-    count: ofType.reduce((sum, { count }) => sum + count, 0n),
-    settlementMinor: textSum(ofType.map(({ settlementMinor }) => settlementMinor)),
-    feeMinor: textSum(ofType.map(({ feeMinor }) => feeMinor)),
-  }));
-
-/** Null where none of them is stated. */
-const textSum = (amounts: readonly (string | null)[]): string | null =>
-  amounts.reduce(
-    (sum, amount) => (sum === null ? amount : amount === null ? sum : `${BigInt(sum) + BigInt(amount)}`),
-    null,
-  );
 
 const countedRows = ({ type, matchBy, isDone, count, settlementMinor }: query.SummedRows) => ({
   type,

@@ -1,24 +1,10 @@
-import { type RawBuilder, sql } from 'kysely';
+import { sql } from 'kysely';
 import type { Db } from '../../adapters/postgres/connection.ts';
-import type { Currency } from '../../domain/money/currency.ts';
 import type { Facts } from '../../domain/report/facts.ts';
 import type { MatchBy } from '../../domain/report/row.ts';
-import { hasCancels, isOfOriginal, occurredBetween, printsOf } from '../../store/ledger/conditions.ts';
-import { matchByOf } from './findings.ts';
-
-/** A load that a run reads, in the order of its parts. */
-export type ReadLoad = { readonly loadNo: number; readonly slot: number };
-
-/** Rows of these loads. Numbers stand in the text, so that Postgres leaves out all other partitions when it plans. */
-export const rowsOf = (loads: readonly ReadLoad[]): RawBuilder<unknown> =>
-  loads.length === 0
-    ? sql`(select * from report_row where false)`
-    : sql`(select * from report_row where slot in (${sql.raw([...new Set(loads.map((load) => load.slot))].join(', '))})
-        and load_no in (${sql.raw(loads.map((load) => load.loadNo).join(', '))}))`;
-
-/** The place of a load among the parts of its batch. */
-export const partOf = (loads: readonly ReadLoad[], column: string): RawBuilder<number> =>
-  sql`array_position(array[${sql.raw(loads.map((load) => load.loadNo).join(', ') || '0')}]::int[], ${sql.ref(column)})`;
+import { hasCancels, printsOf } from '../../store/ledger/conditions.ts';
+import { partOf, type ReadLoad, rowsOf } from '../../store/loads.ts';
+import { matchByOf } from '../../store/stored-row.ts';
 
 /** Temporary tables of one reconciliation; the connection may have served another one before. */
 export async function makeWorkTables(db: Db): Promise<void> {
@@ -59,34 +45,6 @@ export async function makeWorkTables(db: Db): Promise<void> {
   await sql`create temp table told_by_key (like told)`.execute(db);
   await sql`create temp table touched_batch (batch_no int)`.execute(db);
   await sql`alter table told_by_key alter is_by_key set default true`.execute(db);
-}
-
-export type BatchRow = {
-  no: number;
-  merchantNo: number;
-  merchantId: string;
-  batchId: string | null;
-  currency: Currency | null;
-  day: string | null;
-  wanted: number;
-  done: number;
-  currentRun: number | null;
-};
-
-/** Takes a batch: whoever holds an older epoch can no longer publish. Null: nothing is wanted of it. */
-export async function takeBatch(db: Db, batchNo: number): Promise<{ epoch: number } | null> {
-  const taken = await sql<{ epoch: number }>`
-    update batch set epoch = epoch + 1 where no = ${batchNo} and done < wanted and parked_reason is null
-    returning epoch`.execute(db);
-  return taken.rows[0] ?? null;
-}
-
-export async function batchOf(db: Db, batchNo: number): Promise<BatchRow> {
-  const found = await sql<BatchRow>`
-    select b.no, b.merchant_no as "merchantNo", m.id as "merchantId", b.batch_id as "batchId", b.currency, b.day::text,
-           b.wanted, b.done, b.current_run as "currentRun"
-      from batch b join merchant m on m.no = b.merchant_no where b.no = ${batchNo}`.execute(db);
-  return found.rows[0]!;
 }
 
 export type ReportState = {
@@ -181,91 +139,9 @@ export async function summaryRowsOf(db: Db, loads: readonly ReadLoad[]) {
   return found.rows.map(({ place, ...row }) => ({ ...row, loadNo: place[1]!, line: place[2]! }));
 }
 
-/** Of several records with one key, which no merchant should have, it is always the same one that counts: the newest. */
-export const NEWEST = (alias: string) =>
-  sql.raw(
-    `${alias}.occurred_at desc, ${alias}.amount_minor, ${alias}.currency, ${alias}.status, ${alias}.original_request_id`,
-  );
-
-/** A record, spelled with a prefix so that it can stand beside a row. */
-export const RECORD = (alias: string, prefix = alias) =>
-  sql.raw(`${alias}.type as ${prefix}_type, ${alias}.request_id as ${prefix}_request_id,
-  ${alias}.amount_minor as ${prefix}_amount_minor, ${alias}.currency as ${prefix}_currency, ${alias}.status as ${prefix}_status,
-  ${alias}.original_request_id as ${prefix}_original_request_id,
-  (extract(epoch from ${alias}.occurred_at) * 1000000)::bigint as ${prefix}_occurred_at_micros`);
-
-/** From so many rows on the merchant's records are read as a whole rather than one by one. */
-export const LARGE_ROWS = 20_000;
-
-const onDays = (record: string, from: string, to: string, timeZone: string) =>
-  occurredBetween(
-    record,
-    sql`(${from}::date::timestamp at time zone ${timeZone})`,
-    sql`((${to}::date + 1)::timestamp at time zone ${timeZone})`,
-  );
-
-/** A record that names no source, or none that is configured, may be due in any. */
-export const notOf = (sources: readonly string[]): RawBuilder<unknown> =>
-  sources.length === 0 ? sql`` : sql`and (r.source is null or r.source <> all(${[...sources]}::text[]))`;
-
-export const onlyOf = (source: string): RawBuilder<unknown> => sql`and r.source = ${source}`;
-
-/** Records of a day that are done and stand in none of these reports. */
-export const unreportedRecords = (
-  loads: readonly ReadLoad[],
-  {
-    merchantNo,
-    day,
-    timeZone,
-    types,
-    whose,
-  }: { merchantNo: number; day: string; timeZone: string; types: readonly string[]; whose: RawBuilder<unknown> },
-): RawBuilder<unknown> => sql`
-  select ${RECORD('r')} from ledger() r
-   where r.merchant_no = ${merchantNo} and r.status = 'SUCCESS' and r.type = any(${types}::text[]) and ${onDays('r', day, day, timeZone)} ${whose}
-     and not exists (select from ${rowsOf(loads)} d where d.key_hash = r.key_hash and d.request_id = r.request_id and d.type = r.type)`;
-
 export async function hasTold(db: Db): Promise<boolean> {
   const found = await sql`select from told limit 1`.execute(db);
   return found.rows.length > 0;
-}
-
-/** Records of these days that should be settled, and that no settlement has and no cancellation takes back. */
-export const unsettledRecords = (
-  loads: readonly ReadLoad[],
-  {
-    merchantNo,
-    from,
-    to,
-    timeZone,
-    whose,
-  }: { merchantNo: number; from: string; to: string; timeZone: string; whose: RawBuilder<unknown> },
-): RawBuilder<unknown> => sql`
-  select ${RECORD('r')} from ledger() r
-   where r.merchant_no = ${merchantNo} and r.status = 'SUCCESS' and r.type in ('PAYMENT', 'CAPTURE', 'REFUND') and ${onDays('r', from, to, timeZone)} ${whose}
-     and not exists (select from ${rowsOf(loads)} d where d.key_hash = r.key_hash and d.request_id = r.request_id and d.type = r.type
-                        and d.settlement_minor is not null)
-     and not exists (select from ledger() c where c.merchant_no = ${merchantNo} and c.type in ('CANCEL', 'VOID') and c.status = 'SUCCESS'
-                        and ${isOfOriginal('c', sql`r.request_id`)})`;
-
-/** What is read of other batches of the merchant right now. Rows that were dropped are not there: `dropped.ts` says whether they are needed. */
-export async function currentLoadsOf(
-  db: Db,
-  merchantNo: number,
-  exceptBatchNo: number,
-): Promise<
-  (ReadLoad & { batchNo: number; day: string | null; isSettlement: boolean; settlementDate: string | null })[]
-> {
-  const found = await sql<
-    ReadLoad & { batchNo: number; day: string | null; isSettlement: boolean; settlementDate: string | null }
-  >`
-    select l.no as "loadNo", l.slot, b.no as "batchNo", b.day::text, b.batch_id is not null as "isSettlement",
-           b.settlement_date::text as "settlementDate"
-      from batch b join run_load rl on rl.run_no = b.current_run join load l on l.no = rl.load_no join report r on r.no = l.report_no
-     where b.merchant_no = ${merchantNo} and b.no <> ${exceptBatchNo} and r.kind <> 'settlementSummary' and l.rows_dropped_at is null`.execute(
-    db,
-  );
-  return found.rows;
 }
 
 /** Of this merchant alone: its runs are numbered in the order of their commits, those of several merchants are not. */

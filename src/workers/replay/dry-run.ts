@@ -1,8 +1,9 @@
 import { sql } from 'kysely';
-import { type Db, inTransaction } from '../../adapters/postgres/connection.ts';
-import * as query from '../ingest/ingest-report.sql.ts';
+import type { Db } from '../../adapters/postgres/connection.ts';
+import { inTransaction } from '../../adapters/postgres/transactions.ts';
+import type { Standing } from '../context.ts';
+import * as closing from '../load/close-load.sql.ts';
 import { closeLocked } from '../load/close-load.ts';
-import type { Standing } from '../reconcile/completeness/deadlines.ts';
 import { reconcileInside } from '../reconcile/reconcile.ts';
 
 /** What was not committed because others wrote to the same rows: tried again, it may be. */
@@ -89,13 +90,13 @@ async function end(db: Db, deliveryNo: number): Promise<void> {
               (select l.no from load l where l.delivery_no = d.no and l.state = 'loaded') as "loadNo"`.execute(db);
   const [delivery] = found.rows;
   if (!delivery) return;
-  await query.lockBatch(db, delivery.batchNo);
+  await closing.lockBatch(db, delivery.batchNo);
   if (delivery.loadNo !== null) {
-    await closeLocked(db, await query.loadToClose(db, delivery.loadNo));
+    await closeLocked(db, await closing.loadToClose(db, delivery.loadNo));
   } else if (delivery.code !== null) {
     const state = delivery.code === 'no_end' ? ('waiting' as const) : ('refused' as const);
     const { code, message } = delivery;
-    await query.endDelivery(db, { no: deliveryNo, ...delivery }, { state, code, message, revision: null });
+    await closing.endDelivery(db, { no: deliveryNo, ...delivery }, { state, code, message, revision: null });
   }
 }
 

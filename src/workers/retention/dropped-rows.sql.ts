@@ -1,6 +1,6 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { Db } from '../../adapters/postgres/connection.ts';
-import { type ReadLoad, rowsOf } from '../reconcile/snapshot.sql.ts';
+import { type ReadLoad, rowsOf } from '../../store/loads.ts';
 
 /** A load whose rows were dropped, and what is needed to read them again. */
 export type DroppedLoad = {

@@ -1,6 +1,8 @@
-import { type Db, inTransaction } from '../../adapters/postgres/connection.ts';
+import type { Db } from '../../adapters/postgres/connection.ts';
+import { inTransaction } from '../../adapters/postgres/transactions.ts';
 import { type Enqueue, restoreRows } from '../../jobs.ts';
-import type { BatchRow, ReadLoad } from '../reconcile/snapshot.sql.ts';
+import type { BatchRow } from '../../store/batches.ts';
+import type { ReadLoad } from '../../store/loads.ts';
 import * as query from './dropped-rows.sql.ts';
 
 /** So far apart a key counts as settled twice: `domain/settled.ts`. */

@@ -1,17 +1,12 @@
-import {
-  type Client,
-  type Database,
-  type Db,
-  inTransaction,
-  onOneConnection,
-} from '../../adapters/postgres/connection.ts';
+import { type Client, type Database, type Db, onOneConnection } from '../../adapters/postgres/connection.ts';
+import { inTransaction } from '../../adapters/postgres/transactions.ts';
 import { compareText } from '../../domain/discrepancy.ts';
 import { addFacts, type Facts } from '../../domain/report/facts.ts';
 import { type Enqueue, type RestoreRowsJob, reconcile } from '../../jobs.ts';
+import { attachRowTable, createRowTable, indexRowTable } from '../../store/row-tables.ts';
 import { takeOver } from '../fencing.ts';
-import { attachRowTable, createRowTable, indexRowTable } from '../ingest/ingest-report.sql.ts';
+import { copyRows } from '../load/chunk-parser.ts';
 import { chunksOf } from '../load/load-chunk.sql.ts';
-import { copyRows } from '../load/load-chunk.ts';
 import * as query from './restore-rows.sql.ts';
 
 type Context = {

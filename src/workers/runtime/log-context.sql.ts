@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import type { Db } from '../../adapters/postgres/connection.ts';
+import type { About } from '../context.ts';
 import type { AnyPayload } from './failures.sql.ts';
-import type { About } from './parser-pool.ts';
 
 /** Beside what a job is about: whether its bytes are in the archive, and whether anything is away at all. */
 export type Beside = { readonly isArchived: boolean; readonly isAnythingAway: boolean };

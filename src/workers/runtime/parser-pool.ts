@@ -3,9 +3,9 @@ import { getCompileCacheDir } from 'node:module';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import type { Measure, Measured } from '../../adapters/metrics/metrics.ts';
-import type { At } from '../../adapters/source-files/source-files.ts';
+import type { At } from '../../adapters/source-files/open.ts';
+import type { About, Level, Noted, SourceCalendar } from '../context.ts';
 import { type Failure, JobFailed } from './failure.ts';
-import type { SourceCalendar } from './run-job.ts';
 
 export type ToParser =
   | {
@@ -29,15 +29,6 @@ export type FromParser =
 
 /** What a parser process used so far, and for how long it answered nobody since it last said so. */
 export type Usage = { readonly cpuSeconds: number; readonly residentBytes: number; readonly lagSeconds: number };
-
-/** What a job is about, for the log; what is not known of it is left out. */
-export type About = { readonly source?: string; readonly report?: string; readonly batch?: string };
-
-/** `info`: how something ended. `warn`: something that a person may want to look at. */
-export type Level = 'info' | 'warn';
-
-/** Something for the log. */
-export type Noted = (level: Level, note: string, about: object) => void;
 
 /** Processes that parse: one a core, so that the parent has its hands free for locks and signals. */
 export type ParserPool = {

@@ -4,11 +4,13 @@
  */
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { openDatabase } from '../../adapters/postgres/connection.ts';
-import { openPlace, type Place } from '../../adapters/source-files/source-files.ts';
+import { openPlace } from '../../adapters/source-files/open.ts';
+import type { Place } from '../../adapters/source-files/source-files.ts';
 import { JOBS } from '../../jobs.ts';
+import type { JobContext } from '../context.ts';
 import { failureOf } from './failure.ts';
 import type { FromParser, ToParser, Usage } from './parser-pool.ts';
-import { type JobContext, runJob } from './run-job.ts';
+import { runJob } from './run-job.ts';
 
 /** What the parent does not hear any more, because it has ended or let go of this process, is no news. */
 const send = (message: FromParser) => process.send?.(message, undefined, undefined, () => {});

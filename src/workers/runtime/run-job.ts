@@ -1,10 +1,8 @@
 import { archiveError } from '../../adapters/archive.ts';
-import type { Measured } from '../../adapters/metrics/metrics.ts';
-import { type Database, pingDatabase } from '../../adapters/postgres/connection.ts';
-import type { Place } from '../../adapters/source-files/source-files.ts';
-import type { Calendar } from '../../domain/calendar/calendar.ts';
+import { pingDatabase } from '../../adapters/postgres/connection.ts';
 import * as jobs from '../../jobs.ts';
 import { clearAway, mayTry, type What } from '../../store/away.sql.ts';
+import type { About, JobContext } from '../context.ts';
 import { wasTakenOver } from '../fencing.ts';
 import { ingestReport } from '../ingest/ingest-report.ts';
 import { closeLoad } from '../load/close-load.ts';
@@ -13,31 +11,6 @@ import { reconcile } from '../reconcile/reconcile.ts';
 import { restoreRows } from '../retention/restore-rows.ts';
 import type { AnyPayload } from './failures.sql.ts';
 import { aboutJob, type Beside } from './log-context.sql.ts';
-import type { About, Noted } from './parser-pool.ts';
-
-/** When the reports of a source are due, and whose they are. */
-export type SourceCalendar = {
-  readonly source: string;
-  readonly merchantId: string | null;
-  readonly calendar: Calendar;
-};
-
-export type JobContext = {
-  readonly database: Database;
-  readonly enqueue: jobs.Enqueue;
-  readonly measured: Measured;
-  /** Said once, before anything is done. */
-  readonly about: (about: About) => void;
-  readonly noted: Noted;
-  readonly archiveDir: string;
-  readonly chunkBytes: number;
-  /** Where the files of a source lie. */
-  placeOf(source: string): Promise<Place>;
-  /** Null in a call that takes what is there for all there is. */
-  readonly calendars: readonly SourceCalendar[] | null;
-  /** Milliseconds since 1970. */
-  readonly now: () => number;
-};
 
 /** Runs one job. That another worker took it over is no failure, and what it needs may be away: then it is left for later. */
 export async function runJob(context: JobContext, name: string, payload: unknown): Promise<void> {

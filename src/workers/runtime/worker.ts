@@ -4,12 +4,13 @@ import { type Database, pingDatabase } from '../../adapters/postgres/connection.
 import type { JobQueue } from '../../adapters/queue/queue.ts';
 import { ingestReport, JOBS, type JobKind, MAX_ATTEMPTS, retryDelayMs } from '../../jobs.ts';
 import { recordAway } from '../../store/away.sql.ts';
+import type { About } from '../context.ts';
 import { askNext } from '../load/close-load.ts';
 import { type Away, JobFailed } from './failure.ts';
 import * as query from './failures.sql.ts';
 import { openGate } from './gate.ts';
 import { aboutJob } from './log-context.sql.ts';
-import type { About, ParserPool } from './parser-pool.ts';
+import type { ParserPool } from './parser-pool.ts';
 
 export type Log = Readonly<Record<'debug' | 'warn' | 'error', (fields: object, message: string) => void>>;
 

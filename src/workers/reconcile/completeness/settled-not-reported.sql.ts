@@ -1,6 +1,6 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { Db } from '../../../adapters/postgres/connection.ts';
-import { LARGE_ROWS, type ReadLoad, rowsOf } from '../snapshot.sql.ts';
+import { LARGE_ROWS, type ReadLoad, rowsOf } from '../../../store/loads.ts';
 
 /** What every report of a day lists, if it happened on that day. */
 const LISTED = sql`(d.flags & 3) = 1 and d.type in ('PAYMENT', 'CAPTURE', 'REFUND') and d.paid_at is not null`;

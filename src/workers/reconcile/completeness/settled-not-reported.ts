@@ -1,10 +1,14 @@
-import { type Db, inPortions } from '../../../adapters/postgres/connection.ts';
+import type { Db } from '../../../adapters/postgres/connection.ts';
+import { inPortions } from '../../../adapters/postgres/cursors.ts';
 import { addDays, type Calendar, listedFrom } from '../../../domain/calendar/calendar.ts';
 import { notReported } from '../../../domain/matching/match.ts';
+import type { BatchRow } from '../../../store/batches.ts';
 import { daysWithRecords } from '../../../store/ledger/conditions.ts';
-import { isMatchable, rowFrom, type StoredRow, tellAll } from '../findings.ts';
-import type { BatchRow, ReadLoad } from '../snapshot.sql.ts';
-import type { Due, Standing } from './deadlines.ts';
+import type { ReadLoad } from '../../../store/loads.ts';
+import { isMatchable, rowFrom, type StoredRow } from '../../../store/stored-row.ts';
+import type { Standing } from '../../context.ts';
+import { tellAll } from '../findings.ts';
+import type { Due } from './deadlines.ts';
 import * as query from './settled-not-reported.sql.ts';
 
 /** What a run has looked for in the reports of which days. */

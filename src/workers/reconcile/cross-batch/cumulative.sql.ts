@@ -1,9 +1,10 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { Db } from '../../../adapters/postgres/connection.ts';
 import { DISPUTE_TYPES } from '../../../domain/matching/cumulative.ts';
+import { NEWEST, RECORD } from '../../../store/ledger/columns.ts';
 import { isRecord, printsOf } from '../../../store/ledger/conditions.ts';
-import { MAY_BE_ORIGINAL } from '../match/candidates.sql.ts';
-import { NEWEST, RECORD, type ReadLoad, rowsOf } from '../snapshot.sql.ts';
+import { type ReadLoad, rowsOf } from '../../../store/loads.ts';
+import { MAY_BE_ORIGINAL } from '../match/originals.sql.ts';
 
 const REFUNDS = ['REFUND', 'REFUND_REVERSAL'];
 const SHARING = [...REFUNDS, ...DISPUTE_TYPES, 'CAPTURE'];

@@ -1,4 +1,5 @@
-import { type Db, inPortions } from '../../../adapters/postgres/connection.ts';
+import type { Db } from '../../../adapters/postgres/connection.ts';
+import { inPortions } from '../../../adapters/postgres/cursors.ts';
 import {
   addShare,
   NOTHING_SUMMED,
@@ -10,20 +11,14 @@ import {
 import { settledTwice } from '../../../domain/matching/match.ts';
 import { andAfter, type Earlier, settledBefore } from '../../../domain/matching/settled-twice.ts';
 import type { Currency } from '../../../domain/money/currency.ts';
-import {
-  instalmentsOf,
-  isMatchable,
-  matchByOf,
-  type NamedRow,
-  recordFrom,
-  rowFrom,
-  type StoredRow,
-  type Told,
-  tellAll,
-} from '../findings.ts';
+import type { BatchRow } from '../../../store/batches.ts';
+import { recordFrom } from '../../../store/ledger/columns.ts';
+import type { ReadLoad } from '../../../store/loads.ts';
+import { instalmentsOf, isMatchable, matchByOf, rowFrom, type StoredRow } from '../../../store/stored-row.ts';
+import { type NamedRow, type Told, tellAll } from '../findings.ts';
 import * as publish from '../publish/publish.sql.ts';
-import type * as query from '../snapshot.sql.ts';
 import { replaceShares, suspectShares } from './cumulative.sql.ts';
+import { findSettledKeys, settledRows } from './settled-twice.sql.ts';
 
 // What belongs to a key, not to a batch. Both run inside the publishing transaction, under the merchant's lock. A key may have any
 // number of rows: they pass by one after the other, and none is kept but those that have to be named.
@@ -41,16 +36,16 @@ type KeyRow = StoredRow & {
 /** Decides anew which rows settle what was settled before: in whatever batch they stand. */
 export async function publishSettledTwice(
   db: Db,
-  batch: query.BatchRow,
+  batch: BatchRow,
   runNo: number,
-  loads: readonly query.ReadLoad[],
-  others: readonly query.ReadLoad[],
+  loads: readonly ReadLoad[],
+  others: readonly ReadLoad[],
 ): Promise<void> {
-  await publish.findSettledKeys(db, batch.no, loads, others);
+  await findSettledKeys(db, batch.no, loads, others);
   let key = { type: '', requestId: '' };
   let earlier: Earlier<ReturnType<typeof settledRowOf>> | null = null;
   let told: Told[] = [];
-  for await (const rows of inPortions<KeyRow>(db, publish.settledRows([...loads, ...others], batch.merchantNo))) {
+  for await (const rows of inPortions<KeyRow>(db, settledRows([...loads, ...others], batch.merchantNo))) {
     for (const stored of rows) {
       if (stored.type !== key.type || stored.request_id !== key.requestId) earlier = null;
       key = { type: stored.type, requestId: stored.request_id! };
@@ -105,7 +100,7 @@ type ShareRow = {
 };
 
 /** Decides anew which records their sums over all batches do not agree with: in whatever batch that is told. */
-export async function publishSums(db: Db, batch: query.BatchRow, runNo: number): Promise<void> {
+export async function publishSums(db: Db, batch: BatchRow, runNo: number): Promise<void> {
   if ((await replaceShares(db, runNo, batch.currentRun, batch.merchantNo)) === 0) return;
   let of: ShareRow | null = null;
   let summed: Summed<ReturnType<typeof shareOf>> = NOTHING_SUMMED;

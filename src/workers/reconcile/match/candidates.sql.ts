@@ -1,58 +1,9 @@
-import { type RawBuilder, sql } from 'kysely';
+import { sql } from 'kysely';
 import type { Db } from '../../../adapters/postgres/connection.ts';
+import { NEWEST, RECORD } from '../../../store/ledger/columns.ts';
 import { isOfOriginal, isRecord, occurredBetween } from '../../../store/ledger/conditions.ts';
-import { LARGE_ROWS, NEWEST, partOf, RECORD, type ReadLoad, rowsOf } from '../snapshot.sql.ts';
-
-/** Leaves the keys that stand in several rows of the batch in a table of their own. Returns how many there are. */
-export async function findTwinKeys(db: Db, loads: readonly ReadLoad[]): Promise<number> {
-  // Sorting whole numbers takes half the time of hashing them.
-  await sql`set local enable_hashagg = off`.execute(db);
-  await sql`create temp table twin_key as
-    select key_hash from ${rowsOf(loads)} d where key_hash is not null group by key_hash having count(*) > 1`.execute(
-    db,
-  );
-  await sql`set local enable_hashagg = on`.execute(db);
-  const found = await sql<{ count: number }>`select count(*)::int as count from twin_key`.execute(db);
-  return found.rows[0]!.count;
-}
-
-/** Rows of those keys, key by key, each key's in the order of the parts. */
-export const twinRows = (loads: readonly ReadLoad[]): RawBuilder<unknown> => sql`
-  select d.*, (extract(epoch from d.paid_at) * 1000000)::bigint as paid_at_micros
-    from ${rowsOf(loads)} d where d.key_hash in (select key_hash from twin_key)
-   order by d.key_hash, ${partOf(loads, 'd.load_no')}, d.line`;
-
-/** Where a payment and all that is done with it share one transaction id, what is done with it names itself: it is not the payment. */
-export const MAY_BE_ORIGINAL = sql`(d.type in ('PAYMENT', 'CAPTURE', 'AUTHORIZATION') or d.original_transaction_id is distinct from d.transaction_id)`;
-
-/**
- * Finds the merchant's own ids where rows name their original by the provider's id only: the request id of the reported row
- * with that transaction id, of this batch or of any other; a payment's before any other. Returns whether there are any such rows.
- */
-export async function resolveReferences(
-  db: Db,
-  loads: readonly ReadLoad[],
-  others: readonly ReadLoad[],
-): Promise<boolean> {
-  await sql`insert into reference
-    select distinct original_transaction_id, null, null::int from ${rowsOf(loads)} d
-     where original_request_id is null and original_transaction_id is not null`.execute(db);
-  const some = await sql`select from reference limit 1`.execute(db);
-  for (const rows of [loads, others]) {
-    const open = await sql`select from reference where request_id is null limit 1`.execute(db);
-    if (open.rows.length === 0 || rows.length === 0) continue;
-    await sql`update reference f set request_id = x.request_id, other_load = case when ${rows === others} then x.load_no end
-      from (select distinct on (d.transaction_id) d.transaction_id, d.request_id, d.load_no
-              from ${rowsOf(rows)} d join reference o on o.transaction_id = d.transaction_id and o.request_id is null
-             where d.request_id is not null and ${MAY_BE_ORIGINAL}
-             order by d.transaction_id, d.type <> 'PAYMENT', d.type, d.request_id) x
-     where f.request_id is null and f.transaction_id = x.transaction_id`.execute(db);
-  }
-  return some.rows.length > 0;
-}
-
-/** Ranks that say which record of an id is the payment: the payment itself, else its capture, else its authorization. */
-const ORIGINAL_RANK = sql`array_position(array['REFUND', 'PAYMENT', 'CAPTURE', 'AUTHORIZATION'], x.type)`;
+import { LARGE_ROWS, type ReadLoad, rowsOf } from '../../../store/loads.ts';
+import { ORIGINAL_RANK } from './originals.sql.ts';
 
 const RECORD_COLUMNS = 'type request_id amount_minor currency status original_request_id occurred_at_micros'.split(' ');
 
@@ -233,34 +184,6 @@ export async function findCancelled(
       select ${found} from candidate c join ${rowsOf(rows)} x on x.original_transaction_id = c.transaction_id
        where c.r_status = 'CANCELLED' and x.type in ('CANCEL', 'VOID') and x.original_request_id is null`.execute(db);
   }
-}
-
-/** How many rows matched by their own request id can tell the report's unit, and how many are off by it, up or down. */
-export async function countUnits(db: Db, loads: readonly ReadLoad[], minorDigits: string) {
-  const off = await sql<{ up: bigint; down: bigint; unusable: bigint }>`
-    select count(*) filter (where c.currency = c.r_currency and abs(c.amount_minor)::numeric = c.r_amount_minor::numeric * 10 ^ u.digits) as up,
-           count(*) filter (where c.currency = c.r_currency and abs(c.amount_minor)::numeric * 10 ^ u.digits = c.r_amount_minor::numeric) as down,
-           count(*) filter (where c.r_type is null or c.currency <> c.r_currency) as unusable
-      from candidate c join jsonb_to_recordset(${minorDigits}::jsonb) as u(currency text, digits int) on u.currency = c.currency
-     where (c.flags & 3) = 1 and c.amount_minor <> 0 and u.digits > 0`.execute(db);
-  const { up, down, unusable } = off.rows[0]!;
-  if (up < 5n && down < 5n) return { matched: 0, up: 0, down: 0 };
-  const usable = await sql<{ count: bigint }>`
-    select count(*) as count from ${rowsOf(loads)} d
-      join jsonb_to_recordset(${minorDigits}::jsonb) as u(currency text, digits int) on u.currency = d.currency
-     where (d.flags & 3) = 1 and d.amount_minor <> 0 and u.digits > 0
-       and not exists (select from duplicate x where x.load_no = d.load_no and x.line = d.line)`.execute(db);
-  return { matched: Number(usable.rows[0]!.count - unusable), up: Number(up), down: Number(down) };
-}
-
-/** Three of the rows that show it: when their records are corrected the report is looked at again. */
-export async function someOffByUnit(db: Db): Promise<string[]> {
-  const found = await sql<{ requestId: string }>`
-    select request_id as "requestId" from candidate c
-     where (c.flags & 3) = 1 and c.currency = c.r_currency and abs(c.amount_minor) <> c.r_amount_minor order by load_no, line limit 3`.execute(
-    db,
-  );
-  return found.rows.map(({ requestId }) => requestId);
 }
 
 /** Candidates in the order of their parts, each with whether it was cancelled. */

@@ -1,11 +1,15 @@
 import { type RawBuilder, sql } from 'kysely';
-import { type Db, inPortions } from '../../../adapters/postgres/connection.ts';
+import type { Db } from '../../../adapters/postgres/connection.ts';
+import { inPortions } from '../../../adapters/postgres/cursors.ts';
 import type { Format } from '../../../domain/formats/format.ts';
 import { returnsTheWrongWay, unknownType, wrongSigns } from '../../../domain/matching/whole-report.ts';
 import { directionIn } from '../../../domain/report/cells.ts';
 import { addFacts } from '../../../domain/report/facts.ts';
-import { isMatchable, rowFrom, type StoredRow, tellAll } from '../findings.ts';
-import { type BatchRow, partOf, type ReadLoad, type ReportState, rowsOf } from '../snapshot.sql.ts';
+import type { BatchRow } from '../../../store/batches.ts';
+import { partOf, type ReadLoad, rowsOf } from '../../../store/loads.ts';
+import { isMatchable, rowFrom, type StoredRow } from '../../../store/stored-row.ts';
+import { tellAll } from '../findings.ts';
+import type { ReportState } from '../snapshot.sql.ts';
 
 type Details = { readonly read: readonly ReportState[]; readonly loads: readonly ReadLoad[] };
 type Formats = ReadonlyMap<string, Format>;

@@ -1,55 +1,20 @@
 import { sql } from 'kysely';
-import { type Db, lockMerchant } from '../../../adapters/postgres/connection.ts';
-import type { Calendar } from '../../../domain/calendar/calendar.ts';
+import type { Db } from '../../../adapters/postgres/connection.ts';
+import { lockMerchant } from '../../../adapters/postgres/locks.ts';
 import { stateOf } from '../../../domain/discrepancy.ts';
-import type { Check } from '../../../domain/matching/checks.ts';
-import { coverageOf, type Split, wrongIn } from '../../../domain/matching/coverage.ts';
-import type { RunFacts } from '../../../domain/matching/run.ts';
+import { coverageOf, wrongIn } from '../../../domain/matching/coverage.ts';
+import type { BatchRow } from '../../../store/batches.ts';
+import { currentLoadsOf, type ReadLoad } from '../../../store/loads.ts';
+import type { Standing } from '../../context.ts';
 import { batchesLookingFor, lastDropped, wantNoRows } from '../../retention/dropped-rows.sql.ts';
 import { needOtherRows } from '../../retention/dropped-rows.ts';
-import { daysSettledBy, type Standing } from '../completeness/deadlines.ts';
-import { type RunDay, replaceDays } from '../completeness/settled-not-reported.sql.ts';
+import { replaceDays } from '../completeness/settled-not-reported.sql.ts';
 import { settlementsListedBy } from '../completeness/settled-not-reported.ts';
+import { daysSettledBy } from '../completeness/unsettled.ts';
 import { publishSettledTwice, publishSums } from '../cross-batch/settled-twice.ts';
-import * as query from '../snapshot.sql.ts';
+import type { Decided, Published } from '../decision.ts';
+import { neighboursOf, publishedSince, replaceOpenReferences, withOpenReferences } from './follow-ups.sql.ts';
 import * as publish from './publish.sql.ts';
-
-/** What a run says of its batch; what it tells stands in temporary tables. */
-export type Decided = {
-  readonly batch: query.BatchRow;
-  readonly lastRun: number;
-  /** The last drop of rows that it knows of; what goes later is looked for when it is published. */
-  readonly lastDropped: bigint;
-  readonly calendar: Calendar | null;
-  readonly details: readonly query.ReadLoad[];
-  /** Null: nothing of the batch can be read, and nothing ever could. */
-  readonly run: {
-    readonly facts: RunFacts;
-    readonly coverage: Split & { readonly checks: readonly Check[] };
-    readonly digest: string;
-    readonly rules: string;
-    readonly parts: readonly { loadNo: number; part: number }[];
-    readonly settlementDate: string | null;
-    /** When it is to be asked for again, though nothing comes: something is waited for until then, or due. */
-    readonly againAtMs: number | null;
-    /** The days on which its rows were paid, where reports of these are expected. */
-    readonly listed: readonly RunDay[];
-    readonly acquirer: string | null;
-    /** Nothing is left of what the run before had read. */
-    readonly isGone: boolean;
-  } | null;
-};
-
-export type Published = {
-  /** What was published, in short; null: nothing was. */
-  readonly run: { readonly run: number; readonly rows: number; readonly state: string } | null;
-  /** The batches to be asked for again. */
-  readonly asked: readonly number[];
-  /** It reads other loads than the batch's run before. */
-  readonly changed: boolean;
-  /** Reports of the batch were read again for it. */
-  readonly isReplay: boolean;
-};
 
 /** Publishes what was decided, under the merchant's lock. Run twice, or twice at once, it publishes once: the epoch decides. */
 export async function publishRun(
@@ -93,14 +58,14 @@ export async function publishRun(
   });
   await publish.publishTold(db, batch.no, runNo);
 
-  const others = await query.currentLoadsOf(db, batch.merchantNo, batch.no);
+  const others = await currentLoadsOf(db, batch.merchantNo, batch.no);
   if (batch.batchId !== null) {
     const settled = others.filter((load) => load.isSettlement);
     await publishSettledTwice(db, batch, runNo, details, settled);
     await publishSums(db, batch, runNo);
   }
   await replaceDays(db, runNo, batch.currentRun, batch.merchantNo, run.listed);
-  const openReferences = await publish.replaceOpenReferences(db, runNo, batch.currentRun, {
+  const openReferences = await replaceOpenReferences(db, runNo, batch.currentRun, {
     merchantNo: batch.merchantNo,
     loads: details,
     others,
@@ -113,15 +78,15 @@ export async function publishRun(
   if (changed) {
     // What another batch found in the loads of before may stand there no longer.
     const loads = [...details, ...(before ?? [])];
-    asked.push(...(await publish.withOpenReferences(db, loads, { merchantNo: batch.merchantNo, batchNo: batch.no })));
+    asked.push(...(await withOpenReferences(db, loads, { merchantNo: batch.merchantNo, batchNo: batch.no })));
     if (drop > 0n && before) asked.push(...(await batchesLookingFor(db, before, batch)));
     if (batch.batchId === null) {
       const of = { merchantNo: batch.merchantNo, day: batch.day!, replaced: before !== null };
-      asked.push(...(await publish.neighboursOf(db, of)));
+      asked.push(...(await neighboursOf(db, of)));
       asked.push(...(await settlementsListedBy(db, batch.merchantNo, batch.day!, calendar, standing)));
     }
   }
-  const since = await publish.publishedSince(db, batch.merchantNo, batch.no, lastRun);
+  const since = await publishedSince(db, batch.merchantNo, batch.no, lastRun);
   // What was published after this run looked may answer what it did not find.
   const looksInto = batch.batchId === null ? [batch.day!] : run.listed.map(({ day }) => day);
   const isNear = (day: string) => looksInto.some((own) => Math.abs(Date.parse(day) - Date.parse(own)) <= DAY_MS);
@@ -158,9 +123,9 @@ async function checkCoverage(db: Db, batchNo: number, runNo: number): Promise<nu
 
 const DAY_MS = 86_400_000;
 
-async function runBefore(db: Db, batch: query.BatchRow): Promise<query.ReadLoad[] | null> {
+async function runBefore(db: Db, batch: BatchRow): Promise<ReadLoad[] | null> {
   if (batch.currentRun === null) return null;
-  const found = await sql<query.ReadLoad>`
+  const found = await sql<ReadLoad>`
     select l.no as "loadNo", l.slot from run_load rl join load l on l.no = rl.load_no
      where rl.run_no = ${batch.currentRun} order by rl.part`.execute(db);
   return found.rows;

@@ -2,7 +2,8 @@ import { sql } from 'kysely';
 import type { Db } from '../../../adapters/postgres/connection.ts';
 import type { Format, TypeRule } from '../../../domain/formats/format.ts';
 import type { PayoutPlace, PayoutRows } from '../../../domain/matching/payout.ts';
-import { partOf, type ReadLoad, type ReportState, rowsOf } from '../snapshot.sql.ts';
+import { partOf, type ReadLoad, rowsOf } from '../../../store/loads.ts';
+import type { ReportState } from '../snapshot.sql.ts';
 
 type Details = { readonly read: readonly ReportState[]; readonly loads: readonly ReadLoad[] };
 

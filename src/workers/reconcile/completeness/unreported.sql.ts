@@ -1,0 +1,19 @@
+import { type RawBuilder, sql } from 'kysely';
+import { RECORD } from '../../../store/ledger/columns.ts';
+import { onDays } from '../../../store/ledger/due-records.ts';
+import { type ReadLoad, rowsOf } from '../../../store/loads.ts';
+
+/** Records of a day that are done and stand in none of these reports. */
+export const unreportedRecords = (
+  loads: readonly ReadLoad[],
+  {
+    merchantNo,
+    day,
+    timeZone,
+    types,
+    whose,
+  }: { merchantNo: number; day: string; timeZone: string; types: readonly string[]; whose: RawBuilder<unknown> },
+): RawBuilder<unknown> => sql`
+  select ${RECORD('r')} from ledger() r
+   where r.merchant_no = ${merchantNo} and r.status = 'SUCCESS' and r.type = any(${types}::text[]) and ${onDays('r', day, day, timeZone)} ${whose}
+     and not exists (select from ${rowsOf(loads)} d where d.key_hash = r.key_hash and d.request_id = r.request_id and d.type = r.type)`;
