@@ -14,9 +14,9 @@ import {
   count,
   inPlace,
   megabytes,
-  type Place,
   readOptions,
   removeBook,
+  type SourceFiles,
   tell,
   timeReconcile,
   timeSettlestream,
@@ -24,7 +24,7 @@ import {
 
 const { rows, xlsx, json } = readOptions({ rows: 5_000_000 }, ['xlsx']);
 
-async function measure({ dir, signal }: Place): Promise<void> {
+async function measure({ dir, signal }: SourceFiles): Promise<void> {
   tell(`making ${count(rows)} rows …`);
   const batch = await makeBatch(dir, rows);
   const details = xlsx ? await asWorkbook(join(batch.batchDir, batch.details)) : join(batch.batchDir, batch.details);

@@ -18,7 +18,7 @@ import { type Bench, withRecords } from './records.ts';
 const given = readOptions({ rows: 1_000_000 });
 const OTHER_ROWS = 1_000;
 
-type Measured = {
+type RecordMetric = {
   readonly of: string;
   readonly rowBytes: number;
   readonly idBytes: number;
@@ -57,7 +57,7 @@ async function measure(
   { batch, signal, onFreshDatabase }: Bench,
   dir: string,
   chunkBytes: number,
-): Promise<Measured> {
+): Promise<RecordMetric> {
   return onFreshDatabase(async (url) => {
     const dataDir = join(dir, of.replaceAll(' ', '-'));
     const env = { DATABASE_URL: url, SETTLESTREAM_CHUNK_BYTES: String(chunkBytes) };
@@ -76,9 +76,9 @@ async function measure(
   });
 }
 
-async function inBook(of: string, database: Database, archiveDir: string): Promise<Measured> {
+async function inBook(of: string, database: Database, archiveDir: string): Promise<RecordMetric> {
   const now = () => Date.now() + 3 * 365 * 86_400_000;
-  const nothing = { enqueue: async () => {}, measured: () => {}, noted: () => {}, calendars: null, now };
+  const nothing = { enqueue: async () => {}, recordMetric: () => {}, logEvent: () => {}, calendars: null, now };
   const context = { database, ...nothing };
   const otherNo = await one(database, `select no as n from batch where batch_id = 'OTHER'`);
   const run = () =>
@@ -124,11 +124,11 @@ await inPlace(async ({ dir, signal }) => {
   tell(`making ${count(given.rows)} rows …`);
   const batch = await makeBatch(dir, given.rows);
   await withRecords(dir, batch, signal, async (bench) => {
-    const measured = [
+    const recordMetric = [
       await measure('a table of its own', bench, dir, 8 << 20),
       await measure('a shared month', bench, dir, 1 << 30),
     ];
-    if (given.json) return void process.stdout.write(`${JSON.stringify({ rows: given.rows, measured })}\n`);
+    if (given.json) return void process.stdout.write(`${JSON.stringify({ rows: given.rows, recordMetric })}\n`);
     for (const {
       of,
       rowBytes,
@@ -138,7 +138,7 @@ await inPlace(async ({ dir, signal }) => {
       runAlone,
       runMeanwhile,
       slowestMeanwhile,
-    } of measured) {
+    } of recordMetric) {
       process.stdout.write(
         `${count(given.rows)} rows in ${of}: ${megabytes(rowBytes)} dropped in ${dropSeconds.toFixed(1)} s, leaving ids of ${megabytes(idBytes)}; ` +
           `read again in ${restoreSeconds.toFixed(1)} s. A run of another batch (${count(OTHER_ROWS)} rows) took ` +

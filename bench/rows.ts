@@ -8,7 +8,7 @@ import { FactsCounter } from '../src/domain/report/facts.ts';
 import { readHeader } from '../src/domain/report/header.ts';
 import { type RowContext, readRow } from '../src/domain/report/read-row.ts';
 import { readReportName } from '../src/domain/report/report-name.ts';
-import { QuickRows, writeContent } from '../src/workers/load/fast-row.ts';
+import { FastRowParser, writeContent } from '../src/workers/load/fast-row.ts';
 
 const path = process.argv[2];
 const name = path ? readReportName(basename(path), [apo]) : null;
@@ -33,7 +33,7 @@ function measure(reading: 'cells only' | 'QuickRows' | 'readRow'): string {
     amountUnit: 'major',
     toleranceMinor: 2n,
   };
-  const quick = QuickRows.for(context)!;
+  const quick = FastRowParser.for(context)!;
   const facts = new FactsCounter();
   const writer = new CopyWriter();
   let rows = 0;

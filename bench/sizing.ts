@@ -13,9 +13,9 @@ import {
   count,
   inPlace,
   megabytes,
-  type Place,
   readOptions,
   removeBook,
+  type SourceFiles,
   tell,
   timeReconcile,
   timeSettlestream,
@@ -35,7 +35,7 @@ type Result = {
   >;
 };
 
-async function measure({ dir, signal }: Place): Promise<void> {
+async function measure({ dir, signal }: SourceFiles): Promise<void> {
   tell(`making ${count(given.rows)} rows …`);
   const batch = await makeBatch(dir, given.rows);
   const serverDir = join(dir, 'server');

@@ -8,7 +8,7 @@ import { UsageError } from '../src/domain/errors.ts';
 import type { Source } from '../src/producers/discovery/source.ts';
 import { printJson, printTables, type ReconcileRequest, reconcileSources, type Show } from '../src/verbs/reconcile.ts';
 import { filesAt } from '../src/verbs/session/sources.ts';
-import { openBook } from '../src/verbs/session/storage.ts';
+import { openStorage } from '../src/verbs/session/storage.ts';
 import * as query from '../src/views/batches/batches.sql.ts';
 import { plantFaults } from './faults.ts';
 import { freePort, goOn } from './keep.ts';
@@ -45,7 +45,7 @@ export async function demo({ dataDir, json, everySeconds }: DemoRequest): Promis
   const { SETTLESTREAM_LOG_LEVEL } = process.env;
   const configOf = (dataDir: string | null) =>
     readConfig(dataDir === null ? {} : { dataDir }, { SETTLESTREAM_LOG_LEVEL }, null);
-  const book = await openBook(configOf(dataDir), { mayBeTemporary: true });
+  const book = await openStorage(configOf(dataDir), { mayBeTemporary: true });
   let server: SftpServer | undefined;
   try {
     const bookDir = dirname(book.archiveDir);

@@ -16,7 +16,7 @@ import { tell } from './words.ts';
 import { folderOf, writeRecords } from './write.ts';
 
 /** What goes on after the table: the service's settings and source, the book, and the folder of the made-up provider. */
-export type Standing = {
+export type Schedule = {
   readonly config: Config;
   readonly source: Source;
   readonly database: Database;
@@ -30,7 +30,7 @@ const LOOK_MS = 200;
 const PATIENCE_MS = 60_000;
 
 /** The standing service, to which a new batch comes every so often, until SIGINT or SIGTERM. */
-export async function goOn(standing: Standing, everyMs: number): Promise<void> {
+export async function goOn(standing: Schedule, everyMs: number): Promise<void> {
   const stopping = new AbortController();
   const stop = () => stopping.abort();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, stop);
@@ -43,7 +43,7 @@ export async function goOn(standing: Standing, everyMs: number): Promise<void> {
 
 /** Brings a new batch to the provider's server every so often, with the records of its day, and tells what became of it. */
 export async function dropBatches(
-  { database, weekDir }: Pick<Standing, 'database' | 'weekDir'>,
+  { database, weekDir }: Pick<Schedule, 'database' | 'weekDir'>,
   everyMs: number,
   stop: AbortSignal,
 ): Promise<void> {

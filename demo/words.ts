@@ -11,7 +11,10 @@ export const SUGGESTED_DIR = 'demo-book';
 /** How to look into the demo, in commands that work as they stand. */
 export function whatNext(dataDir: string | null, batch: string): string {
   const at = `--data-dir ${dataDir === null ? SUGGESTED_DIR : shellWord(dataDir)}`;
-  const look = [`  ${looking()} discrepancies --kind unknown_transaction ${at}`, `  ${looking()} show ${batch} ${at}`];
+  const look = [
+    `  ${withDatabase()} discrepancies --kind unknown_transaction ${at}`,
+    `  ${withDatabase()} show ${batch} ${at}`,
+  ];
   const next =
     dataDir === null
       ? [
@@ -19,7 +22,7 @@ export function whatNext(dataDir: string | null, batch: string): string {
           `  npx settlestream demo ${at}`,
           ...look,
         ]
-      : ['The book and the reports are kept. To look into them:', `  ${looking()} batches ${at}`, ...look];
+      : ['The book and the reports are kept. To look into them:', `  ${withDatabase()} batches ${at}`, ...look];
   return lines([
     ...whatItWas(),
     ...next,
@@ -42,8 +45,8 @@ export function whileItGoesOn(
     `It goes on until Ctrl-C: every ${everySeconds} s a new batch comes to the provider's server, and the standing service, which`,
     'watches the server, reconciles it. To look on, from another terminal:',
     `  curl -s http://127.0.0.1:${port}/metrics | grep ^recon_`,
-    `  ${looking()} batches ${at}`,
-    `  ${looking()} discrepancies ${at}`,
+    `  ${withDatabase()} batches ${at}`,
+    `  ${withDatabase()} discrepancies ${at}`,
     isTemporary ? 'Book and reports are temporary: they go away at the end.' : 'The book and the reports are kept.',
     '',
   ]);
@@ -56,7 +59,7 @@ const whatItWas = (): string[] => [
 ];
 
 /** Where a database is set, looking goes there and not into the demo's book. */
-const looking = (): string => `${process.env['DATABASE_URL'] ? 'DATABASE_URL= ' : ''}npx settlestream`;
+const withDatabase = (): string => `${process.env['DATABASE_URL'] ? 'DATABASE_URL= ' : ''}npx settlestream`;
 
 const lines = (all: readonly string[]): string => all.map((line) => `${line}\n`).join('');
 

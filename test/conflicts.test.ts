@@ -319,8 +319,8 @@ for (const queue of ['postgres', 'redis'] as const)
                   (select count(*)::int from report where load_no is not null) as counting`,
         ).catch(() => [])
       )[0] ?? { loads: 0, conflicts: 0, counting: 0 };
-    const until = async (isSo: (now: Awaited<ReturnType<typeof counts>>) => boolean, service?: Started) => {
-      for (const deadline = Date.now() + 90_000; !isSo(await counts()); await delay(10))
+    const until = async (isTrue: (now: Awaited<ReturnType<typeof counts>>) => boolean, service?: Started) => {
+      for (const deadline = Date.now() + 90_000; !isTrue(await counts()); await delay(10))
         assert.ok(Date.now() < deadline, `${JSON.stringify(await counts())} ${service?.pid}`);
     };
     // Half of them come first, and count; then the others, while it is killed.

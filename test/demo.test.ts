@@ -43,10 +43,10 @@ const plantedCounts = (): Record<string, number> => {
 const countsBy = <T>(list: readonly T[], of: (item: T) => string): Record<string, number> =>
   Object.fromEntries([...Map.groupBy(list, of)].map(([key, items]) => [key, items.length]));
 
-async function until(isSo: () => boolean): Promise<void> {
+async function until(isTrue: () => boolean): Promise<void> {
   const deadline = Date.now() + 20_000;
-  while (!isSo()) {
-    assert.ok(Date.now() < deadline, `not so in 20 s: ${isSo}`);
+  while (!isTrue()) {
+    assert.ok(Date.now() < deadline, `not so in 20 s: ${isTrue}`);
     await new Promise((wake) => setTimeout(wake, 50));
   }
 }

@@ -70,7 +70,7 @@ const STEPS = `select (select count(*)::int from delivery where state not in ('f
 async function until(
   url: string,
   statement: string,
-  isSo: (row: never) => boolean,
+  isTrue: (row: never) => boolean,
   program?: Started,
 ): Promise<boolean> {
   let hasEnded = false;
@@ -83,7 +83,7 @@ async function until(
   try {
     for (const deadline = Date.now() + 60_000; Date.now() < deadline && !hasEnded; await delay(5)) {
       const { rows } = await client.query(statement);
-      if (rows.length > 0 && isSo(rows[0] as never)) return true;
+      if (rows.length > 0 && isTrue(rows[0] as never)) return true;
     }
     assert.ok(hasEnded, `this did not come about within a minute: ${statement}`);
     return false;

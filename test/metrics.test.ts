@@ -83,11 +83,15 @@ const seriesIn = (text: string): Series[] =>
 const oursIn = (text: string): string => text.replaceAll(/^(?!recon_|# \w+ recon_).*\n/gm, '');
 
 /** Waits until what is told is so. */
-async function until(tell: () => Promise<string>, isSo: (text: string) => boolean, withinMs = 10_000): Promise<string> {
+async function until(
+  tell: () => Promise<string>,
+  isTrue: (text: string) => boolean,
+  withinMs = 10_000,
+): Promise<string> {
   const deadline = performance.now() + withinMs;
   for (;;) {
     const text = await tell();
-    if (isSo(text)) return text;
+    if (isTrue(text)) return text;
     if (performance.now() > deadline) throw new Error(`not so after ${withinMs} ms:\n${oursIn(text)}`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
@@ -109,14 +113,16 @@ test('counters of what is known begin at zero, so that the first increase shows'
 });
 
 test('counters add, histograms observe, and a clock that is ahead takes nothing away', async () => {
-  const { measured, text } = openMetrics(NAMED);
+  const { recordMetric, text } = openMetrics(NAMED);
   const kind = 'settlementDetails';
   // As it comes from another process.
   for (const value of [3, 4]) {
-    measured(JSON.parse(JSON.stringify({ name: 'recon_rows_loaded_total', labels: { source: 'shop', kind }, value })));
+    recordMetric(
+      JSON.parse(JSON.stringify({ name: 'recon_rows_loaded_total', labels: { source: 'shop', kind }, value })),
+    );
   }
   for (const value of [-5, 2, 90_000])
-    measured({ name: 'recon_report_lag_seconds', labels: { source: 'shop', kind }, value });
+    recordMetric({ name: 'recon_report_lag_seconds', labels: { source: 'shop', kind }, value });
   const found = seriesIn(await text()).filter(({ labels }) => labels['kind'] === kind);
   const told = (name: string, le?: string) => found.find((one) => one.name === name && one.labels['le'] === le)?.value;
   assert.equal(told('recon_rows_loaded_total'), 7);
@@ -127,9 +133,9 @@ test('counters add, histograms observe, and a clock that is ahead takes nothing 
 });
 
 test('a counter whose labels nobody knew before is told as zero once, so that its first increase shows', async () => {
-  const { measured, text } = openMetrics(NAMED);
+  const { recordMetric, text } = openMetrics(NAMED);
   const measure = (currency: string, value: number) =>
-    measured({
+    recordMetric({
       name: 'recon_settlement_amount_total',
       labels: { source: 'shop', currency, outcome: 'matched' },
       value,
@@ -169,15 +175,15 @@ test('all that is promised is told of a real book and queue, with those labels a
   after(() => queue.close(0));
   await queue.enqueue(reconcile, { batchNo, wanted: 1, attempt: 0 });
   const metrics = openMetrics(NAMED);
-  const { measured } = metrics;
-  measured({ name: 'recon_last_poll_success_timestamp_seconds', labels: { source: 'shop' }, value: 1 });
+  const { recordMetric } = metrics;
+  recordMetric({ name: 'recon_last_poll_success_timestamp_seconds', labels: { source: 'shop' }, value: 1 });
   const labels = { source: 'shop', currency: 'USD', outcome: 'matched' } as const;
-  measured({ name: 'recon_settlement_amount_total', labels, value: 1 });
-  measured({ name: 'recon_process_info', labels: { role: 'run' }, value: 1 });
-  for (const state of ['busy', 'idle'] as const) measured({ name: 'recon_parsers', labels: { state }, value: 1 });
+  recordMetric({ name: 'recon_settlement_amount_total', labels, value: 1 });
+  recordMetric({ name: 'recon_process_info', labels: { role: 'run' }, value: 1 });
+  for (const state of ['busy', 'idle'] as const) recordMetric({ name: 'recon_parsers', labels: { state }, value: 1 });
   for (const name of ['recon_parser_cpu_seconds_total', 'recon_parser_resident_memory_bytes'] as const)
-    measured({ name, labels: { parser: '1' }, value: 1 });
-  measured({ name: 'recon_parser_event_loop_lag_seconds', labels: { parser: '1' }, value: 1 });
+    recordMetric({ name, labels: { parser: '1' }, value: 1 });
+  recordMetric({ name: 'recon_parser_event_loop_lag_seconds', labels: { parser: '1' }, value: 1 });
   const watch = startWatch(
     {
       ...quiet(metrics),
@@ -381,7 +387,7 @@ async function openDoor(url: string) {
 test('a real Prometheus reads what was measured', async () => {
   const metrics = openMetrics(NAMED);
   const labels = { source: 'shop', kind: 'settlementDetails', outcome: 'matched' } as const;
-  metrics.measured({ name: 'recon_rows_total', labels, value: 12 });
+  metrics.recordMetric({ name: 'recon_rows_total', labels, value: 12 });
   const server = await openHttp(
     { host: '127.0.0.1', port: 0, log: { error: () => {} } },
     {

@@ -40,10 +40,10 @@ const newBook = async (more: Readonly<Record<string, string>> = {}): Promise<Env
 });
 
 /** Waits until the book says so. */
-async function until(url: string, statement: string, isSo: (count: number) => boolean): Promise<void> {
+async function until(url: string, statement: string, isTrue: (count: number) => boolean): Promise<void> {
   for (const deadline = Date.now() + 60_000; Date.now() < deadline; await delay(10)) {
     const [found] = await query<{ count: number }>(url, `select count(*)::int as count from ${statement}`);
-    if (isSo(found!.count)) return;
+    if (isTrue(found!.count)) return;
   }
   assert.fail(`this did not come about within a minute: ${statement}`);
 }
@@ -163,11 +163,11 @@ suite('read again', () => {
     try {
       const jobs: { name: string; payload: unknown }[] = [];
       const enqueue: Enqueue = async ({ name }, payload) => void jobs.push({ name, payload });
-      const measured: string[] = [];
+      const recordMetric: string[] = [];
       const context: JobContext = {
         ...contextOf(database, enqueue, temporaryFolder()),
-        measured: ({ name }) => void measured.push(name),
-        placeOf: () => assert.fail('the source is not needed'),
+        recordMetric: ({ name }) => void recordMetric.push(name),
+        sourceFilesOf: () => assert.fail('the source is not needed'),
       };
       const batch = first.json.batches.find(({ details }: { details: unknown }) => details).settlementBatchId;
       const recorded = await onOneConnection(database, (db) =>
@@ -176,9 +176,9 @@ suite('read again', () => {
       assert.ok(recorded.deliveryNos.length > 0);
       for (const deliveryNo of recorded.deliveryNos) await enqueue(ingestReport, { deliveryNo, attempt: 0 });
       for (let job = jobs.shift(); job; job = jobs.shift()) await runJob(context, job.name, job.payload);
-      assert.equal(measured.filter((name) => name === 'recon_replays_total').length, recorded.batchNos.length);
-      assert.ok(!measured.includes('recon_bytes_total'));
-      assert.ok(!measured.includes('recon_report_lag_seconds'));
+      assert.equal(recordMetric.filter((name) => name === 'recon_replays_total').length, recorded.batchNos.length);
+      assert.ok(!recordMetric.includes('recon_bytes_total'));
+      assert.ok(!recordMetric.includes('recon_report_lag_seconds'));
     } finally {
       await database.close();
     }

@@ -89,9 +89,9 @@ const [dropping, keeping, small, gone] = await Promise.all([
 ]);
 after(() => Promise.all([dropping.close(), keeping.close(), gone.close()]));
 const { url } = dropping.database;
-type Book = typeof dropping;
-const both = (act: (book: Book) => Promise<void> | void) => Promise.all([act(dropping), act(keeping)]);
-const arrive = (files: Parameters<Book['arrive']>[0]) => both((book) => book.arrive(files));
+type Storage = typeof dropping;
+const both = (act: (book: Storage) => Promise<void> | void) => Promise.all([act(dropping), act(keeping)]);
+const arrive = (files: Parameters<Storage['arrive']>[0]) => both((book) => book.arrive(files));
 const records = (...lines: string[]) => both((book) => book.record(...lines));
 
 const countOf = async (from: string) =>
@@ -295,7 +295,7 @@ suite('rows that were dropped are not missed', () => {
 });
 
 /** A small book of which everything is old: a load with a table of its own, others in that of a month, and a row that was refused once. */
-async function makeOld(book: Book) {
+async function makeOld(book: Storage) {
   await book.record(
     record('p', '2026-03-02'),
     record('q', '2026-03-02'),

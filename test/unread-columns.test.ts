@@ -170,7 +170,7 @@ test('a header that changes is noted with what came and went, by kind and part, 
     ['reconcile', reports, '--ledger', records, '--merchant', 'H1', '--json'],
     { env },
   );
-  const noted = (list: { file: string; headerChange?: object }[]) =>
+  const logEvent = (list: { file: string; headerChange?: object }[]) =>
     list.flatMap(({ file, headerChange }) => (headerChange ? [[file, headerChange]] : []));
   const change = {
     since: 'H1/20260105/settlementItems_USD_H1_000.csv',
@@ -178,9 +178,9 @@ test('a header that changes is noted with what came and went, by kind and part, 
     went: ['feeCurrency'],
   };
   const expected = [['H1/20260106/settlementItems_USD_H2_000.csv', change]];
-  assert.deepEqual(noted(json.reports), expected, stderr);
+  assert.deepEqual(logEvent(json.reports), expected, stderr);
   const shown = await settlestream(['show', 'H2', '--json'], { env });
-  assert.deepEqual(noted(shown.json.reports), expected);
+  assert.deepEqual(logEvent(shown.json.reports), expected);
   const text = await settlestream(['show', 'H2'], { env });
   assert.match(text.stdout, /feeCurrencyCode, note came; feeCurrency went/);
   assert.match(text.stdout, /summaryCount/);

@@ -15,7 +15,7 @@ export type BatchRow = {
 };
 
 /** Takes a batch: whoever holds an older epoch can no longer publish. Null: nothing is wanted of it. */
-export async function takeBatch(db: Db, batchNo: number): Promise<{ epoch: number } | null> {
+export async function claimBatch(db: Db, batchNo: number): Promise<{ epoch: number } | null> {
   const taken = await sql<{ epoch: number }>`
     update batch set epoch = epoch + 1 where no = ${batchNo} and done < wanted and parked_reason is null
     returning epoch`.execute(db);

@@ -3,11 +3,11 @@ import type { Config } from '../config/config.ts';
 import { UsageError } from '../domain/errors.ts';
 import { importLedger } from '../producers/records/import-ledger.ts';
 import { type LedgerInUse, useLedger } from '../store/ledger/ledger.ts';
-import { migrate, openBook } from './session/storage.ts';
+import { migrate, openStorage } from './session/storage.ts';
 
 /** Imports the merchant's records. Ends with 3 when some of them were refused; the others are in the book then. */
 export async function importRecords(config: Config, file: string, json: boolean): Promise<number> {
-  const book = await openBook(config, { mayBeTemporary: false });
+  const book = await openStorage(config, { mayBeTemporary: false });
   try {
     process.stderr.write(`settlestream: ${book.description}\n`);
     await migrate(book.database);

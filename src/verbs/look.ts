@@ -23,7 +23,7 @@ import { csv, writeAll } from '../views/output/output.ts';
 import { batchTable, coverageText, datedTable, discrepancyTable, table, totalsTable } from '../views/output/tables.ts';
 import { sheetOf, workbook, workbookOf } from '../views/output/workbook.ts';
 import { STORY_COLUMNS, storyText } from '../views/payment-trace/tables.ts';
-import { storyJson, storyOf } from '../views/payment-trace/trace.ts';
+import { storyJson, tracePayment } from '../views/payment-trace/trace.ts';
 import { holdingsOf, ownTypesOf, RESERVE_COLUMNS, reservesTable } from '../views/reserves/reserves.ts';
 import {
   causeText,
@@ -36,7 +36,7 @@ import {
   revisionView,
   runsOf,
 } from '../views/restatements/history.ts';
-import { migrate, openBook } from './session/storage.ts';
+import { migrate, openStorage } from './session/storage.ts';
 
 type Given = Readonly<Record<string, string | undefined>>;
 
@@ -46,7 +46,7 @@ const STATES = ['waiting', 'incomplete', 'discrepant', 'reconciled'];
 export async function listBatches(config: Config, options: Given): Promise<number> {
   const output = outputOf('batches', options);
   const filter = { ...filterOf(options), asOf: asOfGiven(options) };
-  return looking(config, async ({ db }) => {
+  return withDatabase(config, async ({ db }) => {
     const batches = await batchesIn(db, filter, options);
     if (output === 'table') return writeAll([`${batchTable(batches, { isAged: true })}\n`]);
     if (output === 'json') return writeAll([`${JSON.stringify({ batches: batches.map(agedJson) })}\n`]);
@@ -63,7 +63,7 @@ export async function listDiscrepancies(config: Config, options: Given): Promise
   const after = numberIn('after', options);
   const limit = numberIn('limit', options);
   const page = { after: after === undefined ? undefined : BigInt(after), limit };
-  return looking(config, async (database) => {
+  return withDatabase(config, async (database) => {
     if (page.after !== undefined && !(await query.isDiscrepancy(database.db, page.after)))
       throw new UsageError(`--after ${page.after}: is no place in this list; give what the call before said is next.`);
     const batches = options['state'] === undefined ? null : await batchesIn(database.db, filterOf(options), options);
@@ -85,7 +85,7 @@ export async function listDiscrepancies(config: Config, options: Given): Promise
 export async function showBatch(config: Config, id: string, options: Given): Promise<number> {
   const output = outputOf('show', options);
   const asOf = asOfGiven(options);
-  return looking(config, async (database) => {
+  return withDatabase(config, async (database) => {
     const { db } = database;
     const batch = await batchNamed(db, id, { ...options, asOf });
     const reports = await reportsOfRun(db, batch.run);
@@ -155,7 +155,7 @@ async function* allRevisedRows(database: Database, steps: readonly Revision[], {
 /** Lists what acquirers keep back as a safeguard, what they gave back of it, and what they still hold. */
 export async function showReserves(config: Config, options: Given): Promise<number> {
   const output = outputOf('show reserves', options);
-  return looking(config, async ({ db }) => {
+  return withDatabase(config, async ({ db }) => {
     const batches = await query.batchesOf(db, { merchant: options['merchant'] });
     const reserves = holdingsOf(batches, await ownTypesOf(db, batches)).filter(
       ({ currency }) => options['currency'] === undefined || currency === options['currency'],
@@ -171,9 +171,9 @@ export async function showReserves(config: Config, options: Given): Promise<numb
 /** Tells all that is known of a payment: its records, every row about it, what was settled, and what does not add up. */
 export async function explain(config: Config, id: string, options: Given): Promise<number> {
   const output = outputOf('explain', options);
-  return looking(config, async (database) => {
+  return withDatabase(config, async (database) => {
     const tell = (note: string) => process.stderr.write(`settlestream: ${note}\n`);
-    const story = await storyOf(database, id, options['merchant'], tell);
+    const story = await tracePayment(database, id, options['merchant'], tell);
     if (output === 'table') return writeAll(storyText(story));
     if (output === 'json') return writeAll([`${JSON.stringify(storyJson(story))}\n`]);
     return writeAll(
@@ -188,8 +188,8 @@ async function batchesIn(db: Db, filter: query.BatchFilter, { state, kind }: Giv
   return state === undefined ? all : all.filter((batch) => stateOfBatch(batch) === state);
 }
 
-export async function looking(config: Config, look: (database: Database) => Promise<void>): Promise<number> {
-  const book = await openBook(config, { mayBeTemporary: false });
+export async function withDatabase(config: Config, look: (database: Database) => Promise<void>): Promise<number> {
+  const book = await openStorage(config, { mayBeTemporary: false });
   try {
     process.stderr.write(`settlestream: ${book.description}\n`);
     await migrate(book.database);

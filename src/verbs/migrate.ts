@@ -1,10 +1,10 @@
 import type { Config } from '../config/config.ts';
 import { useLedger } from '../store/ledger/ledger.ts';
-import { migrate, openBook } from './session/storage.ts';
+import { migrate, openStorage } from './session/storage.ts';
 
 /** Brings the database up to date, and says what was done. */
 export async function migrateBook(config: Config, json: boolean): Promise<number> {
-  const book = await openBook(config, { mayBeTemporary: false });
+  const book = await openStorage(config, { mayBeTemporary: false });
   try {
     const applied = await migrate(book.database);
     await useLedger(book.database, config.ledger);

@@ -14,7 +14,7 @@ import * as known from '../views/open-items/open-items.ts';
 import * as tables from '../views/open-items/tables.ts';
 import { csv, writeAll } from '../views/output/output.ts';
 import { sheetOf, workbookOf } from '../views/output/workbook.ts';
-import { filterOf, looking, numberIn, outputOf } from './look.ts';
+import { filterOf, numberIn, outputOf, withDatabase } from './look.ts';
 
 type Given = Readonly<Record<string, string | undefined>>;
 
@@ -29,7 +29,7 @@ export async function listOpen(config: Config, options: Given, now: () => number
   const asked = { filter: { merchant, from, to }, calendars, timeZone: config.timeZone, nowMs: now() };
   const page = { after: placeGiven(options['after']), limit: numberIn('limit', options) ?? null, nowMs: asked.nowMs };
   const isListed = [options['records'], options['after'], options['limit']].some((given) => given !== undefined);
-  return looking(config, async (database) => {
+  return withDatabase(config, async (database) => {
     const open = await everythingOpen(database, asked);
     const list = recordPage(database, open.unsettled, page);
     if (output === 'json') await writeJson(open, isListed ? list : null);

@@ -3,7 +3,7 @@ import { basename, resolve } from 'node:path';
 import { sql } from 'kysely';
 import { type Db, onOneConnection } from '../adapters/postgres/connection.ts';
 import { inTransaction } from '../adapters/postgres/transactions.ts';
-import { openPlace } from '../adapters/source-files/open.ts';
+import { openSourceFiles } from '../adapters/source-files/open.ts';
 import type { Config } from '../config/config.ts';
 import { UsageError } from '../domain/errors.ts';
 import type { Enqueue } from '../jobs.ts';
@@ -23,13 +23,13 @@ import { writeAll } from '../views/output/output.ts';
 import { printSummary } from '../views/output/tables.ts';
 import { refuseImport } from './ledger.ts';
 import { filesAt } from './session/sources.ts';
-import type { Book } from './session/storage.ts';
-import { atWork } from './session/with-workers.ts';
+import type { Storage } from './session/storage.ts';
+import { withWorkers } from './session/with-workers.ts';
 
 export type ReconcileRequest = { readonly ledger: string | null; readonly json: boolean };
 
 /** What is told at the end, and to whom; decides the exit code. */
-export type Show = (book: Book, found: FoundReports) => Promise<Outcome>;
+export type Show = (book: Storage, found: FoundReports) => Promise<Outcome>;
 type Outcome = {
   readonly discrepancies: number;
   /** Some batch or day is not reconciled, whether anything is told of it or not. */
@@ -62,7 +62,7 @@ export async function reconcileSources(
   request: ReconcileRequest,
   show: Show = request.json ? printJson : printTables,
 ): Promise<number> {
-  return atWork(
+  return withWorkers(
     config,
     sources,
     { mayBeTemporary: true, calendars: null },
@@ -114,13 +114,13 @@ export type FoundReports = {
   readonly unseen: number;
 };
 
-async function findAll(sources: readonly Source[], book: Book, enqueue: Enqueue): Promise<FoundReports> {
+async function findAll(sources: readonly Source[], book: Storage, enqueue: Enqueue): Promise<FoundReports> {
   const deliveryNos: number[] = [];
   const notReports: NotReport[] = [];
   let unseen = 0;
   const listed: Found[] = [];
   for (const source of sources) {
-    const place = await openPlace(source.at);
+    const place = await openSourceFiles(source.at);
     const { database } = book;
     // Whatever the paths of one call are, they are one listing: their order says nothing of what lies there.
     const before = {
@@ -167,7 +167,7 @@ function tellNothing(sources: readonly Source[], { notReports }: FoundReports): 
  * With the batches that these files belong to by now, beside those of before: a report whose name does not say what it settles in
  * belongs to another one once it is read, and what it left is part of the answer too.
  */
-async function withBatches({ database }: Book, found: FoundReports): Promise<FoundReports> {
+async function withBatches({ database }: Storage, found: FoundReports): Promise<FoundReports> {
   const batches = await sql<{ no: number }>`
     select distinct r.batch_no as no from delivery d join report r on r.no = d.report_no
      where d.no = any(${[...found.deliveryNos]}::int[])`.execute(database.db);
@@ -175,7 +175,7 @@ async function withBatches({ database }: Book, found: FoundReports): Promise<Fou
 }
 
 /** Returns how many records were refused. Where records changed, all that this call looks at is reconciled anew. */
-async function importRecords(config: Config, { database }: Book, ledger: string | null): Promise<number> {
+async function importRecords(config: Config, { database }: Storage, ledger: string | null): Promise<number> {
   let refused = 0;
   if (ledger !== null) {
     const imported = await importLedger(
@@ -203,7 +203,7 @@ const REFUSED_LIMIT_MS = 20_000;
  * The same for records that stand in a relation of the merchant's: says which of them cannot be used, and has looked at again what
  * was told of those that changed.
  */
-async function lookAtRecords(config: Config, { database }: Book, ledger: LedgerInUse): Promise<number> {
+async function lookAtRecords(config: Config, { database }: Storage, ledger: LedgerInUse): Promise<number> {
   return onOneConnection(database, async (db) => {
     await inTransaction(db, async () => {
       const id = config.ledger && (await onlyMerchantOf(db, config.ledger));

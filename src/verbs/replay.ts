@@ -19,9 +19,9 @@ import { isLeft } from '../store/away.sql.ts';
 import { writeAll } from '../views/output/output.ts';
 import { type Change, changesSince, changeTable } from '../views/restatements/changes.ts';
 import { tryOut } from '../workers/replay/dry-run.ts';
-import { askForRows, RowsDropped } from '../workers/retention/dropped-rows.ts';
+import { RowsNeeded, requestRows } from '../workers/retention/dropped-rows.ts';
 import { FILES, filesAt, sourcesOf } from './session/sources.ts';
-import { type AtWork, atWork, type Calendars } from './session/with-workers.ts';
+import { type Calendars, type WorkerSession, withWorkers } from './session/with-workers.ts';
 
 type Given = Readonly<Record<string, string | undefined>>;
 
@@ -30,7 +30,7 @@ export async function replay(config: Config, options: Given): Promise<number> {
   const request = requestOf(options);
   const sources = sourcesOfAll(config);
   const calendars = calendarsOf(config);
-  return atWork(config, sources, { mayBeTemporary: false, calendars }, async (at) => {
+  return withWorkers(config, sources, { mayBeTemporary: false, calendars }, async (at) => {
     const named = sourceFinder(sources);
     const { changes, hasFailed } = options['dryRun']
       ? await dryRun(at, request, named, calendars)
@@ -48,7 +48,7 @@ export async function withdrawReport(config: Config, options: Given): Promise<nu
   if (reason === undefined || reason.trim() === '')
     throw new UsageError('--reason is missing: say why, for whoever looks into the book later.');
   const calendars = calendarsOf(config);
-  return atWork(config, sourcesOfAll(config), { mayBeTemporary: false, calendars }, async (at) => {
+  return withWorkers(config, sourcesOfAll(config), { mayBeTemporary: false, calendars }, async (at) => {
     const { database } = at.book;
     const withdrawn: Withdrawal = await onOneConnection(database, (db) =>
       inTransaction(db, () => withdraw(db, { report, merchant, reason: reason.trim() })),
@@ -69,7 +69,7 @@ export async function withdrawReport(config: Config, options: Given): Promise<nu
 type Outcome = { readonly changes: readonly Change[]; readonly hasFailed: boolean };
 
 async function inEarnest(
-  { book, queue, start, untilDone }: AtWork,
+  { book, queue, start, untilDone }: WorkerSession,
   request: ReplayRequest,
   named: SourceNamed,
 ): Promise<Outcome> {
@@ -88,7 +88,12 @@ async function inEarnest(
  * Reads everything as a replay would, into loads that count nowhere; then does the rest in one transaction that is rolled back.
  * As long as this connection holds the lock, the loads stay; whatever becomes of it, the sweep removes them.
  */
-async function dryRun(at: AtWork, request: ReplayRequest, named: SourceNamed, calendars: Calendars): Promise<Outcome> {
+async function dryRun(
+  at: WorkerSession,
+  request: ReplayRequest,
+  named: SourceNamed,
+  calendars: Calendars,
+): Promise<Outcome> {
   const { book, queue, start, untilDone } = at;
   const { database } = book;
   return onOneConnection(database, async (db) => {
@@ -113,10 +118,10 @@ async function dryRun(at: AtWork, request: ReplayRequest, named: SourceNamed, ca
             hasFailed: await hasFailed(db, recorded),
           }),
         ).catch((error: unknown) => {
-          if (error instanceof RowsDropped) return error;
+          if (error instanceof RowsNeeded) return error;
           throw error;
         });
-        if (!(tried instanceof RowsDropped)) return tried;
+        if (!(tried instanceof RowsNeeded)) return tried;
         await readDropped(at, recorded.batchNos[0]!, tried);
       }
     } finally {
@@ -130,12 +135,16 @@ async function dryRun(at: AtWork, request: ReplayRequest, named: SourceNamed, ca
  * Rows that the batch would need are read again: that changes no result.
  * @throws UsageError where their archived copies were dropped, or are not what they were.
  */
-async function readDropped({ book, queue, untilDone }: AtWork, batchNo: number, error: RowsDropped): Promise<void> {
+async function readDropped(
+  { book, queue, untilDone }: WorkerSession,
+  batchNo: number,
+  error: RowsNeeded,
+): Promise<void> {
   const { database } = book;
   if (error.loads.some(({ fileDroppedAt }) => fileDroppedAt !== null))
     throw new UsageError(`it cannot be tried out: ${error.message}, and so were their archived copies.`);
   const nos = error.loads.map(({ loadNo }) => loadNo);
-  await onOneConnection(database, (db) => askForRows(db, queue.enqueue, batchNo, error));
+  await onOneConnection(database, (db) => requestRows(db, queue.enqueue, batchNo, error));
   await untilDone(() => areDropped(database.db, nos, MAX_ATTEMPTS), []);
   if (await areDropped(database.db, nos))
     throw new UsageError(`it cannot be tried out: ${error.message}, and they cannot be read again.`);

@@ -1,10 +1,10 @@
 import { type HttpServer, openHttp } from '../adapters/http.ts';
 import { openLog } from '../adapters/log.ts';
-import { type Measured, type Metrics, openMetrics } from '../adapters/metrics/metrics.ts';
+import { type Metrics, openMetrics, type RecordMetric } from '../adapters/metrics/metrics.ts';
 import { DatabaseAway, onOneConnection } from '../adapters/postgres/connection.ts';
 import { untilStopped } from '../adapters/postgres/transactions.ts';
 import { type JobQueue, QueueAway } from '../adapters/queue/queue.ts';
-import { openPlace } from '../adapters/source-files/open.ts';
+import { openSourceFiles } from '../adapters/source-files/open.ts';
 import type { Config } from '../config/config.ts';
 import type { Retention } from '../domain/calendar/retention.ts';
 import { Denied, HostKeyRefused, LoginRefused, Unreachable } from '../domain/errors.ts';
@@ -25,7 +25,7 @@ import { refusedRecords, refusedText } from '../views/ledger/refused-records.ts'
 import { type ParserPool, startParsers } from '../workers/runtime/parser-pool.ts';
 import { work } from '../workers/runtime/worker.ts';
 import { sourcesOf } from './session/sources.ts';
-import { type Book, enqueueNamed, migrate, openBook, openQueueOf } from './session/storage.ts';
+import { enqueueNamed, migrate, openQueueOf, openStorage, type Storage } from './session/storage.ts';
 
 type Log = ReturnType<typeof openLog>;
 
@@ -51,7 +51,7 @@ export async function serve(
   const log = openLog(config.logLevel);
   void aborted(stop).then(() => log.info({ signal: (stop.reason as { signal?: string }).signal }, 'draining'));
   const metrics = openMetrics({ source: sources.map(({ name }) => name), job: JOBS.map(({ name }) => name) });
-  metrics.measured({ name: 'recon_process_info', labels: { role }, value: 1 });
+  metrics.recordMetric({ name: 'recon_process_info', labels: { role }, value: 1 });
   const up: Up = {};
   const pages = {
     metrics: async () => ({ contentType: metrics.contentType, text: await metrics.text() }),
@@ -88,7 +88,7 @@ export async function serve(
 }
 
 /** What a service has opened so far. */
-type Up = { http?: HttpServer; watch?: Watch; queue?: JobQueue; book?: Book; parsers?: ParserPool };
+type Up = { http?: HttpServer; watch?: Watch; queue?: JobQueue; book?: Storage; parsers?: ParserPool };
 
 /** Opens what the service needs, one after the other, and sets the parsers to work. Where it is told to stop it goes no further. */
 async function start(
@@ -97,9 +97,9 @@ async function start(
   sources: readonly Source[],
   { log, metrics, stop }: { log: Log; metrics: Metrics; stop: AbortSignal },
   up: Up,
-): Promise<{ book: Book; queue: JobQueue }> {
-  const parsers = role === 'produce' ? undefined : startParsersOf(config, up, log, metrics.measured);
-  const book = await openBook(config, { mayBeTemporary: false });
+): Promise<{ book: Storage; queue: JobQueue }> {
+  const parsers = role === 'produce' ? undefined : startParsersOf(config, up, log, metrics.recordMetric);
+  const book = await openStorage(config, { mayBeTemporary: false });
   up.book = book;
   stop.throwIfAborted();
   log.info({}, book.description);
@@ -109,7 +109,7 @@ async function start(
   const ledger = await useLedger(book.database, role === 'work' ? undefined : config.ledger);
   stop.throwIfAborted();
   log.info({}, `records: ${ledger.described}`);
-  if (role !== 'work' && !ledger.isImported) void tellRefusedRecords(book, log, stop);
+  if (role !== 'work' && !ledger.isImported) void logRefusedRecords(book, log, stop);
   const { database, archiveDir } = book;
   const queue = await openQueueOf(config, book);
   up.queue = queue;
@@ -128,18 +128,18 @@ async function start(
     const { processes, chunkBytes } = config;
     const calendars = sources.map(({ name, merchantId, calendar }) => ({ source: name, merchantId, calendar }));
     parsers.open({ databaseUrl: database.url, archiveDir, chunkBytes, places: sources, calendars });
-    work({ database, queue, parsers, processes, archiveDir, log, stop, measured: metrics.measured });
+    work({ database, queue, parsers, processes, archiveDir, log, stop, recordMetric: metrics.recordMetric });
   }
   return { book, queue };
 }
 
 /** They come up while the database is opened. */
-function startParsersOf(config: Config, up: Up, log: Log, measured: Measured): ParserPool {
+function startParsersOf(config: Config, up: Up, log: Log, recordMetric: RecordMetric): ParserPool {
   const enqueue = (name: string, payload: unknown, delayMs: number, about: object) =>
     void enqueueNamed(up.queue!, name, payload as object, delayMs).catch((error: Error) =>
       log.warn({ ...about, asked: name, error: error.message }, 'could not enqueue'),
     );
-  up.parsers = startParsers(config.processes, enqueue, measured, (level, note, about) => log[level](about, note));
+  up.parsers = startParsers(config.processes, enqueue, recordMetric, (level, note, about) => log[level](about, note));
   return up.parsers;
 }
 
@@ -150,7 +150,7 @@ function unlessStopped<T>(stop: AbortSignal, result: Promise<T>): Promise<T> {
 }
 
 /** Says once which of the merchant's records cannot be used, while the work goes on. */
-async function tellRefusedRecords({ database }: Book, log: Log, stop: AbortSignal): Promise<void> {
+async function logRefusedRecords({ database }: Storage, log: Log, stop: AbortSignal): Promise<void> {
   try {
     const refused = await onOneConnection(database, (db) =>
       untilStopped(database, db, stop, () => refusedRecords(db, REFUSED_LIMIT_MS)),
@@ -168,18 +168,18 @@ async function tellRefusedRecords({ database }: Book, log: Log, stop: AbortSigna
 async function produce(
   sources: readonly Source[],
   retention: Retention,
-  { database, archiveDir }: Book,
+  { database, archiveDir }: Storage,
   queue: JobQueue,
   { log, metrics }: { log: Log; metrics: Metrics },
   stop: AbortSignal,
 ): Promise<void> {
   const context = { database, enqueue: queue.enqueue, held: queue.held, isForGood: true };
   const rounds = sources.map(async (source) => {
-    const place = await openPlace(source.at);
+    const place = await openSourceFiles(source.at);
     const settled = settledTwice();
     const warner = warnerOf(source, database.db, log);
     const { name } = source;
-    const tellSkipped = eachOnce((files: object) =>
+    const logSkippedFiles = eachOnce((files: object) =>
       log.warn({ source: name, ...files }, 'these files are no reports, and are not read'),
     );
     // A server that hangs must not hold up the end.
@@ -191,7 +191,7 @@ async function produce(
     const pauseMs = () =>
       isAway ? Math.min(pollMs, AWAY_MS) : Math.max(pollMs, Math.min(pollMs * 2 ** refusals, LONGEST_REFUSED_MS));
     await everySoOften(pauseMs, stop, async () => {
-      const tellEnd = startPoll(name, metrics.measured);
+      const reportLoadEnd = observePoll(name, metrics.recordMetric);
       try {
         const found = await findReports(context, source, place, settled);
         refusals = 0;
@@ -205,12 +205,12 @@ async function produce(
           });
         await warner.listed(found.late);
         for (const { file } of found.growing) log.debug({ source: name, file }, 'still growing');
-        tellSkipped(found.notReports);
+        logSkippedFiles(found.notReports);
         for (const { message } of found.unseen)
           log.error({ source: name, error: message }, 'not everything could be looked at, the next round tries again');
-        tellEnd(found.unseen.length === 0 ? 'done' : 'failed');
+        reportLoadEnd(found.unseen.length === 0 ? 'done' : 'failed');
       } catch (error) {
-        tellEnd('failed');
+        reportLoadEnd('failed');
         isAway = isSourceAway(error);
         if (error instanceof LoginRefused) refusals++;
         if (error instanceof Unreachable && !isOfOthers(error))
@@ -252,7 +252,7 @@ async function produce(
     tellBack: (what, seconds) => log.warn({ what, seconds }, 'it can be reached again'),
   });
   // The sweep says what is wrong with the book.
-  const looking = everySoOften(
+  const withDatabase = everySoOften(
     () => LOOK_MS,
     stop,
     () => lookAtAway().catch(() => {}),
@@ -270,7 +270,7 @@ async function produce(
       }
     },
   );
-  await Promise.all([...rounds, sweeping, looking, retaining]);
+  await Promise.all([...rounds, sweeping, withDatabase, retaining]);
 }
 
 /** It may be back at any moment; who refuses the login, or shows another key, is not to be asked more often for that. */
@@ -284,14 +284,14 @@ const isOfOthers = (error: Unreachable): boolean =>
   [Denied, DatabaseAway, QueueAway].some((kind) => error instanceof kind);
 
 /** Measures a look for reports, until it is told how it ended. */
-function startPoll(source: string, measured: Measured) {
+function observePoll(source: string, recordMetric: RecordMetric) {
   const startedAt = performance.now();
   return (outcome: 'done' | 'failed') => {
     const seconds = (performance.now() - startedAt) / 1_000;
-    measured({ name: 'recon_poll_duration_seconds', labels: { source }, value: seconds });
-    measured({ name: 'recon_polls_total', labels: { source, outcome }, value: 1 });
+    recordMetric({ name: 'recon_poll_duration_seconds', labels: { source }, value: seconds });
+    recordMetric({ name: 'recon_polls_total', labels: { source, outcome }, value: 1 });
     if (outcome === 'failed') return;
-    measured({ name: 'recon_last_poll_success_timestamp_seconds', labels: { source }, value: Date.now() / 1_000 });
+    recordMetric({ name: 'recon_last_poll_success_timestamp_seconds', labels: { source }, value: Date.now() / 1_000 });
   };
 }
 

@@ -1,17 +1,17 @@
-import type { Measured } from '../adapters/metrics/metrics.ts';
+import type { RecordMetric } from '../adapters/metrics/metrics.ts';
 import type { Database } from '../adapters/postgres/connection.ts';
-import type { Place } from '../adapters/source-files/source-files.ts';
+import type { SourceFiles } from '../adapters/source-files/source-files.ts';
 import type { Calendar } from '../domain/calendar/calendar.ts';
 import type * as jobs from '../jobs.ts';
 
 /** What a job is about, for the log; what is not known of it is left out. */
-export type About = { readonly source?: string; readonly report?: string; readonly batch?: string };
+export type LogContext = { readonly source?: string; readonly report?: string; readonly batch?: string };
 
 /** `info`: how something ended. `warn`: something that a person may want to look at. */
-export type Level = 'info' | 'warn';
+export type LogLevel = 'info' | 'warn';
 
 /** Something for the log. */
-export type Noted = (level: Level, note: string, about: object) => void;
+export type LogEvent = (level: LogLevel, note: string, logContext: object) => void;
 
 /** When the reports of a source are due, and whose they are. */
 export type SourceCalendar = {
@@ -23,14 +23,14 @@ export type SourceCalendar = {
 export type JobContext = {
   readonly database: Database;
   readonly enqueue: jobs.Enqueue;
-  readonly measured: Measured;
+  readonly recordMetric: RecordMetric;
   /** Said once, before anything is done. */
-  readonly about: (about: About) => void;
-  readonly noted: Noted;
+  readonly logContext: (logContext: LogContext) => void;
+  readonly logEvent: LogEvent;
   readonly archiveDir: string;
   readonly chunkBytes: number;
   /** Where the files of a source lie. */
-  placeOf(source: string): Promise<Place>;
+  sourceFilesOf(source: string): Promise<SourceFiles>;
   /** Null in a call that takes what is there for all there is. */
   readonly calendars: readonly SourceCalendar[] | null;
   /** Milliseconds since 1970. */
@@ -38,4 +38,4 @@ export type JobContext = {
 };
 
 /** What time has to do with a batch: nothing, in a call that takes what is there for all there is. */
-export type Standing = Pick<JobContext, 'calendars' | 'now'>;
+export type Schedule = Pick<JobContext, 'calendars' | 'now'>;

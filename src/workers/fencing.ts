@@ -9,7 +9,7 @@ export const RULES_VERSION = 2;
  * Names this connection after its task, and ends any other connection that holds the same name: its process was stopped or
  * cut off in the middle, another took the task over, and a COPY that waits for a stopped process would hold its locks for ever.
  */
-export async function takeOver(db: Db, task: string): Promise<void> {
+export async function claimTask(db: Db, task: string): Promise<void> {
   const name = `settlestream ${task}`;
   // One after the other, so that two that come together do not end each other.
   await inTransaction(db, async () => {
@@ -20,8 +20,8 @@ export async function takeOver(db: Db, task: string): Promise<void> {
   });
 }
 
-/** Ended by `takeOver` somewhere else, or tired of waiting for a lock that another holds; that is nobody's failure. When the server stops it looks the same: the sweep then asks again. */
-export const wasTakenOver = (error: unknown): boolean =>
+/** Ended by `claimTask` somewhere else, or tired of waiting for a lock that another holds; that is nobody's failure. When the server stops it looks the same: the sweep then asks again. */
+export const wasFenced = (error: unknown): boolean =>
   error instanceof Fenced || ['57P01', '55P03'].includes((error as { code?: string }).code ?? '');
 
 /** The step is no longer ours: another worker took over. What it did is rolled back, and nothing is wrong. */

@@ -3,13 +3,13 @@ import { test } from 'node:test';
 import { awayText } from '../../src/adapters/away.ts';
 import { Repeats } from '../../src/adapters/repeats.ts';
 
-type Line = readonly [message: string, fields: object];
+type SftpSession = readonly [message: string, fields: object];
 const REDIS = 'Redis at 127.0.0.1:6379';
 
 /** What is written of these lines at once, and what when a minute, which is short here, is over. */
-async function written(lines: readonly Line[], { thenWait = false } = {}): Promise<Line[]> {
+async function written(lines: readonly SftpSession[], { thenWait = false } = {}): Promise<SftpSession[]> {
   const repeats = new Repeats(thenWait ? 20 : 60_000);
-  const out: Line[] = [];
+  const out: SftpSession[] = [];
   const { promise: minuteOver, resolve } = Promise.withResolvers<void>();
   for (const [message, fields] of lines)
     repeats.tell(fields as Record<string, unknown>, message, (shown, said) => {
@@ -23,10 +23,11 @@ async function written(lines: readonly Line[], { thenWait = false } = {}): Promi
   return out;
 }
 
-const times = (count: number, line: (no: number) => Line): Line[] => Array.from({ length: count }, (_, no) => line(no));
+const times = (count: number, line: (no: number) => SftpSession): SftpSession[] =>
+  Array.from({ length: count }, (_, no) => line(no));
 
 test('of one cause the first line is written, and after a minute the last with how many there were and whom they were about', async () => {
-  const failed = (no: number): Line => [
+  const failed = (no: number): SftpSession => [
     'failed, will be tried again',
     {
       report: `r${no}`,
@@ -60,7 +61,7 @@ test('what people look for keeps its words while a server is away', async () => 
   const kept = ['looking for reports failed, the next round tries again', 'failed, will be tried again'];
   const out = await written([
     ['queue', { error }],
-    ...times(10, (no): Line => [kept[no % 2]!, { source: `s${no}`, error }]),
+    ...times(10, (no): SftpSession => [kept[no % 2]!, { source: `s${no}`, error }]),
   ]);
   assert.deepEqual(
     out.map(([message]) => message),
@@ -69,7 +70,7 @@ test('what people look for keeps its words while a server is away', async () => 
 });
 
 test('other causes, other sentences and lines without a cause are each told', async () => {
-  const lines: Line[] = [
+  const lines: SftpSession[] = [
     ['failed', { error: 'one thing' }],
     ['failed', { error: 'another thing' }],
     ['failed, too', { error: 'one thing' }],
@@ -88,7 +89,7 @@ test('other causes, other sentences and lines without a cause are each told', as
 
 test('what was only counted is told at the end', () => {
   const repeats = new Repeats();
-  const out: Line[] = [];
+  const out: SftpSession[] = [];
   for (let no = 0; no < 5; no++) repeats.tell({ error: 'x', no }, 'failed', (shown, said) => out.push([said, shown]));
   repeats.flush();
   repeats.flush();

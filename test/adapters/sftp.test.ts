@@ -21,7 +21,7 @@ import { after, afterEach, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import ssh2, { type FileEntry } from 'ssh2';
 import { HostKeyRefused, type Limits, openSftp, type SftpSettings } from '../../src/adapters/source-files/sftp.ts';
-import type { Place } from '../../src/adapters/source-files/source-files.ts';
+import type { SourceFiles } from '../../src/adapters/source-files/source-files.ts';
 import { Denied, LoginRefused, Unreachable, UsageError } from '../../src/domain/errors.ts';
 import { makeKey, startSshd, type TestSshd } from '../support/sshd.ts';
 
@@ -35,7 +35,7 @@ before(async () => {
 });
 after(() => server.stop());
 
-const places: Place[] = [];
+const places: SourceFiles[] = [];
 const otherServers: ssh2.Server[] = [];
 afterEach(async () => {
   await Promise.all(places.splice(0).map((place) => place.close()));
@@ -54,7 +54,7 @@ const settingsOf = ({ port, username, privateKey, hostKeySha256 }: TestSshd): Sf
   hostKeySha256: [hostKeySha256],
 });
 
-function open(settings: Partial<SftpSettings> = {}, timing: Partial<Limits> = {}): Place {
+function open(settings: Partial<SftpSettings> = {}, timing: Partial<Limits> = {}): SourceFiles {
   const place = openSftp({ ...settingsOf(server), ...settings }, { ...QUICK, ...timing });
   places.push(place);
   return place;
@@ -74,9 +74,9 @@ async function readAll(blocks: AsyncIterable<Buffer>, onBlock: (bytes: number) =
   return Buffer.concat(copies);
 }
 
-async function until(isSo: () => boolean): Promise<void> {
-  for (let tries = 0; !isSo(); tries++) {
-    assert.ok(tries < 500, `not within five seconds: ${isSo}`);
+async function until(isTrue: () => boolean): Promise<void> {
+  for (let tries = 0; !isTrue(); tries++) {
+    assert.ok(tries < 500, `not within five seconds: ${isTrue}`);
     await delay(10);
   }
 }
@@ -149,7 +149,7 @@ async function startProxy() {
 type Proxy = Awaited<ReturnType<typeof startProxy>>;
 
 /** A place behind a line that can be hurt. */
-async function withProxy(run: (proxy: Proxy, place: Place) => Promise<void>, timing: Partial<Limits> = {}) {
+async function withProxy(run: (proxy: Proxy, place: SourceFiles) => Promise<void>, timing: Partial<Limits> = {}) {
   const proxy = await startProxy();
   const place = open({ port: proxy.port }, timing);
   try {
@@ -161,8 +161,8 @@ async function withProxy(run: (proxy: Proxy, place: Place) => Promise<void>, tim
 }
 
 /** What a server tells of a file in a listing; it may leave out any of it. */
-type Listed = { readonly filename: string; readonly longname: string; readonly attrs: object };
-const listed = (filename: string, attrs: object): Listed => ({ filename, longname: '', attrs });
+type CheckedDays = { readonly filename: string; readonly longname: string; readonly attrs: object };
+const listed = (filename: string, attrs: object): CheckedDays => ({ filename, longname: '', attrs });
 const WHOLE = { mode: 0o100644, size: 7, mtime: 1_700_000_000, atime: 0 };
 
 /** Another server than OpenSSH's, with one file: for passwords without root, and for answers that OpenSSH does not give. */
@@ -173,7 +173,7 @@ async function startOtherServer(
     answerBytes = 32_000,
     isHung = false,
     stats = {} as object,
-    listings = function* (): Generator<Listed[]> {},
+    listings = function* (): Generator<CheckedDays[]> {},
   } = {},
 ) {
   const { STATUS_CODE } = ssh2.utils.sftp;

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { FORMATS, formatsBeside } from '../../src/domain/formats/all.ts';
+import { candidateFormats, FORMATS } from '../../src/domain/formats/all.ts';
 import { antom } from '../../src/domain/formats/antom.ts';
 import { apo } from '../../src/domain/formats/apo.ts';
 import type { Format, ReportKind } from '../../src/domain/formats/format.ts';
@@ -169,7 +169,7 @@ test('what no layout fits is refused, and the nearest one is named with what is 
 test("a format of one's own goes before those that it is like", () => {
   const own: Format = { ...apo, name: 'ours', id: 'ours@1' };
   assert.deepEqual(
-    formatsBeside(own).map(({ name }) => name),
+    candidateFormats(own).map(({ name }) => name),
     ['ours', ...Object.keys(FORMATS)],
   );
   assert.equal(choose(OLDER_DETAILS, 'settlementDetails', own), 'ours');

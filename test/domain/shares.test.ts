@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import {
+  type Allocation,
   addShare,
+  type CumulativeTotal,
   NOTHING_SUMMED,
-  type Share,
-  type Sum,
   type Summed,
   tellSum,
 } from '../../src/domain/matching/cumulative.ts';
@@ -23,16 +23,16 @@ const record = (type: LedgerRecord['type']): LedgerRecord => ({
 const RECORDS = { returned: record('PAYMENT'), captured: record('AUTHORIZATION'), instalments: record('PAYMENT') };
 const KINDS = { returned: 'over_refunded', captured: 'over_captured', instalments: 'amount_mismatch' };
 
-const summedOf = (sum: Sum, shares: readonly Share[]): Summed<Share> =>
-  shares.reduce((summed, share) => addShare(summed, share, RECORDS[sum]), NOTHING_SUMMED as Summed<Share>);
+const summedOf = (sum: CumulativeTotal, shares: readonly Allocation[]): Summed<Allocation> =>
+  shares.reduce((summed, share) => addShare(summed, share, RECORDS[sum]), NOTHING_SUMMED as Summed<Allocation>);
 
 /** Each line: type, what it adds to the sum, `of` so many instalments; `->` what is told on that line. The record is of 1.00 USD. */
-function check(sum: Sum, story: string) {
+function check(sum: CumulativeTotal, story: string) {
   const lines = story
     .trim()
     .split('\n')
     .map((line) => line.trim());
-  const shares = lines.map((line, at): Share => {
+  const shares = lines.map((line, at): Allocation => {
     const [type, amount] = line.split(/\s+/);
     return {
       line: at + 2,
@@ -225,17 +225,17 @@ test('the first row above stands where the sums of all that came so far say so',
   });
   fc.assert(
     fc.property(fc.array(share, { maxLength: 8 }), (given) => {
-      const shares = given.map(({ type, minor, isTurned }, at): Share => {
+      const shares = given.map(({ type, minor, isTurned }, at): Allocation => {
         const isDispute = type.startsWith('DISPUTE');
         const adds = isDispute ? !isTurned : type === 'REFUND';
         const ids = { requestId: null, transactionId: null, instalments: 1 };
         return { line: at, type, amountMinor: adds ? minor : -minor, ...ids };
       });
-      const sum = (some: readonly Share[], isDispute: boolean) =>
+      const sum = (some: readonly Allocation[], isDispute: boolean) =>
         some
           .filter(({ type }) => type.startsWith('DISPUTE') === isDispute)
           .reduce((all, { amountMinor }) => all + amountMinor, 0n);
-      const total = (some: readonly Share[]) => {
+      const total = (some: readonly Allocation[]) => {
         const disputed = sum(some, true);
         return sum(some, false) + (disputed > 0n ? disputed : 0n);
       };

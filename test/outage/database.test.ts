@@ -56,8 +56,8 @@ const parsersOf = ({ pid }: Started): number[] =>
     .filter((line) => line.includes('parser.'))
     .map((line) => Number.parseInt(line, 10));
 
-async function until(what: string, isSo: () => boolean | Promise<boolean>): Promise<void> {
-  for (const deadline = Date.now() + 30_000; !(await isSo()); await delay(50))
+async function until(what: string, isTrue: () => boolean | Promise<boolean>): Promise<void> {
+  for (const deadline = Date.now() + 30_000; !(await isTrue()); await delay(50))
     assert.ok(Date.now() < deadline, `this did not come about in 30 s: ${what}`);
 }
 

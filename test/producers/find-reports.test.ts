@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { openDatabase } from '../../src/adapters/postgres/connection.ts';
 import { openFolders } from '../../src/adapters/source-files/local-folder.ts';
-import type { Place } from '../../src/adapters/source-files/source-files.ts';
+import type { SourceFiles } from '../../src/adapters/source-files/source-files.ts';
 import { Denied, Unreachable } from '../../src/domain/errors.ts';
 import { findReports } from '../../src/producers/discovery/find-reports.ts';
 import { ingestReport } from '../../src/workers/ingest/ingest-report.ts';
@@ -30,7 +30,7 @@ test('a zip that the server does not give says nothing of itself: it is looked i
   try {
     /** What comes instead of the bytes of a zip. */
     let failure: Error | null = new Unreachable('the line was cut');
-    const place: Place = {
+    const place: SourceFiles = {
       ...openFolders(),
       async *blocks(path, from, to) {
         if (failure && path.endsWith('.zip')) throw failure;
@@ -48,7 +48,7 @@ test('a zip that the server does not give says nothing of itself: it is looked i
     const second = await look();
     assert.deepEqual([second.deliveryNos.length, second.notReports, second.unseen], [2, [], []]);
 
-    const context = { ...contextOf(database, enqueue, temporaryFolder()), placeOf: async () => place };
+    const context = { ...contextOf(database, enqueue, temporaryFolder()), sourceFilesOf: async () => place };
     const zip = second.deliveryNos.find((no) => !first.deliveryNos.includes(no))!;
     for (failure of [new Unreachable('the line was cut'), new Denied('not for you')])
       await assert.rejects(ingestReport(context, { deliveryNo: zip, attempt: 0 }), failure);

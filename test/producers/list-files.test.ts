@@ -3,7 +3,7 @@ import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { openFolders } from '../../src/adapters/source-files/local-folder.ts';
-import type { Place } from '../../src/adapters/source-files/source-files.ts';
+import type { SourceFiles } from '../../src/adapters/source-files/source-files.ts';
 import { Denied } from '../../src/domain/errors.ts';
 import { listFiles } from '../../src/producers/discovery/list-files.ts';
 import type { Source } from '../../src/producers/discovery/source.ts';
@@ -24,7 +24,7 @@ function folderWith(...paths: string[]): string {
 /** `file merchant date` of each, and why directories were not listed. Those that end in `closed` may not be read. */
 async function look(folder: string, settings: Partial<Source> = {}) {
   const listed: string[] = [];
-  const place: Place = {
+  const place: SourceFiles = {
     ...openFolders(),
     entries: async (directory) => {
       listed.push(directory);

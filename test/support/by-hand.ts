@@ -29,7 +29,7 @@ export async function newBook() {
     database,
     pool: database.pool,
     find: (file: Partial<File>) => find(database, file),
-    tell: (batchNo: number, kind: string, of: Partial<Told> = {}) => tell(database, batchNo, kind, of),
+    tell: (batchNo: number, kind: string, of: Partial<Finding> = {}) => tell(database, batchNo, kind, of),
     publish: (batchNo: number, facts: object) => publish(database, batchNo, facts),
   };
 }
@@ -66,7 +66,7 @@ async function find({ pool }: Database, file: Partial<File>): Promise<{ batchNo:
   return { batchNo, deliveryNo };
 }
 
-export type Told = {
+export type Finding = {
   readonly stakeMinor: string;
   readonly currency: string;
   readonly isClosed: boolean;
@@ -74,7 +74,7 @@ export type Told = {
 };
 
 /** Opens a discrepancy of a batch. */
-const tell = ({ pool }: Database, batchNo: number, kind: string, of: Partial<Told>) =>
+const tell = ({ pool }: Database, batchNo: number, kind: string, of: Partial<Finding>) =>
   pool.query(
     `insert into discrepancy (batch_no, identity, of_matchable, kind, message, stake_minor, stake_currency, first_seen_at, opened_run, opened_at, closed_run)
      values ($1, gen_random_uuid()::text, true, $2, 'm', $3, $4, now() - $5 * interval '1 hour', 1, now(), $6)`,

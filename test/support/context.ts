@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ARCHIVE_MARK } from '../../src/adapters/archive.ts';
 import type { Database } from '../../src/adapters/postgres/connection.ts';
-import { openPlace } from '../../src/adapters/source-files/open.ts';
+import { openSourceFiles } from '../../src/adapters/source-files/open.ts';
 import { formatNamed } from '../../src/domain/formats/all.ts';
 import type { Enqueue } from '../../src/jobs.ts';
 import { findReports } from '../../src/producers/discovery/find-reports.ts';
@@ -39,7 +39,7 @@ export async function listFolder(
   { isSettled = () => true, now = Date.now, ...settings }: Listing = {},
 ) {
   const source = { ...filesAt(folder), ...settings };
-  return findReports({ database, enqueue, now }, source, await openPlace(source.at), isSettled);
+  return findReports({ database, enqueue, now }, source, await openSourceFiles(source.at), isSettled);
 }
 
 export function contextOf(database: Database, enqueue: Enqueue, archiveDir: string): JobContext {
@@ -50,11 +50,11 @@ export function contextOf(database: Database, enqueue: Enqueue, archiveDir: stri
     enqueue,
     archiveDir,
     chunkBytes: 65_536,
-    measured: () => {},
-    about: () => {},
-    noted: () => {},
+    recordMetric: () => {},
+    logContext: () => {},
+    logEvent: () => {},
     calendars: null,
     now: Date.now,
-    placeOf: () => openPlace({ folder: '' }),
+    sourceFilesOf: () => openSourceFiles({ folder: '' }),
   };
 }

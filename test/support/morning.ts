@@ -2,7 +2,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type Database, openDatabase } from '../../src/adapters/postgres/connection.ts';
-import { openPlace } from '../../src/adapters/source-files/open.ts';
+import { openSourceFiles } from '../../src/adapters/source-files/open.ts';
 import type { Calendar } from '../../src/domain/calendar/calendar.ts';
 import type { Retention } from '../../src/domain/calendar/retention.ts';
 import type { Enqueue } from '../../src/jobs.ts';
@@ -89,7 +89,7 @@ export async function startMornings(
     async at(time) {
       nowMs = Date.parse(time);
       for (const source of sources) {
-        const place = await openPlace(source.at);
+        const place = await openSourceFiles(source.at);
         await findReports({ database, enqueue, now }, source, place, () => true);
       }
       await work();

@@ -575,7 +575,7 @@ type Unit = {
 };
 
 type Stake = { minor: bigint; currency: string } | null;
-type Told = { unit: Unit | null; discrepancy: DiscrepancyAnswer; stake: Stake };
+type Finding = { unit: Unit | null; discrepancy: DiscrepancyAnswer; stake: Stake };
 
 const NO_RECORD =
   /^(SETTLEMENT_FEE|ADJUSTMENT_FEE|COLLATERAL_(WITHHOLDING|WITHHELD|RELEASE|RELEASED)|RESERVE(_WITHHOLDING|_RELEASE|_RELEASED)?|DEFAULT)$/;
@@ -604,7 +604,7 @@ export function expectedAnswer(paths: string[], ledgerFile: string, options: Ora
   const units = gather(current, timeZone);
   const batches = units.filter((unit) => unit.batchId !== null);
   const days = units.filter((unit) => unit.batchId === null);
-  const told: Told[] = [];
+  const told: Finding[] = [];
 
   const rowsOf = (unit: Unit) => unit.details.flatMap((report) => report.rows);
   const record = (unit: Unit, types: string[], id: string | null) =>
@@ -1234,7 +1234,7 @@ function add(rows: Row[]): { count: bigint; settlementAmount: bigint; feeAmount:
   };
 }
 
-function discrepancyTotals(told: Told[]): DiscrepancyTotal[] {
+function discrepancyTotals(told: Finding[]): DiscrepancyTotal[] {
   const groups = Map.groupBy(told, ({ discrepancy, stake }) =>
     keyOf(discrepancy.kind, stake?.currency ?? discrepancy.currency),
   );

@@ -64,7 +64,10 @@ test('a chunk is loaded whatever its rows show by themselves: a stake beyond 64 
   );
   await createRowTable(database.db, 1);
   const enqueue = () => assert.fail('the load has no number of chunks yet, so this is not the last');
-  await loadChunk({ database, enqueue, measured: () => {}, noted: () => {} }, { loadNo: 1, chunk: 0, attempt: 0 });
+  await loadChunk(
+    { database, enqueue, recordMetric: () => {}, logEvent: () => {} },
+    { loadNo: 1, chunk: 0, attempt: 0 },
+  );
 
   const { rows: chunks } = await pool.query('select state from chunk');
   assert.deepEqual(chunks, [{ state: 'loaded' }]);

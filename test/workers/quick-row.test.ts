@@ -13,7 +13,7 @@ import { FactsCounter } from '../../src/domain/report/facts.ts';
 import { readHeader } from '../../src/domain/report/header.ts';
 import { type RowContext, readRow } from '../../src/domain/report/read-row.ts';
 import type { Row } from '../../src/domain/report/row.ts';
-import { QuickRows, writeContent } from '../../src/workers/load/fast-row.ts';
+import { FastRowParser, writeContent } from '../../src/workers/load/fast-row.ts';
 
 // Two readers of a row: one that takes everything, one that takes only plain rows, six times as fast. Wherever the quick one
 // says yes, both must have read the same, to the byte, and nothing may be wrong with the row.
@@ -147,7 +147,7 @@ const checkRows = (format: Format, kind: Kind, numRuns: number) => {
   const columns = columnsOf(format, kind);
   const property = fc.property(fc.constantFrom('major', 'minor'), rowsOf(columns), (unit, rows) => {
     const context = contextOf(format, kind, unit);
-    const quickRows = QuickRows.for(context)!;
+    const quickRows = FastRowParser.for(context)!;
     const [expected, found] = [new FactsCounter(), new FactsCounter()];
     const isAbove = (row: Row) => kind === 'transactionDetails' && isReturnAbove(row, directionIn(format, row.type));
     const expect = (row: Row) => {
@@ -212,5 +212,5 @@ test('so it is where all states are listed', () => checkRows(antom, 'transaction
 test('a format that prints what takes thought in every row is left to the full reader', () => {
   const kind = 'settlementDetails' as const;
   const columns = readHeader(adyenSettlementDetails.columns[kind], kind, adyenSettlementDetails);
-  assert.equal(QuickRows.for({ ...contextOf(apo, kind, 'major'), columns, format: adyenSettlementDetails }), null);
+  assert.equal(FastRowParser.for({ ...contextOf(apo, kind, 'major'), columns, format: adyenSettlementDetails }), null);
 });

@@ -283,12 +283,12 @@ type LabelsOf<N extends MetricName> = {
 };
 
 /** One thing that was measured; plain data, so that a parser process can send it to its parent. */
-export type Measure = {
+export type Measurement = {
   [N in MetricName]: { readonly name: N; readonly labels: LabelsOf<N>; readonly value: number };
 }[MetricName];
 
 /** Counters add the value, histograms observe it, gauges take it. */
-export type Measured = (measure: Measure) => void;
+export type RecordMetric = (measure: Measurement) => void;
 
 /** Gauges with all their series. */
 export type GaugeValues = {
@@ -296,7 +296,7 @@ export type GaugeValues = {
 };
 
 export type Metrics = {
-  readonly measured: Measured;
+  readonly recordMetric: RecordMetric;
   /** What was told before of these gauges is forgotten. */
   replaceGauges(values: GaugeValues): void;
   /** Everything that is known now, in Prometheus' text format. It waits for nobody. */
@@ -314,7 +314,7 @@ export function openMetrics(named: { readonly source: readonly string[]; readonl
   }
   const late = lateBeginners(named);
   return {
-    measured({ name, labels, value }) {
+    recordMetric({ name, labels, value }) {
       const metric = metrics.get(name)!;
       if (metric instanceof Counter) {
         if (!late.holdsBack(metric, name, labels, value)) metric.inc(labels, value);

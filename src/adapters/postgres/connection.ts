@@ -165,7 +165,7 @@ export async function pingDatabase(connectionString: string): Promise<void> {
 }
 
 /** Connections for looking: they take none from the work, change nothing, and give up on a database that hangs. */
-export function poolToLook(connectionString: string, connectMs: number): pg.Pool {
+export function openReadOnlyPool(connectionString: string, connectMs: number): pg.Pool {
   return openPool({
     connectionString,
     // One for each look of the service at the whole, and one for the question whether it is ready.

@@ -2,7 +2,7 @@ import { CompiledQuery, type RawBuilder, sql } from 'kysely';
 import { type Database, type Db, dbOn } from './connection.ts';
 
 /** Rows of a statement a few thousand at a time, so that any number of them fits into memory. Inside a transaction only. */
-export async function* inPortions<R>(db: Db, statement: RawBuilder<unknown>, size = 5_000): AsyncGenerator<R[]> {
+export async function* fetchBatches<R>(db: Db, statement: RawBuilder<unknown>, size = 5_000): AsyncGenerator<R[]> {
   await sql`declare portion no scroll cursor for ${statement}`.execute(db);
   for (;;) {
     const { rows } = await db.executeQuery<R>(CompiledQuery.raw(`fetch ${size} from portion`));
@@ -16,7 +16,7 @@ export async function* inPortions<R>(db: Db, statement: RawBuilder<unknown>, siz
  * Rows of a statement some at a time, for a reader who takes as long as it likes: the result is kept by the server, outside of any
  * transaction, so that no timeout ends it and nothing else waits. The connection is held until the last row is out, or the reader has left.
  */
-export async function* heldPortions<R>(
+export async function* streamHeld<R>(
   { pool }: Pick<Database, 'pool'>,
   statement: RawBuilder<unknown>,
   size = 500,

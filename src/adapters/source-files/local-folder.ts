@@ -3,12 +3,12 @@ import { lstat, open, readdir, stat as statOf } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Denied, Unreachable } from '../../domain/errors.ts';
 import { isDiskAway } from '../disk.ts';
-import type { Entry, FileState, Place } from './source-files.ts';
+import type { Entry, FileState, SourceFiles } from './source-files.ts';
 
 const BLOCK_BYTES = 1 << 20;
 
 /** Folders of this machine as a place of reports. Paths are the file system's own; symbolic links are not followed. */
-export const openFolders = (): Place => ({
+export const openFolders = (): SourceFiles => ({
   entries: (directory) => entries(directory).catch((error) => notReached(error, directory)),
   stat: (path) => stat(path).catch((error) => notReached(error, path)),
   read: (path, offset, length) => read(path, offset, length).catch((error) => notReached(error, path)),

@@ -61,7 +61,7 @@ export class AnswerIsNo extends Denied {
   }
 }
 
-export type Line = {
+export type SftpSession = {
   /** The one connection that all calls share, made if there is none. */
   connection(): Promise<Connection>;
   /** While somebody holds the line, it is not idle. */
@@ -72,7 +72,7 @@ export type Line = {
   close(): Promise<void>;
 };
 
-export function openLine(settings: SftpSettings, limits: Limits): Line {
+export function openSession(settings: SftpSettings, limits: Limits): SftpSession {
   const closed = new AbortController();
   let current: Connection | null = null;
   let coming: Promise<Connection> | null = null;
@@ -275,7 +275,7 @@ function loginRefused(where: string, settings: SftpSettings): LoginRefused {
 }
 
 type Sftp = Awaited<ReturnType<SftpClient['connect']>>;
-export type Listed = Parameters<Parameters<Sftp['readdir']>[1]>[1][number];
+export type CheckedDays = Parameters<Parameters<Sftp['readdir']>[1]>[1][number];
 export type Stats = Parameters<Parameters<Sftp['fstat']>[1]>[1];
 
 export type Connection = {

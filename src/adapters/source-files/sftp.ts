@@ -2,17 +2,17 @@ import { posix } from 'node:path';
 import { Denied, Unreachable } from '../../domain/errors.ts';
 import {
   AnswerIsNo,
+  type CheckedDays,
   type Connection,
   ConnectionLost,
   type Limits,
-  type Line,
-  type Listed,
   NO_SUCH_FILE,
-  openLine,
+  openSession,
+  type SftpSession,
   type SftpSettings,
   type Stats,
 } from './sftp-connection.ts';
-import type { Entry, FileState, Place } from './source-files.ts';
+import type { Entry, FileState, SourceFiles } from './source-files.ts';
 
 export { HostKeyRefused } from '../../domain/errors.ts';
 export type { Limits, SftpSettings } from './sftp-connection.ts';
@@ -37,9 +37,9 @@ const SMALLEST_BLOCK_BYTES = 16_384;
 const END_OF_LIST = 1;
 
 /** Files on an SFTP server, which are only ever read. Nothing is connected before something is asked for. */
-export function openSftp(settings: SftpSettings, given: Partial<Limits> = {}): Place {
+export function openSftp(settings: SftpSettings, given: Partial<Limits> = {}): SourceFiles {
   const limits = { ...LIMITS, ...given };
-  const line = openLine(settings, limits);
+  const line = openSession(settings, limits);
 
   /** Where the connection breaks, it is done once more on a new one. */
   const ask = async <T>(work: (connection: Connection) => Promise<T>): Promise<T> => {
@@ -71,7 +71,7 @@ async function entriesOf(connection: Connection, directory: string, maxEntries: 
   try {
     const entries: Entry[] = [];
     for (let seen = 0; ; ) {
-      const some = await ask<Listed[]>(directory, (done) => sftp.readdir(handle, done)).catch(atEnd);
+      const some = await ask<CheckedDays[]>(directory, (done) => sftp.readdir(handle, done)).catch(atEnd);
       if (some === null) return entries;
       // One that has nothing to tell and does not end is no better than one that is endless.
       seen += Math.max(1, some.length);
@@ -87,7 +87,7 @@ async function entriesOf(connection: Connection, directory: string, maxEntries: 
 }
 
 /** What they are. What the listing leaves open of one of them is asked for. */
-async function told(connection: Connection, directory: string, listed: readonly Listed[]): Promise<Entry[]> {
+async function told(connection: Connection, directory: string, listed: readonly CheckedDays[]): Promise<Entry[]> {
   const entries = listed
     .filter(({ filename }) => isName(filename))
     .map(async ({ filename: name, attrs: shown }): Promise<Entry | null> => {
@@ -134,7 +134,13 @@ async function readAt(connection: Connection, path: string, offset: number, leng
  * The file as large as it is at the beginning. When the connection breaks, it is gone on with where it was, on a new one; only
  * if the file is still the same, for the halves of two files would look like one.
  */
-async function* blocksOf(line: Line, limits: Limits, path: string, from: number, to: number): AsyncGenerator<Buffer> {
+async function* blocksOf(
+  line: SftpSession,
+  limits: Limits,
+  path: string,
+  from: number,
+  to: number,
+): AsyncGenerator<Buffer> {
   let file: OpenFile | null = null;
   let first: FileState | null = null;
   let offset = from;

@@ -13,7 +13,7 @@ export type Entry = FileState & {
 };
 
 /** Where a source's files lie: a folder or an SFTP server. It is only ever read. */
-export type Place = {
+export type SourceFiles = {
   /**
    * What is in a directory. Links are not followed. Null: there is no such directory.
    * @throws Denied when this one cannot be listed; another error when none can.

@@ -18,7 +18,7 @@ export function formatNamed(name: string): Format {
 }
 
 /** What a source's reports may be: its own format first, for that one wins where several fit alike. */
-export const formatsBeside = (own: Format): readonly Format[] => [
+export const candidateFormats = (own: Format): readonly Format[] => [
   own,
   ...Object.values(FORMATS).filter(({ name }) => name !== own.name),
 ];

@@ -9,13 +9,13 @@ import { overCaptured, overRefunded, wrongInstalments } from './match.ts';
  * - `captured`: what was captured of an authorization.
  * - `instalments`: what a key settles in several rows.
  */
-export type Sum = 'returned' | 'captured' | 'instalments';
+export type CumulativeTotal = 'returned' | 'captured' | 'instalments';
 
 /** Rows of these types are about a dispute. Which way their money goes is said by the sign of their amount, not by their type. */
 export const DISPUTE_TYPES: readonly string[] = ['DISPUTE', 'DISPUTE_REVERSAL', 'RAPID_DISPUTE_RESOLUTION', 'CDRN'];
 
 /** A row that counts towards a sum. */
-export type Share = {
+export type Allocation = {
   readonly line: number;
   readonly type: string;
   readonly requestId: string | null;
@@ -27,7 +27,7 @@ export type Share = {
 };
 
 /** What has to be known of the shares of a record when all have passed, however many they are. */
-export type Summed<S extends Share> = {
+export type Summed<S extends Allocation> = {
   readonly sumMinor: bigint;
   /** What disputes took, beside the sum of all others. */
   readonly disputedMinor: bigint;
@@ -53,7 +53,7 @@ export const NOTHING_SUMMED: Summed<never> = {
 };
 
 /** Adds a share. They come in the order in which they settle, so that the first with which the sum is above the record can be named. */
-export function addShare<S extends Share>(summed: Summed<S>, share: S, record: LedgerRecord): Summed<S> {
+export function addShare<S extends Allocation>(summed: Summed<S>, share: S, record: LedgerRecord): Summed<S> {
   const isDispute = DISPUTE_TYPES.includes(share.type);
   const sums = {
     sumMinor: summed.sumMinor + (isDispute ? 0n : share.amountMinor),
@@ -72,8 +72,8 @@ export function addShare<S extends Share>(summed: Summed<S>, share: S, record: L
 }
 
 /** What is wrong with a sum, and the share on which it stands. A sum that later shares bring back is not told. */
-export function tellSum<S extends Share>(
-  sum: Sum,
+export function tellSum<S extends Allocation>(
+  sum: CumulativeTotal,
   record: LedgerRecord,
   summed: Summed<S>,
 ): { share: S; discrepancy: Discrepancy } | null {
@@ -94,5 +94,5 @@ export function tellSum<S extends Share>(
 }
 
 /** What disputes gave back beyond what they took makes no room for refunds. */
-const totalOf = ({ sumMinor, disputedMinor }: Pick<Summed<Share>, 'sumMinor' | 'disputedMinor'>): bigint =>
+const totalOf = ({ sumMinor, disputedMinor }: Pick<Summed<Allocation>, 'sumMinor' | 'disputedMinor'>): bigint =>
   sumMinor + (disputedMinor > 0n ? disputedMinor : 0n);

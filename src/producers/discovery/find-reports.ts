@@ -1,7 +1,7 @@
 import { basename } from 'node:path';
 import { type Database, onOneConnection } from '../../adapters/postgres/connection.ts';
 import { inTransaction } from '../../adapters/postgres/transactions.ts';
-import type { Place } from '../../adapters/source-files/source-files.ts';
+import type { SourceFiles } from '../../adapters/source-files/source-files.ts';
 import { dateIn } from '../../domain/calendar/time.ts';
 import { compareText } from '../../domain/discrepancy.ts';
 import { Denied } from '../../domain/errors.ts';
@@ -52,7 +52,7 @@ export async function findReports(
     before?: Pick<Found, 'deliveryNos' | 'paths'> | undefined;
   },
   source: Source,
-  place: Place,
+  place: SourceFiles,
   isSettled: (file: ListedFile, isWhole: boolean) => boolean,
 ): Promise<Found> {
   const { formats } = layoutOf(source);
@@ -115,7 +115,7 @@ export async function findReports(
 }
 
 /** A server that lists anything answers; a folder that is not mounted is not there, or an empty one. */
-async function isReached({ at }: Source, place: Place, listed: readonly ListedFile[]): Promise<boolean> {
+async function isReached({ at }: Source, place: SourceFiles, listed: readonly ListedFile[]): Promise<boolean> {
   if (!('folder' in at) || listed.length > 0) return true;
   if (await place.stat(at.folder)) return true;
   return (await place.entries(at.folder).catch(deniedIsNotThere)) !== null;
@@ -151,7 +151,7 @@ async function atOnce<T>(all: readonly T[], width: number, look: (one: T) => Pro
 const TAIL_BYTES = 65_536;
 
 /** Whether a report's last bytes say that all of it is there. Only a CSV can say so; others have to stay as they are for a while. */
-async function endsWhole(place: Place, { path, sizeBytes }: ListedFile, format: Format): Promise<boolean> {
+async function endsWhole(place: SourceFiles, { path, sizeBytes }: ListedFile, format: Format): Promise<boolean> {
   if (format.endMarker === null || !/\.csv$/i.test(path)) return false;
   const length = Math.min(TAIL_BYTES, sizeBytes);
   return (await place.read(path, sizeBytes - length, length)).includes(format.endMarker);

@@ -1,5 +1,5 @@
 import { basename, posix, relative } from 'node:path';
-import type { Entry, FileState, Place } from '../../adapters/source-files/source-files.ts';
+import type { Entry, FileState, SourceFiles } from '../../adapters/source-files/source-files.ts';
 import { parseCompactDate } from '../../domain/calendar/time.ts';
 import { Denied } from '../../domain/errors.ts';
 import type { ReportKind } from '../../domain/formats/format.ts';
@@ -36,7 +36,7 @@ export type Other = Pick<ListedFile, 'path' | 'file'> & { readonly what: NonNull
  * where its reports lie, only those directories are looked into, and of days only those that it looks back on.
  * @throws Unreachable when the place cannot be reached.
  */
-export async function listFiles(source: Source, place: Place, today: string): Promise<Listing> {
+export async function listFiles(source: Source, place: SourceFiles, today: string): Promise<Listing> {
   const { directories } = layoutOf(source);
   const notListed: Denied[] = [];
   const others: Other[] = [];
@@ -76,7 +76,7 @@ function listedOnce(list: List): List {
   };
 }
 
-async function belowFolder(root: string, place: Place, list: List): Promise<ListedFile[]> {
+async function belowFolder(root: string, place: SourceFiles, list: List): Promise<ListedFile[]> {
   const named = await place.stat(root);
   const listed = (path: string, file: string, state: FileState, isNamed: boolean): ListedFile => ({
     path,
@@ -183,7 +183,7 @@ const segmentPattern = (segment: string): RegExp =>
 const isInReach = (date: string | null, today: string, lookbackDays: number): boolean =>
   date !== null && Date.parse(date) >= Date.parse(today) - lookbackDays * 86_400_000;
 
-async function entriesOf(place: Place, directory: string, isNeeded: boolean): Promise<Entry[]> {
+async function entriesOf(place: SourceFiles, directory: string, isNeeded: boolean): Promise<Entry[]> {
   const entries = await place.entries(directory);
   if (entries !== null) return entries;
   if (!isNeeded) return [];

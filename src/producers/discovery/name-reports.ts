@@ -1,6 +1,6 @@
 import { basename } from 'node:path';
 import { lookIntoZip, type ZipContents } from '../../adapters/file-formats/packed.ts';
-import type { Place } from '../../adapters/source-files/source-files.ts';
+import type { SourceFiles } from '../../adapters/source-files/source-files.ts';
 import { Denied, REPORT_REFUSALS, type ReportRefusalCode, Unreachable } from '../../domain/errors.ts';
 import type { Format, ReportKind } from '../../domain/formats/format.ts';
 import { isZipName, kindInName, type ReportName, readReportName } from '../../domain/report/report-name.ts';
@@ -36,7 +36,7 @@ type InFile = { readonly reports: readonly Named[]; readonly notReports: readonl
  * its ingest says what is wrong.
  * @throws Unreachable when the server does not tell what is in it: that says nothing of the zip.
  */
-export async function namedIn(place: Place, file: ListedFile, formats: readonly Format[]): Promise<InFile> {
+export async function namedIn(place: SourceFiles, file: ListedFile, formats: readonly Format[]): Promise<InFile> {
   const outer = readReportName(basename(file.path), formats);
   if (isZipName(file.path)) return inZip(place, file, formats, outer);
   if (outer === null) return { reports: [], notReports: [byName(file, file.file, formats)] };
@@ -44,7 +44,7 @@ export async function namedIn(place: Place, file: ListedFile, formats: readonly 
 }
 
 async function inZip(
-  place: Place,
+  place: SourceFiles,
   file: ListedFile,
   formats: readonly Format[],
   outer: ReportName | null,

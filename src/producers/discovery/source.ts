@@ -1,6 +1,6 @@
-import type { At } from '../../adapters/source-files/open.ts';
+import type { SourceLocation } from '../../adapters/source-files/open.ts';
 import type { Calendar } from '../../domain/calendar/calendar.ts';
-import { formatsBeside } from '../../domain/formats/all.ts';
+import { candidateFormats } from '../../domain/formats/all.ts';
 import type { Encoding, Format, ReportKind } from '../../domain/formats/format.ts';
 
 /** Where reports come from, and how they are read. */
@@ -8,7 +8,7 @@ export type Source = {
   /** Of the configuration; `files` is what the command line names. */
   readonly name: string;
   /** A folder, a file that was named itself, or a server. */
-  readonly at: At;
+  readonly at: SourceLocation;
   /** For files whose directory names none. */
   readonly merchantId: string | null;
   /** Whose rows may stand in its reports; null: one customer's, whoever that is. */
@@ -46,7 +46,7 @@ export function layoutOf(source: Source): Layout {
   let layout = layouts.get(source);
   if (!layout) {
     layout = {
-      formats: formatsBeside(source.format).map((format) => ({ ...format, names: namesOf(source, format) })),
+      formats: candidateFormats(source.format).map((format) => ({ ...format, names: namesOf(source, format) })),
       directories: directoriesOf(source, source.format),
     };
     layouts.set(source, layout);

@@ -9,7 +9,7 @@ import * as query from './revisions.sql.ts';
 export type SourceNamed = (name: string) => Source | null;
 
 /** What is to be read again. */
-export type ReplayRequest = query.ContentFilter & {
+export type ReplayRequest = query.RevisionFilter & {
   /** Only what is refused or was given up. */
   readonly isRefused: boolean;
 };
@@ -41,7 +41,7 @@ export async function recordReplay(
   await query.lockBatches(db, [...batchesOf(await chosen(db, request, parked)), ...parked]);
   const contents = await chosen(db, request, parked);
   const lost = contents.filter(({ fileDroppedAt }) => fileDroppedAt !== null);
-  if (lost.length > 0) throw new UsageError(lostInWords(lost, request));
+  if (lost.length > 0) throw new UsageError(describeLost(lost, request));
   const asked = contents.map((content) => {
     const source = sourceNamed(content.source);
     const rules = source ? JSON.stringify(rulesOf(source)) : content.rules;
@@ -52,7 +52,7 @@ export async function recordReplay(
     if (source) await keepFormat(db, source.format);
   }
   const lastRuns = await query.lastRuns(db);
-  const interventionNo = await query.recordIntervention(db, 'replay', inWords(request));
+  const interventionNo = await query.recordIntervention(db, 'replay', describeRequest(request));
   const isSetBack = ({ content }: (typeof asked)[number]) =>
     !isDry && (content.isParked || (content.state === 'refused' && !content.isArchived));
   // What is read for the first time right now is waited for.
@@ -71,12 +71,12 @@ export async function recordReplay(
   };
 }
 
-const batchesOf = (contents: readonly query.Content[]): number[] => [
+const batchesOf = (contents: readonly query.Revision[]): number[] => [
   ...new Set(contents.map(({ batchNo }) => batchNo)),
 ];
 
 /** What was dropped cannot be read again, and the others alone would be half of what was asked for. */
-function lostInWords(lost: readonly query.Content[], { from, to }: ReplayRequest): string {
+function describeLost(lost: readonly query.Revision[], { from, to }: ReplayRequest): string {
   const named = lost.slice(0, 3).map(({ file, batch, fileDroppedAt }) => {
     const on = fileDroppedAt!.toISOString().slice(0, 10);
     return `\n  ${file} of ${batch}, dropped on ${on}`;
@@ -90,24 +90,24 @@ function lostInWords(lost: readonly query.Content[], { from, to }: ReplayRequest
   return `the archived copies were dropped by retention, so they cannot be read again; totals and discrepancies are kept:${named.join('')}${more}\nHave the files delivered once more, under their names.${range}`;
 }
 
-const isUnderWay = ({ state, isParked }: query.Content): boolean =>
+const isUnderWay = ({ state, isParked }: query.Revision): boolean =>
   (state === 'found' || state === 'reading') && !isParked;
 
 /** The contents that count, and newer ones that could not be read; a withdrawn one only where its report is named. */
-async function chosen(db: Db, request: ReplayRequest, parked: readonly number[]): Promise<query.Content[]> {
-  const found = await query.contentsOf(db, request);
+async function chosen(db: Db, request: ReplayRequest, parked: readonly number[]): Promise<query.Revision[]> {
+  const found = await query.revisionsOf(db, request);
   if (request.report !== undefined) return ofOneReport(found, request.report);
   const contents = found.filter(
     (content) =>
       content.state !== 'withdrawn' && (!request.isRefused || content.isParked || content.state === 'refused'),
   );
   if (contents.length === 0 && parked.length === 0)
-    throw new UsageError(`there is nothing to replay: ${inWords(request)} names no report that was read.`);
+    throw new UsageError(`there is nothing to replay: ${describeRequest(request)} names no report that was read.`);
   return contents;
 }
 
 /** Of one report alone: a content that is named by its digits, or all that count or might. */
-function ofOneReport(found: readonly query.Content[], report: string): query.Content[] {
+function ofOneReport(found: readonly query.Revision[], report: string): query.Revision[] {
   const contents = isOneReport(found, report);
   const named = contents.filter(({ sha256 }) => sha256?.startsWith(report.toLowerCase()));
   const newest = contents.at(-1)!;
@@ -120,7 +120,7 @@ function ofOneReport(found: readonly query.Content[], report: string): query.Con
 }
 
 /** @throws UsageError unless all contents are of one report. */
-export function isOneReport(found: readonly query.Content[], report: string): readonly query.Content[] {
+export function isOneReport(found: readonly query.Revision[], report: string): readonly query.Revision[] {
   if (found.length === 0)
     throw new UsageError(
       `there is no report ${report}: give its file as "settlestream show" tells it, its name, or at least 8 digits of its SHA-256.`,
@@ -134,7 +134,7 @@ export function isOneReport(found: readonly query.Content[], report: string): re
   throw new UsageError(`${report} names several reports; say which by its file or its SHA-256:${list.join('')}`);
 }
 
-function inWords({ merchant, batch, from, to, report, isRefused }: ReplayRequest): string {
+function describeRequest({ merchant, batch, from, to, report, isRefused }: ReplayRequest): string {
   const said = [
     batch === undefined ? '' : `batch ${batch}`,
     report === undefined ? '' : `report ${report}`,

@@ -3,7 +3,7 @@ import type { Db } from '../../adapters/postgres/connection.ts';
 import { settleRivals } from '../../store/rivals.ts';
 
 /** A content of a report that counts, or would if it could be read, as its newest delivery holds it. */
-export type Content = {
+export type Revision = {
   readonly deliveryNo: number;
   readonly reportNo: number;
   readonly batchNo: number;
@@ -31,7 +31,7 @@ export type Content = {
   readonly rules: string;
 };
 
-export type ContentFilter = {
+export type RevisionFilter = {
   readonly merchant?: string | undefined;
   /** A settlement batch's id, or a day. */
   readonly batch?: string | undefined;
@@ -51,11 +51,11 @@ const BYTES = sql`
  * The contents of reports that a filter names, as the newest delivery of each holds them, oldest first. What a newer content
  * took the place of is left out; a digit of its SHA-256 finds it all the same, so that it can be said.
  */
-export async function contentsOf(db: Db, filter: ContentFilter): Promise<Content[]> {
+export async function revisionsOf(db: Db, filter: RevisionFilter): Promise<Revision[]> {
   const { merchant, batch, from, to, report } = filter;
   const isHash = report !== undefined && /^[0-9a-f]{8,64}$/i.test(report);
   const hash = isHash ? sql`starts_with(sha256, ${report.toLowerCase()})` : sql`false`;
-  const found = await sql<Content>`
+  const found = await sql<Revision>`
     with newest as (
       select distinct on (d.report_no, coalesce(d.revision, -d.no)) d.*, coalesce(d.archived, kept.path) as bytes,
              coalesce(d.archived_sha256, kept.sha256) as sha256
@@ -79,7 +79,7 @@ export async function contentsOf(db: Db, filter: ContentFilter): Promise<Content
 }
 
 /** Batches and days that were given up, as a filter names them. */
-export async function parkedBatches(db: Db, { merchant }: ContentFilter): Promise<number[]> {
+export async function parkedBatches(db: Db, { merchant }: RevisionFilter): Promise<number[]> {
   const found = await sql<{ no: number }>`
     select b.no from batch b join merchant m on m.no = b.merchant_no
      where b.parked_reason is not null and b.done < b.wanted and ${merchant === undefined ? sql`true` : sql`m.id = ${merchant}`}
@@ -112,7 +112,7 @@ export async function lastRuns(db: Db): Promise<{ merchantNo: number; runNo: num
 
 export type Asked = { readonly deliveryNo: number /** JSON. */; readonly rules: string };
 
-const askedRows = (asked: readonly Asked[]) =>
+const requestedRows = (asked: readonly Asked[]) =>
   sql`unnest(${asked.map((one) => one.deliveryNo)}::int[], ${asked.map((one) => one.rules)}::jsonb[]) with ordinality as a(no, rules, place)`;
 
 /** Records new deliveries of contents that are known: from the archive where it holds them, else from their source. */
@@ -127,7 +127,7 @@ export async function recordAgain(
     select d.report_no, d.source, a.rules, d.path, d.file, d.entry, d.is_sheet, d.directory_date, d.size_bytes, d.modified_at,
            ${isDry ? 'dry' : 'found'}, d.revision, coalesce(d.replay_of, d.no), coalesce(d.archived, kept.path),
            coalesce(d.archived_sha256, kept.sha256), ${interventionNo}
-      from ${askedRows(asked)} join delivery d on d.no = a.no ${BYTES} order by a.place returning no`.execute(db);
+      from ${requestedRows(asked)} join delivery d on d.no = a.no ${BYTES} order by a.place returning no`.execute(db);
   return made.rows.map(({ no }) => no);
 }
 
@@ -137,7 +137,7 @@ export async function setBack(db: Db, asked: readonly Asked[], interventionNo: n
     update delivery set state = 'found', rules = n.rules, epoch = epoch + 1, attempts = 0, next_attempt_at = null, parked_reason = null,
            error_code = null, error_message = null, archived = n.path, archived_sha256 = n.sha256, intervention_no = ${interventionNo}
       from (select d.no, a.rules, coalesce(d.archived, kept.path) as path, coalesce(d.archived_sha256, kept.sha256) as sha256
-              from ${askedRows(asked)} join delivery d on d.no = a.no ${BYTES}) n
+              from ${requestedRows(asked)} join delivery d on d.no = a.no ${BYTES}) n
      where delivery.no = n.no and (delivery.parked_reason is not null or delivery.state = 'refused') returning delivery.no`.execute(
     db,
   );
@@ -149,7 +149,7 @@ export async function setBack(db: Db, asked: readonly Asked[], interventionNo: n
 }
 
 /** Takes a content out: what was closed of it, and whatever reads it again right now. */
-export async function withdrawContent(
+export async function withdrawRevision(
   db: Db,
   content: { reportNo: number; batchNo: number; revision: number },
   withdrawal: { reason: string; message: string; interventionNo: number },
@@ -164,7 +164,7 @@ export async function withdrawContent(
     update load set state = 'abandoned' where state in ('reading', 'loaded') and delivery_no in (select no from taken_out)`.execute(
     db,
   );
-  const before = await contentBefore(db, reportNo, revision);
+  const before = await revisionBefore(db, reportNo, revision);
   await sql`select release_duplicates(${reportNo}, ${revision}, ${before?.sha256 ?? null})`.execute(db);
   await sql`update report set load_no = ${before?.loadNo ?? null}, revision = ${before?.revision ?? 0} where no = ${reportNo}`.execute(
     db,
@@ -180,7 +180,7 @@ export async function withdrawContent(
 }
 
 /** The newest content before this one that was read to its end and not withdrawn. */
-async function contentBefore(db: Db, reportNo: number, revision: number) {
+async function revisionBefore(db: Db, reportNo: number, revision: number) {
   const found = await sql<{ loadNo: number; deliveryNo: number; revision: number; sha256: string }>`
     select l.no as "loadNo", d.no as "deliveryNo", d.revision, l.sha256
       from load l join delivery d on d.no = l.delivery_no

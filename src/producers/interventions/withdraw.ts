@@ -14,7 +14,7 @@ export async function withdraw(
   db: Db,
   { report, merchant, reason }: { report: string; merchant: string | undefined; reason: string },
 ): Promise<Withdrawal> {
-  const found = isOneReport(await query.contentsOf(db, { report, merchant }), report);
+  const found = isOneReport(await query.revisionsOf(db, { report, merchant }), report);
   const candidates = found.filter(
     ({ state, revision, countingRevision, isConflicting }) =>
       state === 'withdrawn' || isConflicting || revision === countingRevision,
@@ -40,6 +40,6 @@ export async function withdraw(
   const interventionNo = await query.recordIntervention(db, 'withdrawal', `${file}: ${reason}`);
   await query.lockBatch(db, batchNo);
   const { message } = new ReportRefused('withdrawn', reason);
-  await query.withdrawContent(db, { reportNo, batchNo, revision }, { reason, message, interventionNo });
+  await query.withdrawRevision(db, { reportNo, batchNo, revision }, { reason, message, interventionNo });
   return { ...withdrawn, interventionNo, isNew: true };
 }

@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import { type Database, type Db, onOneConnection } from '../../adapters/postgres/connection.ts';
 import { inTransaction, untilStopped } from '../../adapters/postgres/transactions.ts';
-import { hasCancels, printOf, printsOf, updatedSince } from '../../store/ledger/conditions.ts';
+import { fingerprintOf, fingerprintsOf, hasCancels, updatedSince } from '../../store/ledger/conditions.ts';
 import { keepLateDays } from '../schedule/late-days.sql.ts';
 import { wantRunsOfDropped } from './dropped-rows.sql.ts';
 
@@ -82,7 +82,7 @@ async function nextPage(db: Db, checkedNo: bigint, rows: number) {
       select d.no, d.batch_no, b.merchant_no, d.quoted_ids, d.quoted_print, ${hasCancels(sql`d.kind`)} as has_cancels
         from discrepancy d join batch b on b.no = d.batch_no where d.no = any(${nos}::int8[]))
     select distinct p.batch_no as "batchNo" from page p
-      left join ${printsOf(sql`select no as place, merchant_no, quoted_ids as ids, has_cancels from page`)} n on n.place = p.no
+      left join ${fingerprintsOf(sql`select no as place, merchant_no, quoted_ids as ids, has_cancels from page`)} n on n.place = p.no
      where n.print is distinct from p.quoted_print`.execute(db);
   return { ...page, batchNos: differing.rows.map(({ batchNo }) => batchNo) };
 }
@@ -92,9 +92,9 @@ async function checkChanged(db: Db, rows: number): Promise<boolean> {
   await sql`drop table if exists pg_temp.changed`.execute(db);
   // Each version once: what was seen within the time of late commits is remembered.
   await sql`create temp table changed as
-    select r.merchant_no, r.type, r.request_id, r.amount_minor, r.currency, r.status, r.occurred_at, r.key_hash, r.updated_at, ${printOf('r')} as print
+    select r.merchant_no, r.type, r.request_id, r.amount_minor, r.currency, r.status, r.occurred_at, r.key_hash, r.updated_at, ${fingerprintOf('r')} as print
       from ledger() r where ${updatedSince('r', sql`(select changed_until - ${LATE_COMMITS} from ledger_setting)`)}
-       and not exists (select from seen_change s where s.key_hash = r.key_hash and s.merchant_no = r.merchant_no and s.print = ${printOf('r')}
+       and not exists (select from seen_change s where s.key_hash = r.key_hash and s.merchant_no = r.merchant_no and s.print = ${fingerprintOf('r')}
                           and s.updated_at = r.updated_at)
      order by r.updated_at limit ${rows}`.execute(db);
   const looked = await sql<{ count: number }>`

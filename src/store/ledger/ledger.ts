@@ -69,14 +69,14 @@ export async function ledgerOf(db: Db, settings: LedgerSettings): Promise<Ledger
 
 async function use(db: Db, ledger: Ledger): Promise<void> {
   const definition = definitionOf(ledger.functions);
-  const isSo = async () => {
+  const isTrue = async () => {
     const known = await sql<{ definition: string }>`select definition from ledger_setting`.execute(db);
     return (known.rows[0]!.definition || definitionOf(importedFunctions(undefined))) === definition;
   };
-  if (await isSo()) return;
+  if (await isTrue()) return;
   await inTransaction(db, async () => {
     await sql`select pg_advisory_xact_lock(7355625)`.execute(db);
-    if (await isSo()) return;
+    if (await isTrue()) return;
     await sql.raw(definition).execute(db);
     await sql`truncate seen_change`.execute(db);
     await sql`update ledger_setting set definition = ${definition}, described = ${ledger.described}, is_imported = ${ledger.isImported},

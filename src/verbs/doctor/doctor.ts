@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { sql } from 'kysely';
-import { onOneConnection, poolToLook, withoutPassword } from '../../adapters/postgres/connection.ts';
+import { onOneConnection, openReadOnlyPool, withoutPassword } from '../../adapters/postgres/connection.ts';
 import { type EmbeddedPostgres, openEmbeddedPostgres } from '../../adapters/postgres/embedded.ts';
 import { reasonOf, within } from '../../adapters/timeout.ts';
 import { type Config, type Options, originsOf, readConfig } from '../../config/config.ts';
@@ -102,7 +102,7 @@ async function onServer(
   where: string,
   work: (book: Checked, ask: Ask | null) => Promise<Checked[]>,
 ): Promise<Checked[]> {
-  const pool = poolToLook(url, LIMIT_MS);
+  const pool = openReadOnlyPool(url, LIMIT_MS);
   const ask: Ask = (question) => onOneConnection({ pool }, question);
   try {
     const failure = await within(

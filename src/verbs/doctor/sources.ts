@@ -1,5 +1,5 @@
 import { basename } from 'node:path';
-import { openPlace } from '../../adapters/source-files/open.ts';
+import { openSourceFiles } from '../../adapters/source-files/open.ts';
 import { reasonOf, within } from '../../adapters/timeout.ts';
 import type { Config } from '../../config/config.ts';
 import { dateIn } from '../../domain/calendar/time.ts';
@@ -44,7 +44,7 @@ const nameOf = ({ name }: { name: string }): string => `source ${name}`;
 
 /** Logs in, lists its directories, and compares what lies there with what was fetched. Nothing is written to it. */
 export async function checkSource(source: Source, ask: Ask | null, limitMs: number): Promise<readonly Checked[]> {
-  const place = await openPlace(source.at);
+  const place = await openSourceFiles(source.at);
   const today = dateIn(BigInt(Date.now()) * 1000n, source.timeZone);
   const unused = ask && (await ask((db) => unusedDays(db, source.name, Date.now())).catch(() => null));
   try {

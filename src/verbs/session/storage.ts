@@ -12,7 +12,7 @@ import { Unreachable, UsageError } from '../../domain/errors.ts';
 import { JOBS } from '../../jobs.ts';
 
 /** The book of this call: where it is, and what goes away with it. */
-export type Book = {
+export type Storage = {
   readonly database: Database;
   readonly archiveDir: string;
   /** For people: which database and queue are used. */
@@ -26,7 +26,7 @@ export const DEFAULT_DATA_DIR = 'settlestream-data';
  * Opens the book: the database that was named, else one of our own in the data folder, else, for verbs that may, a temporary
  * one that is thrown away at the end.
  */
-export async function openBook(config: Config, { mayBeTemporary }: { mayBeTemporary: boolean }): Promise<Book> {
+export async function openStorage(config: Config, { mayBeTemporary }: { mayBeTemporary: boolean }): Promise<Storage> {
   const isTemporary = mayBeTemporary && !config.databaseUrl && !config.dataDir;
   const dataDir = isTemporary
     ? await mkdtemp(join(tmpdir(), 'settlestream-book-'))
@@ -63,7 +63,7 @@ async function openOwn(dataDir: string, isTemporary: boolean) {
 }
 
 /** The queue of a book, ready to use. */
-export async function openQueueOf(config: Config, { database }: Book): Promise<JobQueue> {
+export async function openQueueOf(config: Config, { database }: Storage): Promise<JobQueue> {
   const { rows } = await sql<{ id: string }>`select id from book`.execute(database.db);
   const redis = config.redisUrl ? { redisUrl: config.redisUrl } : {};
   return openQueue({ databaseUrl: database.url, bookId: rows[0]!.id, ...redis });

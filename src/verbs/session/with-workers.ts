@@ -10,11 +10,11 @@ import { type LedgerInUse, useLedger } from '../../store/ledger/ledger.ts';
 import { startParsers } from '../../workers/runtime/parser-pool.ts';
 import { work } from '../../workers/runtime/worker.ts';
 import { startProgress } from './progress.ts';
-import { type Book, enqueueNamed, migrate, openBook, openQueueOf } from './storage.ts';
+import { enqueueNamed, migrate, openQueueOf, openStorage, type Storage } from './storage.ts';
 
 /** A verb that works itself until what it asked for is done, beside whoever else works. */
-export type AtWork = {
-  readonly book: Book;
+export type WorkerSession = {
+  readonly book: Storage;
   readonly queue: JobQueue;
   /** Whose records are compared. */
   readonly ledger: LedgerInUse;
@@ -34,11 +34,11 @@ const SWEEP_MS = 2_000;
 const LOOK_MS = 500;
 
 /** Opens the book, a queue and parsers that can read these sources, and closes them when `act` has ended. */
-export async function atWork<T>(
+export async function withWorkers<T>(
   config: Config,
   sources: readonly Source[],
   { mayBeTemporary, calendars }: { mayBeTemporary: boolean; calendars: Calendars },
-  act: (at: AtWork) => Promise<T>,
+  act: (at: WorkerSession) => Promise<T>,
 ): Promise<T> {
   const log = openLog(config.logLevel);
   const stopping = new AbortController();
@@ -52,9 +52,9 @@ export async function atWork<T>(
   const parsers = startParsers(config.processes, enqueue, undefined, (level, note, about) => {
     if (level === 'warn') log.warn(about, note);
   });
-  let book: Book | undefined;
+  let book: Storage | undefined;
   try {
-    book = await openBook(config, { mayBeTemporary });
+    book = await openStorage(config, { mayBeTemporary });
     const { database } = book;
     process.stderr.write(`settlestream: ${book.description}\n`);
     await migrate(database);
@@ -90,7 +90,7 @@ export async function atWork<T>(
 }
 
 async function untilDone(
-  { database }: Book,
+  { database }: Storage,
   { sweepNow, look }: { sweepNow: () => Promise<void>; look: () => Promise<void> },
   isBusy: () => Promise<boolean>,
   deliveryNos: readonly number[],

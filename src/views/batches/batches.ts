@@ -1,5 +1,5 @@
 import type { Database } from '../../adapters/postgres/connection.ts';
-import { heldPortions } from '../../adapters/postgres/cursors.ts';
+import { streamHeld } from '../../adapters/postgres/cursors.ts';
 import { compareText, stateOf } from '../../domain/discrepancy.ts';
 import { coverageOf, type Rows } from '../../domain/matching/coverage.ts';
 import type { Currency } from '../../domain/money/currency.ts';
@@ -57,7 +57,7 @@ export async function* jsonArray<Row>(
 export const discrepancyPortions = (
   database: Database,
   filter: query.DiscrepancyFilter,
-): AsyncGenerator<query.DiscrepancyView[]> => heldPortions(database, query.openDiscrepancies(filter));
+): AsyncGenerator<query.DiscrepancyView[]> => streamHeld(database, query.openDiscrepancies(filter));
 
 /** Discrepancies up to the limit, and where the rest of them begins: known when all portions were read. */
 export function discrepancyPage(database: Database, filter: query.DiscrepancyFilter) {
@@ -71,7 +71,7 @@ export function discrepancyPage(database: Database, filter: query.DiscrepancyFil
       const more = filter.limit === undefined ? filter : { ...filter, limit: filter.limit + 1 };
       let left = limit;
       let last: query.DatedDiscrepancy | undefined;
-      for await (const rows of heldPortions<query.DatedDiscrepancy>(database, query.datedDiscrepancies(more))) {
+      for await (const rows of streamHeld<query.DatedDiscrepancy>(database, query.datedDiscrepancies(more))) {
         const shown = rows.slice(0, left);
         last = shown.at(-1) ?? last;
         if (rows.length > left) next = String(last!.no);

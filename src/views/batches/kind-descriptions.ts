@@ -1,7 +1,7 @@
 import type { Kind } from '../../domain/discrepancy.ts';
 
 /** What a kind of discrepancy means to whoever has to explain the money: one sentence a kind. */
-export const MEANINGS: Readonly<Record<Kind, string>> = {
+export const KIND_DESCRIPTIONS: Readonly<Record<Kind, string>> = {
   unknown_transaction:
     'The provider reports it, and our records do not know it: money without an order, or an order we lost.',
   amount_mismatch: 'Both sides have it, with different amounts.',

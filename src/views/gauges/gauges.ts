@@ -1,6 +1,6 @@
 import { reasonAt, tellAway } from '../../adapters/away.ts';
 import type { GaugeValues, Metrics } from '../../adapters/metrics/metrics.ts';
-import { type Db, onOneConnection, poolToLook, postgresAt } from '../../adapters/postgres/connection.ts';
+import { type Db, onOneConnection, openReadOnlyPool, postgresAt } from '../../adapters/postgres/connection.ts';
 import { missingMigrations } from '../../adapters/postgres/migrations.ts';
 import type { JobQueue } from '../../adapters/queue/queue.ts';
 import { within } from '../../adapters/timeout.ts';
@@ -51,15 +51,19 @@ export function startWatch(
   leastMs = LEAST_MS,
 ): Watch {
   const servers = { database: postgresAt(databaseUrl), queue: queueServer };
-  const pool = poolToLook(databaseUrl, CHECK_MS);
+  const pool = openReadOnlyPool(databaseUrl, CHECK_MS);
   const ask = <T>(question: (db: Db) => Promise<T>) => onOneConnection({ pool }, question);
   const tellUnreachable = async (db: Db) => {
     const away = (await whatIsAway(db)).map(({ what }) => what);
     const isAway = (what: What) => (away.includes(what) ? 1 : 0);
-    metrics.measured({ name: 'recon_unreachable', labels: { what: 'archive', source: '' }, value: isAway('archive') });
+    metrics.recordMetric({
+      name: 'recon_unreachable',
+      labels: { what: 'archive', source: '' },
+      value: isAway('archive'),
+    });
     for (const source of new Set([...sources, ...away.flatMap((what) => sourceIn(what) ?? [])])) {
       const value = isAway(`source ${source}`);
-      metrics.measured({ name: 'recon_unreachable', labels: { what: 'source', source }, value });
+      metrics.recordMetric({ name: 'recon_unreachable', labels: { what: 'source', source }, value });
     }
   };
   const seeReports = async (db: Db) => {
@@ -125,10 +129,10 @@ function lookAgainAndAgain(
   log: Watched['log'],
   leastMs: number,
 ): () => void {
-  const tellUp = (value: 0 | 1) => metrics.measured({ name: 'recon_collector_up', labels: { of }, value });
+  const tellUp = (value: 0 | 1) => metrics.recordMetric({ name: 'recon_collector_up', labels: { of }, value });
   const tellUnreachable = (value: 0 | 1) => {
     if (of === 'database' || of === 'queue')
-      metrics.measured({ name: 'recon_unreachable', labels: { what: of, source: '' }, value });
+      metrics.recordMetric({ name: 'recon_unreachable', labels: { what: of, source: '' }, value });
   };
   let seen: GaugeValues = {};
   let failures = 0;

@@ -1,5 +1,5 @@
 import type { Database } from '../../adapters/postgres/connection.ts';
-import { heldPortions } from '../../adapters/postgres/cursors.ts';
+import { streamHeld } from '../../adapters/postgres/cursors.ts';
 import { type Age, ageOf, overdueDays } from '../../domain/calendar/ageing.ts';
 import { isDay } from '../../domain/calendar/time.ts';
 import { UsageError } from '../../domain/errors.ts';
@@ -39,7 +39,7 @@ export function recordPage(
       const statement = query.listedRecords(records, dues, { after, limit: limit === null ? null : limit + 1 });
       let left = limit ?? Number.POSITIVE_INFINITY;
       let last: query.RecordRow | undefined;
-      for await (const rows of heldPortions<query.RecordRow>(database, statement)) {
+      for await (const rows of streamHeld<query.RecordRow>(database, statement)) {
         const shown = rows.slice(0, left);
         last = shown.at(-1) ?? last;
         if (rows.length > left) next = placeText(last!);

@@ -87,7 +87,7 @@ export async function missingReports(db: Db, filter: OpenFilter) {
  * One of the calendars of a merchant, or that it has none. Where there are several, records name the source that settles them; those
  * that name none of the others' are the first one's.
  */
-export type Way = {
+export type SettlementSchedule = {
   readonly no: number;
   readonly merchantNo: number;
   readonly merchantId: string;
@@ -110,13 +110,13 @@ export type Carried = {
 /** Days whose records are looked through, for nobody has yet told which of them no settlement has. */
 export type Unchecked = { readonly from: string; readonly to: string; readonly timeZone: string };
 
-const whose = ({ source, others }: Way, isFirst: boolean) =>
+const whose = ({ source, others }: SettlementSchedule, isFirst: boolean) =>
   isFirst || source === null ? notOf(others) : onlyOf(source);
 
 /** Those records, a row each; what is told already is not among them. */
 export async function uncheckedRecords(
   db: Db,
-  way: Way,
+  way: SettlementSchedule,
   isFirst: boolean,
   { from, to, timeZone }: Unchecked,
 ): Promise<RawBuilder<unknown>> {
@@ -136,7 +136,7 @@ export async function uncheckedRecords(
 }
 
 /** Those of a merchant that were told to be overdue. Which way each is, is looked up where there are several. */
-export function toldRecords(ways: readonly Way[], { from, to }: OpenFilter): RawBuilder<unknown> {
+export function toldRecords(ways: readonly SettlementSchedule[], { from, to }: OpenFilter): RawBuilder<unknown> {
   const [first, ...others] = ways;
   const { no, merchantNo, merchantId } = first!;
   const wayNo =
@@ -167,7 +167,7 @@ export async function addedUp(db: Db, records: readonly RawBuilder<unknown>[]): 
   return found.rows;
 }
 
-export type Due = {
+export type Deadlines = {
   readonly wayNo: number;
   readonly day: string;
   readonly expectedOn: string | null;
@@ -192,7 +192,7 @@ export type RecordRow = {
 /** These records, the oldest first; behind a place, up to so many. */
 export const listedRecords = (
   records: readonly RawBuilder<unknown>[],
-  dues: readonly Due[],
+  dues: readonly Deadlines[],
   { after, limit }: { readonly after: Place | null; readonly limit: number | null },
 ): RawBuilder<unknown> => sql`
   select u.merchant_id as "merchantId", u.day::text, u.type, u.request_id as "requestId", u.currency, u.amount_minor::text as "amountMinor",

@@ -35,7 +35,7 @@ type Merchant = {
   /** The first of its sources whose calendar says when reports of days are due. */
   readonly ofDays: SourceCalendar | null;
   /** The calendars that say when what it sells is settled; one without a calendar where there is none. */
-  readonly ways: readonly query.Way[];
+  readonly ways: readonly query.SettlementSchedule[];
 };
 
 /** Who is asked about, each with what was agreed. */
@@ -162,7 +162,7 @@ async function expectedReports(db: Db, { filter, nowMs }: Asked, { no, id, ofDay
 /** Records that no settlement has: those that are not due yet, and those that were told to be overdue. */
 export type Unsettled = {
   readonly records: readonly ReturnType<typeof query.toldRecords>[];
-  readonly dues: readonly query.Due[];
+  readonly dues: readonly query.Deadlines[];
   readonly carried: readonly query.Carried[];
 };
 
@@ -181,7 +181,7 @@ export async function unsettled(db: Db, asked: Asked, merchants: readonly Mercha
   const carried = await query.addedUp(db, records);
   const days = new Map(carried.map(({ wayNo, day }) => [`${wayNo} ${day}`, { wayNo, day }]));
   const calendars = new Map(merchants.flatMap(({ ways }) => ways.map(({ no, calendar }) => [no, calendar])));
-  const dues = [...days.values()].map(({ wayNo, day }): query.Due => {
+  const dues = [...days.values()].map(({ wayNo, day }): query.Deadlines => {
     const calendar = calendars.get(wayNo);
     return {
       wayNo,
@@ -196,7 +196,7 @@ export async function unsettled(db: Db, asked: Asked, merchants: readonly Mercha
 /** The first day of which nobody has yet told what of it no settlement has. */
 async function firstUnsettled(
   db: Db,
-  { source, calendar, merchantNo }: query.Way,
+  { source, calendar, merchantNo }: query.SettlementSchedule,
   nowMs: number,
   timeZone: string,
 ): Promise<string> {
@@ -227,10 +227,10 @@ export function sumsOf(
   merchants: readonly Merchant[],
   nowMs: number,
 ): { readonly byAge: AgedSum[]; readonly toCome: ExpectedSum[] } {
-  const dueOf = new Map(dues.map((due) => [`${due.wayNo} ${due.day}`, due]));
+  const deadlinesOf = new Map(dues.map((due) => [`${due.wayNo} ${due.day}`, due]));
   const merchantOf = new Map(merchants.flatMap(({ id, ways }) => ways.map(({ no }) => [no, id])));
   const aged = carried.map((one) => {
-    const due = dueOf.get(`${one.wayNo} ${one.day}`)!;
+    const due = deadlinesOf.get(`${one.wayNo} ${one.day}`)!;
     const merchantId = merchantOf.get(one.wayNo)!;
     return { ...one, merchantId, due, age: ageOf(due.dueAtMs, nowMs) };
   });

@@ -13,7 +13,7 @@ import {
   stateOfBatch,
   totalJson,
 } from '../batches/batches.ts';
-import { MEANINGS } from '../batches/kind-descriptions.ts';
+import { KIND_DESCRIPTIONS } from '../batches/kind-descriptions.ts';
 
 /** A plain table: no colours, so that it reads the same in a terminal, a file and a mail. Numbers stand to the right. */
 export function table(head: string[], rows: (string | number | null)[][], right: readonly number[] = []): string {
@@ -101,7 +101,7 @@ export const totalsTable = (totals: readonly query.KindTotal[]): string =>
       ofKind
         .flatMap(({ amountAtStake, currency }) => (amountAtStake === null ? [] : [`${amountAtStake} ${currency}`]))
         .join('\n'),
-      wrap(MEANINGS[kind as Kind] ?? '', 60),
+      wrap(KIND_DESCRIPTIONS[kind as Kind] ?? '', 60),
     ]),
     [1, 2],
   );

@@ -2,7 +2,7 @@ import { dayOf } from '../batches/dropped.ts';
 import type { Column } from '../output/columns.ts';
 import { amountCell, dayCell, timeCell } from '../output/columns.ts';
 import { minuteOf, table, wrap } from '../output/tables.ts';
-import { cellsOf, movementsOf, recordJson, rowJson, type Story, type ToldRow } from './trace.ts';
+import { cellsOf, movementsOf, type PaymentTrace, recordJson, rowJson, type ToldRow } from './trace.ts';
 
 /** The rows of a story as an export has them. */
 export const STORY_COLUMNS: readonly Column<ToldRow>[] = [
@@ -33,7 +33,7 @@ const cell = (amount: string | null, currency: string | null) =>
   amount === null ? null : amountCell(amount, currency);
 
 /** A story for people: the records, the rows, what was settled, what does not add up, and each line as it stands in the archive. */
-export function* storyText(story: Story): Generator<string> {
+export function* storyText(story: PaymentTrace): Generator<string> {
   yield `${story.requestId} of ${story.merchantId}\n\n`;
   yield story.records.length === 0 ? 'No record names it.\n\n' : `${recordsTable(story)}\n\n`;
   const none = story.dropped.length === 0 ? 'No row of a report names it.' : 'No row that is still here names it.';
@@ -46,7 +46,7 @@ export function* storyText(story: Story): Generator<string> {
   if (story.isCut) yield '\nThere is more than is shown here.\n';
 }
 
-const recordsTable = ({ records }: Story): string =>
+const recordsTable = ({ records }: PaymentTrace): string =>
   table(
     ['record', 'request id', 'amount', 'currency', 'status', 'occurred', 'original', 'order'],
     records
@@ -64,7 +64,7 @@ const recordsTable = ({ records }: Story): string =>
     [2],
   );
 
-const rowsTable = ({ rows }: Story): string =>
+const rowsTable = ({ rows }: PaymentTrace): string =>
   table(
     ['date', 'batch or day', 'row', 'request id', 'amount', '', 'settled', 'fee', '', 'counts', 'matched by'],
     rows.map((row) => {
@@ -86,14 +86,14 @@ const rowsTable = ({ rows }: Story): string =>
     [4, 6, 7],
   );
 
-const movementsTable = (story: Story): string =>
+const movementsTable = (story: PaymentTrace): string =>
   table(
     ['settled', 'rows', 'amount', 'fee', 'currency'],
     movementsOf(story).map((of) => [of.type, of.count, of.settlementAmount, of.feeAmount, of.settlementCurrency]),
     [1, 2, 3],
   );
 
-const discrepanciesTable = ({ discrepancies }: Story): string =>
+const discrepanciesTable = ({ discrepancies }: PaymentTrace): string =>
   table(
     ['what does not add up', 'batch or day', 'line', 'what it is', 'since', 'until', 'closed because'],
     discrepancies.map((row) => [
@@ -109,7 +109,7 @@ const discrepanciesTable = ({ discrepancies }: Story): string =>
   );
 
 /** What the sums above are without. */
-const droppedTable = ({ dropped }: Story): string =>
+const droppedTable = ({ dropped }: PaymentTrace): string =>
   table(
     ['rows of it that were dropped by retention', 'batch or day', 'revision', 'dropped on', 'archived copy'],
     dropped.map((report) => [

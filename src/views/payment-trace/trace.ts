@@ -1,5 +1,5 @@
 import type { Database } from '../../adapters/postgres/connection.ts';
-import { heldPortions } from '../../adapters/postgres/cursors.ts';
+import { streamHeld } from '../../adapters/postgres/cursors.ts';
 import { compareText } from '../../domain/discrepancy.ts';
 import { UsageError } from '../../domain/errors.ts';
 import type { Currency } from '../../domain/money/currency.ts';
@@ -12,7 +12,7 @@ import { matchedBy, type Rule } from './matched-by.ts';
 import * as query from './trace.sql.ts';
 
 /** All that is known of a payment. */
-export type Story = {
+export type PaymentTrace = {
   readonly requestId: string;
   readonly merchantId: string;
   readonly records: readonly query.StoryRecord[];
@@ -32,14 +32,14 @@ export type ToldRow = query.StoryRow & Rule & Archived;
  * `tell` is told of what takes long.
  * @throws UsageError when nothing is known of the id, or several merchants know it.
  */
-export async function storyOf(
+export async function tracePayment(
   database: Database,
   id: string,
   merchantId: string | undefined,
   tell: (note: string) => void,
-): Promise<Story> {
+): Promise<PaymentTrace> {
   const merchant = await merchantOf(database, id, merchantId);
-  const found = await familyOf(database, id, merchant.no, tell);
+  const found = await linkedTransactions(database, id, merchant.no, tell);
   const rows = [...found.rows.values()].sort(byPlace);
   const named = { ids: [...found.ids], transactionIds: [...found.transactionIds] };
   const dropped = await query.droppedWith(database.db, merchant.no, named);
@@ -88,7 +88,7 @@ type Family = {
 };
 
 /** From each id to those that it leads to, until there is nothing new. */
-async function familyOf(
+async function linkedTransactions(
   { db }: Database,
   id: string,
   merchantNo: number,
@@ -142,7 +142,7 @@ async function discrepanciesNumbered(database: Database, nos: readonly bigint[])
   if (nos.length === 0) return [];
   const all: DatedDiscrepancy[] = [];
   const statement = datedDiscrepancies({ nos, isClosedToo: true });
-  for await (const rows of heldPortions<DatedDiscrepancy>(database, statement)) all.push(...rows);
+  for await (const rows of streamHeld<DatedDiscrepancy>(database, statement)) all.push(...rows);
   return all.sort((a, b) => a.since.getTime() - b.since.getTime());
 }
 
@@ -178,7 +178,7 @@ export const recordJson = (record: query.StoryRecord) => ({
   source: record.source,
 });
 
-export const storyJson = (story: Story) => ({
+export const storyJson = (story: PaymentTrace) => ({
   requestId: story.requestId,
   merchantId: story.merchantId,
   records: story.records.map(recordJson),
@@ -232,7 +232,7 @@ export type Movement = {
 };
 
 /** What was settled of it, by type and currency: of the rows that count, for what was replaced is not paid. */
-export function movementsOf({ rows }: Story): Movement[] {
+export function movementsOf({ rows }: PaymentTrace): Movement[] {
   const settled = rows.filter((row) => row.kind === 'settlementDetails' && row.isCounted);
   const groups = Map.groupBy(settled, (row) => `${row.type} ${row.batchCurrency}`);
   return [...groups.values()].map((rows) => {

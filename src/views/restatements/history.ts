@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import type { Database, Db } from '../../adapters/postgres/connection.ts';
-import { heldPortions } from '../../adapters/postgres/cursors.ts';
+import { streamHeld } from '../../adapters/postgres/cursors.ts';
 import type { Currency } from '../../domain/money/currency.ts';
 import { formatAmount } from '../../domain/money/money.ts';
 
@@ -196,7 +196,7 @@ export async function* revisedRows(
           settlementAmount: amount(row[`${name}_settlement`], currency),
           feeAmount: amount(row[`${name}_fee`], currency),
         };
-  for await (const rows of heldPortions<JoinedRow>(database, statement)) {
+  for await (const rows of streamHeld<JoinedRow>(database, statement)) {
     yield rows.map((row) => ({
       file,
       from,

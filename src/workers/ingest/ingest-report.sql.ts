@@ -41,7 +41,7 @@ export type Delivery = {
  * Takes a delivered file: older attempts at it lose it, and their loads are abandoned. Null: there is nothing to do, or an
  * earlier content of the same report is still being read, whose end asks for this one.
  */
-export async function takeDelivery(db: Db, deliveryNo: number): Promise<Delivery | null> {
+export async function claimDelivery(db: Db, deliveryNo: number): Promise<Delivery | null> {
   const taken = await sql<Delivery>`
     update delivery d set epoch = d.epoch + 1, state = case d.state when 'dry' then 'dry' else 'reading' end
       from report r join batch b on b.no = r.batch_no

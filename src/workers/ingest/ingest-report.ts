@@ -11,10 +11,10 @@ import {
   RowReader,
 } from '../../adapters/file-formats/csv.ts';
 import { type Encoding, EncodingDetector } from '../../adapters/file-formats/encoding.ts';
-import type { Measured } from '../../adapters/metrics/metrics.ts';
+import type { RecordMetric } from '../../adapters/metrics/metrics.ts';
 import { type Database, onOneConnection } from '../../adapters/postgres/connection.ts';
 import { inTransaction } from '../../adapters/postgres/transactions.ts';
-import type { Place } from '../../adapters/source-files/source-files.ts';
+import type { SourceFiles } from '../../adapters/source-files/source-files.ts';
 import { ReportRefused, ReportVanished, Unreachable } from '../../domain/errors.ts';
 import type { Format } from '../../domain/formats/format.ts';
 import { settlementCurrencyOf, whyNoCurrency } from '../../domain/report/amounts.ts';
@@ -27,24 +27,24 @@ import {
 } from '../../jobs.ts';
 import { formatById } from '../../store/formats.ts';
 import { createRowTable } from '../../store/row-tables.ts';
-import type { Noted } from '../context.ts';
+import type { LogEvent } from '../context.ts';
 import { Fenced } from '../fencing.ts';
 import * as closing from '../load/close-load.sql.ts';
-import { askNext, closeLoad } from '../load/close-load.ts';
+import { closeLoad, enqueueNext } from '../load/close-load.ts';
 import { loadChunk } from '../load/load-chunk.ts';
 import * as query from './ingest-report.sql.ts';
-import { type Incoming, openArchived, openFile, openIncoming } from './open-report.ts';
+import { openArchived, openFile, openReport, type ReportContent } from './open-report.ts';
 import { knownEncoding, noEnd, readHead } from './read-head.ts';
 
 export type IngestContext = {
   readonly database: Database;
   readonly enqueue: Enqueue;
-  readonly measured: Measured;
-  readonly noted: Noted;
+  readonly recordMetric: RecordMetric;
+  readonly logEvent: LogEvent;
   readonly archiveDir: string;
   readonly chunkBytes: number;
   /** Where the files of a source lie. */
-  placeOf(source: string): Promise<Place>;
+  sourceFilesOf(source: string): Promise<SourceFiles>;
 };
 
 /**
@@ -54,7 +54,7 @@ export type IngestContext = {
  */
 export async function ingestReport(context: IngestContext, { deliveryNo }: IngestReportJob): Promise<boolean> {
   const { db } = context.database;
-  const delivery = await query.takeDelivery(db, deliveryNo);
+  const delivery = await query.claimDelivery(db, deliveryNo);
   if (!delivery) return false;
   const end = await read(context, delivery).catch(async (error: unknown): Promise<closing.End | null> => {
     if (error instanceof ReportRefused) {
@@ -76,12 +76,12 @@ export async function ingestReport(context: IngestContext, { deliveryNo }: Inges
   );
   const { source, kind } = delivery;
   if (isMine && !delivery.isDry) {
-    context.noted('info', 'report read', { kind, outcome: end.state, code: end.code ?? undefined });
-    if (end.state === 'refused') context.noted('warn', 'report refused', { code: end.code, why: end.message });
+    context.logEvent('info', 'report read', { kind, outcome: end.state, code: end.code ?? undefined });
+    if (end.state === 'refused') context.logEvent('warn', 'report refused', { code: end.code, why: end.message });
     if (end.state === 'refused' || end.state === 'duplicate')
-      context.measured({ name: 'recon_reports_total', labels: { source, kind, outcome: end.state }, value: 1 });
+      context.recordMetric({ name: 'recon_reports_total', labels: { source, kind, outcome: end.state }, value: 1 });
   }
-  await askNext(context, delivery.batchNo);
+  await enqueueNext(context, delivery.batchNo);
   return true;
 }
 
@@ -94,7 +94,7 @@ async function read(context: IngestContext, delivery: query.Delivery): Promise<c
     await finishLoad(context, await readAgain(context, delivery, delivery.archived));
     return null;
   }
-  const place = await context.placeOf(delivery.source);
+  const place = await context.sourceFilesOf(delivery.source);
   await checkUnchanged(place, delivery);
   const newest = await query.newestRevision(context.database.db, delivery.reportNo, delivery.no);
   const duplicate: closing.End = { state: 'duplicate', code: null, message: null, revision: newest?.revision ?? null };
@@ -119,12 +119,12 @@ async function read(context: IngestContext, delivery: query.Delivery): Promise<c
 async function fetch(
   context: IngestContext,
   delivery: query.Delivery,
-  place: Place,
+  place: SourceFiles,
   newest: query.Revision | null,
 ): Promise<ReadLoad | closing.End | 'duplicate'> {
   const startedAt = performance.now();
   const archiveName = archiveNameOf(delivery);
-  const incoming = await openIncoming(place, delivery, context.archiveDir, archiveName);
+  const incoming = await openReport(place, delivery, context.archiveDir, archiveName);
   let archive: ArchivedFile | undefined;
   try {
     const isSame = newest !== null && (await isSameAs(incoming, newest));
@@ -143,8 +143,8 @@ async function fetch(
     await finishReading(context, delivery, load);
     await incoming.close();
     const { source } = delivery;
-    context.measured({ name: 'recon_bytes_total', labels: { source }, value: incoming.sizeBytes });
-    tellFetched(context, startedAt);
+    context.recordMetric({ name: 'recon_bytes_total', labels: { source }, value: incoming.sizeBytes });
+    recordFetch(context, startedAt);
     return load;
   } catch (error) {
     // Nobody is to read parts of a copy that goes away.
@@ -171,7 +171,7 @@ async function readAgain(context: IngestContext, delivery: query.Delivery, path:
         `the archived copy ${path} is not what was archived (SHA-256 ${load.sha256}, was ${delivery.archivedSha256})`,
       );
     await finishReading(context, delivery, load);
-    tellFetched(context, startedAt);
+    recordFetch(context, startedAt);
     return load;
   } catch (error) {
     await archive.discard().catch(() => {});
@@ -185,15 +185,15 @@ async function finishReading(context: IngestContext, { no, epoch }: query.Delive
   if (!(await query.finishReading(context.database.db, state))) throw new Fenced();
 }
 
-function tellFetched(context: IngestContext, startedAt: number): void {
+function recordFetch(context: IngestContext, startedAt: number): void {
   const seconds = (performance.now() - startedAt) / 1_000;
-  context.measured({ name: 'recon_stage_duration_seconds', labels: { stage: 'fetch' }, value: seconds });
+  context.recordMetric({ name: 'recon_stage_duration_seconds', labels: { stage: 'fetch' }, value: seconds });
 }
 
 /** Keeps a report that cannot be read as it came. What cannot even be copied is read from its source again, if ever. */
 async function keepRefused(context: IngestContext, delivery: query.Delivery): Promise<void> {
   try {
-    const place = await context.placeOf(delivery.source);
+    const place = await context.sourceFilesOf(delivery.source);
     await checkUnchanged(place, delivery);
     const file = await openFile(place, delivery);
     const extension = delivery.isSheet ? 'xlsx' : 'csv';
@@ -222,7 +222,7 @@ async function keepRefused(context: IngestContext, delivery: query.Delivery): Pr
 async function withdrawnAs(
   { database }: IngestContext,
   { reportNo }: query.Delivery,
-  incoming: Incoming,
+  incoming: ReportContent,
 ): Promise<closing.End | null> {
   for (const { revision, sha256, reason } of await query.withdrawnRevisions(
     database.db,
@@ -236,7 +236,7 @@ async function withdrawnAs(
 }
 
 /** Only a file of the same size can hold the same bytes, and is hashed for it. */
-const isSameAs = async (incoming: Incoming, newest: query.Revision): Promise<boolean> =>
+const isSameAs = async (incoming: ReportContent, newest: query.Revision): Promise<boolean> =>
   newest.isSameRules && Number(newest.sizeBytes) === incoming.sizeBytes && (await incoming.sha256()) === newest.sha256;
 
 /** Where several chunks are loaded elsewhere, whoever is last closes the load: perhaps it is us. One chunk is loaded here. */
@@ -263,7 +263,7 @@ type ReadLoad = {
 async function readChunks(
   context: IngestContext,
   delivery: query.Delivery,
-  incoming: Incoming,
+  incoming: ReportContent,
   archive: ArchivedFile,
 ): Promise<ReadLoad> {
   const { db } = context.database;
@@ -365,7 +365,7 @@ async function createLoad(
 }
 
 type Reading = {
-  readonly incoming: Incoming;
+  readonly incoming: ReportContent;
   readonly archive: ArchivedFile;
   readonly isLarge: boolean;
   /** The first; null where the report has no row. */
@@ -397,7 +397,7 @@ async function currencyIn(
 }
 
 /** The last bytes hold no end mark: the whole file tells whether it is cut off, or goes on behind its end. */
-async function checkEnd(incoming: Incoming, delivery: query.Delivery, own: Format): Promise<void> {
+async function checkEnd(incoming: ReportContent, delivery: query.Delivery, own: Format): Promise<void> {
   const encoding = new EncodingDetector(saidEncoding(delivery, own, incoming));
   const boundaries = new BoundaryFinder(Number.MAX_SAFE_INTEGER);
   const head = new Head();
@@ -414,14 +414,14 @@ async function checkEnd(incoming: Incoming, delivery: query.Delivery, own: Forma
 }
 
 /** A source knows its files better than a format, which is of many. The text of a workbook is ours. */
-const saidEncoding = ({ rules }: query.Delivery, own: Format, { original }: Incoming): Encoding | null =>
+const saidEncoding = ({ rules }: query.Delivery, own: Format, { original }: ReportContent): Encoding | null =>
   original === null ? (rules.encoding ?? own.encoding ?? null) : 'utf8';
 
 /**
  * A file that is not the one that was found is another delivery, which the next listing finds.
  * @throws Unreachable where its source is away, or lists it all the same.
  */
-async function checkUnchanged(place: Place, delivery: query.Delivery): Promise<void> {
+async function checkUnchanged(place: SourceFiles, delivery: query.Delivery): Promise<void> {
   const now = await place.stat(delivery.path).catch((error: unknown) => {
     throw refusalOf(error, delivery);
   });
@@ -432,7 +432,7 @@ async function checkUnchanged(place: Place, delivery: query.Delivery): Promise<v
 }
 
 /** A folder that is away takes its files along: it says nothing of them. */
-async function whyNotThere(place: Place, { path, file }: query.Delivery): Promise<Error> {
+async function whyNotThere(place: SourceFiles, { path, file }: query.Delivery): Promise<Error> {
   const listed = await place.entries(dirname(path));
   if (listed?.some(({ name, isDirectory }) => !isDirectory && name === basename(path)))
     return new Unreachable(`${path} is listed, and cannot be found: read it when it can be.`);
@@ -444,8 +444,8 @@ async function whyNotThere(place: Place, { path, file }: query.Delivery): Promis
 
 /** A file that this user may not read will not be read by trying again. A server or a disk that does not answer says nothing of it. */
 function refusalOf(error: unknown, { path }: query.Delivery): unknown {
-  const { code, path: about, message } = error as NodeJS.ErrnoException;
-  const isDenied = (code === 'EACCES' || code === 'EPERM') && about === path;
+  const { code, path: logContext, message } = error as NodeJS.ErrnoException;
+  const isDenied = (code === 'EACCES' || code === 'EPERM') && logContext === path;
   return isDenied ? new ReportRefused('unreadable', `${path} (${message})`) : error;
 }
 

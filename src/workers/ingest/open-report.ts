@@ -3,13 +3,13 @@ import { archiveFile, checkArchive } from '../../adapters/archive.ts';
 import { findInZip, gunzipped, sizeOfGzip } from '../../adapters/file-formats/packed.ts';
 import { isSuspicious, NotAZip, openZip, type Zip, type ZipEntry } from '../../adapters/file-formats/zip.ts';
 import { openFolders } from '../../adapters/source-files/local-folder.ts';
-import type { Place } from '../../adapters/source-files/source-files.ts';
+import type { SourceFiles } from '../../adapters/source-files/source-files.ts';
 import { ReportRefused, Unreachable } from '../../domain/errors.ts';
 import { isGzipName, isZipName } from '../../domain/report/report-name.ts';
 import type { Delivery } from './ingest-report.sql.ts';
 
 /** A delivered report as text, whatever it is wrapped in. */
-export type Incoming = {
+export type ReportContent = {
   /** Of the report itself: of what is in a zip, not of the zip. */
   readonly sizeBytes: number;
   /** About how long its text will be. */
@@ -31,12 +31,12 @@ const TAIL_BYTES = 65_536;
 const TEXT_OF_SHEET = 6;
 
 /** Opens what was delivered. A workbook has to be whole before it can be read, so it is fetched into the archive first. */
-export async function openIncoming(
-  place: Place,
+export async function openReport(
+  place: SourceFiles,
   delivery: Delivery,
   archiveDir: string,
   archiveName: string,
-): Promise<Incoming> {
+): Promise<ReportContent> {
   const file = await openFile(place, delivery);
   if (delivery.isSheet) return openSheet(file, delivery, archiveDir, `${archiveName}.xlsx`);
   const { path } = delivery;
@@ -49,7 +49,7 @@ export async function openIncoming(
 }
 
 /** Opens what the archive keeps of a delivery. It stays there whatever becomes of this reading. */
-export async function openArchived(delivery: Delivery, path: string, archiveDir: string): Promise<Incoming> {
+export async function openArchived(delivery: Delivery, path: string, archiveDir: string): Promise<ReportContent> {
   const archive = openFolders();
   const kept = await archive.stat(path);
   if (!kept) await checkArchive(archiveDir);
@@ -60,7 +60,7 @@ export async function openArchived(delivery: Delivery, path: string, archiveDir:
 }
 
 /** Text is read as it is. */
-const textOf = (file: File): Incoming => ({
+const textOf = (file: File): ReportContent => ({
   sizeBytes: file.sizeBytes,
   textBytes: file.sizeBytes,
   original: null,
@@ -76,7 +76,7 @@ const textOf = (file: File): Incoming => ({
 });
 
 /** The report itself, out of what it is packed in. */
-export async function openFile(place: Place, delivery: Delivery): Promise<File> {
+export async function openFile(place: SourceFiles, delivery: Delivery): Promise<File> {
   const { path, entry } = delivery;
   const size = Number(delivery.sizeBytes);
   const file = isZipName(path)
@@ -93,7 +93,7 @@ type File = {
   close(): Promise<void>;
 };
 
-async function openEntry(place: Place, { path, sizeBytes, entry: name }: Delivery): Promise<File> {
+async function openEntry(place: SourceFiles, { path, sizeBytes, entry: name }: Delivery): Promise<File> {
   const blocks = (from: number, to: number) => place.blocks(path, from, to);
   const zip: Zip = await openZip({ sizeBytes: Number(sizeBytes), blocks }).catch((error: Error) => {
     // A server that does not answer says nothing of the zip.
@@ -129,7 +129,12 @@ function damagedAs(error: unknown): unknown {
   return new ReportRefused('unreadable', isTruncated ? `the zip is damaged (${message})` : message, advice);
 }
 
-async function openSheet(file: File, delivery: Delivery, archiveDir: string, archiveName: string): Promise<Incoming> {
+async function openSheet(
+  file: File,
+  delivery: Delivery,
+  archiveDir: string,
+  archiveName: string,
+): Promise<ReportContent> {
   const original = await archiveFile(archiveDir, archiveName);
   const hash = createHash('sha256');
   try {
@@ -154,7 +159,7 @@ async function sheetOf(
   sizeBytes: number,
   { rules }: Delivery,
   discard: () => Promise<void>,
-): Promise<Incoming> {
+): Promise<ReportContent> {
   const { sheetAsCsv } = await import('../../adapters/file-formats/xlsx/workbook.ts');
   return {
     sizeBytes,

@@ -2,7 +2,7 @@ import { type BoundaryFinder, cellsOf, type Head, MAX_CELLS, MAX_ROW_BYTES } fro
 import { ENCODING_NAMES, type Encoding, type EncodingDetector } from '../../adapters/file-formats/encoding.ts';
 import { strangerIn } from '../../adapters/file-formats/strangers.ts';
 import { ReportRefused } from '../../domain/errors.ts';
-import { formatsBeside } from '../../domain/formats/all.ts';
+import { candidateFormats } from '../../domain/formats/all.ts';
 import type { Format, ReportKind } from '../../domain/formats/format.ts';
 import { type Columns, chooseFormat, namesKnown, readHeader } from '../../domain/report/header.ts';
 import { headerTrouble, shown } from '../../domain/report/header-trouble.ts';
@@ -26,12 +26,12 @@ export function readHead({ head, boundaries: { header }, encoding, kind, own }: 
   const cells = cellsOf(header.bytes, known);
   if (!cells) throw new ReportRefused('no_header', `line ${header.line}, a quote is not closed`);
   try {
-    const format = chooseFormat(cells, kind, formatsBeside(own), own);
+    const format = chooseFormat(cells, kind, candidateFormats(own), own);
     return { cells, format, columns: readHeader(cells, kind, format) };
   } catch (error) {
     if (!(error instanceof ReportRefused) || error.code === 'duplicate_columns') throw error;
     const readAs = encoding.hasText || known !== 'utf8' ? `read as ${ENCODING_NAMES[known]}, ` : '';
-    const trouble = headerTrouble(head.lines(known), (names) => namesKnown(names, kind, formatsBeside(own)));
+    const trouble = headerTrouble(head.lines(known), (names) => namesKnown(names, kind, candidateFormats(own)));
     if (trouble) throw new ReportRefused(error.code, `${readAs}${trouble.what}`, trouble.advice);
     const where = error.code === 'no_header' ? `line ${header.line} is "${shown(cells.join(','))}"` : error.detail;
     throw new ReportRefused(error.code, `${readAs}${where}`, error.advice);
@@ -46,7 +46,7 @@ export function noEnd(reading: Reading): ReportRefused {
   const lines = head.lines(known);
   // What is still being uploaded may end within its header.
   if (boundaries.header && lines.length > 1) {
-    const trouble = headerTrouble(lines, (names) => namesKnown(names, reading.kind, formatsBeside(reading.own)));
+    const trouble = headerTrouble(lines, (names) => namesKnown(names, reading.kind, candidateFormats(reading.own)));
     if (trouble) return new ReportRefused('no_header', trouble.what, trouble.advice);
   }
   return new ReportRefused('no_end');

@@ -17,7 +17,7 @@ import { type ReadSummaryRow, readSummaryRow } from '../../domain/report/summary
 import { lacksOf, UnreadCells } from '../../domain/report/unread.ts';
 import { formatById } from '../../store/formats.ts';
 import { isMatchable } from '../../store/stored-row.ts';
-import { QuickRows, writeContent } from './fast-row.ts';
+import { FastRowParser, writeContent } from './fast-row.ts';
 import * as query from './load-chunk.sql.ts';
 
 /** A block is sent when it is so full, and findings are kept back until there are so many. */
@@ -26,7 +26,7 @@ const BLOCK_BYTES = 1 << 18;
 const MANY_FINDINGS = 2_000;
 
 /** Reads the chunk's rows and sends them on as they come; memory holds a block and some findings, however large the chunk. */
-export async function copyRows(db: Db, client: Client, chunk: query.TakenChunk): Promise<FactsCounter> {
+export async function copyRows(db: Db, client: Client, chunk: query.ClaimedChunk): Promise<FactsCounter> {
   const facts = new FactsCounter();
   const parser = new ChunkParser(chunk, await formatById(db, chunk.format), facts);
   const blocks = readArchived(chunk.archivePath, Number(chunk.offset), Number(chunk.lengthBytes), Number(chunk.crc32));
@@ -50,19 +50,19 @@ export async function copyRows(db: Db, client: Client, chunk: query.TakenChunk):
 }
 
 class ChunkParser {
-  readonly findings: query.Finding[] = [];
+  readonly findings: query.RowFinding[] = [];
   isDone = false;
   readonly #reader: RowReader;
-  readonly #chunk: query.TakenChunk;
+  readonly #chunk: query.ClaimedChunk;
   readonly #facts: FactsCounter;
   /** Null for a summary, for formats that are not read quickly, and from the first NUL on: a NUL refuses its row wherever it stands. */
-  #quick: QuickRows | null = null;
+  #quick: FastRowParser | null = null;
   readonly #ids: readonly number[];
   /** Cells of a workbook whose time the row names a zone for, and whether they may be a date alone. */
   readonly #zoned: readonly (readonly [cell: number, mayBeDate: boolean])[];
   readonly #readCells: (cells: string[], line: number, writer: CopyWriter) => void;
 
-  constructor(chunk: query.TakenChunk, format: Format, facts: FactsCounter) {
+  constructor(chunk: query.ClaimedChunk, format: Format, facts: FactsCounter) {
     this.#chunk = chunk;
     this.#facts = facts;
     this.#reader = new RowReader({
@@ -97,7 +97,7 @@ class ChunkParser {
       };
     } else {
       const rowContext = { ...context, kind };
-      this.#quick = QuickRows.for(rowContext);
+      this.#quick = FastRowParser.for(rowContext);
       this.#readCells = (cells, line, writer) => {
         const read = readRow(cells, line, rowContext);
         if ('refused' in read) return this.#refuse(read.refused);
@@ -161,7 +161,7 @@ class ChunkParser {
     this.#readCells(cells, reader.line, writer);
   }
 
-  #readQuickly(quick: QuickRows, writer: CopyWriter): boolean {
+  #readQuickly(quick: FastRowParser, writer: CopyWriter): boolean {
     const before = writer.length;
     const content = this.#writePlace(writer);
     if (!quick.write(this.#reader, writer)) {

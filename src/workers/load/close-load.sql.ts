@@ -56,7 +56,7 @@ export const lockBatch = (db: Db, batchNo: number) =>
   sql`select from batch where no = ${batchNo} for update`.execute(db);
 
 /** Something new is known of the batch: it wants a run. */
-const wantRun = (db: Db, batchNo: number, interventionNo: number | null) =>
+const requestRun = (db: Db, batchNo: number, interventionNo: number | null) =>
   sql`select want_runs(array[${batchNo}]::int[], ${interventionNo === null ? 'report' : 'replay'}, null,
         ${interventionNo === null ? [] : [interventionNo]}::int[])`.execute(db);
 
@@ -94,7 +94,8 @@ export async function closeLoad(db: Db, load: ClosingLoad, facts: Facts): Promis
   const now = await sql<{
     batchNo: number;
   }>`select batch_no as "batchNo" from report where no = ${load.reportNo}`.execute(db);
-  for (const batchNo of new Set([load.batchNo, now.rows[0]!.batchNo])) await wantRun(db, batchNo, load.interventionNo);
+  for (const batchNo of new Set([load.batchNo, now.rows[0]!.batchNo]))
+    await requestRun(db, batchNo, load.interventionNo);
   return true;
 }
 
@@ -148,7 +149,7 @@ export async function endDelivery(
   await sql`update load set state = 'abandoned' where delivery_no = ${delivery.no} and state in ('reading', 'loaded')`.execute(
     db,
   );
-  if (end.state !== 'duplicate' && as.state !== 'dry') await wantRun(db, delivery.batchNo, as.interventionNo);
+  if (end.state !== 'duplicate' && as.state !== 'dry') await requestRun(db, delivery.batchNo, as.interventionNo);
   if (as.state !== 'dry') await settleRivals(db, as.reportNo);
   return true;
 }

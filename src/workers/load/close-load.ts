@@ -1,4 +1,4 @@
-import type { Measured } from '../../adapters/metrics/metrics.ts';
+import type { RecordMetric } from '../../adapters/metrics/metrics.ts';
 import { type Database, type Db, onOneConnection } from '../../adapters/postgres/connection.ts';
 import { inTransaction } from '../../adapters/postgres/transactions.ts';
 import { ReportRefused } from '../../domain/errors.ts';
@@ -7,16 +7,16 @@ import { headerChange } from '../../domain/report/header.ts';
 import { type CloseLoadJob, type Enqueue, ingestReport, reconcile } from '../../jobs.ts';
 import { settleRivals } from '../../store/rivals.ts';
 import { attachRowTable, hasOwnTable, indexRowTable } from '../../store/row-tables.ts';
-import type { Noted } from '../context.ts';
-import { takeOver } from '../fencing.ts';
+import type { LogEvent } from '../context.ts';
+import { claimTask } from '../fencing.ts';
 import * as closing from './close-load.sql.ts';
 import { customersBefore } from './close-load.sql.ts';
 
 type Context = {
   readonly database: Database;
   readonly enqueue: Enqueue;
-  readonly measured: Measured;
-  readonly noted: Noted;
+  readonly recordMetric: RecordMetric;
+  readonly logEvent: LogEvent;
 };
 
 /**
@@ -25,7 +25,7 @@ type Context = {
  */
 export async function closeLoad(context: Context, { loadNo }: CloseLoadJob): Promise<void> {
   await onOneConnection(context.database, async (db) => {
-    await takeOver(db, `close-load ${loadNo}`);
+    await claimTask(db, `close-load ${loadNo}`);
     // Whoever loaded the last chunk may have died before saying so.
     await inTransaction(db, () => closing.markLoaded(db, loadNo));
     const load = await closing.loadToClose(db, loadNo);
@@ -38,17 +38,17 @@ export async function closeLoad(context: Context, { loadNo }: CloseLoadJob): Pro
     if (load.state === 'loaded') {
       const outcome = await inTransaction(db, async () => {
         await closing.lockBatch(db, load.batchNo);
-        return closeLocked(db, load, context.noted);
+        return closeLocked(db, load, context.logEvent);
       });
-      if (outcome) tellEnd(context, load, outcome);
+      if (outcome) reportLoadEnd(context, load, outcome);
       const twins = outcome && (await closing.filesWithSameBytes(db, loadNo));
       if (twins && twins.others.length > 0)
-        context.noted('warn', 'a report holds the same bytes as others', { ...twins, outcome });
+        context.logEvent('warn', 'a report holds the same bytes as others', { ...twins, outcome });
       if (outcome === 'closed' && !load.isReplay) await noteHeader(context, db, loadNo);
-      await askNext(context, load.batchNo);
+      await enqueueNext(context, load.batchNo);
       // Its rows may have shown that it belongs to another batch.
       const { batchNo } = await closing.loadToClose(db, loadNo);
-      if (batchNo !== load.batchNo) await askNext(context, batchNo);
+      if (batchNo !== load.batchNo) await enqueueNext(context, batchNo);
     }
     if (isOwnTable && (await closing.isClosed(db, loadNo))) await indexRowTable(db, load.slot);
   });
@@ -60,7 +60,7 @@ const WRAPPED_IDS =
 type Outcome = 'closed' | 'refused' | 'duplicate';
 
 /** Closes a load, or ends its delivery otherwise; its batch is locked. Null: another worker did it. */
-export async function closeLocked(db: Db, load: closing.ClosingLoad, noted?: Noted): Promise<Outcome | null> {
+export async function closeLocked(db: Db, load: closing.ClosingLoad, logEvent?: LogEvent): Promise<Outcome | null> {
   const facts = addFacts(load.chunks.map((chunk) => chunk.facts));
   const end = await endInstead(db, load, facts);
   if (end) {
@@ -71,7 +71,7 @@ export async function closeLocked(db: Db, load: closing.ClosingLoad, noted?: Not
   if (!(await closing.closeLoad(db, load, facts))) return null;
   const rivalry = await settleRivals(db, load.reportNo);
   if (rivalry)
-    noted?.('warn', RIVALS[rivalry], { kind: load.kind, files: await closing.rivalFiles(db, load.reportNo) });
+    logEvent?.('warn', RIVALS[rivalry], { kind: load.kind, files: await closing.rivalFiles(db, load.reportNo) });
   return rivalry === 'conflict' ? 'refused' : 'closed';
 }
 
@@ -108,28 +108,28 @@ function strangersIn(customerIds: readonly string[], allowed: readonly string[] 
   return stranger === undefined ? null : `customerId ${stranger}`;
 }
 
-function tellEnd({ measured, noted }: Context, load: closing.ClosingLoad, outcome: Outcome): void {
+function reportLoadEnd({ recordMetric, logEvent }: Context, load: closing.ClosingLoad, outcome: Outcome): void {
   const { source, kind } = load;
   const { rows, refusedRows, hasWrappedIds } = addFacts(load.chunks.map((chunk) => chunk.facts));
-  if (hasWrappedIds) noted('warn', WRAPPED_IDS, { kind });
-  noted('info', 'report read', { kind, outcome, rows, refusedRows });
-  measured({ name: 'recon_reports_total', labels: { source, kind, outcome }, value: 1 });
+  if (hasWrappedIds) logEvent('warn', WRAPPED_IDS, { kind });
+  logEvent('info', 'report read', { kind, outcome, rows, refusedRows });
+  recordMetric({ name: 'recon_reports_total', labels: { source, kind, outcome }, value: 1 });
   // How late a report was is told when it is first read.
   if (outcome !== 'closed' || load.isReplay) return;
   const lagSeconds = (Date.now() - load.modifiedAt.getTime()) / 1_000;
-  measured({ name: 'recon_report_lag_seconds', labels: { source, kind }, value: Math.max(0, lagSeconds) });
+  recordMetric({ name: 'recon_report_lag_seconds', labels: { source, kind }, value: Math.max(0, lagSeconds) });
 }
 
 /** A header that is another than that of the report before may be the reason for whatever is told next. */
-async function noteHeader({ noted }: Context, db: Db, loadNo: number): Promise<void> {
+async function noteHeader({ logEvent }: Context, db: Db, loadNo: number): Promise<void> {
   const headers = await closing.headersOf(db, loadNo);
   const change = headers && headerChange(headers.before, headers.header);
   if (change)
-    noted('info', 'the header of a report is not that of the one before', { since: headers.since, ...change });
+    logEvent('info', 'the header of a report is not that of the one before', { since: headers.since, ...change });
 }
 
 /** Asks for what the end of a delivery sets going. */
-export async function askNext(
+export async function enqueueNext(
   { database, enqueue }: Pick<Context, 'database' | 'enqueue'>,
   batchNo: number,
 ): Promise<void> {

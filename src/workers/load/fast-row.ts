@@ -10,7 +10,7 @@ import type { RowContext } from '../../domain/report/read-row.ts';
 import type { MatchBy, Row } from '../../domain/report/row.ts';
 import { flagsOf } from '../../store/stored-row.ts';
 
-/** Writes what is kept of a row, from its flags on, in COPY format. What QuickRows writes is the same, byte for byte. */
+/** Writes what is kept of a row, from its flags on, in COPY format. What FastRowParser writes is the same, byte for byte. */
 export function writeContent(writer: CopyWriter, row: Row): void {
   writer.int2(flagsOf(row));
   writer.text(row.type);
@@ -41,7 +41,7 @@ export function writeContent(writer: CopyWriter, row: Row): void {
  *
  * Amounts are whole numbers below 10^12, which a JavaScript number holds exactly; sums are moved to bigints in good time.
  */
-export class QuickRows {
+export class FastRowParser {
   readonly #at: Positions;
   readonly #context: RowContext;
   readonly #types: readonly PlainType[];
@@ -66,7 +66,7 @@ export class QuickRows {
   #paidTo = Number.NEGATIVE_INFINITY;
 
   /** Null where the format prints what takes thought in every row: directions, zones or types in a way of its own. */
-  static for(context: RowContext): QuickRows | null {
+  static for(context: RowContext): FastRowParser | null {
     const { columns, format, kind } = context;
     const amounts = format.amounts[kind];
     const isPlain =
@@ -74,7 +74,7 @@ export class QuickRows {
       Object.values(format.times).every(({ zoneColumn }) => zoneColumn === undefined) &&
       amounts.every(({ debitColumn }) => debitColumn === undefined) &&
       amounts.some(({ column, role }) => role === 'transaction' && columns.at[column] !== undefined);
-    return isPlain ? new QuickRows(context) : null;
+    return isPlain ? new FastRowParser(context) : null;
   }
 
   private constructor(context: RowContext) {
@@ -378,7 +378,7 @@ const NOTHING = new Uint8Array(0);
 const BLANK_TIME = Number.NEGATIVE_INFINITY;
 const POSTGRES_EPOCH_MICROS = 946_684_800_000_000;
 
-type At = Readonly<Partial<Record<string, number>>>;
+type SourceLocation = Readonly<Partial<Record<string, number>>>;
 
 /** Where the cells stand; −1 for a column that the report lacks. */
 type Positions = Readonly<Record<keyof typeof COLUMNS, number>>;
@@ -393,7 +393,7 @@ const COLUMNS = {
   instalments: 'installmentsNum',
 } as const;
 
-const positionsOf = (at: At): Positions =>
+const positionsOf = (at: SourceLocation): Positions =>
   Object.fromEntries(Object.entries(COLUMNS).map(([name, column]) => [name, at[column] ?? -1])) as Positions;
 
 type IdPositions = Readonly<
@@ -401,7 +401,7 @@ type IdPositions = Readonly<
 >;
 
 /** Where rows of a type have their ids; −1 where they have none. */
-function idPositionsOf(at: At, { ids = {} }: TypeRule): IdPositions {
+function idPositionsOf(at: SourceLocation, { ids = {} }: TypeRule): IdPositions {
   const positionOf = (id: IdColumn) => (ids[id] === null ? -1 : (at[ids[id] ?? id] ?? -1));
   return {
     requestId: positionOf('transactionRequestId'),

@@ -8,7 +8,7 @@ import { tableOf } from '../../store/row-tables.ts';
 import type { Rules } from '../../store/rules.ts';
 import { clean } from '../../store/stored-row.ts';
 
-export type TakenChunk = {
+export type ClaimedChunk = {
   epoch: number;
   loadNo: number;
   no: number;
@@ -39,8 +39,8 @@ const CHUNK = sql`
   l.format, l.rules`;
 
 /** Takes a chunk: whoever took it before can no longer commit. Null: it is loaded, or its load is not wanted any more. */
-export async function takeChunk(db: Db, loadNo: number, chunk: number): Promise<TakenChunk | null> {
-  const taken = await sql<TakenChunk>`
+export async function claimChunk(db: Db, loadNo: number, chunk: number): Promise<ClaimedChunk | null> {
+  const taken = await sql<ClaimedChunk>`
     update chunk c set epoch = c.epoch + 1
       from load l join report r on r.no = l.report_no join batch b on b.no = r.batch_no join delivery d on d.no = l.delivery_no
      where c.load_no = ${loadNo} and c.no = ${chunk} and c.state <> 'loaded' and l.no = c.load_no and l.state = 'reading'
@@ -49,8 +49,8 @@ export async function takeChunk(db: Db, loadNo: number, chunk: number): Promise<
 }
 
 /** All chunks of a load that was read before, in order. */
-export async function chunksOf(db: Db, loadNo: number): Promise<TakenChunk[]> {
-  const found = await sql<TakenChunk>`
+export async function chunksOf(db: Db, loadNo: number): Promise<ClaimedChunk[]> {
+  const found = await sql<ClaimedChunk>`
     select ${CHUNK} from chunk c join load l on l.no = c.load_no join report r on r.no = l.report_no join batch b on b.no = r.batch_no
       join delivery d on d.no = l.delivery_no
      where c.load_no = ${loadNo} order by c.no`.execute(db);
@@ -81,10 +81,10 @@ export const copyRows = (slot: number): string =>
 export const COPY_SUMMARY_ROWS =
   'copy summary_row (load_no, line, type, row_count, settlement_minor, fee_minor) from stdin (format binary)';
 
-export type Finding = { readonly discrepancy: Discrepancy; readonly ofMatchable: boolean };
+export type RowFinding = { readonly discrepancy: Discrepancy; readonly ofMatchable: boolean };
 
 /** Writes down what rows show by themselves. A stake may be the difference of two amounts, which no bigint has to hold. */
-export async function insertFindings(db: Db, loadNo: number, findings: readonly Finding[]): Promise<void> {
+export async function insertFindings(db: Db, loadNo: number, findings: readonly RowFinding[]): Promise<void> {
   if (findings.length === 0) return;
   const texts = (of: (d: Discrepancy) => string | null) =>
     sql`${findings.map((f) => clean(of(f.discrepancy)))}::text[]`;
@@ -104,7 +104,7 @@ export async function insertFindings(db: Db, loadNo: number, findings: readonly 
 /** Last of all: the chunk is loaded, if it is still ours. False: another worker took it, and what we wrote must go. */
 export async function markChunkLoaded(
   db: Db,
-  { loadNo, no, epoch }: Pick<TakenChunk, 'loadNo' | 'no' | 'epoch'>,
+  { loadNo, no, epoch }: Pick<ClaimedChunk, 'loadNo' | 'no' | 'epoch'>,
   facts: Facts,
 ): Promise<boolean> {
   const marked = await sql`

@@ -1,10 +1,10 @@
-import type { Measured } from '../../adapters/metrics/metrics.ts';
+import type { RecordMetric } from '../../adapters/metrics/metrics.ts';
 import { type Database, onOneConnection } from '../../adapters/postgres/connection.ts';
 import { inTransaction } from '../../adapters/postgres/transactions.ts';
 import type { FactsCounter } from '../../domain/report/facts.ts';
 import { closeLoad as closeLoadJob, type Enqueue, type LoadChunkJob } from '../../jobs.ts';
-import type { Noted } from '../context.ts';
-import { Fenced, takeOver } from '../fencing.ts';
+import type { LogEvent } from '../context.ts';
+import { claimTask, Fenced } from '../fencing.ts';
 import { copyRows } from './chunk-parser.ts';
 import { markLoaded } from './close-load.sql.ts';
 import { closeLoad } from './close-load.ts';
@@ -13,8 +13,8 @@ import * as query from './load-chunk.sql.ts';
 type Context = {
   readonly database: Database;
   readonly enqueue: Enqueue;
-  readonly measured: Measured;
-  readonly noted: Noted;
+  readonly recordMetric: RecordMetric;
+  readonly logEvent: LogEvent;
 };
 
 /**
@@ -23,8 +23,8 @@ type Context = {
  */
 export async function loadChunk(context: Context, { loadNo, chunk: chunkNo }: LoadChunkJob): Promise<void> {
   const isLast = await onOneConnection(context.database, async (db, client) => {
-    await takeOver(db, `load-chunk ${loadNo} ${chunkNo}`);
-    const chunk = await query.takeChunk(db, loadNo, chunkNo);
+    await claimTask(db, `load-chunk ${loadNo} ${chunkNo}`);
+    const chunk = await query.claimChunk(db, loadNo, chunkNo);
     if (!chunk) return false;
     const startedAt = performance.now();
     let rows = 0;
@@ -35,8 +35,8 @@ export async function loadChunk(context: Context, { loadNo, chunk: chunkNo }: Lo
     });
     const { source, kind } = chunk;
     const seconds = (performance.now() - startedAt) / 1_000;
-    context.measured({ name: 'recon_rows_loaded_total', labels: { source, kind }, value: rows });
-    context.measured({ name: 'recon_stage_duration_seconds', labels: { stage: 'load' }, value: seconds });
+    context.recordMetric({ name: 'recon_rows_loaded_total', labels: { source, kind }, value: rows });
+    context.recordMetric({ name: 'recon_stage_duration_seconds', labels: { stage: 'load' }, value: seconds });
     return isLast;
   });
   if (!isLast) return;
@@ -46,7 +46,7 @@ export async function loadChunk(context: Context, { loadNo, chunk: chunkNo }: Lo
 
 async function markLoadedWith(
   db: Parameters<typeof query.markChunkLoaded>[0],
-  chunk: query.TakenChunk,
+  chunk: query.ClaimedChunk,
   facts: FactsCounter,
 ) {
   if (!(await query.markChunkLoaded(db, chunk, facts.toFacts()))) throw new Fenced();

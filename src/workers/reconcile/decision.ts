@@ -9,7 +9,7 @@ import type { RunDay } from './completeness/settled-not-reported.sql.ts';
 import type * as query from './snapshot.sql.ts';
 
 /** What a run says of its batch; what it tells stands in temporary tables. */
-export type Decided = {
+export type Decision = {
   readonly batch: BatchRow;
   readonly lastRun: number;
   /** The last drop of rows that it knows of; what goes later is looked for when it is published. */
@@ -34,7 +34,7 @@ export type Decided = {
   } | null;
 };
 
-export type Published = {
+export type PublishResult = {
   /** What was published, in short; null: nothing was. */
   readonly run: { readonly run: number; readonly rows: number; readonly state: string } | null;
   /** The batches to be asked for again. */

@@ -4,7 +4,7 @@ import type { Discrepancy } from '../../domain/discrepancy.ts';
 import { clean } from '../../store/stored-row.ts';
 
 /** A discrepancy with its place, as it is written down. */
-export type Told = {
+export type Finding = {
   readonly discrepancy: Discrepancy;
   readonly loadNo: number | null;
   readonly ofMatchable: boolean;
@@ -14,7 +14,7 @@ export type Told = {
   readonly quotedIds?: readonly (string | null)[];
   /** What those records said, where it is known already. */
   readonly quotedPrint?: bigint | null;
-  /** The row that it names, where that is not among those of the run: `identifyTold` looks up the others. */
+  /** The row that it names, where that is not among those of the run: `identifyFindings` looks up the others. */
   readonly row?: NamedRow;
 };
 
@@ -26,20 +26,25 @@ export type NamedRow = {
 };
 
 /** Writes down what is told, many in one statement: an array for each column, so that no number of parameters is too large. */
-export async function tellAll(db: Db, told: readonly Told[], table: 'told' | 'told_by_key' = 'told'): Promise<void> {
-  if (told.length === 0) return;
-  const texts = (of: (d: Discrepancy) => string | null) => sql`${told.map((t) => clean(of(t.discrepancy)))}::text[]`;
-  const quoted = (at: number) => sql`${told.map((t) => t.quotedIds?.[at] ?? null)}::text[]`;
-  const settled = told.map((t) => t.row?.settlementMinor?.toString() ?? null);
+export async function recordFindings(
+  db: Db,
+  findings: readonly Finding[],
+  table: 'finding' | 'cross_batch_finding' = 'finding',
+): Promise<void> {
+  if (findings.length === 0) return;
+  const texts = (of: (d: Discrepancy) => string | null) =>
+    sql`${findings.map((t) => clean(of(t.discrepancy)))}::text[]`;
+  const quoted = (at: number) => sql`${findings.map((t) => t.quotedIds?.[at] ?? null)}::text[]`;
+  const settled = findings.map((t) => t.row?.settlementMinor?.toString() ?? null);
   await sql`insert into ${sql.ref(table)} (row_type, row_needs_record, row_settlement_minor, quoted_ids, quoted_print, batch_no, other_batch_no, of_matchable, load_no, line, stake_minor, kind,
       type, request_id, transaction_id, field, reported, recorded, difference, currency, message, stake_currency)
     select row_type, row_needs_record, row_settled, nullif(array_remove(array[first, second, third], null), '{}'), print, batch_no, other_batch_no, of_matchable, load_no, line,
            stake_minor, kind, type, request_id, transaction_id, field, reported, recorded, difference, currency, message, stake_currency
-      from unnest(${told.map((t) => t.row?.type ?? null)}::text[], ${told.map((t) => t.row?.needsRecord ?? null)}::boolean[], ${settled}::bigint[],
-      ${quoted(0)}, ${quoted(1)}, ${quoted(2)}, ${told.map((t) => t.quotedPrint?.toString() ?? null)}::bigint[],
-      ${told.map((t) => t.batchNo ?? null)}::int[], ${told.map((t) => t.otherBatchNo ?? null)}::int[],
-      ${told.map((t) => t.ofMatchable)}::boolean[], ${told.map((t) => t.loadNo)}::int[], ${told.map((t) => t.discrepancy.line)}::int[],
-      ${told.map((t) => t.discrepancy.stake?.amountMinor.toString() ?? null)}::numeric[], ${texts((d) => d.kind)}, ${texts((d) => d.type)},
+      from unnest(${findings.map((t) => t.row?.type ?? null)}::text[], ${findings.map((t) => t.row?.needsRecord ?? null)}::boolean[], ${settled}::bigint[],
+      ${quoted(0)}, ${quoted(1)}, ${quoted(2)}, ${findings.map((t) => t.quotedPrint?.toString() ?? null)}::bigint[],
+      ${findings.map((t) => t.batchNo ?? null)}::int[], ${findings.map((t) => t.otherBatchNo ?? null)}::int[],
+      ${findings.map((t) => t.ofMatchable)}::boolean[], ${findings.map((t) => t.loadNo)}::int[], ${findings.map((t) => t.discrepancy.line)}::int[],
+      ${findings.map((t) => t.discrepancy.stake?.amountMinor.toString() ?? null)}::numeric[], ${texts((d) => d.kind)}, ${texts((d) => d.type)},
       ${texts((d) => d.requestId)}, ${texts((d) => d.transactionId)}, ${texts((d) => d.field)}, ${texts((d) => d.reported)},
       ${texts((d) => d.recorded)}, ${texts((d) => d.difference)}, ${texts((d) => d.currency)}, ${texts((d) => d.message)},
       ${texts((d) => d.stake?.currency ?? null)}) as t(row_type, row_needs_record, row_settled, first, second, third, print, batch_no, other_batch_no, of_matchable, load_no, line,

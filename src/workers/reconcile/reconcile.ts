@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Measured } from '../../adapters/metrics/metrics.ts';
+import type { RecordMetric } from '../../adapters/metrics/metrics.ts';
 import { type Database, type Db, onOneConnection } from '../../adapters/postgres/connection.ts';
 import { inTransaction } from '../../adapters/postgres/transactions.ts';
 import { dateIn } from '../../domain/calendar/time.ts';
@@ -26,22 +26,22 @@ import {
 import { formatAmount } from '../../domain/money/money.ts';
 import { addFacts, type Facts } from '../../domain/report/facts.ts';
 import { type Enqueue, type ReconcileJob, reconcile as reconcileJob } from '../../jobs.ts';
-import { batchOf, takeBatch } from '../../store/batches.ts';
+import { batchOf, claimBatch } from '../../store/batches.ts';
 import { formatsOf } from '../../store/formats.ts';
 import { isMatchable } from '../../store/stored-row.ts';
-import type { Noted, Standing } from '../context.ts';
-import { RULES_VERSION, takeOver } from '../fencing.ts';
+import type { LogEvent, Schedule } from '../context.ts';
+import { claimTask, RULES_VERSION } from '../fencing.ts';
 import { lastDropped } from '../retention/dropped-rows.sql.ts';
-import { askForRows, needOtherRows, needOwnRows, RowsDropped } from '../retention/dropped-rows.ts';
-import { dueOf, waitOf } from './completeness/deadlines.ts';
+import { RowsNeeded, requestRows, requireOtherRows, requireOwnRows } from '../retention/dropped-rows.ts';
+import { deadlinesOf, waitUntil } from './completeness/deadlines.ts';
 import { besideHeld, heldOf } from './completeness/held.ts';
-import { tellNotReported } from './completeness/settled-not-reported.ts';
-import { tellOfRecords } from './completeness/unreported.ts';
-import { tellUnsettled } from './completeness/unsettled.ts';
-import type { Decided, Published } from './decision.ts';
-import { type Told, tellAll } from './findings.ts';
-import { countRefused, tellFindings } from './match/candidates.sql.ts';
-import { tellOfRows } from './match/match-rows.ts';
+import { findSettledNotReported } from './completeness/settled-not-reported.ts';
+import { findUnreported } from './completeness/unreported.ts';
+import { findUnsettled } from './completeness/unsettled.ts';
+import type { Decision, PublishResult } from './decision.ts';
+import { type Finding, recordFindings } from './findings.ts';
+import { copyRowFindings, countRefused } from './match/candidates.sql.ts';
+import { matchRows } from './match/match-rows.ts';
 import { tellOfAllRows } from './match/whole-report.ts';
 import { amountOutcomes, rowOutcomes } from './publish/outcomes.sql.ts';
 import * as publish from './publish/publish.sql.ts';
@@ -51,11 +51,11 @@ import { checkSums } from './totals/check-sums.ts';
 import { payoutRowsOf } from './totals/payout.sql.ts';
 import { besideNet, headersOf, tellUnread } from './totals/unread-columns.ts';
 
-export type ReconcileContext = Standing & {
+export type ReconcileContext = Schedule & {
   readonly database: Database;
   readonly enqueue: Enqueue;
-  readonly measured: Measured;
-  readonly noted: Noted;
+  readonly recordMetric: RecordMetric;
+  readonly logEvent: LogEvent;
 };
 
 /**
@@ -63,31 +63,31 @@ export type ReconcileContext = Standing & {
  * as a run in one transaction. Run twice, or twice at once, it publishes once: the epoch decides.
  */
 export async function reconcile(
-  { database, enqueue, measured, noted, ...standing }: ReconcileContext,
+  { database, enqueue, recordMetric, logEvent, ...standing }: ReconcileContext,
   { batchNo }: ReconcileJob,
 ): Promise<void> {
-  const timed = stopwatch(measured);
+  const timed = stopwatch(recordMetric);
   const asked = await onOneConnection(database, async (db) => {
-    await takeOver(db, `reconcile ${batchNo}`);
-    const taken = await takeBatch(db, batchNo);
+    await claimTask(db, `reconcile ${batchNo}`);
+    const taken = await claimBatch(db, batchNo);
     if (!taken) return [batchNo];
     await query.makeWorkTables(db);
     const ended = await decideAndPublish(db, { batchNo, epoch: taken.epoch }, timed, standing).catch((error) => {
-      if (error instanceof RowsDropped) return error;
+      if (error instanceof RowsNeeded) return error;
       throw error;
     });
-    if (ended instanceof RowsDropped) {
-      await askForRows(db, enqueue, batchNo, ended);
+    if (ended instanceof RowsNeeded) {
+      await requestRows(db, enqueue, batchNo, ended);
       return [];
     }
     const { decided, published, refused } = ended;
     if (refused > 0)
-      noted('warn', 'rows whose records cannot be used: settlestream doctor says why', { rows: refused });
-    if (published.run) noted('info', 'run published', published.run);
-    if (published.changed) await tellRows(db, batchNo, measured);
+      logEvent('warn', 'rows whose records cannot be used: settlestream doctor says why', { rows: refused });
+    if (published.run) logEvent('info', 'run published', published.run);
+    if (published.changed) await countRowOutcomes(db, batchNo, recordMetric);
     // A call that takes what is there for all there is tells nobody, and should not take longer for it.
-    if (published.changed && standing.calendars) await tellAmounts(db, decided, measured);
-    if (published.isReplay) measured({ name: 'recon_replays_total', labels: {}, value: 1 });
+    if (published.changed && standing.calendars) await countAmounts(db, decided, recordMetric);
+    if (published.isReplay) recordMetric({ name: 'recon_replays_total', labels: {}, value: 1 });
     return published.asked;
   });
   for (const wanted of await publish.wantedOf(database.db, asked)) await enqueue(reconcileJob, wanted);
@@ -97,8 +97,8 @@ async function decideAndPublish(
   db: Db,
   { batchNo, epoch }: { batchNo: number; epoch: number },
   timed: Timed,
-  standing: Standing,
-): Promise<{ readonly decided: Decided; readonly published: Published; readonly refused: number }> {
+  standing: Schedule,
+): Promise<{ readonly decided: Decision; readonly published: PublishResult; readonly refused: number }> {
   const decided = await inTransaction(db, () => decide(db, batchNo, timed, standing), 'repeatable read');
   const refused = await countRefused(db);
   const published = await timed('publish', () => inTransaction(db, () => publishRun(db, decided, epoch, standing)));
@@ -109,8 +109,8 @@ async function decideAndPublish(
  * Decides and publishes a batch inside the transaction that is open, for whoever rolls it back. Returns the batches to be asked
  * for again. Nobody else may publish for this merchant meanwhile.
  */
-export async function reconcileInside(db: Db, batchNo: number, standing: Standing): Promise<readonly number[]> {
-  const taken = await takeBatch(db, batchNo);
+export async function reconcileInside(db: Db, batchNo: number, standing: Schedule): Promise<readonly number[]> {
+  const taken = await claimBatch(db, batchNo);
   if (!taken) return [];
   await query.makeWorkTables(db);
   const decided = await decide(db, batchNo, (_, step) => step(), standing);
@@ -120,35 +120,35 @@ export async function reconcileInside(db: Db, batchNo: number, standing: Standin
 type Timed = <T>(stage: 'match' | 'total' | 'publish', step: () => Promise<T>) => Promise<T>;
 
 const stopwatch =
-  (measured: Measured): Timed =>
+  (recordMetric: RecordMetric): Timed =>
   async (stage, step) => {
     const startedAt = performance.now();
     const result = await step();
     const seconds = (performance.now() - startedAt) / 1_000;
-    measured({ name: 'recon_stage_duration_seconds', labels: { stage }, value: seconds });
+    recordMetric({ name: 'recon_stage_duration_seconds', labels: { stage }, value: seconds });
     return result;
   };
 
 /** What became of the rows of a run that brought new ones. */
-async function tellRows(db: Db, batchNo: number, measured: Measured): Promise<void> {
+async function countRowOutcomes(db: Db, batchNo: number, recordMetric: RecordMetric): Promise<void> {
   for (const { source, kind, ...outcomes } of await rowOutcomes(db, batchNo)) {
     for (const [outcome, rows] of Object.entries(outcomes) as [keyof typeof outcomes, bigint][])
-      measured({ name: 'recon_rows_total', labels: { source, kind, outcome }, value: Number(rows) });
+      recordMetric({ name: 'recon_rows_total', labels: { source, kind, outcome }, value: Number(rows) });
   }
 }
 
 /** How much money the rows of such a run are about. */
-async function tellAmounts(db: Db, { batch, details }: Decided, measured: Measured): Promise<void> {
+async function countAmounts(db: Db, { batch, details }: Decision, recordMetric: RecordMetric): Promise<void> {
   const { no, batchId, currency } = batch;
   if (batchId === null || currency === null || details.length === 0) return;
   for (const { source, outcome, amountMinor } of await amountOutcomes(db, no, details)) {
     const value = Number(formatAmount(BigInt(amountMinor), currency));
-    measured({ name: 'recon_settlement_amount_total', labels: { source, currency, outcome }, value });
+    recordMetric({ name: 'recon_settlement_amount_total', labels: { source, currency, outcome }, value });
   }
 }
 
 /** Everything that can be said of the batch by itself, in one snapshot. What is told stands in a temporary table. */
-async function decide(db: Db, batchNo: number, timed: Timed, standing: Standing): Promise<Decided> {
+async function decide(db: Db, batchNo: number, timed: Timed, standing: Schedule): Promise<Decision> {
   const batch = await batchOf(db, batchNo);
   const lastRun = await query.lastRunOf(db, batch.merchantNo);
   const dropped = await lastDropped(db, batch.merchantNo);
@@ -156,9 +156,9 @@ async function decide(db: Db, batchNo: number, timed: Timed, standing: Standing)
   const isDay = batch.batchId === null;
   const details = readKind(reports, isDay ? 'transactionDetails' : 'settlementDetails');
   const summary = readKind(reports, 'settlementSummary');
-  const due = await dueOf(db, batch, standing);
+  const due = await deadlinesOf(db, batch, standing);
   const { calendar } = due;
-  if (dropped > 0n) await needOwnRows(db, batch, details.loads);
+  if (dropped > 0n) await requireOwnRows(db, batch, details.loads);
   const isNothingRead = details.read.length + summary.read.length === 0;
   const isUnsettledDue = [due, ...due.others].some(({ settledBy }) => settledBy !== null);
   const held = heldOf(reports, (kind) => (kind === 'settlementSummary' ? summary : details).reading);
@@ -196,7 +196,7 @@ async function decide(db: Db, batchNo: number, timed: Timed, standing: Standing)
   const summed = summary.read.length > 0 ? summaryTotals(stated) : paid;
   const waitsUntilMs = isNothingRead
     ? null
-    : waitOf(due, standing, {
+    : waitUntil(due, standing, {
         duty: isDay ? 'transactionDetails' : 'settlementReports',
         day: isDay ? batch.day : settlementDate,
         // A report of one file holds all its rows; of parts another one may say what is paid out.
@@ -205,13 +205,13 @@ async function decide(db: Db, batchNo: number, timed: Timed, standing: Standing)
       });
   const isWaiting = waitsUntilMs !== null || held.length > 0;
   const { wrongUnit, listed } = await timed('match', async () => {
-    const wrongUnit = await tellOfRows(db, batch, { ...details, besideNet: besideNet(detailsHeaders) }, facts);
-    const listed = await tellNotReported(db, batch, details.loads, due, standing);
+    const wrongUnit = await matchRows(db, batch, { ...details, besideNet: besideNet(detailsHeaders) }, facts);
+    const listed = await findSettledNotReported(db, batch, details.loads, due, standing);
     if (!isWaiting) await tellOfAllRows(db, batch, details, formats);
-    await tellFindings(db, summary.loads, false);
+    await copyRowFindings(db, summary.loads, false);
     await tellUnread(db, [...detailsHeaders, ...summaryHeaders]);
-    if (isDay && !isNothingRead && !isWaiting) await tellOfRecords(db, batch, details, facts, due);
-    if (isDay) await tellUnsettled(db, batch, due);
+    if (isDay && !isNothingRead && !isWaiting) await findUnreported(db, batch, details, facts, due);
+    if (isDay) await findUnsettled(db, batch, due);
     return { wrongUnit, listed };
   });
 
@@ -219,7 +219,7 @@ async function decide(db: Db, batchNo: number, timed: Timed, standing: Standing)
   const summaryWhole = summary.read.length > 0 ? summary.reading.missing.length === 0 : paid !== null;
   // What may still come is not missed, and what it would change is not told.
   const missed = isWaiting ? [] : due.isReportDue && isNothingRead ? [missingReport(batch.day!)] : missing;
-  const said: Told[] = missed.map((discrepancy) => ({ discrepancy, loadNo: null, ofMatchable: false }));
+  const said: Finding[] = missed.map((discrepancy) => ({ discrepancy, loadNo: null, ofMatchable: false }));
   if (summary.read.length > 0 && batch.currency) {
     for (const { at, discrepancy } of compareTotals(
       detailsWhole && summaryWhole && !isWaiting ? totals : null,
@@ -232,11 +232,11 @@ async function decide(db: Db, batchNo: number, timed: Timed, standing: Standing)
   if (totals && payout && detailsWhole && !isWaiting && batch.currency && (payout.payouts > 0 || !hasSummaries))
     for (const discrepancy of comparePayout(totals, payout, batch.currency))
       said.push({ discrepancy, loadNo: payout.at!.loadNo, ofMatchable: false });
-  await tellAll(db, said);
+  await recordFindings(db, said);
   // A day without a report is no result by itself; what was told of it before has to be taken back.
-  if (isNothingRead && batch.currentRun === null && !isHeldDay && !(await query.hasTold(db)))
+  if (isNothingRead && batch.currentRun === null && !isHeldDay && !(await query.hasFindings(db)))
     return { batch, lastRun, lastDropped: dropped, calendar, details: [], run: null };
-  if (dropped > 0n) await needOtherRows(db, { batch, details: details.loads, settlementDate });
+  if (dropped > 0n) await requireOtherRows(db, { batch, details: details.loads, settlementDate });
 
   const others = besideHeld(lacksPayout ? missing.slice(1) : missing, held);
   const isRestAwaited = waitsUntilMs !== null && (held.length === 0 || others.length > 0);
@@ -277,14 +277,14 @@ async function decide(db: Db, batchNo: number, timed: Timed, standing: Standing)
   const all = [...details.read, ...summary.read];
   const parts = all.map((part, index) => ({ loadNo: part.loadNo!, part: index }));
   const loads = all.map((part) => ({ loadNo: part.loadNo!, slot: part.slot! }));
-  await query.identifyTold(db, { batchNo, loads, details: details.loads });
-  await query.printQuoted(db, batch.merchantNo);
+  await query.identifyFindings(db, { batchNo, loads, details: details.loads });
+  await query.fingerprintReferences(db, batch.merchantNo);
   const rules = createHash('sha256').update(
     JSON.stringify([RULES_VERSION, ...new Set(all.map((p) => JSON.stringify([p.rules, p.format])))]),
   );
   const digest = createHash('sha256')
     .update(JSON.stringify([batch.merchantId, batch.batchId, batch.currency, batch.day, runFacts, facts.rowHash]))
-    .update(await query.digestOfTold(db));
+    .update(await query.digestOfFindings(db));
   return {
     batch,
     lastRun,

@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import type { Db } from '../../adapters/postgres/connection.ts';
 import type { Facts } from '../../domain/report/facts.ts';
 import type { MatchBy } from '../../domain/report/row.ts';
-import { hasCancels, printsOf } from '../../store/ledger/conditions.ts';
+import { fingerprintsOf, hasCancels } from '../../store/ledger/conditions.ts';
 import { partOf, type ReadLoad, rowsOf } from '../../store/loads.ts';
 import { matchByOf } from '../../store/stored-row.ts';
 
@@ -20,8 +20,8 @@ export async function makeWorkTables(db: Db): Promise<void> {
     'reference',
     'cancelled',
     'duplicate',
-    'told',
-    'told_by_key',
+    'finding',
+    'cross_batch_finding',
     'touched_batch',
     'share',
     'named_refund',
@@ -36,15 +36,15 @@ export async function makeWorkTables(db: Db): Promise<void> {
   await sql`create temp table named_refund (request_id text collate "C", payment text collate "C", transaction_id text collate "C",
     refund_load int, payment_load int)`.execute(db);
   await sql`create temp table settled_key (type text collate "C", request_id text collate "C")`.execute(db);
-  await sql`create temp table told (
+  await sql`create temp table finding (
     batch_no int, identity text collate "C", ordinal int, of_matchable boolean, kind text collate "C", load_no int, line int,
     type text collate "C", request_id text collate "C", transaction_id text collate "C", field text collate "C",
     reported text, recorded text, difference text, currency text, message text, stake_minor numeric, stake_currency text,
     other_batch_no int, is_by_key boolean not null default false, quoted_ids text[] collate "C", quoted_print bigint,
     row_type text collate "C", row_needs_record boolean, row_settlement_minor bigint)`.execute(db);
-  await sql`create temp table told_by_key (like told)`.execute(db);
+  await sql`create temp table cross_batch_finding (like finding)`.execute(db);
   await sql`create temp table touched_batch (batch_no int)`.execute(db);
-  await sql`alter table told_by_key alter is_by_key set default true`.execute(db);
+  await sql`alter table cross_batch_finding alter is_by_key set default true`.execute(db);
 }
 
 export type ReportState = {
@@ -139,8 +139,8 @@ export async function summaryRowsOf(db: Db, loads: readonly ReadLoad[]) {
   return found.rows.map(({ place, ...row }) => ({ ...row, loadNo: place[1]!, line: place[2]! }));
 }
 
-export async function hasTold(db: Db): Promise<boolean> {
-  const found = await sql`select from told limit 1`.execute(db);
+export async function hasFindings(db: Db): Promise<boolean> {
+  const found = await sql`select from finding limit 1`.execute(db);
   return found.rows.length > 0;
 }
 
@@ -154,27 +154,27 @@ export async function lastRunOf(db: Db, merchantNo: number): Promise<number> {
 }
 
 /** Gives each told discrepancy its identity, and the row of the details that it names; numbers those that share an identity. */
-export async function identifyTold(
+export async function identifyFindings(
   db: Db,
   { batchNo, loads, details }: { batchNo: number; loads: readonly ReadLoad[]; details: readonly ReadLoad[] },
 ): Promise<void> {
-  await sql`update told t set batch_no = ${batchNo}, identity = n.identity, ordinal = n.ordinal, row_type = n.type,
+  await sql`update finding t set batch_no = ${batchNo}, identity = n.identity, ordinal = n.ordinal, row_type = n.type,
            row_needs_record = (n.flags & 3) in (1, 2), row_settlement_minor = n.settlement_minor
     from (select t.ctid as place, i.identity, d.type, d.flags, d.settlement_minor,
                  row_number() over (partition by i.identity order by ${partOf(loads, 't.load_no')}, t.load_no, t.line, t.recorded, t.reported) - 1 as ordinal
-            from told t left join load l on l.no = t.load_no
+            from finding t left join load l on l.no = t.load_no
             left join ${rowsOf(details)} d on d.load_no = t.load_no and d.line = t.line and (d.flags & 8) = 0
             cross join lateral (select ${IDENTITY} as identity) i) n
    where t.ctid = n.place`.execute(db);
 }
 
 /** Leaves beside what is told what the records said that it quotes, as they stand in this snapshot. */
-export async function printQuoted(db: Db, merchantNo: number): Promise<void> {
-  const some = await sql`select from told where quoted_ids is not null limit 1`.execute(db);
+export async function fingerprintReferences(db: Db, merchantNo: number): Promise<void> {
+  const some = await sql`select from finding where quoted_ids is not null limit 1`.execute(db);
   if (some.rows.length === 0) return;
-  await sql`update told t set quoted_print = p.print
-    from ${printsOf(sql`select ctid as place, ${merchantNo}::int as merchant_no, quoted_ids as ids, ${hasCancels(sql`kind`)} as has_cancels
-                          from told where quoted_ids is not null`)} p
+  await sql`update finding t set quoted_print = p.print
+    from ${fingerprintsOf(sql`select ctid as place, ${merchantNo}::int as merchant_no, quoted_ids as ids, ${hasCancels(sql`kind`)} as has_cancels
+                          from finding where quoted_ids is not null`)} p
    where t.ctid = p.place`.execute(db);
 }
 
@@ -183,12 +183,12 @@ export const IDENTITY = sql`concat_ws('|', t.kind, t.type, case when t.kind <> '
   'f ' || l.report_no || ':' || t.line) end, t.field, case when t.kind = 'missing_part' then t.recorded end)`;
 
 /** An order-free sum over what is told: 128 bits, without files and lines. */
-export async function digestOfTold(db: Db): Promise<string> {
+export async function digestOfFindings(db: Db): Promise<string> {
   const text = sql`concat_ws('|', kind, coalesce(type, '~'), coalesce(request_id, '~'), coalesce(transaction_id, '~'), coalesce(field, '~'),
     coalesce(reported, '~'), coalesce(recorded, '~'), coalesce(currency, '~'), stake_minor, stake_currency)`;
   const found = await sql<{ sum: string }>`
     select count(*) || ' ' || coalesce(sum(hashtextextended(${text}, 0)::numeric), 0) || ' ' ||
            coalesce(sum(hashtextextended(${text}, 7)::numeric), 0) as sum
-      from told`.execute(db);
+      from finding`.execute(db);
   return found.rows[0]!.sum;
 }

@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import type { Db } from '../../adapters/postgres/connection.ts';
 import { inTransaction } from '../../adapters/postgres/transactions.ts';
-import type { Standing } from '../context.ts';
+import type { Schedule } from '../context.ts';
 import * as closing from '../load/close-load.sql.ts';
 import { closeLocked } from '../load/close-load.ts';
 import { reconcileInside } from '../reconcile/reconcile.ts';
@@ -29,7 +29,7 @@ export async function tryOut<T>(
     merchantNos: readonly number[];
     /** Batches that were given up. */
     parkedNos: readonly number[];
-  } & Standing,
+  } & Schedule,
   look: () => Promise<T>,
 ): Promise<T> {
   for (let tries = 1; ; tries++) {
@@ -101,7 +101,7 @@ async function end(db: Db, deliveryNo: number): Promise<void> {
 }
 
 /** Batch after batch, those too that another one asked for. */
-async function reconcileWanted(db: Db, interventionNo: number, standing: Standing): Promise<void> {
+async function reconcileWanted(db: Db, interventionNo: number, standing: Schedule): Promise<void> {
   for (;;) {
     const wanted = await sql<{ no: number }>`
       select no from batch where done < wanted and parked_reason is null and

@@ -84,7 +84,7 @@ const ANYWHERE: Place = {
     union select hashtextextended(transaction_id, 1) from named_refund where payment is null`,
 };
 
-const told = (kind: string) => sql`select hashtextextended(request_id, 0) from told where kind = ${kind}`;
+const told = (kind: string) => sql`select hashtextextended(request_id, 0) from finding where kind = ${kind}`;
 
 /** Records of a day: those of which nothing was reported in the reports next to it, those not settled in all settlements since. */
 const placesOfDay = (day: string): Place[] => [
@@ -105,7 +105,7 @@ function placesOfSettlement(
   lookbackDays: number,
 ): Place[] {
   const date = sql`${settlementDate}::date`;
-  const notReported = sql`told t join ${rowsOf(details)} s on s.load_no = t.load_no and s.line = t.line and t.kind = 'settled_not_reported'`;
+  const notReported = sql`finding t join ${rowsOf(details)} s on s.load_no = t.load_no and s.line = t.line and t.kind = 'settled_not_reported'`;
   return [
     {
       batches: sql`b.batch_id is not null and (b.settlement_date is null or ${date} is null
@@ -194,7 +194,7 @@ export async function batchesLookingFor(
 }
 
 /** The batch waits until the rows of these loads are there again. */
-export const wantRows = (db: Db, batchNo: number, loadNos: readonly number[]) =>
+export const requestRowsOf = (db: Db, batchNo: number, loadNos: readonly number[]) =>
   sql`insert into wanted_rows (load_no, batch_no) select no, ${batchNo} from load where no = any(${[...loadNos]}::int[]) on conflict (load_no, batch_no) do update set attempts = 0`.execute(
     db,
   );

@@ -9,7 +9,7 @@ import * as query from './dropped-rows.sql.ts';
 const LOOKBACK_DAYS = 120;
 
 /** A run needs rows that were dropped because they are old: nothing is published before they are there again. */
-export class RowsDropped extends Error {
+export class RowsNeeded extends Error {
   override readonly name = 'RowsDropped';
   readonly loads: readonly query.DroppedLoad[];
 
@@ -30,12 +30,12 @@ export type LookedFor = {
  * The rows of the batch itself have to be there, and where its reports have other contents now those of before.
  * @throws RowsDropped
  */
-export async function needOwnRows(db: Db, batch: BatchRow, details: readonly ReadLoad[]): Promise<void> {
+export async function requireOwnRows(db: Db, batch: BatchRow, details: readonly ReadLoad[]): Promise<void> {
   const own = await query.droppedAmong(
     db,
     details.map(({ loadNo }) => loadNo),
   );
-  needNone([...own, ...(await query.droppedBefore(db, batch.currentRun))]);
+  requireNone([...own, ...(await query.droppedBefore(db, batch.currentRun))]);
 }
 
 /**
@@ -43,10 +43,14 @@ export async function needOwnRows(db: Db, batch: BatchRow, details: readonly Rea
  * Those that were dropped leave their ids behind; so what is not among these is nowhere.
  * @throws RowsDropped
  */
-export async function needOtherRows(db: Db, { batch, details, settlementDate }: LookedFor, after = 0n): Promise<void> {
+export async function requireOtherRows(
+  db: Db,
+  { batch, details, settlementDate }: LookedFor,
+  after = 0n,
+): Promise<void> {
   const others = { merchantNo: batch.merchantNo, batchNo: batch.no, after };
   if (!(await query.hasOthersDropped(db, others))) return;
-  needNone(
+  requireNone(
     await query.lookedForIn(db, others, {
       day: batch.batchId === null ? batch.day : null,
       details,
@@ -56,26 +60,26 @@ export async function needOtherRows(db: Db, { batch, details, settlementDate }: 
   );
 }
 
-function needNone(loads: readonly query.DroppedLoad[]): void {
-  if (loads.length > 0) throw new RowsDropped(loads);
+function requireNone(loads: readonly query.DroppedLoad[]): void {
+  if (loads.length > 0) throw new RowsNeeded(loads);
 }
 
 /**
  * The batch waits for these rows, which are read again from the archive. Where their copy was dropped too it is parked and says
  * why, for nobody can tell its result rightly. Done twice, nothing is asked for twice.
  */
-export async function askForRows(db: Db, enqueue: Enqueue, batchNo: number, { loads }: RowsDropped): Promise<void> {
+export async function requestRows(db: Db, enqueue: Enqueue, batchNo: number, { loads }: RowsNeeded): Promise<void> {
   const nos = loads.map(({ loadNo }) => loadNo);
   const lost = loads.filter(({ fileDroppedAt }) => fileDroppedAt !== null);
   await inTransaction(db, async () => {
-    await query.wantRows(db, batchNo, nos);
-    if (lost.length > 0) await query.parkBatch(db, batchNo, lostInWords(lost));
+    await query.requestRowsOf(db, batchNo, nos);
+    if (lost.length > 0) await query.parkBatch(db, batchNo, describeLost(lost));
   });
   if (lost.length > 0) return;
   for (const job of await query.attemptsAt(db, nos)) await enqueue(restoreRows, job);
 }
 
-const lostInWords = (loads: readonly query.DroppedLoad[]): string =>
+const describeLost = (loads: readonly query.DroppedLoad[]): string =>
   `rows are needed that were dropped by retention, and so were their archived copies: ${whichOf(loads)}. Have the files delivered once more, under their names.`;
 
 function whichOf(loads: readonly query.DroppedLoad[]): string {

@@ -11,7 +11,7 @@ export type DroppedRows = {
 };
 
 /** Locks a load whose rows were dropped, against whoever else reads them again or removes what is left of them. Null: they are there. */
-export async function takeDropped(db: Db, loadNo: number): Promise<DroppedRows | null> {
+export async function claimDropped(db: Db, loadNo: number): Promise<DroppedRows | null> {
   const found = await sql<DroppedRows>`
     select l.slot, l.archive_path as "archivePath", d.file, l.facts from load l join delivery d on d.no = l.delivery_no
      where l.no = ${loadNo} and l.rows_dropped_at is not null and l.state = 'closed' for no key update of l`.execute(

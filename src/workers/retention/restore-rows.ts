@@ -4,7 +4,7 @@ import { compareText } from '../../domain/discrepancy.ts';
 import { addFacts, type Facts } from '../../domain/report/facts.ts';
 import { type Enqueue, type RestoreRowsJob, reconcile } from '../../jobs.ts';
 import { attachRowTable, createRowTable, indexRowTable } from '../../store/row-tables.ts';
-import { takeOver } from '../fencing.ts';
+import { claimTask } from '../fencing.ts';
 import { copyRows } from '../load/chunk-parser.ts';
 import { chunksOf } from '../load/load-chunk.sql.ts';
 import * as query from './restore-rows.sql.ts';
@@ -21,9 +21,9 @@ type Context = {
  */
 export async function restoreRows({ database, enqueue, now }: Context, { loadNo }: RestoreRowsJob): Promise<void> {
   const released = await onOneConnection(database, async (db, client) => {
-    await takeOver(db, `restore-rows ${loadNo}`);
+    await claimTask(db, `restore-rows ${loadNo}`);
     return inTransaction(db, async () => {
-      const dropped = await query.takeDropped(db, loadNo);
+      const dropped = await query.claimDropped(db, loadNo);
       if (dropped) await readAgain(db, client, loadNo, dropped, now());
       return query.releaseWaiting(db, loadNo);
     });

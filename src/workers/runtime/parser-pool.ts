@@ -2,9 +2,9 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { getCompileCacheDir } from 'node:module';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
-import type { Measure, Measured } from '../../adapters/metrics/metrics.ts';
-import type { At } from '../../adapters/source-files/open.ts';
-import type { About, Level, Noted, SourceCalendar } from '../context.ts';
+import type { Measurement, RecordMetric } from '../../adapters/metrics/metrics.ts';
+import type { SourceLocation } from '../../adapters/source-files/open.ts';
+import type { LogContext, LogEvent, LogLevel, SourceCalendar } from '../context.ts';
 import { type Failure, JobFailed } from './failure.ts';
 
 export type ToParser =
@@ -14,7 +14,7 @@ export type ToParser =
       readonly archiveDir: string;
       readonly chunkBytes: number;
       /** Where the files of each source lie, with what opens it. */
-      readonly places: readonly { readonly name: string; readonly at: At }[];
+      readonly places: readonly { readonly name: string; readonly at: SourceLocation }[];
       /** When reports are due; null in a call that takes what is there for all there is. */
       readonly calendars: readonly SourceCalendar[] | null;
     }
@@ -22,9 +22,9 @@ export type ToParser =
 export type FromParser =
   | { readonly say: 'alive'; readonly usage: Usage }
   | { readonly say: 'enqueue'; readonly name: string; readonly payload: unknown; readonly delayMs: number }
-  | { readonly say: 'measured'; readonly measure: Measure }
-  | { readonly say: 'about'; readonly about: About }
-  | { readonly say: 'noted'; readonly level: Level; readonly note: string; readonly about: object }
+  | { readonly say: 'measured'; readonly measure: Measurement }
+  | { readonly say: 'about'; readonly logContext: LogContext }
+  | { readonly say: 'noted'; readonly level: LogLevel; readonly note: string; readonly logContext: object }
   | { readonly say: 'done'; readonly no: number; readonly error: Failure | null };
 
 /** What a parser process used so far, and for how long it answered nobody since it last said so. */
@@ -36,9 +36,9 @@ export type ParserPool = {
   open(settings: Omit<Extract<ToParser, { say: 'open' }>, 'say'>): void;
   /**
    * Runs a job in the next free parser. Rejects with JobFailed when it fails there, else when its parser dies. What the job turns out to be about is
-   * put into `about`, which stands in every line of the log that it causes.
+   * put into `logContext`, which stands in every line of the log that it causes.
    */
-  run(name: string, payload: unknown, about?: object): Promise<void>;
+  run(name: string, payload: unknown, logContext?: object): Promise<void>;
   close(): void;
 };
 
@@ -52,14 +52,14 @@ type Parser = {
   cpuSeconds: number;
   heardAt: number;
   isTaken: boolean;
-  job: { no: number; about: object; settle(error: Error | null): void } | null;
+  job: { no: number; logContext: object; settle(error: Error | null): void } | null;
 };
 
 export function startParsers(
   processes: number,
-  onEnqueue: (name: string, payload: unknown, delayMs: number, about: object) => void,
-  measured: Measured = () => {},
-  noted: Noted = () => {},
+  onEnqueue: (name: string, payload: unknown, delayMs: number, logContext: object) => void,
+  recordMetric: RecordMetric = () => {},
+  logEvent: LogEvent = () => {},
 ): ParserPool {
   const path = fileURLToPath(
     new URL(import.meta.url.endsWith('.ts') ? 'parser-process.ts' : 'parser-process.js', import.meta.url),
@@ -78,11 +78,11 @@ export function startParsers(
     next?.(parser);
   };
 
-  const tellUsage = (parser: Parser, { cpuSeconds, residentBytes, lagSeconds }: Usage) => {
+  const recordUsage = (parser: Parser, { cpuSeconds, residentBytes, lagSeconds }: Usage) => {
     const labels = { parser: `${parser.place}` };
-    measured({ name: 'recon_parser_cpu_seconds_total', labels, value: cpuSeconds - parser.cpuSeconds });
-    measured({ name: 'recon_parser_resident_memory_bytes', labels, value: residentBytes });
-    measured({ name: 'recon_parser_event_loop_lag_seconds', labels, value: lagSeconds });
+    recordMetric({ name: 'recon_parser_cpu_seconds_total', labels, value: cpuSeconds - parser.cpuSeconds });
+    recordMetric({ name: 'recon_parser_resident_memory_bytes', labels, value: residentBytes });
+    recordMetric({ name: 'recon_parser_event_loop_lag_seconds', labels, value: lagSeconds });
     parser.cpuSeconds = cpuSeconds;
   };
 
@@ -99,12 +99,12 @@ export function startParsers(
     parsers.add(parser);
     child.on('message', (message: FromParser) => {
       parser.heardAt = Date.now();
-      const about = parser.job?.about ?? {};
-      if (message.say === 'enqueue') onEnqueue(message.name, message.payload, message.delayMs, about);
-      else if (message.say === 'measured') measured(message.measure);
-      else if (message.say === 'alive') tellUsage(parser, message.usage);
-      else if (message.say === 'about') Object.assign(about, message.about);
-      else if (message.say === 'noted') noted(message.level, message.note, { ...about, ...message.about });
+      const logContext = parser.job?.logContext ?? {};
+      if (message.say === 'enqueue') onEnqueue(message.name, message.payload, message.delayMs, logContext);
+      else if (message.say === 'measured') recordMetric(message.measure);
+      else if (message.say === 'alive') recordUsage(parser, message.usage);
+      else if (message.say === 'about') Object.assign(logContext, message.logContext);
+      else if (message.say === 'noted') logEvent(message.level, message.note, { ...logContext, ...message.logContext });
       else if (message.say === 'done' && parser.job?.no === message.no) {
         const { job } = parser;
         free(parser);
@@ -114,14 +114,15 @@ export function startParsers(
     child.on('error', () => {});
     tellPrinted(child.stderr!, (text) => {
       const cause = /FATAL ERROR: [^\d]*/.exec(text)?.[0] ?? text.slice(0, 100).replaceAll(/\d+/g, '…');
-      if (!isClosed) noted('warn', 'a parser process says', { ...parser.job?.about, parser: place, cause, text });
+      if (!isClosed)
+        logEvent('warn', 'a parser process says', { ...parser.job?.logContext, parser: place, cause, text });
     });
     child.on('exit', (code, signal) => {
       parsers.delete(parser);
       // What was not done by the end of draining is as if killed: there is nobody left to be told of it.
       if (isClosed) return;
       parser.job?.settle(new Error(`the parser process ended (${signal ?? `exit ${code}`}) in the middle of this job`));
-      measured({ name: 'recon_parser_restarts_total', labels: {}, value: 1 });
+      recordMetric({ name: 'recon_parser_restarts_total', labels: {}, value: 1 });
       start(place);
     });
     if (settings) child.send(settings);
@@ -134,8 +135,8 @@ export function startParsers(
       if (parser.job && Date.now() - parser.heardAt > SILENCE_MS) parser.child.kill('SIGKILL');
     }
     const busy = [...parsers].filter(({ job }) => job !== null).length;
-    measured({ name: 'recon_parsers', labels: { state: 'busy' }, value: busy });
-    measured({ name: 'recon_parsers', labels: { state: 'idle' }, value: parsers.size - busy });
+    recordMetric({ name: 'recon_parsers', labels: { state: 'busy' }, value: busy });
+    recordMetric({ name: 'recon_parsers', labels: { state: 'idle' }, value: parsers.size - busy });
   }, 1_000);
   watch.unref();
 
@@ -153,12 +154,12 @@ export function startParsers(
       settings = { say: 'open', ...given, places: given.places.map(({ name, at }) => ({ name, at })) };
       for (const { child } of parsers) child.send(settings);
     },
-    async run(name, payload, about = {}) {
+    async run(name, payload, logContext = {}) {
       const parser = await take();
       const no = ++jobs;
       await new Promise<void>((resolve, reject) => {
         parser.heardAt = Date.now();
-        parser.job = { no, about, settle: (error) => (error ? reject(error) : resolve()) };
+        parser.job = { no, logContext, settle: (error) => (error ? reject(error) : resolve()) };
         parser.child.send({ say: 'run', no, name, payload } satisfies ToParser, (error) => {
           if (error) parser.child.kill('SIGKILL');
         });

@@ -4,8 +4,8 @@
  */
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { openDatabase } from '../../adapters/postgres/connection.ts';
-import { openPlace } from '../../adapters/source-files/open.ts';
-import type { Place } from '../../adapters/source-files/source-files.ts';
+import { openSourceFiles } from '../../adapters/source-files/open.ts';
+import type { SourceFiles } from '../../adapters/source-files/source-files.ts';
 import { JOBS } from '../../jobs.ts';
 import type { JobContext } from '../context.ts';
 import { failureOf } from './failure.ts';
@@ -37,12 +37,12 @@ async function open(settings: OpenSettings): Promise<JobContext> {
     database,
     archiveDir: settings.archiveDir,
     chunkBytes: settings.chunkBytes,
-    placeOf: placesOf(settings.places),
+    sourceFilesOf: placesOf(settings.places),
     calendars: settings.calendars,
     now: Date.now,
-    measured: (measure) => void send({ say: 'measured', measure }),
-    about: (about) => void send({ say: 'about', about }),
-    noted: (level, note, about) => void send({ say: 'noted', level, note, about }),
+    recordMetric: (measure) => void send({ say: 'measured', measure }),
+    logContext: (logContext) => void send({ say: 'about', logContext }),
+    logEvent: (level, note, logContext) => void send({ say: 'noted', level, note, logContext }),
     enqueue: async (job, payload, options) => {
       send({ say: 'enqueue', name: job.name, payload, delayMs: options?.delayMs ?? 0 });
     },
@@ -50,11 +50,11 @@ async function open(settings: OpenSettings): Promise<JobContext> {
 }
 
 /** Each place is opened when it is first needed, and is one for all jobs. */
-function placesOf(named: OpenSettings['places']): (source: string) => Promise<Place> {
-  const places = new Map<string, Promise<Place>>();
-  const openNamed = (source: string): Promise<Place> => {
+function placesOf(named: OpenSettings['places']): (source: string) => Promise<SourceFiles> {
+  const places = new Map<string, Promise<SourceFiles>>();
+  const openNamed = (source: string): Promise<SourceFiles> => {
     const place = named.find(({ name }) => name === source);
-    if (place) return openPlace(place.at);
+    if (place) return openSourceFiles(place.at);
     throw new Error(`the configuration of this worker has no source ${source}: start it with the one that names it`);
   };
   return (source) => {
@@ -98,7 +98,7 @@ process.on('warning', ({ name, message }) =>
     say: 'noted',
     level: 'warn',
     note: 'Node warns of something in a parser process',
-    about: { warning: name, error: message },
+    logContext: { warning: name, error: message },
   }),
 );
 // A parent that was killed leaves no orphan: what this process has open is rolled back.

@@ -1,15 +1,15 @@
 import { archiveTrouble } from '../../adapters/archive.ts';
-import type { Measured } from '../../adapters/metrics/metrics.ts';
+import type { RecordMetric } from '../../adapters/metrics/metrics.ts';
 import { type Database, pingDatabase } from '../../adapters/postgres/connection.ts';
 import type { JobQueue } from '../../adapters/queue/queue.ts';
 import { ingestReport, JOBS, type JobKind, MAX_ATTEMPTS, retryDelayMs } from '../../jobs.ts';
 import { recordAway } from '../../store/away.sql.ts';
-import type { About } from '../context.ts';
-import { askNext } from '../load/close-load.ts';
+import type { LogContext } from '../context.ts';
+import { enqueueNext } from '../load/close-load.ts';
 import { type Away, JobFailed } from './failure.ts';
 import * as query from './failures.sql.ts';
 import { openGate } from './gate.ts';
-import { aboutJob } from './log-context.sql.ts';
+import { logContextOf } from './log-context.sql.ts';
 import type { ParserPool } from './parser-pool.ts';
 
 export type Log = Readonly<Record<'debug' | 'warn' | 'error', (fields: object, message: string) => void>>;
@@ -29,7 +29,7 @@ export function work({
   archiveDir,
   log,
   stop,
-  measured = () => {},
+  recordMetric = () => {},
 }: {
   database: Database;
   queue: JobQueue;
@@ -39,7 +39,7 @@ export function work({
   log: Log;
   /** What waits for a database that is away is left then. */
   stop: AbortSignal;
-  measured?: Measured;
+  recordMetric?: RecordMetric;
 }): void {
   const gate = openGate({
     ping: () => pingDatabase(database.url),
@@ -49,47 +49,48 @@ export function work({
   });
   const run = async (job: JobKind<object>, payload: object, waitedMs: number | null) => {
     if (waitedMs !== null)
-      measured({ name: 'recon_job_wait_seconds', labels: { job: job.name }, value: waitedMs / 1_000 });
+      recordMetric({ name: 'recon_job_wait_seconds', labels: { job: job.name }, value: waitedMs / 1_000 });
     const startedAt = performance.now();
     // What the job is about comes into it as soon as that is known.
-    const about: About & { job: string } = { job: job.name, ...payload };
-    const tellDuration = (outcome: 'done' | 'failed') => {
+    const logContext: LogContext & { job: string } = { job: job.name, ...payload };
+    const observeDuration = (outcome: 'done' | 'failed') => {
       const seconds = (performance.now() - startedAt) / 1_000;
-      measured({ name: 'recon_job_duration_seconds', labels: { job: job.name, outcome }, value: seconds });
-      if (outcome === 'done') log.debug({ ...about, seconds }, 'done');
+      recordMetric({ name: 'recon_job_duration_seconds', labels: { job: job.name, outcome }, value: seconds });
+      if (outcome === 'done') log.debug({ ...logContext, seconds }, 'done');
     };
     const runOnce = async () => {
       try {
-        await parsers.run(job.name, payload, about);
-        tellDuration('done');
+        await parsers.run(job.name, payload, logContext);
+        observeDuration('done');
       } catch (error) {
-        tellDuration('failed');
+        observeDuration('failed');
         const away = error instanceof JobFailed ? error.away : null;
         if (away?.what === 'database') throw error;
-        if (away) await leave(away, about, (error as Error).message);
-        else await tryAgain(job, payload, about, (error as Error).message);
+        if (away) await leave(away, logContext, (error as Error).message);
+        else await tryAgain(job, payload, logContext, (error as Error).message);
       }
     };
     // What cannot be done by the end the queue forgets; the book does not, and the sweep asks again.
     await gate.pass(runOnce).catch((lost: Error) => {
-      log.warn({ ...about, error: lost.message }, 'failed, and could not be noted');
+      log.warn({ ...logContext, error: lost.message }, 'failed, and could not be noted');
       throw lost;
     });
   };
   /** What it needs is away, which is no fault of its: it is asked for when that is back. */
-  const leave = async (away: Exclude<Away, { what: 'database' }>, about: About, reason: string) => {
-    const what = away.what === 'archive' ? away.what : (`source ${about.source!}` as const);
+  const leave = async (away: Exclude<Away, { what: 'database' }>, logContext: LogContext, reason: string) => {
+    const what = away.what === 'archive' ? away.what : (`source ${logContext.source!}` as const);
     const found =
       away.what === 'archive'
         ? { needsBytes: away.needsBytes, isSeen: (await archiveTrouble(archiveDir, away.needsBytes)) !== null }
         : { isLogin: away.isLogin };
     const isNew = await recordAway(database.db, what, { reason, ...found });
     if (isNew)
-      log.warn({ ...about, what, error: reason }, 'cannot be reached: what needs it waits, and is tried again');
+      log.warn({ ...logContext, what, error: reason }, 'cannot be reached: what needs it waits, and is tried again');
   };
-  const tryAgain = async (job: JobKind<object>, payload: object, about: object, error: string) => {
+  const tryAgain = async (job: JobKind<object>, payload: object, logContext: object, error: string) => {
     // A parser that was killed at the very beginning did not come to say it.
-    if (!('source' in about)) Object.assign(about, (await aboutJob(database.db, payload as query.AnyPayload)).about);
+    if (!('source' in logContext))
+      Object.assign(logContext, (await logContextOf(database.db, payload as query.AnyPayload)).logContext);
     const failed = await query.recordFailure(
       database.db,
       job.name,
@@ -100,13 +101,14 @@ export function work({
     );
     if (failed.isGone) return;
     log[failed.isParked ? 'error' : 'warn'](
-      { ...about, attempts: failed.attempts, error },
+      { ...logContext, attempts: failed.attempts, error },
       failed.isParked ? 'gave up after many tries: parked' : 'failed, will be tried again',
     );
-    if (failed.isParked && failed.batchNo !== null) await askNext({ database, enqueue: queue.enqueue }, failed.batchNo);
+    if (failed.isParked && failed.batchNo !== null)
+      await enqueueNext({ database, enqueue: queue.enqueue }, failed.batchNo);
     const again = 'attempt' in payload ? { ...payload, attempt: failed.attempts } : payload;
     if (failed.isParked) return;
-    measured({ name: 'recon_job_retries_total', labels: { job: job.name }, value: 1 });
+    recordMetric({ name: 'recon_job_retries_total', labels: { job: job.name }, value: 1 });
     await queue.enqueue(job, again, { delayMs: failed.delayMs });
   };
   for (const job of JOBS) {
@@ -115,7 +117,7 @@ export function work({
       job === ingestReport ? Math.min(processes, MOST_FETCHES) : processes,
       (payload, waitedMs) => run(job, payload, waitedMs),
       (error) => log.warn({ job: job.name, error: error.message }, 'queue'),
-      () => measured({ name: 'recon_jobs_stalled_total', labels: {}, value: 1 }),
+      () => recordMetric({ name: 'recon_jobs_stalled_total', labels: {}, value: 1 }),
     );
   }
 }

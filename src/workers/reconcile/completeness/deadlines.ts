@@ -8,9 +8,9 @@ import {
   waitsUntil,
 } from '../../../domain/calendar/calendar.ts';
 import type { BatchRow } from '../../../store/batches.ts';
-import type { Standing } from '../../context.ts';
+import type { Schedule } from '../../context.ts';
 
-export type Due = {
+export type Deadlines = {
   readonly calendar: Calendar | null;
   readonly lastCameAtMs: number;
   /** It is told already that something is missing or does not add up. */
@@ -28,7 +28,7 @@ export type Due = {
 };
 
 /** Reads what is known of the batch and its source's calendar. */
-export async function dueOf(db: Db, batch: BatchRow, { calendars, now }: Standing): Promise<Due> {
+export async function deadlinesOf(db: Db, batch: BatchRow, { calendars, now }: Schedule): Promise<Deadlines> {
   const nothing = { calendar: null, lastCameAtMs: 0, isTold: false, isReportDue: false, settledBy: null, others: [] };
   if (!calendars) return nothing;
   const arrived = await arrivalOf(db, batch.no);
@@ -60,9 +60,9 @@ export async function dueOf(db: Db, batch: BatchRow, { calendars, now }: Standin
 }
 
 /** Until when something may still come for the batch, in milliseconds since 1970; null when nothing is waited for any more. */
-export function waitOf(
-  { calendar, lastCameAtMs, isTold }: Due,
-  { now }: Standing,
+export function waitUntil(
+  { calendar, lastCameAtMs, isTold }: Deadlines,
+  { now }: Schedule,
   arrived: Pick<Arrived, 'isMissing' | 'hasAllRows'> & { day: string | null; duty: Arrived['duty'] },
 ): number | null {
   if (!calendar) return null;

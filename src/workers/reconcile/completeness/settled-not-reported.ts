@@ -1,36 +1,36 @@
 import type { Db } from '../../../adapters/postgres/connection.ts';
-import { inPortions } from '../../../adapters/postgres/cursors.ts';
+import { fetchBatches } from '../../../adapters/postgres/cursors.ts';
 import { addDays, type Calendar, listedFrom } from '../../../domain/calendar/calendar.ts';
 import { notReported } from '../../../domain/matching/match.ts';
 import type { BatchRow } from '../../../store/batches.ts';
 import { daysWithRecords } from '../../../store/ledger/conditions.ts';
 import type { ReadLoad } from '../../../store/loads.ts';
 import { isMatchable, rowFrom, type StoredRow } from '../../../store/stored-row.ts';
-import type { Standing } from '../../context.ts';
-import { tellAll } from '../findings.ts';
-import type { Due } from './deadlines.ts';
+import type { Schedule } from '../../context.ts';
+import { recordFindings } from '../findings.ts';
+import type { Deadlines } from './deadlines.ts';
 import * as query from './settled-not-reported.sql.ts';
 
 /** What a run has looked for in the reports of which days. */
-export type Listed = {
+export type CheckedDays = {
   readonly days: readonly query.RunDay[];
   /** When it has to look again, though nothing comes; null where it need not. */
   readonly againAtMs: number | null;
 };
 
-const NOTHING_LISTED: Listed = { days: [], againAtMs: null };
+const NOTHING_LISTED: CheckedDays = { days: [], againAtMs: null };
 
 /**
  * Tells of rows of a settlement that no transaction report lists, for days whose reports are due and there: those of the day on which
  * they were paid, and of the days next to it. Nothing where no such reports are expected.
  */
-export async function tellNotReported(
+export async function findSettledNotReported(
   db: Db,
   batch: BatchRow,
   loads: readonly ReadLoad[],
-  { calendar }: Due,
-  { now }: Standing,
-): Promise<Listed> {
+  { calendar }: Deadlines,
+  { now }: Schedule,
+): Promise<CheckedDays> {
   if (!calendar?.transactionDetails || batch.batchId === null || loads.length === 0) return NOTHING_LISTED;
   const { timeZone } = calendar;
   const paid = await query.paidDays(db, loads, timeZone);
@@ -45,13 +45,13 @@ export async function tellNotReported(
   if (checked.length > 0) {
     await query.findNotReported(db, loads, checked, around.loadsOf, timeZone);
     const report = { settlementCurrency: batch.currency, wrongUnit: false };
-    for await (const rows of inPortions<StoredRow & { day: string }>(db, query.notReportedRows(loads))) {
-      const told = rows.map((stored) => {
+    for await (const rows of fetchBatches<StoredRow & { day: string }>(db, query.notReportedRows(loads))) {
+      const findings = rows.map((stored) => {
         const row = rowFrom(stored);
         const discrepancy = notReported(row, stored.day, report);
         return { discrepancy, loadNo: stored.load_no, ofMatchable: isMatchable(row.matchBy) };
       });
-      await tellAll(db, told);
+      await recordFindings(db, findings);
     }
   }
   const later = paid.flatMap(({ day }) => around.listedFromMs(day) ?? []).filter((atMs) => atMs > now());
@@ -86,7 +86,7 @@ export async function settlementsListedBy(
   merchantNo: number,
   day: string,
   calendar: Calendar | null,
-  { now }: Standing,
+  { now }: Schedule,
 ): Promise<number[]> {
   const settlements = await query.settlementsOfDay(db, merchantNo, day);
   if (settlements.length === 0) return [];

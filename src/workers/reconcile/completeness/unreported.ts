@@ -1,5 +1,5 @@
 import type { Db } from '../../../adapters/postgres/connection.ts';
-import { inPortions } from '../../../adapters/postgres/cursors.ts';
+import { fetchBatches } from '../../../adapters/postgres/cursors.ts';
 import { addDays } from '../../../domain/calendar/calendar.ts';
 import { unreported } from '../../../domain/matching/match.ts';
 import type { Facts } from '../../../domain/report/facts.ts';
@@ -8,17 +8,17 @@ import { recordFrom } from '../../../store/ledger/columns.ts';
 import { notOf } from '../../../store/ledger/due-records.ts';
 import { currentLoadsOf } from '../../../store/loads.ts';
 import type { Details } from '../decision.ts';
-import { tellAll } from '../findings.ts';
-import type { Due } from './deadlines.ts';
+import { recordFindings } from '../findings.ts';
+import type { Deadlines } from './deadlines.ts';
 import { unreportedRecords } from './unreported.sql.ts';
 
 /** Tells of records of this day that are in no report. */
-export async function tellOfRecords(
+export async function findUnreported(
   db: Db,
   batch: BatchRow,
   details: Omit<Details, 'besideNet'>,
   facts: Facts,
-  due: Due,
+  due: Deadlines,
 ): Promise<void> {
   const day = batch.day!;
   const neighbours = [addDays(day, -1), addDays(day, 1)];
@@ -44,8 +44,8 @@ export async function tellOfRecords(
     types,
     whose: notOf(elsewhere),
   });
-  for await (const rows of inPortions<Record<string, unknown>>(db, statement)) {
-    await tellAll(
+  for await (const rows of fetchBatches<Record<string, unknown>>(db, statement)) {
+    await recordFindings(
       db,
       rows.map((row) => {
         const record = recordFrom(row, 'r')!;

@@ -1,17 +1,21 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { Db } from '../../../adapters/postgres/connection.ts';
-import { inPortions } from '../../../adapters/postgres/cursors.ts';
+import { fetchBatches } from '../../../adapters/postgres/cursors.ts';
 import type { Calendar } from '../../../domain/calendar/calendar.ts';
 import { unsettled } from '../../../domain/matching/match.ts';
 import type { BatchRow } from '../../../store/batches.ts';
 import { recordFrom } from '../../../store/ledger/columns.ts';
 import { notOf, onlyOf, unsettledRecords } from '../../../store/ledger/due-records.ts';
 import { currentLoadsOf, type ReadLoad, rowsOf } from '../../../store/loads.ts';
-import { tellAll } from '../findings.ts';
-import type { Due } from './deadlines.ts';
+import { recordFindings } from '../findings.ts';
+import type { Deadlines } from './deadlines.ts';
 
 /** Tells of records of this day that were due to be settled and are in no settlement. */
-export async function tellUnsettled(db: Db, batch: BatchRow, { calendar, settledBy, others }: Due): Promise<void> {
+export async function findUnsettled(
+  db: Db,
+  batch: BatchRow,
+  { calendar, settledBy, others }: Deadlines,
+): Promise<void> {
   const names = others.map(({ source }) => source);
   const ways = [
     { calendar, settledBy, whose: notOf(names) },
@@ -19,11 +23,11 @@ export async function tellUnsettled(db: Db, batch: BatchRow, { calendar, settled
   ];
   for (const way of ways) {
     if (way.calendar && way.settledBy !== null)
-      await tellUnsettledOf(db, batch, way.calendar, way.settledBy, way.whose);
+      await findUnsettledOf(db, batch, way.calendar, way.settledBy, way.whose);
   }
 }
 
-async function tellUnsettledOf(
+async function findUnsettledOf(
   db: Db,
   batch: BatchRow,
   calendar: Calendar,
@@ -42,11 +46,11 @@ async function tellUnsettledOf(
     timeZone: calendar.timeZone,
     whose,
   });
-  for await (const rows of inPortions<Record<string, unknown>>(db, statement)) {
-    const told = rows.map((row) => unsettled(recordFrom(row, 'r')!, settledBy));
-    await tellAll(
+  for await (const rows of fetchBatches<Record<string, unknown>>(db, statement)) {
+    const findings = rows.map((row) => unsettled(recordFrom(row, 'r')!, settledBy));
+    await recordFindings(
       db,
-      told.map((discrepancy) => ({
+      findings.map((discrepancy) => ({
         discrepancy,
         loadNo: null,
         ofMatchable: false,

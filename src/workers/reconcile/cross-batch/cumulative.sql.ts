@@ -2,7 +2,7 @@ import { type RawBuilder, sql } from 'kysely';
 import type { Db } from '../../../adapters/postgres/connection.ts';
 import { DISPUTE_TYPES } from '../../../domain/matching/cumulative.ts';
 import { NEWEST, RECORD } from '../../../store/ledger/columns.ts';
-import { isRecord, printsOf } from '../../../store/ledger/conditions.ts';
+import { fingerprintsOf, isRecord } from '../../../store/ledger/conditions.ts';
 import { type ReadLoad, rowsOf } from '../../../store/loads.ts';
 import { MAY_BE_ORIGINAL } from '../match/originals.sql.ts';
 
@@ -14,7 +14,7 @@ const IN_INSTALMENTS = sql`(s.flags & 4) <> 0`;
  * The rows of this batch that count towards a sum over several batches, each with the original that it leads to; a reversal that
  * names a refund leads to that refund's payment. `types`: those that stand in the batch.
  */
-export async function findShares(
+export async function findAllocations(
   db: Db,
   loads: readonly ReadLoad[],
   others: readonly ReadLoad[],
@@ -73,7 +73,12 @@ async function followRefunds(db: Db, all: readonly ReadLoad[], merchantNo: numbe
 }
 
 /** Takes over the shares of this run, and leaves the keys of theirs and of those of the run before. Returns how many there are. */
-export async function replaceShares(db: Db, runNo: number, before: number | null, merchantNo: number): Promise<number> {
+export async function replaceAllocations(
+  db: Db,
+  runNo: number,
+  before: number | null,
+  merchantNo: number,
+): Promise<number> {
   const columns = (sum: string, recordType: RawBuilder<unknown>, key: RawBuilder<unknown>) =>
     sql`${runNo}::int, ${merchantNo}::int, ${sum}, ${recordType}, ${key}, hashtextextended(${key}, 0), s.load_no, s.line, s.flags, s.type, s.currency, s.is_settled, s.settlement_minor`;
   const payment = sql`s.original`;
@@ -111,7 +116,7 @@ export const SETTLING_ORDER = sql`b.settlement_date nulls first, b.batch_id, b.c
  * record. A share in another currency is none, and two kinds of rows come again without adding anything: what waited to be
  * settled and is settled by now, and instalments of which each prints the whole.
  */
-export const suspectShares = (merchantNo: number): RawBuilder<unknown> => sql`
+export const exceededTotals = (merchantNo: number): RawBuilder<unknown> => sql`
   with summed as (
     select k.sum, k.record_type, k.request_id, k.key_hash, x.currency, sum(x.amount_minor) as sum_minor,
            sum(greatest(x.amount_minor, 0)) as added_minor, min(x.amount_minor) as least_minor, max(x.amount_minor) as most_minor,
@@ -149,7 +154,7 @@ export const suspectShares = (merchantNo: number): RawBuilder<unknown> => sql`
     select a.* from again a join ledger() w on w.merchant_no = ${merchantNo} and ${isRecord('w', sql`a.own_request_id`)}
        and w.type = a.type and w.amount_minor = a.amount_minor)
   select p.*, n.print from placed p
-    left join ${printsOf(sql`select distinct request_id as place, ${merchantNo}::int as merchant_no, array[request_id] as ids, false as has_cancels from suspect`)} n
+    left join ${fingerprintsOf(sql`select distinct request_id as place, ${merchantNo}::int as merchant_no, array[request_id] as ids, false as has_cancels from suspect`)} n
       on n.place = p.request_id
    where (p.is_settled or not exists (
             select from run_share t where t.merchant_no = ${merchantNo} and t.key_hash = p.key and t.sum = p.sum and t.request_id = p.request_id

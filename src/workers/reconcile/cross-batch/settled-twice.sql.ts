@@ -44,11 +44,11 @@ export const settledRows = (all: readonly ReadLoad[], merchantNo: number) => sql
    order by x.type, x.request_id, ${SETTLING_ORDER}`;
 
 /** Gives what was told by key its identity. A sum of instalments is told beside what may be wrong with such a row alone. */
-export const identifyToldByKey = (db: Db) =>
-  sql`update told_by_key t set identity = n.identity, ordinal = n.ordinal
+export const identifyCrossBatchFindings = (db: Db) =>
+  sql`update cross_batch_finding t set identity = n.identity, ordinal = n.ordinal
     from (select t.ctid as place, i.identity,
                  row_number() over (partition by t.batch_no, i.identity order by rl.part, t.load_no, t.line) - 1 as ordinal
-            from told_by_key t left join load l on l.no = t.load_no
+            from cross_batch_finding t left join load l on l.no = t.load_no
             join batch b on b.no = t.batch_no left join run_load rl on rl.run_no = b.current_run and rl.load_no = t.load_no
             cross join lateral (select concat_ws('|', ${IDENTITY}, case when t.kind = 'amount_mismatch' then 'instalments' end) as identity) i) n
    where t.ctid = n.place`.execute(db);

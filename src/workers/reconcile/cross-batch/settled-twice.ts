@@ -1,10 +1,10 @@
 import type { Db } from '../../../adapters/postgres/connection.ts';
-import { inPortions } from '../../../adapters/postgres/cursors.ts';
+import { fetchBatches } from '../../../adapters/postgres/cursors.ts';
 import {
+  type Allocation,
   addShare,
+  type CumulativeTotal,
   NOTHING_SUMMED,
-  type Share,
-  type Sum,
   type Summed,
   tellSum,
 } from '../../../domain/matching/cumulative.ts';
@@ -15,9 +15,9 @@ import type { BatchRow } from '../../../store/batches.ts';
 import { recordFrom } from '../../../store/ledger/columns.ts';
 import type { ReadLoad } from '../../../store/loads.ts';
 import { instalmentsOf, isMatchable, matchByOf, rowFrom, type StoredRow } from '../../../store/stored-row.ts';
-import { type NamedRow, type Told, tellAll } from '../findings.ts';
+import { type Finding, type NamedRow, recordFindings } from '../findings.ts';
 import * as publish from '../publish/publish.sql.ts';
-import { replaceShares, suspectShares } from './cumulative.sql.ts';
+import { exceededTotals, replaceAllocations } from './cumulative.sql.ts';
 import { findSettledKeys, settledRows } from './settled-twice.sql.ts';
 
 // What belongs to a key, not to a batch. Both run inside the publishing transaction, under the merchant's lock. A key may have any
@@ -44,21 +44,21 @@ export async function publishSettledTwice(
   await findSettledKeys(db, batch.no, loads, others);
   let key = { type: '', requestId: '' };
   let earlier: Earlier<ReturnType<typeof settledRowOf>> | null = null;
-  let told: Told[] = [];
-  for await (const rows of inPortions<KeyRow>(db, settledRows([...loads, ...others], batch.merchantNo))) {
+  let findings: Finding[] = [];
+  for await (const rows of fetchBatches<KeyRow>(db, settledRows([...loads, ...others], batch.merchantNo))) {
     for (const stored of rows) {
       if (stored.type !== key.type || stored.request_id !== key.requestId) earlier = null;
       key = { type: stored.type, requestId: stored.request_id! };
       const row = settledRowOf(stored);
       const other = settledBefore(earlier, row);
-      if (other) told.push(tellSettledTwice(stored, other));
+      if (other) findings.push(settledTwiceFinding(stored, other));
       earlier = andAfter(earlier, row);
     }
-    if (told.length < MANY) continue;
-    await tellAll(db, told, 'told_by_key');
-    told = [];
+    if (findings.length < MANY) continue;
+    await recordFindings(db, findings, 'cross_batch_finding');
+    findings = [];
   }
-  await tellAll(db, told, 'told_by_key');
+  await recordFindings(db, findings, 'cross_batch_finding');
   await publish.publishSettledTwice(db, runNo);
 }
 
@@ -70,7 +70,7 @@ const settledRowOf = (stored: KeyRow) => ({
   batchNo: stored.batch_no,
 });
 
-function tellSettledTwice(stored: KeyRow, other: ReturnType<typeof settledRowOf>): Told {
+function settledTwiceFinding(stored: KeyRow, other: ReturnType<typeof settledRowOf>): Finding {
   const row = rowFrom(stored);
   const report = { settlementCurrency: stored.batch_currency, wrongUnit: false };
   return {
@@ -83,8 +83,8 @@ function tellSettledTwice(stored: KeyRow, other: ReturnType<typeof settledRowOf>
   };
 }
 
-type ShareRow = {
-  sum: Sum;
+type AllocationRow = {
+  sum: CumulativeTotal;
   r_type: string;
   r_request_id: string;
   load_no: number;
@@ -100,40 +100,40 @@ type ShareRow = {
 };
 
 /** Decides anew which records their sums over all batches do not agree with: in whatever batch that is told. */
-export async function publishSums(db: Db, batch: BatchRow, runNo: number): Promise<void> {
-  if ((await replaceShares(db, runNo, batch.currentRun, batch.merchantNo)) === 0) return;
-  let of: ShareRow | null = null;
-  let summed: Summed<ReturnType<typeof shareOf>> = NOTHING_SUMMED;
-  let told: Told[] = [];
+export async function publishTotals(db: Db, batch: BatchRow, runNo: number): Promise<void> {
+  if ((await replaceAllocations(db, runNo, batch.currentRun, batch.merchantNo)) === 0) return;
+  let of: AllocationRow | null = null;
+  let summed: Summed<ReturnType<typeof allocationOf>> = NOTHING_SUMMED;
+  let findings: Finding[] = [];
   const tellLast = () => {
     if (of === null) return;
     const found = tellSum(of.sum, recordFrom(of, 'r')!, summed);
     if (found === null) return;
     const { loadNo, batchNo, row } = found.share;
     const quoted = { quotedIds: [of.r_request_id], quotedPrint: of.print };
-    told.push({ discrepancy: found.discrepancy, loadNo, batchNo, ofMatchable: row.needsRecord, row, ...quoted });
+    findings.push({ discrepancy: found.discrepancy, loadNo, batchNo, ofMatchable: row.needsRecord, row, ...quoted });
   };
-  for await (const rows of inPortions<ShareRow>(db, suspectShares(batch.merchantNo))) {
+  for await (const rows of fetchBatches<AllocationRow>(db, exceededTotals(batch.merchantNo))) {
     for (const row of rows) {
       if (of === null || row.sum !== of.sum || row.r_type !== of.r_type || row.r_request_id !== of.r_request_id) {
         tellLast();
         of = row;
         summed = NOTHING_SUMMED;
       }
-      summed = addShare(summed, shareOf(row), recordFrom(of, 'r')!);
+      summed = addShare(summed, allocationOf(row), recordFrom(of, 'r')!);
     }
-    if (told.length < MANY) continue;
-    await tellAll(db, told, 'told_by_key');
-    told = [];
+    if (findings.length < MANY) continue;
+    await recordFindings(db, findings, 'cross_batch_finding');
+    findings = [];
   }
   tellLast();
-  await tellAll(db, told, 'told_by_key');
-  await publish.publishSums(db, runNo);
+  await recordFindings(db, findings, 'cross_batch_finding');
+  await publish.publishTotals(db, runNo);
 }
 
-const shareOf = (
-  row: ShareRow,
-): Share & { readonly loadNo: number; readonly batchNo: number; readonly row: NamedRow } => ({
+const allocationOf = (
+  row: AllocationRow,
+): Allocation & { readonly loadNo: number; readonly batchNo: number; readonly row: NamedRow } => ({
   line: row.line,
   type: row.type,
   requestId: row.sum === 'instalments' ? row.r_request_id : null,

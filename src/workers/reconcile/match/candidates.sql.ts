@@ -196,14 +196,14 @@ export const CANDIDATES = sql`
  * What the rows showed by themselves, but for duplicates and, where the unit is wrong, what follows from it. `besideNet`: what is to
  * be said with each wrong net of a load.
  */
-export async function tellFindings(
+export async function copyRowFindings(
   db: Db,
   loads: readonly ReadLoad[],
   wrongUnit: boolean,
   besideNet: ReadonlyMap<number, string> = new Map(),
 ): Promise<void> {
   const left = wrongUnit ? sql`and f.kind not in ('amount_mismatch', 'net_mismatch', 'conversion_mismatch')` : sql``;
-  await sql`insert into told (of_matchable, kind, load_no, line, type, request_id, transaction_id, field, reported, recorded, difference,
+  await sql`insert into finding (of_matchable, kind, load_no, line, type, request_id, transaction_id, field, reported, recorded, difference,
                               currency, message, stake_minor, stake_currency)
     select of_matchable, kind, load_no, line, type, request_id, transaction_id, field, reported, recorded, difference,
            currency, message || coalesce(case when kind = 'net_mismatch' then b.said end, ''), stake_minor, stake_currency
@@ -222,7 +222,7 @@ export async function tellNotDone(db: Db, loads: readonly ReadLoad[], merchantNo
   const some = await sql`select from ${found} limit 1`.execute(db);
   if (some.rows.length === 0) return;
   const key = sql`hashtextextended(f.request_id, 0)`;
-  await sql`insert into told (of_matchable, kind, load_no, line, type, request_id, transaction_id, field, reported, recorded, message,
+  await sql`insert into finding (of_matchable, kind, load_no, line, type, request_id, transaction_id, field, reported, recorded, message,
                                quoted_ids)
     select of_matchable, kind, load_no, line, type, request_id, transaction_id, field, reported, recorded, message, array[request_id]
       from ${found}

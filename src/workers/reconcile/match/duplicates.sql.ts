@@ -3,7 +3,7 @@ import type { Db } from '../../../adapters/postgres/connection.ts';
 import { partOf, type ReadLoad, rowsOf } from '../../../store/loads.ts';
 
 /** Leaves the keys that stand in several rows of the batch in a table of their own. Returns how many there are. */
-export async function findTwinKeys(db: Db, loads: readonly ReadLoad[]): Promise<number> {
+export async function findRepeatedKeys(db: Db, loads: readonly ReadLoad[]): Promise<number> {
   // Sorting whole numbers takes half the time of hashing them.
   await sql`set local enable_hashagg = off`.execute(db);
   await sql`create temp table twin_key as
@@ -16,7 +16,7 @@ export async function findTwinKeys(db: Db, loads: readonly ReadLoad[]): Promise<
 }
 
 /** Rows of those keys, key by key, each key's in the order of the parts. */
-export const twinRows = (loads: readonly ReadLoad[]): RawBuilder<unknown> => sql`
+export const repeatedRows = (loads: readonly ReadLoad[]): RawBuilder<unknown> => sql`
   select d.*, (extract(epoch from d.paid_at) * 1000000)::bigint as paid_at_micros
     from ${rowsOf(loads)} d where d.key_hash in (select key_hash from twin_key)
    order by d.key_hash, ${partOf(loads, 'd.load_no')}, d.line`;

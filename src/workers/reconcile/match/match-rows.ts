@@ -1,5 +1,5 @@
 import type { Db } from '../../../adapters/postgres/connection.ts';
-import { inPortions } from '../../../adapters/postgres/cursors.ts';
+import { fetchBatches } from '../../../adapters/postgres/cursors.ts';
 import { compareOriginal, compareOwn, decideUnit, type Report, unitMismatch } from '../../../domain/matching/match.ts';
 import { MINOR_DIGITS } from '../../../domain/money/currency.ts';
 import type { Facts } from '../../../domain/report/facts.ts';
@@ -7,20 +7,20 @@ import type { BatchRow } from '../../../store/batches.ts';
 import { recordFrom } from '../../../store/ledger/columns.ts';
 import { currentLoadsOf } from '../../../store/loads.ts';
 import { rowFrom, type StoredRow } from '../../../store/stored-row.ts';
-import { findShares } from '../cross-batch/cumulative.sql.ts';
+import { findAllocations } from '../cross-batch/cumulative.sql.ts';
 import type { Details } from '../decision.ts';
-import { type Told, tellAll } from '../findings.ts';
+import { type Finding, recordFindings } from '../findings.ts';
 import * as match from './candidates.sql.ts';
-import { tellDuplicates } from './duplicates.ts';
+import { findDuplicates } from './duplicates.ts';
 import { resolveReferences } from './originals.sql.ts';
 import { countUnits, someOffByUnit } from './units.sql.ts';
 
 /** Tells what is wrong with rows: duplicates first, for they are compared no further. Returns whether the unit is wrong. */
-export async function tellOfRows(db: Db, batch: BatchRow, details: Details, facts: Facts): Promise<boolean> {
+export async function matchRows(db: Db, batch: BatchRow, details: Details, facts: Facts): Promise<boolean> {
   const { loads } = details;
   const others = await currentLoadsOf(db, batch.merchantNo, batch.no);
   const report: Report = { settlementCurrency: batch.currency, wrongUnit: false };
-  await tellDuplicates(db, details, report);
+  await findDuplicates(db, details, report);
   const hasReferences = await resolveReferences(db, loads, others);
   await match.findCandidates(db, loads, {
     merchantNo: batch.merchantNo,
@@ -40,20 +40,20 @@ export async function tellOfRows(db: Db, batch: BatchRow, details: Details, fact
   const direction = decideUnit(units);
   if (direction) {
     const quotedIds = await someOffByUnit(db);
-    await tellAll(db, [
+    await recordFindings(db, [
       { discrepancy: unitMismatch(direction, units), loadNo: loads[0]!.loadNo, ofMatchable: false, quotedIds },
     ]);
   }
-  for await (const rows of inPortions<CandidateRow>(db, match.CANDIDATES)) {
-    await tellAll(
+  for await (const rows of fetchBatches<CandidateRow>(db, match.CANDIDATES)) {
+    await recordFindings(
       db,
-      rows.flatMap((row) => tellOfRow(row, { ...report, wrongUnit: direction !== null })),
+      rows.flatMap((row) => matchRow(row, { ...report, wrongUnit: direction !== null })),
     );
   }
-  await match.tellFindings(db, loads, direction !== null, details.besideNet);
+  await match.copyRowFindings(db, loads, direction !== null, details.besideNet);
   await match.tellNotDone(db, loads, batch.merchantNo);
   // Amounts in the wrong unit say nothing, alone or added up.
-  await findShares(db, direction === null && batch.batchId !== null ? loads : [], others, {
+  await findAllocations(db, direction === null && batch.batchId !== null ? loads : [], others, {
     merchantNo: batch.merchantNo,
     types: Object.keys(facts.types),
     hasReferences,
@@ -71,7 +71,7 @@ type CandidateRow = StoredRow & {
   cancelled: boolean;
 };
 
-function tellOfRow(stored: CandidateRow, report: Report): Told[] {
+function matchRow(stored: CandidateRow, report: Report): Finding[] {
   const row = rowFrom(stored);
   const found =
     row.matchBy === 'own'

@@ -1,6 +1,6 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { Db } from '../../../adapters/postgres/connection.ts';
-import { inPortions } from '../../../adapters/postgres/cursors.ts';
+import { fetchBatches } from '../../../adapters/postgres/cursors.ts';
 import type { Format } from '../../../domain/formats/format.ts';
 import { returnsTheWrongWay, unknownType, wrongSigns } from '../../../domain/matching/whole-report.ts';
 import { directionIn } from '../../../domain/report/cells.ts';
@@ -8,7 +8,7 @@ import { addFacts } from '../../../domain/report/facts.ts';
 import type { BatchRow } from '../../../store/batches.ts';
 import { partOf, type ReadLoad, rowsOf } from '../../../store/loads.ts';
 import { isMatchable, rowFrom, type StoredRow } from '../../../store/stored-row.ts';
-import { tellAll } from '../findings.ts';
+import { recordFindings } from '../findings.ts';
 import type { ReportState } from '../snapshot.sql.ts';
 
 type Details = { readonly read: readonly ReportState[]; readonly loads: readonly ReadLoad[] };
@@ -38,7 +38,7 @@ async function tellUnknownTypes(db: Db, batch: BatchRow, details: Details, forma
   for (const { types, loads } of unlisted)
     for (const more of await unlistedRows(db, details.loads, loads, types))
       found.set(more.type, together(found.get(more.type), more));
-  await tellAll(
+  await recordFindings(
     db,
     [...found.values()].map(({ type, rows, settlementMinor, place: [, loadNo = null, line = 0] }) => {
       const minor = batch.batchId === null ? null : BigInt(settlementMinor);
@@ -100,13 +100,13 @@ async function tellWrongReturns(db: Db, { read, loads }: Details, formats: Forma
 }
 
 async function tellReturns(db: Db, statement: RawBuilder<unknown>, isAlone: boolean): Promise<void> {
-  for await (const rows of inPortions<StoredRow>(db, statement)) {
-    const told = rows.map((stored) => {
+  for await (const rows of fetchBatches<StoredRow>(db, statement)) {
+    const findings = rows.map((stored) => {
       const row = rowFrom(stored);
       const discrepancy = returnsTheWrongWay(row, isAlone);
       return { discrepancy, loadNo: stored.load_no, ofMatchable: isMatchable(row.matchBy) };
     });
-    await tellAll(db, told);
+    await recordFindings(db, findings);
   }
 }
 

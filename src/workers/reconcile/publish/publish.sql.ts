@@ -2,7 +2,7 @@ import { type RawBuilder, sql } from 'kysely';
 import type { Db } from '../../../adapters/postgres/connection.ts';
 import type { NamedRows, Split } from '../../../domain/matching/coverage.ts';
 import type { RunFacts } from '../../../domain/matching/run.ts';
-import { identifyToldByKey } from '../cross-batch/settled-twice.sql.ts';
+import { identifyCrossBatchFindings } from '../cross-batch/settled-twice.sql.ts';
 
 /** Locks the batch for this run. False: another worker took over, or a later run is published already. */
 export async function lockBatch(db: Db, batchNo: number, epoch: number, answers: number): Promise<boolean> {
@@ -62,7 +62,7 @@ export async function causesOf(db: Db, batchNo: number, answers: number) {
 }
 
 /** Asks other batches for a run because of this one, and for the same interventions. */
-export const askBecauseOf = (
+export const requestRunsBecauseOf = (
   db: Db,
   batchNo: number,
   interventions: readonly number[],
@@ -106,7 +106,7 @@ export const answerWithoutRun = (db: Db, batchNo: number, answers: number) =>
 const IS_ITS = sql`t.batch_no = x.batch_no and t.identity = x.identity and t.ordinal = x.ordinal`;
 
 /** A discrepancy `x` is told just as it is. What was known at a time must stay known, so one that moves or changes is written anew. */
-const isSame = (table: 'told' | 'told_by_key') => sql`${IS_ITS}
+const isSame = (table: 'finding' | 'cross_batch_finding') => sql`${IS_ITS}
   and (t.reported, t.recorded, t.difference, t.currency, t.message, t.stake_minor, t.stake_currency, t.other_batch_no,
        t.line, t.transaction_id, t.of_matchable)
       is not distinct from (x.reported, x.recorded, x.difference, x.currency, x.message, x.stake_minor, x.stake_currency, x.other_batch_no,
@@ -124,44 +124,44 @@ const COLUMNS = sql.raw(NAMES.join(', '));
 const COLUMNS_OF_T = sql.raw(NAMES.map((name) => `t.${name}`).join(', '));
 
 /** Closes what the run no longer tells of its batch, keeps what it still tells, opens what is new. */
-export async function publishTold(db: Db, batchNo: number, runNo: number): Promise<void> {
-  await sql`analyze told`.execute(db);
-  await close(db, 'told', runNo, sql`x.batch_no = ${batchNo} and not x.is_by_key`);
-  await keepAndOpen(db, 'told', runNo);
+export async function publishFindings(db: Db, batchNo: number, runNo: number): Promise<void> {
+  await sql`analyze finding`.execute(db);
+  await close(db, 'finding', runNo, sql`x.batch_no = ${batchNo} and not x.is_by_key`);
+  await keepAndOpen(db, 'finding', runNo);
 }
 
 /** Whose discrepancies were decided anew by a sum of each kind. */
 const SUMMED = sql`exists (select from share_key k where k.request_id = x.request_id and coalesce(k.record_type, x.type) = x.type
   and x.kind = case k.sum when 'returned' then 'over_refunded' when 'captured' then 'over_captured' else 'amount_mismatch' end)`;
 
-export const publishSums = (db: Db, runNo: number) => publishToldByKey(db, SUMMED, runNo);
+export const publishTotals = (db: Db, runNo: number) => publishCrossBatchFindings(db, SUMMED, runNo);
 
 export const publishSettledTwice = (db: Db, runNo: number) =>
-  publishToldByKey(
+  publishCrossBatchFindings(
     db,
     sql`x.kind = 'settled_twice' and exists (select from settled_key k where k.request_id = x.request_id and k.type = x.type)`,
     runNo,
   );
 
 /** The same for what belongs to keys: `decided` says whose discrepancies were decided anew, in whatever batch they stand. */
-async function publishToldByKey(db: Db, decided: RawBuilder<unknown>, runNo: number): Promise<void> {
-  await identifyToldByKey(db);
+async function publishCrossBatchFindings(db: Db, decided: RawBuilder<unknown>, runNo: number): Promise<void> {
+  await identifyCrossBatchFindings(db);
   const ofMerchant = sql`x.batch_no in (select b.no from batch b join batch mine on mine.merchant_no = b.merchant_no
     where mine.no = (select batch_no from run where no = ${runNo}))`;
-  await close(db, 'told_by_key', runNo, sql`x.is_by_key and ${decided} and ${ofMerchant}`);
-  await keepAndOpen(db, 'told_by_key', runNo);
-  await sql`insert into touched_batch select distinct batch_no from told_by_key`.execute(db);
-  await sql`truncate told_by_key`.execute(db);
+  await close(db, 'cross_batch_finding', runNo, sql`x.is_by_key and ${decided} and ${ofMerchant}`);
+  await keepAndOpen(db, 'cross_batch_finding', runNo);
+  await sql`insert into touched_batch select distinct batch_no from cross_batch_finding`.execute(db);
+  await sql`truncate cross_batch_finding`.execute(db);
 }
 
 /** Closes those of `mine` that are open and not told as they are. */
-const close = (db: Db, table: 'told' | 'told_by_key', runNo: number, mine: RawBuilder<unknown>) =>
+const close = (db: Db, table: 'finding' | 'cross_batch_finding', runNo: number, mine: RawBuilder<unknown>) =>
   sql`update discrepancy x set closed_run = ${runNo}, closed_at = now(), goes_on = exists (select from ${sql.ref(table)} t where ${IS_ITS})
     where x.closed_run is null and ${mine} and not exists (select from ${sql.ref(table)} t where ${isSame(table)})`.execute(
     db,
   );
 
-async function keepAndOpen(db: Db, table: 'told' | 'told_by_key', runNo: number): Promise<void> {
+async function keepAndOpen(db: Db, table: 'finding' | 'cross_batch_finding', runNo: number): Promise<void> {
   await sql`update discrepancy x set load_no = t.load_no, quoted_ids = t.quoted_ids, quoted_print = t.quoted_print,
       row_type = t.row_type, row_needs_record = t.row_needs_record, row_settlement_minor = t.row_settlement_minor
     from ${sql.ref(table)} t

@@ -5,24 +5,24 @@ import { stateOf } from '../../../domain/discrepancy.ts';
 import { coverageOf, wrongIn } from '../../../domain/matching/coverage.ts';
 import type { BatchRow } from '../../../store/batches.ts';
 import { currentLoadsOf, type ReadLoad } from '../../../store/loads.ts';
-import type { Standing } from '../../context.ts';
+import type { Schedule } from '../../context.ts';
 import { batchesLookingFor, lastDropped, wantNoRows } from '../../retention/dropped-rows.sql.ts';
-import { needOtherRows } from '../../retention/dropped-rows.ts';
+import { requireOtherRows } from '../../retention/dropped-rows.ts';
 import { replaceDays } from '../completeness/settled-not-reported.sql.ts';
 import { settlementsListedBy } from '../completeness/settled-not-reported.ts';
 import { daysSettledBy } from '../completeness/unsettled.ts';
-import { publishSettledTwice, publishSums } from '../cross-batch/settled-twice.ts';
-import type { Decided, Published } from '../decision.ts';
+import { publishSettledTwice, publishTotals } from '../cross-batch/settled-twice.ts';
+import type { Decision, PublishResult } from '../decision.ts';
 import { neighboursOf, publishedSince, replaceOpenReferences, withOpenReferences } from './follow-ups.sql.ts';
 import * as publish from './publish.sql.ts';
 
 /** Publishes what was decided, under the merchant's lock. Run twice, or twice at once, it publishes once: the epoch decides. */
 export async function publishRun(
   db: Db,
-  { batch, details, lastRun, lastDropped: knownDrop, calendar, run }: Decided,
+  { batch, details, lastRun, lastDropped: knownDrop, calendar, run }: Decision,
   epoch: number,
-  standing: Standing,
-): Promise<Published> {
+  standing: Schedule,
+): Promise<PublishResult> {
   await lockMerchant(db, batch.merchantNo);
   const nothing = { run: null, asked: [batch.no], changed: false, isReplay: false };
   if (!(await publish.lockBatch(db, batch.no, epoch, batch.wanted))) return nothing;
@@ -31,7 +31,7 @@ export async function publishRun(
     return nothing;
   }
   const drop = await lastDropped(db, batch.merchantNo);
-  if (drop > knownDrop) await needOtherRows(db, { batch, details, settlementDate: run.settlementDate }, knownDrop);
+  if (drop > knownDrop) await requireOtherRows(db, { batch, details, settlementDate: run.settlementDate }, knownDrop);
   if (drop > 0n) await wantNoRows(db, batch.no);
   const { interventions, isReplay } = await publish.causesOf(db, batch.no, batch.wanted);
   const before = await runBefore(db, batch);
@@ -56,13 +56,13 @@ export async function publishRun(
     againAtMs: run.againAtMs,
     acquirer: run.acquirer,
   });
-  await publish.publishTold(db, batch.no, runNo);
+  await publish.publishFindings(db, batch.no, runNo);
 
   const others = await currentLoadsOf(db, batch.merchantNo, batch.no);
   if (batch.batchId !== null) {
     const settled = others.filter((load) => load.isSettlement);
     await publishSettledTwice(db, batch, runNo, details, settled);
-    await publishSums(db, batch, runNo);
+    await publishTotals(db, batch, runNo);
   }
   await replaceDays(db, runNo, batch.currentRun, batch.merchantNo, run.listed);
   const openReferences = await replaceOpenReferences(db, runNo, batch.currentRun, {
@@ -92,7 +92,7 @@ export async function publishRun(
   const isNear = (day: string) => looksInto.some((own) => Math.abs(Date.parse(day) - Date.parse(own)) <= DAY_MS);
   if (since.some(({ isSettlement, day }) => openReferences > 0 || (!isSettlement && day !== null && isNear(day))))
     asked.push(batch.no);
-  await publish.askBecauseOf(db, batch.no, interventions, asked);
+  await publish.requestRunsBecauseOf(db, batch.no, interventions, asked);
   const open = await checkCoverage(db, batch.no, runNo);
   const { waiting = false, missing, uncompared = false, rows } = run.facts;
   const state = stateOf({ waiting, missing, open, uncompared });
@@ -105,9 +105,9 @@ export async function publishRun(
  */
 async function checkCoverage(db: Db, batchNo: number, runNo: number): Promise<number> {
   let open = 0;
-  for (const told of await publish.toldOf(db, batchNo, runNo)) {
-    if (told.batchNo === batchNo) open = told.open;
-    const { facts, coverage: split, named, toldRows } = told;
+  for (const findings of await publish.toldOf(db, batchNo, runNo)) {
+    if (findings.batchNo === batchNo) open = findings.open;
+    const { facts, coverage: split, named, toldRows } = findings;
     const settlementMinor = BigInt(facts.details?.settlementMinor ?? 0);
     const coverage = coverageOf(split, named, facts.wrongUnit);
     const matched = facts.wrongUnit ? 0 : facts.matchableRows - toldRows;
@@ -116,7 +116,9 @@ async function checkCoverage(db: Db, batchNo: number, runNo: number): Promise<nu
         ? wrongIn(coverage, { rows: facts.rows, settlementMinor })
         : `${coverage.matched.rows} matched rows of ${matched}`;
     if (wrong !== null)
-      throw new Error(`the coverage of batch ${told.batchNo} does not add up: ${wrong}: ${JSON.stringify(coverage)}`);
+      throw new Error(
+        `the coverage of batch ${findings.batchNo} does not add up: ${wrong}: ${JSON.stringify(coverage)}`,
+      );
   }
   return open;
 }

@@ -3,7 +3,7 @@ import type { ReadHeader } from '../../../domain/matching/checks.ts';
 import { readHeader } from '../../../domain/report/header.ts';
 import { insteadOf, lacksOf, moneyUnread, unreadColumn } from '../../../domain/report/unread.ts';
 import { formatById } from '../../../store/formats.ts';
-import { type Told, tellAll } from '../findings.ts';
+import { type Finding, recordFindings } from '../findings.ts';
 import type { ReportState } from '../snapshot.sql.ts';
 
 /** A report that is read, with its columns. */
@@ -31,11 +31,11 @@ export async function headersOf(db: Db, parts: readonly ReportState[]): Promise<
 
 /** Tells of reports that lack the column of a check although something that nothing reads may be it. */
 export async function tellUnread(db: Db, headers: readonly PartHeader[]): Promise<void> {
-  const told = headers.flatMap(({ loadNo, insteads }): Told[] => {
+  const findings = headers.flatMap(({ loadNo, insteads }): Finding[] => {
     const discrepancy = unreadColumn(insteads);
     return discrepancy === null ? [] : [{ discrepancy, loadNo, ofMatchable: false }];
   });
-  await tellAll(db, told);
+  await recordFindings(db, findings);
 }
 
 /** What is said beside each wrong net of a report: columns that nothing reads, and that may be why. By load. */
