@@ -28,7 +28,7 @@ import {
   openEmbeddedPostgres,
 } from '../../src/adapters/postgres/embedded.ts';
 
-const SOURCE = resolve(import.meta.dirname, '../../src/adapters/embedded-postgres.ts');
+const SOURCE = resolve(import.meta.dirname, '../../src/adapters/postgres/embedded.ts');
 const isRoot = process.getuid?.() === 0;
 const NOBODY = 65534;
 const { PATH } = process.env;

@@ -853,8 +853,8 @@ describe('the connection', () => {
 });
 
 describe('nothing is changed on the server', () => {
-  const SOURCE = ['sftp.ts', 'sftp-line.ts']
-    .map((name) => readFileSync(resolve(import.meta.dirname, '../../src/adapters', name), 'utf8'))
+  const SOURCE = ['sftp.ts', 'sftp-connection.ts']
+    .map((name) => readFileSync(resolve(import.meta.dirname, '../../src/adapters/source-files', name), 'utf8'))
     .join('\n');
 
   test('whatever is asked, by a user who could change everything', async () => {

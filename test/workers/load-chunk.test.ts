@@ -24,6 +24,7 @@ const payment = (requestId: string, amount: string, settlement: string) =>
     transactionCurrency: 'USD',
     settlementAmountValue: settlement,
     settlementCurrency: 'USD',
+    status: 'SUCCESS',
   });
 
 test('a chunk is loaded whatever its rows show by themselves: a stake beyond 64 bits, an id too long', async (t) => {
