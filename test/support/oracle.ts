@@ -60,17 +60,14 @@ const LONGEST_ROW = 1 << 20;
 
 // ---------------------------------------------------------------------------------------------------------------- text
 
-/** GBK only if the whole file is valid GBK and has no valid multi-byte UTF-8 sequence; null for UTF-16. */
+/** UTF-8 where the whole file is that, or its mark says so, else GB18030 where the whole file is that, else UTF-8 with holes; null for UTF-16. */
 export function decode(bytes: Uint8Array): string | null {
   if ((bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff)) return null;
-  const latin1 = Buffer.from(bytes).toString('latin1');
-  const multiByte = /[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}/;
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: every byte of ASCII is meant
-  if (!/^[\x00-\x7f]*$/.test(latin1) && !multiByte.test(latin1)) {
+  const isMarked = bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf;
+  for (const encoding of isMarked ? [] : ['utf-8', 'gb18030'])
     try {
-      return new TextDecoder('gbk', { fatal: true }).decode(bytes);
-    } catch {} // not GBK either: broken UTF-8, cell by cell
-  }
+      return new TextDecoder(encoding, { fatal: true }).decode(bytes);
+    } catch {} // another one, then
   return new TextDecoder('utf-8').decode(bytes); // takes the byte order mark away
 }
 
@@ -826,6 +823,7 @@ export function expectedAnswer(paths: string[], ledgerFile: string, options: Ora
     );
     for (const [type, of] of Map.groupBy(unlisted, (row) => row.type)) {
       const { file, line } = of[0]!;
+      of[0]!.told = true;
       const where = { file, line, type, field: 'type' };
       if (unit.batchId === null) {
         tell('unknown_type', unit, where);
@@ -1105,9 +1103,10 @@ export function expectedAnswer(paths: string[], ledgerFile: string, options: Ora
         : ('reconciled' as const);
   const matchedOf = (unit: Unit) =>
     unit.unitWrong ? 0 : rowsOf(unit).filter((row) => found.has(row) && !row.told).length;
-  /** Each row by the first that is true of it: it cannot be read, is told of, was found, needs no record. Nothing else happens in apo. */
+  /** Each row by the first that is true of it: it cannot be read, is not done, is told of, was found, needs no record. */
   function coverageOf(unit: Unit): Coverage {
     const parts = Map.groupBy(rowsOf(unit), (row) => {
+      if (row.notDone) return 'not done';
       const names = matching(row) === 'own' ? row.requestId : (row.originalRequestId ?? row.originalTransactionId);
       const isToCompare = matching(row) !== 'none' && names !== null;
       if (row.told || (unit.unitWrong && isToCompare)) return 'discrepant';
@@ -1124,7 +1123,7 @@ export function expectedAnswer(paths: string[], ledgerFile: string, options: Ora
         const rows = parts.get(`needs none: ${type}`);
         return rows ? [{ type, ...part(rows) }] : [];
       }),
-      notDone: part(),
+      notDone: part(parts.get('not done')),
       discrepant: part(parts.get('discrepant')),
       refused: { rows: unit.details.flatMap((report) => report.refused).length },
       checks: checksOf(unit),
