@@ -42,6 +42,18 @@ test('what may be the count or the fee is a column of plain numbers that are not
   assert.deepEqual(inSummary('rowCount', '3', '5'), ['count']);
   assert.deepEqual(inSummary('Anzahl', '3', '', 'null'), ['count']);
   assert.deepEqual(inSummary('', '3'), ['count']);
+  for (const name of [
+    'totalNum',
+    'totalNumber',
+    'transactionNumber',
+    'txn_no',
+    'Trade No',
+    'itemsNumber',
+    'number',
+    'sum',
+  ])
+    assert.deepEqual(inSummary(name, '3', '5'), ['count'], name);
+  assert.deepEqual(inSummary('totalNum', '3.50'), ['feeAmountValue'], 'what is no count may be money');
   assert.deepEqual(inSummary('totalFee', '-0.30', '0'), ['feeAmountValue']);
   assert.deepEqual(inSummary('feeMinor', '-30', '0'), ['feeAmountValue']);
   assert.deepEqual(inSummary('Gebühr', '0.30'), ['feeAmountValue']);
@@ -55,6 +67,8 @@ test('words, nothing, zeros, ids, codes, dates and rates are no news', () => {
     ['rowCount', '0', '0'],
     ['storeId', '10023'],
     ['merchantNo', '10023'],
+    ['batchNumber', '10023'],
+    ['totalNum', '2018122611021040123'],
     ['MCC', '5812'],
     ['cardBin', '424242'],
     ['terminal', '0017'],

@@ -112,7 +112,9 @@ export function insteadOf(lacks: readonly Lack[], columns: Columns, looks: Looks
 }
 
 const isLike = (lack: Lack, look: CellsLook, words: readonly string[]): boolean => {
-  if (!look.hasNonZero || !look.isAmounts || look.isDates || isOther(words)) return false;
+  if (!look.hasNonZero || !look.isAmounts || look.isDates) return false;
+  if (lack.of === 'count' && look.isCounts && isNumberOfRows(words)) return true;
+  if (isOther(words)) return false;
   const [money, counting] = [some(MONEY, words), some(COUNTING, words)];
   return lack.of === 'count' ? look.isCounts && (counting || !money) : money || !counting;
 };
@@ -166,6 +168,14 @@ const NEVER = set('rate rates ratio percent percentage currency code date time t
 /** What is rather the number of a thing, unless the name speaks of money or of a count. */
 const NUMBERS_OF = set(
   'id ids ref reference bin mcc phone mobile tel zip postal iban bic account merchant store shop terminal customer card pan contract invoice order year month day version seq sequence serial digits installments instalments',
+);
+
+/** How many rows there are, as a summary may call it: `totalNum`, `transactionNumber`, `txn no`. No single row stands there that could have a number. */
+const isNumberOfRows = (words: readonly string[]): boolean =>
+  some(NUMBER, words.slice(-1)) && words.slice(0, -1).every((word) => ROWS.has(word));
+const NUMBER = set('no nr num nums number numbers total sum');
+const ROWS = set(
+  'total sum count transaction transactions trade trades txn txns record records item items row rows line lines entry entries of',
 );
 
 function isOther(words: readonly string[]): boolean {
