@@ -3,12 +3,14 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { resolve } from 'node:path';
 import { after, describe, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { type JobQueue, openQueue } from '../../src/adapters/queue/queue.ts';
 import { Unreachable } from '../../src/domain/errors.ts';
 import { JOBS } from '../../src/jobs.ts';
 import { freshDatabase } from '../support/postgres.ts';
 import { note } from '../support/queue-worker.ts';
 import { startRedis } from '../support/redis.ts';
+import { startServerPostgres } from '../support/server-postgres.ts';
 
 type Where = Parameters<typeof openQueue>[0];
 const WORKER = resolve(import.meta.dirname, '../support/queue-worker.ts');
@@ -306,6 +308,41 @@ test('Redis goes away: adding and looking fail at once, and a worker can still b
   assert.ok(performance.now() - asked < 5_000, `it took ${performance.now() - asked} ms`);
   worker.kill('SIGTERM');
   await endOf(worker, 8_000);
+});
+
+test('Postgres goes away before and while a worker starts: jobs are taken soon after its return, and it can be stopped', async () => {
+  const postgres = await startServerPostgres();
+  after(() => postgres.stop());
+  const queue = await openQueue({ databaseUrl: postgres.url, bookId: 'b' });
+  const kinds = ['while', 'before'].map((name) => ({ ...note, name }));
+  const taken: string[] = [];
+  const errors: string[] = [];
+  const work = (kind: (typeof kinds)[number]) =>
+    queue.work(
+      kind,
+      1,
+      async () => void taken.push(kind.name),
+      (error) => errors.push(error.message),
+    );
+  work(kinds[0]!);
+  await postgres.kill();
+  work(kinds[1]!);
+  for (const kind of kinds)
+    await assert.rejects(queue.enqueue(kind, { no: 1, attempt: 0 }), /^Unreachable: Postgres at /);
+  await delay(1_500);
+  await postgres.start();
+  for (const kind of kinds) await queue.enqueue(kind, { no: 1, attempt: 0 });
+  for (const deadline = Date.now() + 10_000; taken.length < 2; await delay(50))
+    assert.ok(Date.now() < deadline, `taken: ${taken}; ${errors.slice(-5)}`);
+  await postgres.kill();
+  await delay(1_500);
+  const asked = performance.now();
+  await queue.close(20_000);
+  assert.ok(performance.now() - asked < 5_000, `it took ${performance.now() - asked} ms`);
+  assert.ok(
+    errors.every((error) => error.startsWith('Postgres at ')),
+    errors.join('\n'),
+  );
 });
 
 test('nobody answers where the queue should be', async () => {

@@ -52,7 +52,7 @@ export async function openDatabase(url: string, connections = 4, idleInTransacti
 
 /** A pool that breaks nothing when a connection breaks, and whose errors name the server where that is why. */
 export function openPool(settings: pg.PoolConfig & { readonly connectionString: string }): pg.Pool {
-  const nameServer = serverNamer(settings.connectionString);
+  const nameServer = postgresNamer(settings.connectionString);
   const pool = new pg.Pool(settings);
   // An idle connection that breaks is replaced by the pool; one in use fails its next statement. Without listeners either
   // would end the process.
@@ -118,7 +118,7 @@ export function postgresAt(url: string): string {
 }
 
 /** Makes DatabaseAway of what says that this server is away, and leaves all else as it is. A code is kept for those who look at it. */
-function serverNamer(url: string): (error: unknown) => unknown {
+export function postgresNamer(url: string): <E>(error: E) => E | DatabaseAway {
   const server = postgresAt(url);
   return (error) => {
     if (error instanceof Unreachable || !isDatabaseAway(error)) return error;
@@ -158,7 +158,7 @@ export async function pingDatabase(connectionString: string): Promise<void> {
     const why = 'it can only be read: it is a standby, or recovering';
     if (rows[0]!.readOnly) throw new DatabaseAway(awayText(postgresAt(connectionString), why, 'takes nothing now'));
   } catch (error) {
-    throw serverNamer(connectionString)(error);
+    throw postgresNamer(connectionString)(error);
   } finally {
     await client.end().catch(() => {});
   }
@@ -197,7 +197,7 @@ export async function onOneConnection<T>(
     // Why the connection was lost says more than that a statement on it failed; a code says most.
     const isCoded = (error as { code?: unknown }).code !== undefined;
     const told = isCoded || !broken ? (error as Error) : broken;
-    const cause = serverNamer(pool.options.connectionString!)(told) as Error;
+    const cause = postgresNamer(pool.options.connectionString!)(told) as Error;
     broken ??= cause;
     throw cause;
   } finally {

@@ -1,9 +1,19 @@
-import { createPostgresBackend, type Job, type PgPool, Queue, runMigrations, Worker, withBackend } from 'bullmq';
+import {
+  type BackendFactory,
+  type Job,
+  type PgPool,
+  PostgresConnection,
+  PostgresQueueBackend,
+  Queue,
+  runMigrations,
+  Worker,
+  withBackend,
+} from 'bullmq';
 import { Redis } from 'ioredis';
 import { Unreachable } from '../../domain/errors.ts';
 import type { Enqueue, JobKind } from '../../jobs.ts';
 import { awayText, isLostConnection } from '../away.ts';
-import { openPool, postgresAt } from '../postgres/connection.ts';
+import { openPool, postgresAt, postgresNamer } from '../postgres/connection.ts';
 import { reasonOf } from '../timeout.ts';
 
 /** The queue: BullMQ on Redis where one is given, else on its Postgres backend. It may forget; the book does not. */
@@ -47,8 +57,15 @@ const STATES = ['waiting', 'active', 'delayed', 'failed'] as const;
 /**
  * Locks are short because their holder does no other work: a killed one is replaced within seconds.
  * A job that stalls twice fails for good by default; whether a job is tried again is the book's to decide.
+ * A server that is away is asked again each second: work goes on soon after its return, and nobody waits longer for the end.
  */
-const WORKER_OPTIONS = { lockDuration: 10_000, stalledInterval: 5_000, maxStalledCount: 1_000, drainDelay: 5 };
+const WORKER_OPTIONS = {
+  lockDuration: 10_000,
+  stalledInterval: 5_000,
+  maxStalledCount: 1_000,
+  drainDelay: 5,
+  runRetryDelay: 1_000,
+};
 /** A finished job leaves no trace, so that its id can be asked for again. */
 const JOB_OPTIONS = { attempts: 1, removeOnComplete: true, removeOnFail: true };
 
@@ -233,8 +250,21 @@ const mendFor = (message: string): string =>
     ? 'Check the user and the password in REDIS_URL.'
     : 'Check REDIS_URL and that the server is up.';
 
+/**
+ * Always ready, because its tables were brought up to date before. The library looks at them once for each queue and worker; where
+ * Postgres goes away meanwhile it keeps that error for ever, and a worker asks for it again without a pause, so that nothing else runs.
+ */
+class ReadyConnection extends PostgresConnection {
+  override async waitUntilReady(): Promise<void> {}
+}
+
+const onReadyConnection: BackendFactory = (name, options, { withBlockingConnection } = {}) => {
+  const connection = new ReadyConnection(options.connection as unknown as PgPool);
+  return new PostgresQueueBackend(connection, name, options as never, true, withBlockingConnection ? name : undefined);
+};
+
 async function postgresBackend(url: string): Promise<Backend> {
-  const { Queue: PgQueue, Worker: PgWorker } = withBackend(createPostgresBackend);
+  const { Queue: PgQueue, Worker: PgWorker } = withBackend(onReadyConnection);
   // One pool for all queues: each worker listens on a connection of its own, and takes and finishes jobs on the others.
   // A process that is stopped in the middle of a statement must not hold the others' jobs.
   const options = '-c search_path=bullmq -c idle_in_transaction_session_timeout=15s';
@@ -254,8 +284,7 @@ async function postgresBackend(url: string): Promise<Backend> {
   };
   return {
     server: postgresAt(url),
-    // The pool has named it.
-    named: (error) => error,
+    named: postgresNamer(url),
     makeQueue: (name) => new PgQueue(name, { connection: shared() }) as unknown as Queue,
     makeWorker: (name, run, concurrency) =>
       new PgWorker(name, run, { connection: shared(), concurrency, ...WORKER_OPTIONS }) as unknown as Worker,
