@@ -153,6 +153,15 @@ suite('files of one listing for one report', () => {
     isConflict(await reconcile(inside), [`${AT}/two.zip/a/${ITEMS}.csv`, `${AT}/two.zip/b/${ITEMS}.csv`]);
   });
 
+  test('are looked at once each, however many a call names one by one', async () => {
+    const notes = Array.from({ length: 40 }, (_, at) => `other/notes-${at}.csv`);
+    const folder = folderOf({ [`in/${csv}`]: details('10.00'), [`in/${AT}/${SUMMARY}`]: summary('10.00') });
+    put(folder, Object.fromEntries(notes.map((name) => [name, 'no,report\n'])));
+    const answer = await reconcile(folder, ...notes.map((name) => join(folder, name)));
+    assert.deepEqual(batches(answer), RIGHT);
+    assert.equal(answer.exitCode, 3);
+  });
+
   test('with the same bytes are a duplicate, however they are wrapped', async () => {
     const folder = folderOf({
       [`in/${csv}`]: details('10.00'),

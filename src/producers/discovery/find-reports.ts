@@ -86,7 +86,7 @@ export async function findReports(
       }),
   );
   fresh.sort(inOrder);
-  const paths = [...(before?.paths ?? []), ...listed.map(({ path }) => path)];
+  const paths = listed.map(({ path }) => path);
   const recorded = await onOneConnection(database, (db) =>
     inTransaction(db, async () => {
       const deliveryNos: number[] = [];
@@ -95,7 +95,8 @@ export async function findReports(
         deliveryNos.push(await record(db, source, file, name, { knownUnder, foundAtMs: now() }));
       const shown = [...(before?.deliveryNos ?? []), ...[...known.values()].flat(), ...deliveryNos];
       const isAllSeen = notListed.length === 0 && unseen.length === 0;
-      await query.recordRivals(db, source.name, shown, isAllSeen ? paths : null);
+      const shownPaths = [...(before?.paths ?? []), ...paths];
+      await query.recordRivals(db, source.name, shown, isAllSeen ? shownPaths : null);
       return deliveryNos;
     }),
   );
