@@ -227,7 +227,7 @@ for (const [backend, make] of Object.entries(backends)) {
         await endOf(worker, 1_000);
         const watched = watch(queue);
         watched.work();
-        await watched.until(1, 25_000);
+        await watched.until(1, 60_000);
         assert.deepEqual(watched.seen, [7]);
         assert.deepEqual(watched.waitsMs, [null], 'the time of the first try is no waiting');
         assert.equal(watched.stalled(), 1);
