@@ -7,7 +7,7 @@ import { detailsTotals } from '../../src/domain/matching/totals.ts';
 import { readReport, show } from './reading.ts';
 
 const details = (minor: bigint) =>
-  detailsTotals([{ type: 'PAYMENT', count: 1, settlementMinor: minor, feeMinor: null }]);
+  detailsTotals([{ type: 'PAYMENT', count: 1, settlementMinor: minor, feeMinor: null }], false);
 const at = { loadNo: 1, line: 9, type: 'PAYOUT', transactionId: 'TX1' };
 
 test('what is paid out has to be what the rows add up to', () => {

@@ -24,7 +24,10 @@ function sums(lines: string[]) {
   });
 }
 const details = (lines: string[]) =>
-  detailsTotals(sums(lines).map((sum) => ({ ...sum, type: sum.type!, count: sum.count! })));
+  detailsTotals(
+    sums(lines).map((sum) => ({ ...sum, type: sum.type!, count: sum.count! })),
+    false,
+  );
 const summary = (lines: string[]): SummaryRow[] => sums(lines).map((row, at) => ({ ...row, line: at + 2 }));
 
 function compared(ours: string[] | null, theirs: string[], currency: Currency = 'JPY'): string[] {
@@ -140,7 +143,7 @@ test('a summary made from the details agrees with them, and one cent more does n
   fc.assert(
     fc.property(batch, fc.boolean(), (byType, withTotal) => {
       const types = Object.entries(byType).map(([type, it]) => ({ type, ...it }));
-      const ours = detailsTotals(types);
+      const ours = detailsTotals(types, false);
       const total = withTotal ? [{ type: 'TOTAL', ...ours.all }] : [];
       const rows = [...types, ...total].map((row, at) => ({ ...row, line: at + 2 }));
       assert.deepEqual(compareTotals(ours, rows, 'USD'), []);
@@ -148,4 +151,15 @@ test('a summary made from the details agrees with them, and one cent more does n
       assert.notDeepEqual(compareTotals(ours, wrong, 'USD'), []);
     }),
   );
+});
+
+test('a fee column that is there and blank says zero: the fee of the summary is compared with it', () => {
+  const ours = [{ type: 'PAYMENT', count: 1, settlementMinor: 95n, feeMinor: null }];
+  const told = (printsFees: boolean) =>
+    compareTotals(detailsTotals(ours, printsFees), summary(['PAYMENT 1 95 -5', 'TOTAL 1 95 -5']), 'JPY').map(
+      ({ discrepancy: { kind, type, field, reported, recorded } }) => [kind, type, field, reported, recorded].join(' '),
+    );
+  assert.deepEqual(told(true), ['summary_mismatch TOTAL feeAmount 0 -5', 'summary_mismatch PAYMENT feeAmount 0 -5']);
+  // Without such a column nothing says what the fees are.
+  assert.deepEqual(told(false), []);
 });

@@ -1161,7 +1161,10 @@ export function expectedAnswer(paths: string[], ledgerFile: string, options: Ora
     const states = (field: 'settlementAmount' | 'feeAmount') =>
       stated.length === 0 || stated.some((row) => row[field] !== null);
     const pair = unit.details.length > 0 && unit.summary.length > 0 && unit.missing.length === 0;
-    const hasFees = rows.length === 0 || rows.some((row) => row.feeAmount !== null);
+    const hasFees =
+      rows.length === 0 ||
+      rows.some((row) => row.feeAmount !== null) ||
+      unit.details.some(({ columns }) => columns.includes('feeAmountValue'));
     return [
       check('records', records),
       check('net', isThere && !unit.unitWrong),

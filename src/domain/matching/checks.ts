@@ -136,13 +136,22 @@ function lackOf(read: readonly ReadHeader[], of: Lack['of'], what: string): stri
   return `${what} without the column ${column}${instead ? `; ${instead.unread} is not read` : ''}`;
 }
 
+/** The columns of this role that the format knows, and whether the header has one of them. */
+function columnsOf({ kind, format, columns }: ReadHeader, role: AmountRole) {
+  const wanted = format.amounts[kind].filter((amount) => amount.role === role).map(({ column }) => column);
+  return { wanted, isPrinted: wanted.some((column) => columns.at[column] !== undefined) };
+}
+
+/** Some of these reports has a column for amounts of this role, whatever its rows say there. */
+export const prints = (read: readonly ReadHeader[], role: AmountRole): boolean =>
+  read.some((header) => columnsOf(header, role).isPrinted);
+
 /** Why amounts of this role are not looked at: the format, or the header of some part, has none of their columns. */
 function withoutRole(read: readonly ReadHeader[], role: AmountRole): string | false {
-  for (const { kind, format, columns } of read) {
-    const wanted = format.amounts[kind].filter((amount) => amount.role === role).map(({ column }) => column);
-    if (wanted.length === 0) return `the format ${format.name} has no columns for it`;
-    if (!wanted.some((column) => columns.at[column] !== undefined))
-      return `the settlement details have none of the columns for it: ${wanted.join(', ')}`;
+  for (const header of read) {
+    const { wanted, isPrinted } = columnsOf(header, role);
+    if (wanted.length === 0) return `the format ${header.format.name} has no columns for it`;
+    if (!isPrinted) return `the settlement details have none of the columns for it: ${wanted.join(', ')}`;
   }
   return false;
 }

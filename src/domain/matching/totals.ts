@@ -21,17 +21,21 @@ export type SummaryRow = Sums & { readonly line: number; readonly type: string |
 export type DetailsTotals = {
   readonly types: readonly (Totals & { readonly type: string })[];
   readonly all: Totals;
-  /** Some row states a fee. Where none does, the layout has no fee column and a summary's fee has nothing to be compared with. */
+  /**
+   * Some row states a fee, or could: its column is there, and blank says zero. Where the layout has no fee column, a summary's fee has
+   * nothing to be compared with.
+   */
   readonly hasFees: boolean;
 };
 export type Totals = { readonly count: number; readonly settlementMinor: bigint; readonly feeMinor: bigint };
 
-export function detailsTotals(sums: readonly TypeSums[]): DetailsTotals {
+export function detailsTotals(sums: readonly TypeSums[], printsFees: boolean): DetailsTotals {
   const types = sums
     .map((sum) => ({ type: sum.type, ...filled(addUp([sum])) }))
     .sort((a, b) => compareText(a.type, b.type));
   // Details without any row state that nothing was settled and no fee was taken.
-  return { types, all: filled(addUp(sums)), hasFees: sums.length === 0 || sums.some((sum) => sum.feeMinor !== null) };
+  const hasFees = printsFees || sums.length === 0 || sums.some((sum) => sum.feeMinor !== null);
+  return { types, all: filled(addUp(sums)), hasFees };
 }
 
 /** What a summary says the batch comes to: its TOTAL (rows of several parts are added), else the sum of its rows. */

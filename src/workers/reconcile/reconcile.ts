@@ -4,7 +4,7 @@ import { type Database, type Db, onOneConnection } from '../../adapters/postgres
 import { inTransaction } from '../../adapters/postgres/transactions.ts';
 import { dateIn } from '../../domain/calendar/time.ts';
 import type { Format } from '../../domain/formats/format.ts';
-import { checksOfDay, checksOfSettlement } from '../../domain/matching/checks.ts';
+import { checksOfDay, checksOfSettlement, prints } from '../../domain/matching/checks.ts';
 import { splitOf } from '../../domain/matching/coverage.ts';
 import {
   awaitedOf,
@@ -215,7 +215,8 @@ async function decide(db: Db, batchNo: number, timed: Timed, standing: Schedule)
     return { wrongUnit, listed };
   });
 
-  const totals = details.read.length > 0 && !isDay ? detailsTotals(typeSums(facts)) : null;
+  const totals =
+    details.read.length > 0 && !isDay ? detailsTotals(typeSums(facts), prints(detailsHeaders, 'fee')) : null;
   const summaryWhole = summary.read.length > 0 ? summary.reading.missing.length === 0 : paid !== null;
   // What may still come is not missed, and what it would change is not told.
   const missed = isWaiting ? [] : due.isReportDue && isNothingRead ? [missingReport(batch.day!)] : missing;
