@@ -111,6 +111,9 @@ export async function replaceAllocations(
 /** Settlement date, batch id, currency, part, line: the order in which rows settle. A batch without a date is before all others. */
 export const SETTLING_ORDER = sql`b.settlement_date nulls first, b.batch_id, b.currency, rl.part, x.line`;
 
+/** The same, but by file: names that differ by a provider or method are numbered each by itself, and a sum is told on one row of all. */
+const SUMMING_ORDER = sql`b.settlement_date nulls first, b.batch_id, b.currency, y.file, rl.part, x.line`;
+
 /**
  * The shares of each record that their sum may not agree with, record by record, in the order in which they settle; with the
  * record. A share in another currency is none, and two kinds of rows come again without adding anything: what waited to be
@@ -140,13 +143,15 @@ export const exceededTotals = (merchantNo: number): RawBuilder<unknown> => sql`
      order by k.sum, k.record_type, k.request_id, array_position(array['PAYMENT', 'CAPTURE', 'AUTHORIZATION'], x.type), ${NEWEST('x')}),
   placed as (
     select c.*, x.load_no, x.line, x.flags, x.type, x.own_request_id, x.transaction_id, x.amount_minor, x.is_settled, x.settlement_minor, b.no as batch_no,
-           row_number() over (order by c.sum, c.r_type, c.request_id, ${SETTLING_ORDER}) as place,
-           row_number() over (partition by c.sum, c.r_type, c.request_id, x.type, x.own_request_id order by ${SETTLING_ORDER}) as time
+           row_number() over (order by c.sum, c.r_type, c.request_id, ${SUMMING_ORDER}) as place,
+           row_number() over (partition by c.sum, c.r_type, c.request_id, x.type, x.own_request_id order by ${SUMMING_ORDER}) as time
       from compared c
       join run_share x on x.merchant_no = ${merchantNo} and x.key_hash = c.key and x.sum = c.sum and x.request_id = c.request_id
        and x.record_type is not distinct from c.key_type and x.currency = c.currency
       join run_load rl on rl.run_no = x.run_no and rl.load_no = x.load_no
-      join batch b on b.current_run = x.run_no),
+      join batch b on b.current_run = x.run_no
+      join load l on l.no = x.load_no
+      join delivery y on y.no = l.delivery_no),
   again as materialized (
     select distinct own_request_id, type, abs(amount_minor) as amount_minor from placed
      where time > 1 and (flags & 4) <> 0 and sum <> 'instalments' and own_request_id is not null),
