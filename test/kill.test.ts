@@ -81,11 +81,11 @@ async function until(
   client.on('error', () => {});
   await client.connect();
   try {
-    for (const deadline = Date.now() + 60_000; Date.now() < deadline && !hasEnded; await delay(5)) {
+    for (const deadline = Date.now() + 300_000; Date.now() < deadline && !hasEnded; await delay(5)) {
       const { rows } = await client.query(statement);
       if (rows.length > 0 && isTrue(rows[0] as never)) return true;
     }
-    assert.ok(hasEnded, `this did not come about within a minute: ${statement}`);
+    assert.ok(hasEnded, `this did not come about within five minutes: ${statement}`);
     return false;
   } finally {
     await client.end().catch(() => {});
@@ -103,7 +103,7 @@ const untilDone = (url: string) => until(url, IS_DONE, (row: { done: boolean }) 
 const parsersOf = ({ pid }: Started): number[] =>
   (spawnSync('ps', ['-o', 'pid=,args=', '--ppid', String(pid)], { encoding: 'utf8' }).stdout ?? '')
     .split('\n')
-    .filter((line) => line.includes('parser.'))
+    .filter((line) => line.includes('parser-process.'))
     .map((line) => Number.parseInt(line, 10));
 
 const kill = (pid: number, signal: NodeJS.Signals) => {

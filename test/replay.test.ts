@@ -55,7 +55,7 @@ const countOf = async (url: string, statement: string): Promise<number> =>
 const parsersOf = ({ pid }: Started): number[] =>
   spawnSync('ps', ['-o', 'pid=,args=', '--ppid', String(pid)], { encoding: 'utf8' })
     .stdout.split('\n')
-    .filter((line) => line.includes('parser.'))
+    .filter((line) => line.includes('parser-process.'))
     .map((line) => Number.parseInt(line, 10));
 
 const redis = await startRedis();

@@ -53,7 +53,7 @@ async function startService(queue: 'postgres' | 'redis') {
 const parsersOf = ({ pid }: Started): number[] =>
   spawnSync('ps', ['-o', 'pid=,args=', '--ppid', String(pid)], { encoding: 'utf8' })
     .stdout.split('\n')
-    .filter((line) => line.includes('parser.'))
+    .filter((line) => line.includes('parser-process.'))
     .map((line) => Number.parseInt(line, 10));
 
 async function until(what: string, isTrue: () => boolean | Promise<boolean>): Promise<void> {

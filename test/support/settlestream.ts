@@ -46,7 +46,7 @@ export function startSettlestream(args: readonly string[], options: Options = {}
     },
     cwd: options.cwd,
     stdio: ['ignore', 'pipe', 'pipe'],
-    timeout: options.timeoutMs ?? 120_000,
+    timeout: options.timeoutMs ?? 300_000,
     killSignal: 'SIGKILL',
   });
   const stop = () => child.kill('SIGTERM');
