@@ -90,7 +90,7 @@ test('what Node, libraries and dying processes print is JSON, and nothing is pri
     preload,
     `const { existsSync, writeFileSync } = require('node:fs');
      const once = (name, act) => existsSync('${marks}/' + name) || (writeFileSync('${marks}/' + name, ''), act());
-     const isParser = /parser\\.[tj]s$/.test(process.argv[1] ?? '');
+     const isParser = /parser-process\\.[tj]s$/.test(process.argv[1] ?? '');
      if (/settlestream\\.js$/.test(process.argv[1] ?? '')) {
        setTimeout(() => { console.error('printed by\\n%s', 'a library'); process.emitWarning('beware'); }, 1500).unref();
        process.on('SIGUSR2', () => { throw new Error('made to end'); });
