@@ -211,12 +211,19 @@ describe('a Prometheus with the shipped rules watches', { concurrency: true }, (
     await untilSick('ReconResidual', 'ReconMoneyAtRisk', 'ReconDiscrepancyBurst', 'ReconReportMissing');
     await untilSick('ReconReportUnusable', 'ReconPollFailing');
 
-    // The archive is no folder any more, so that nothing new can be read; and files lie there as if nobody had looked for long.
-    renameSync(join(folder, 'data/archive'), join(folder, 'archive-of-before'));
-    writeFileSync(join(folder, 'data/archive'), '');
+    // Reading fails although everything can be reached; and files lie there as if nobody had looked for long.
+    await query(
+      url,
+      `create function fails() returns trigger language plpgsql as $$ begin raise exception 'sick'; end $$`,
+    );
+    await query(url, 'create trigger fails before insert on load execute function fails()');
     const tenDaysAgo = new Date(Date.now() - 10 * 86_400_000);
     for (const no of numbers(8))
       put(`files/settlementItems_USD_C${no}_000.csv`, details(`C${no}`, [`y${no}`], '1.00', 'USD'), tenDaysAgo);
+    await untilSick('ReconManyRetries', 'ReconUnreachable');
+    // The archive is no folder any more, so that nothing new can be read.
+    renameSync(join(folder, 'data/archive'), join(folder, 'archive-of-before'));
+    writeFileSync(join(folder, 'data/archive'), '');
     await query(url, `update delivery set found_at = now() - interval '81 days' where source = 'old'`);
     await query(url, `update batch set parked_reason = 'by hand' where batch_id = 'B2'`);
     // Memory is short, and Redis may throw away what it likes.
@@ -232,7 +239,7 @@ describe('a Prometheus with the shipped rules watches', { concurrency: true }, (
       }
       await prometheus.untilSeen(`sum(recon_parser_restarts_total) >= ${killed}`, PATIENCE_MS);
     }
-    await untilSick('ReconManyRetries', 'ReconFileNearDeletion', 'ReconOldestReportTooOld', 'ReconBatchParked');
+    await untilSick('ReconFileNearDeletion', 'ReconOldestReportTooOld', 'ReconBatchParked');
     await untilSick('ReconAccountUnused', 'ReconParserRestarts', 'ReconRedisMemoryShort', 'ReconRedisEvicts');
     const connections = await manyConnections(url);
     await untilSick('ReconDatabaseConnectionsShort');
