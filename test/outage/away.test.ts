@@ -124,9 +124,9 @@ test('a file that is gone is told, and read when its source shows it again as it
   await until('it is found', statesOf(['V1']), all(['V1'], 'found'));
   renameSync(path, join(folder, 'elsewhere'));
   const worker = start('work');
-  const told = JSON.parse(await worker.says(/"report":"settlementItems_USD_V1_000".*"outcome":"refused"/));
+  const told = JSON.parse(await worker.says(/"report":"settlementItems_USD_V1_000".*"msg":"report refused"/));
   assert.equal(told.level, 40);
-  assert.match(told.error, /is not there any more/);
+  assert.match(told.why, /is not there any more/);
   await until('it is refused', statesOf(['V1']), all(['V1'], 'refused'));
   renameSync(join(folder, 'elsewhere'), path);
   await until('it is read', statesOf(['V1']), all(['V1'], 'closed'));
@@ -149,6 +149,7 @@ test('a full disk of the archive: it is said once, and the work goes on when the
   await worker.says(/"what":"archive"/);
   rmSync(filler);
   await until('they are read', statesOf(['U1', 'U2']), all(['U1', 'U2'], 'closed'));
+  await until('they are reconciled', 'select count(*)::int as open from batch where done < wanted', [{ open: 0 }]);
   await until('nothing is away', AWAY, []);
   worker.kill('SIGTERM');
   const { stderr } = await worker.ended;
