@@ -1,11 +1,24 @@
 import type { RowReader } from '../../adapters/file-formats/csv.ts';
 import type { CopyWriter } from '../../adapters/postgres/copy-binary.ts';
 import type { IdColumn, TypeRule } from '../../domain/formats/format.ts';
-import { digitsOf, isCurrency, MINOR_DIGITS } from '../../domain/money/currency.ts';
+import { digitsOf } from '../../domain/money/currency.ts';
 import { deductedOf } from '../../domain/report/amounts.ts';
-import { directionOf, MAX_ID_BYTES } from '../../domain/report/cells.ts';
+import { directionOf } from '../../domain/report/cells.ts';
 import type { FactsCounter } from '../../domain/report/facts.ts';
 import { hash, hashBytes } from '../../domain/report/key.ts';
+import {
+  amountAt,
+  BLANK_TIME,
+  codeAt,
+  codeOf,
+  DIGITS_OF_CODE,
+  equals,
+  isAsciiText,
+  isBlank,
+  isPlainId,
+  MAX_AMOUNT,
+  timeAt,
+} from '../../domain/report/plain-cells.ts';
 import type { RowContext } from '../../domain/report/read-row.ts';
 import type { MatchBy, Row } from '../../domain/report/row.ts';
 import { flagsOf } from '../../store/stored-row.ts';
@@ -150,7 +163,7 @@ export class FastRowParser {
 
     const transaction = this.#transaction;
     const currency = codeAt(buf, starts, ends, transaction.currency);
-    const digits = DIGITS.get(currency);
+    const digits = DIGITS_OF_CODE.get(currency);
     if (digits === undefined) return false;
     const amount = amountAt(buf, starts[transaction.amount]!, ends[transaction.amount]!, digits, this.#isMinor);
     if (Number.isNaN(amount)) return false;
@@ -375,7 +388,6 @@ type AmountCells = {
 };
 
 const NOTHING = new Uint8Array(0);
-const BLANK_TIME = Number.NEGATIVE_INFINITY;
 const POSTGRES_EPOCH_MICROS = 946_684_800_000_000;
 
 type SourceLocation = Readonly<Partial<Record<string, number>>>;
@@ -411,127 +423,7 @@ function idPositionsOf(at: SourceLocation, { ids = {} }: TypeRule): IdPositions 
   };
 }
 
-const codeOf = (currency: string): number =>
-  (currency.charCodeAt(0) << 16) | (currency.charCodeAt(1) << 8) | currency.charCodeAt(2);
-const DIGITS = new Map(
-  Object.entries(MINOR_DIGITS)
-    .filter(([code]) => isCurrency(code))
-    .map(([code, digits]) => [codeOf(code), digits]),
-);
-
-const isBlank = (starts: Int32Array, ends: Int32Array, cell: number): boolean =>
-  cell < 0 || starts[cell] === ends[cell];
-
-function equals(buf: Uint8Array, start: number, end: number, bytes: Uint8Array): boolean {
-  if (end - start !== bytes.length) return false;
-  for (let i = 0; i < bytes.length; i++) if (buf[start + i] !== bytes[i]) return false;
-  return true;
-}
-
-/** ASCII without a blank at either end: what needs no decoding and no trimming. */
-function isAsciiText(buf: Uint8Array, start: number, end: number): boolean {
-  for (let i = start; i < end; i++) if (buf[i]! >= 0x80 || buf[i]! === 0) return false;
-  return start === end || (buf[start]! > 0x20 && buf[end - 1]! > 0x20);
-}
-
-/** An id that stands as it is, or none; `null` and `none`, which mean absent, too long ones and what a spreadsheet wrote are left to a closer look. */
-function isPlainId(buf: Uint8Array, starts: Int32Array, ends: Int32Array, cell: number): boolean {
-  if (cell < 0) return true;
-  const [start, end] = [starts[cell]!, ends[cell]!];
-  if (end - start > MAX_ID_BYTES) return false;
-  const first = buf[start]!;
-  if (end - start === 4 && (first | 0x20) === 0x6e) return false;
-  // `="…"` and `'…`; and a number with an exponent, which has a plus before its last two or three digits.
-  if (first === 0x3d || first === 0x27) return false;
-  if (end - start >= 5 && (buf[end - 3] === 0x2b || buf[end - 4] === 0x2b)) return false;
-  return isAsciiText(buf, start, end);
-}
-
 function writeId(writer: CopyWriter, buf: Uint8Array, starts: Int32Array, ends: Int32Array, cell: number): void {
   if (isBlank(starts, ends, cell)) writer.null();
   else writer.asciiBytes(buf, starts[cell]!, ends[cell]!);
-}
-
-/** Three letters as one number; −1 for anything else. */
-function codeAt(buf: Uint8Array, starts: Int32Array, ends: Int32Array, cell: number): number {
-  if (cell < 0) return -1;
-  const start = starts[cell]!;
-  return ends[cell]! - start === 3 ? (buf[start]! << 16) | (buf[start + 1]! << 8) | buf[start + 2]! : -1;
-}
-
-const MAX_DIGITS = 12;
-const MAX_AMOUNT = 10 ** MAX_DIGITS;
-
-const isDigit = (byte: number): boolean => byte >= 0x30 && byte <= 0x39;
-
-/** An amount in minor units, if it is printed as plainly as can be; else NaN. */
-function amountAt(buf: Uint8Array, start: number, end: number, digits: number, isMinor: boolean): number {
-  let i = start;
-  const isNegative = buf[i] === 0x2d;
-  if (isNegative) i++;
-  let value = 0;
-  let wholeDigits = 0;
-  let decimals = 0;
-  for (; i < end && isDigit(buf[i]!); i++, wholeDigits++) value = value * 10 + buf[i]! - 0x30;
-  if (i < end && buf[i] === 0x2e && !isMinor) {
-    i++;
-    for (; i < end && isDigit(buf[i]!); i++, decimals++) value = value * 10 + buf[i]! - 0x30;
-    if (decimals === 0) return Number.NaN;
-  }
-  if (i !== end || wholeDigits === 0 || decimals > digits || wholeDigits + digits > MAX_DIGITS) return Number.NaN;
-  if (!isMinor) for (; decimals < digits; decimals++) value *= 10;
-  return isNegative && value !== 0 ? -value : value;
-}
-
-const DAYS_BEFORE = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334];
-const DAYS_IN = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
-
-function twoDigits(buf: Uint8Array, at: number): number {
-  const [tens, ones] = [buf[at]! - 0x30, buf[at + 1]! - 0x30];
-  return tens >= 0 && tens <= 9 && ones >= 0 && ones <= 9 ? tens * 10 + ones : Number.NaN;
-}
-
-/** Microseconds since 1970 of `YYYY-MM-DDThh:mm:ss` with `Z` or `±hh:mm`; BLANK_TIME for no time, NaN for any other spelling. */
-function timeAt(buf: Uint8Array, s: number, end: number): number {
-  const length = end - s;
-  if (length === 0) return BLANK_TIME;
-  if (length !== 20 && length !== 25) return Number.NaN;
-  if (
-    buf[s + 4] !== 0x2d ||
-    buf[s + 7] !== 0x2d ||
-    buf[s + 10] !== 0x54 ||
-    buf[s + 13] !== 0x3a ||
-    buf[s + 16] !== 0x3a
-  )
-    return Number.NaN;
-  const year = twoDigits(buf, s) * 100 + twoDigits(buf, s + 2);
-  const month = twoDigits(buf, s + 5);
-  const day = twoDigits(buf, s + 8);
-  const hour = twoDigits(buf, s + 11);
-  const minute = twoDigits(buf, s + 14);
-  const second = twoDigits(buf, s + 17);
-  if (!(year >= 2001 && year <= 2099 && month >= 1 && month <= 12 && hour < 24 && minute < 60 && second < 60))
-    return Number.NaN;
-  const isLeap = year % 4 === 0;
-  if (!(day >= 1 && day <= DAYS_IN[month - 1]! + (isLeap && month === 2 ? 1 : 0))) return Number.NaN;
-  let offsetMinutes = 0;
-  const sign = buf[s + 19];
-  if (length === 20) {
-    if (sign !== 0x5a) return Number.NaN;
-  } else {
-    offsetMinutes = twoDigits(buf, s + 20) * 60 + twoDigits(buf, s + 23);
-    if (
-      (sign !== 0x2b && sign !== 0x2d) ||
-      buf[s + 22] !== 0x3a ||
-      !(offsetMinutes <= 14 * 60) ||
-      twoDigits(buf, s + 23) > 59
-    )
-      return Number.NaN;
-    if (sign === 0x2d) offsetMinutes = -offsetMinutes;
-  }
-  const years = year - 1970;
-  // Between 2001 and 2099 every fourth year is a leap year.
-  const days =
-    years * 365 + Math.floor((years + 1) / 4) + DAYS_BEFORE[month - 1]! + (isLeap && month > 2 ? 1 : 0) + day - 1;
-  return ((days * 24 + hour) * 3600 + (minute - offsetMinutes) * 60 + second) * 1_000_000;
 }
