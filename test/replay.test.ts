@@ -89,6 +89,31 @@ suite('read again', () => {
     );
   });
 
+  test('a discrepancy whose sentence alone is another stays open, keeps its times, and gets the new sentence', async () => {
+    const { DATABASE_URL: url } = book;
+    const open = () =>
+      query<{ message: string; kind: string; isByKey: boolean }>(
+        url,
+        `select no, kind, is_by_key as "isByKey", message, first_seen_at, opened_run, opened_at, quoted_ids, quoted_print
+           from discrepancy where closed_run is null order by no`,
+      );
+    const total = await countOf(url, 'discrepancy');
+    const before = await open();
+    await query(
+      url,
+      `update discrepancy set message = 'what a version before said of ' || kind where closed_run is null`,
+    );
+    const { json } = await settlestream([...EVERYTHING, ...optionsOf(made)], { env: book });
+    for (const { before, after, opened, closed } of json.batches) {
+      assert.deepEqual([after, opened, closed], [before, 0, 0]);
+    }
+    assert.deepEqual(await open(), before);
+    assert.equal(await countOf(url, 'discrepancy'), total, 'none was closed and opened anew');
+    sameDigests(await digestsOf(url), digests);
+    const [kinds, byKey] = [new Set(before.map(({ kind }) => kind)), before.filter(({ isByKey }) => isByKey)];
+    assert.ok(kinds.size > 10 && byKey.length > 0, `of many kinds, and of those over several batches: ${[...kinds]}`);
+  });
+
   test('a dry run tells what other rules would change, changes nothing, and the replay then does just that', async () => {
     const rows = `(select no from run union all select no from delivery union all select no from load where state <> 'dropped') all_of`;
     const counted = await countOf(book.DATABASE_URL, rows);

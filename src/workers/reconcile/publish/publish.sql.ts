@@ -105,11 +105,15 @@ export const answerWithoutRun = (db: Db, batchNo: number, answers: number) =>
 
 const IS_ITS = sql`t.batch_no = x.batch_no and t.identity = x.identity and t.ordinal = x.ordinal`;
 
-/** A discrepancy `x` is told just as it is. What was known at a time must stay known, so one that moves or changes is written anew. */
+/**
+ * True if the new finding equals the stored discrepancy `x`. A changed discrepancy is closed and reopened, not updated, so that
+ * `--as-of` still shows what was known at that time. The message only puts the other columns into words: it is not compared, and
+ * `keepAndOpen` updates it in place, so that a release with better sentences closes nothing.
+ */
 const isSame = (table: 'finding' | 'cross_batch_finding') => sql`${IS_ITS}
-  and (t.reported, t.recorded, t.difference, t.currency, t.message, t.stake_minor, t.stake_currency, t.other_batch_no,
+  and (t.reported, t.recorded, t.difference, t.currency, t.stake_minor, t.stake_currency, t.other_batch_no,
        t.line, t.transaction_id, t.of_matchable)
-      is not distinct from (x.reported, x.recorded, x.difference, x.currency, x.message, x.stake_minor, x.stake_currency, x.other_batch_no,
+      is not distinct from (x.reported, x.recorded, x.difference, x.currency, x.stake_minor, x.stake_currency, x.other_batch_no,
        x.line, x.transaction_id, x.of_matchable)
   and (x.row_type is null or t.row_settlement_minor is not distinct from x.row_settlement_minor)
   -- The same bytes, read again, are the same place.
@@ -162,12 +166,12 @@ const close = (db: Db, table: 'finding' | 'cross_batch_finding', runNo: number, 
   );
 
 async function keepAndOpen(db: Db, table: 'finding' | 'cross_batch_finding', runNo: number): Promise<void> {
-  await sql`update discrepancy x set load_no = t.load_no, quoted_ids = t.quoted_ids, quoted_print = t.quoted_print,
+  await sql`update discrepancy x set load_no = t.load_no, message = t.message, quoted_ids = t.quoted_ids, quoted_print = t.quoted_print,
       row_type = t.row_type, row_needs_record = t.row_needs_record, row_settlement_minor = t.row_settlement_minor
     from ${sql.ref(table)} t
    where x.closed_run is null and ${IS_ITS}
-     and (x.load_no, x.quoted_ids, x.quoted_print, x.row_type, x.row_needs_record, x.row_settlement_minor)
-         is distinct from (t.load_no, t.quoted_ids, t.quoted_print, t.row_type, t.row_needs_record, t.row_settlement_minor)`.execute(
+     and (x.load_no, x.message, x.quoted_ids, x.quoted_print, x.row_type, x.row_needs_record, x.row_settlement_minor)
+         is distinct from (t.load_no, t.message, t.quoted_ids, t.quoted_print, t.row_type, t.row_needs_record, t.row_settlement_minor)`.execute(
     db,
   );
   // What this very run closed, because it changed, is the same discrepancy still: it keeps its first-seen time.
