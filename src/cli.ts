@@ -183,7 +183,7 @@ export async function main(argv: readonly string[], beside: Beside): Promise<num
     );
   lookBack(filters(verb('batches', 'lists batches and days', 'batches --from 2026-01-01 --format csv'))).action(
     (options: Given) =>
-      run(async () => (await import('./verbs/look.ts')).listBatches(readConfig(bookOf(options)), options))(),
+      run(async () => (await import('./verbs/batches.ts')).listBatches(readConfig(bookOf(options)), options))(),
   );
   filters(
     verb('discrepancies', 'lists what does not add up', 'discrepancies --kind unknown_transaction --limit 100 --json'),
@@ -194,7 +194,9 @@ export async function main(argv: readonly string[], beside: Beside): Promise<num
     .option('--limit <n>', 'at most so many; the place of the next is told')
     .option('--after <place>', 'go on behind this place')
     .action((options: Given) =>
-      run(async () => (await import('./verbs/look.ts')).listDiscrepancies(readConfig(bookOf(options)), options))(),
+      run(async () =>
+        (await import('./verbs/discrepancies.ts')).listDiscrepancies(readConfig(bookOf(options)), options),
+      )(),
     );
   verb(
     'open',
@@ -225,9 +227,10 @@ export async function main(argv: readonly string[], beside: Beside): Promise<num
     .option('--format <format>', 'table, json, csv or xlsx (a workbook, for a file)', 'table')
     .action((batch: string, options: Given) =>
       run(async () => {
-        const { showBatch, showReserves } = await import('./verbs/look.ts');
         const config = readConfig(bookOf(options));
-        return batch === 'reserves' ? showReserves(config, options) : showBatch(config, batch, options);
+        return batch === 'reserves'
+          ? (await import('./verbs/reserves.ts')).showReserves(config, options)
+          : (await import('./verbs/show.ts')).showBatch(config, batch, options);
       })(),
     );
   verb('explain', "tells a payment's whole story, from records and every row about it", 'explain ORDER-4711 --json')
@@ -235,7 +238,7 @@ export async function main(argv: readonly string[], beside: Beside): Promise<num
     .option('--merchant <id>', 'of this merchant')
     .option('--format <format>', 'table, json, csv or xlsx (its rows)', 'table')
     .action((id: string, options: Given) =>
-      run(async () => (await import('./verbs/look.ts')).explain(readConfig(bookOf(options)), id, options))(),
+      run(async () => (await import('./verbs/explain.ts')).explain(readConfig(bookOf(options)), id, options))(),
     );
   verb('doctor', 'checks settings, database, queue, sources and reports, and says what to mend', 'doctor').action(
     (options: Given) =>

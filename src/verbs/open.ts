@@ -1,5 +1,5 @@
 import type { Database } from '../adapters/postgres/connection.ts';
-import type { Config } from '../config/config.ts';
+import type { Config, Options } from '../config/config.ts';
 import { jsonArray } from '../views/batches/batches.ts';
 import {
   isDue,
@@ -14,15 +14,14 @@ import * as known from '../views/open-items/open-items.ts';
 import * as tables from '../views/open-items/tables.ts';
 import { csv, writeAll } from '../views/output/output.ts';
 import { sheetOf, workbookOf } from '../views/output/workbook.ts';
-import { filterOf, numberIn, outputOf, withDatabase } from './look.ts';
-
-type Given = Readonly<Record<string, string | undefined>>;
+import { filterOf, numberIn, outputOf } from './session/options.ts';
+import { withDatabase } from './session/storage.ts';
 
 /**
  * Lists what is still to come, by age and money: batches that wait and what for, reports that are due or will be, and what was
  * sold and no settlement has. Any number of records passes in flat memory.
  */
-export async function listOpen(config: Config, options: Given, now: () => number = Date.now): Promise<number> {
+export async function listOpen(config: Config, options: Options, now: () => number = Date.now): Promise<number> {
   const output = outputOf('open', options);
   const { merchant, from, to } = filterOf(options);
   const calendars = config.sources.map(({ name, merchantId = null, calendar }) => ({ name, merchantId, calendar }));

@@ -2,7 +2,7 @@ import { unlink } from 'node:fs/promises';
 import { sql } from 'kysely';
 import { type Db, onOneConnection } from '../adapters/postgres/connection.ts';
 import { inTransaction } from '../adapters/postgres/transactions.ts';
-import type { Config } from '../config/config.ts';
+import type { Config, Options } from '../config/config.ts';
 import { isDay } from '../domain/calendar/time.ts';
 import { UsageError } from '../domain/errors.ts';
 import { ingestReport, MAX_ATTEMPTS } from '../jobs.ts';
@@ -23,10 +23,8 @@ import { RowsNeeded, requestRows } from '../workers/retention/dropped-rows.ts';
 import { FILES, filesAt, sourcesOf } from './session/sources.ts';
 import { type Calendars, type WorkerSession, withWorkers } from './session/with-workers.ts';
 
-type Given = Readonly<Record<string, string | undefined>>;
-
 /** Reads reports again, from the archive and under today's rules, and tells what that changed or, with `--dry-run`, would change. */
-export async function replay(config: Config, options: Given): Promise<number> {
+export async function replay(config: Config, options: Options): Promise<number> {
   const request = requestOf(options);
   const sources = sourcesOfAll(config);
   const calendars = calendarsOf(config);
@@ -42,7 +40,7 @@ export async function replay(config: Config, options: Given): Promise<number> {
 }
 
 /** Takes a report out, reconciles its batch again and tells what that changed. */
-export async function withdrawReport(config: Config, options: Given): Promise<number> {
+export async function withdrawReport(config: Config, options: Options): Promise<number> {
   const { report, reason, merchant } = options;
   if (report === undefined) throw new UsageError('--report is missing: which report is to be withdrawn?');
   if (reason === undefined || reason.trim() === '')
@@ -213,7 +211,7 @@ async function removeOwnTexts(db: Db, deliveryNos: readonly number[]): Promise<v
   for (const { path } of found.rows) await unlink(path).catch(() => {});
 }
 
-async function print(changes: readonly Change[], options: Given): Promise<void> {
+async function print(changes: readonly Change[], options: Options): Promise<void> {
   await writeAll([`${options['json'] ? JSON.stringify({ batches: changes }) : changeTable(changes)}\n`]);
 }
 
@@ -243,7 +241,7 @@ function sourceFinder(sources: readonly Source[]): SourceNamed {
   };
 }
 
-function requestOf({ batch, report, from, to, refused, merchant }: Given): ReplayRequest {
+function requestOf({ batch, report, from, to, refused, merchant }: Options): ReplayRequest {
   const ways = [batch, report, from ?? to, refused].filter((way) => way !== undefined);
   if (ways.length !== 1)
     throw new UsageError(

@@ -53,6 +53,19 @@ export async function openStorage(config: Config, { mayBeTemporary }: { mayBeTem
   };
 }
 
+/** Opens the database of this call, brought up to date, for a verb that reads; the exit code is 0 when it was read. */
+export async function withDatabase(config: Config, read: (database: Database) => Promise<void>): Promise<number> {
+  const storage = await openStorage(config, { mayBeTemporary: false });
+  try {
+    process.stderr.write(`settlestream: ${storage.description}\n`);
+    await migrate(storage.database);
+    await read(storage.database);
+    return 0;
+  } finally {
+    await storage.close();
+  }
+}
+
 async function openOwn(dataDir: string, isTemporary: boolean) {
   try {
     return await openEmbeddedPostgres({ dataDir, throwaway: isTemporary });

@@ -1,4 +1,4 @@
-import type { Database } from '../../adapters/postgres/connection.ts';
+import type { Database, Db } from '../../adapters/postgres/connection.ts';
 import { streamHeld } from '../../adapters/postgres/cursors.ts';
 import { compareText, stateOf } from '../../domain/discrepancy.ts';
 import { coverageOf, type Rows } from '../../domain/matching/coverage.ts';
@@ -124,6 +124,12 @@ export const matchedRowsOf = ({ facts, toldRows }: query.BatchView): number =>
 
 export const stateOfBatch = ({ facts, open }: query.BatchView) =>
   stateOf({ waiting: facts.waiting ?? false, missing: facts.missing, uncompared: facts.uncompared ?? false, open });
+
+/** Batches and days of a filter that are in a state; in any, where none is given. */
+export async function batchesIn(db: Db, filter: query.BatchFilter, state?: string): Promise<query.BatchView[]> {
+  const all = await query.batchesOf(db, filter);
+  return state === undefined ? all : all.filter((batch) => stateOfBatch(batch) === state);
+}
 
 /** What the answer is made of; null where a run of before did not count it. */
 export function coverageJson({ facts, coverage: split, named, batchId, currency }: query.BatchView) {
