@@ -3,7 +3,7 @@ import type { Columns } from '../report/header.ts';
 import type { Instead, Lack } from '../report/unread.ts';
 import type { Sums } from './totals.ts';
 
-/** What is checked of a batch or day, by the names under which it is shown, in their order. docs/looking.md says what each is. */
+/** What is checked of a batch or day, by the names under which it is shown, in their order. docs/commands.md says what each is. */
 export type CheckName =
   | 'records'
   | 'unreported'
