@@ -122,6 +122,10 @@ test('the commands that the demo ends with work as they are printed, and a secon
   const first = await settlestream(['demo', '--data-dir', 'book'], { cwd: folder, env });
   assert.equal(first.code, 0, first.stderr);
   for (const kind of KINDS_AT_ONCE) assert.ok(first.stdout.includes(`│ ${kind} `), `${kind} is in the tables`);
+  const [, picture = ''] = /^```text\n(.*?)^```/ms.exec(
+    readFileSync(join(import.meta.dirname, '../README.md'), 'utf8'),
+  )!;
+  for (const line of picture.trim().split('\n')) assert.ok(first.stdout.includes(line), `the README shows: ${line}`);
 
   const commands = [...first.stdout.matchAll(/^ {2}DATABASE_URL= npx settlestream (.*)$/gm)].map((found) => found[1]!);
   assert.deepEqual(
