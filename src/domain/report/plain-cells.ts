@@ -90,19 +90,13 @@ function twoDigits(buf: Uint8Array, at: number): number {
   return tens >= 0 && tens <= 9 && ones >= 0 && ones <= 9 ? tens * 10 + ones : Number.NaN;
 }
 
-/** Microseconds since 1970 of `YYYY-MM-DDThh:mm:ss` with `Z` or `±hh:mm`; BLANK_TIME for no time, NaN for any other spelling. */
+/**
+ * Microseconds since 1970 of `YYYY-MM-DDThh:mm:ss` or the same with a blank for the T, with or without a fraction of a second, and with `Z` or
+ * `±hh:mm`; BLANK_TIME for no time, NaN for any other spelling.
+ */
 export function timeAt(buf: Uint8Array, s: number, end: number): number {
-  const length = end - s;
-  if (length === 0) return BLANK_TIME;
-  if (length !== 20 && length !== 25) return Number.NaN;
-  if (
-    buf[s + 4] !== 0x2d ||
-    buf[s + 7] !== 0x2d ||
-    buf[s + 10] !== 0x54 ||
-    buf[s + 13] !== 0x3a ||
-    buf[s + 16] !== 0x3a
-  )
-    return Number.NaN;
+  if (s === end) return BLANK_TIME;
+  if (end - s < 20 || !isPunctuated(buf, s)) return Number.NaN;
   const year = twoDigits(buf, s) * 100 + twoDigits(buf, s + 2);
   const month = twoDigits(buf, s + 5);
   const day = twoDigits(buf, s + 8);
@@ -113,24 +107,36 @@ export function timeAt(buf: Uint8Array, s: number, end: number): number {
     return Number.NaN;
   const isLeap = year % 4 === 0;
   if (!(day >= 1 && day <= DAYS_IN[month - 1]! + (isLeap && month === 2 ? 1 : 0))) return Number.NaN;
-  let offsetMinutes = 0;
-  const sign = buf[s + 19];
-  if (length === 20) {
-    if (sign !== 0x5a) return Number.NaN;
-  } else {
-    offsetMinutes = twoDigits(buf, s + 20) * 60 + twoDigits(buf, s + 23);
-    if (
-      (sign !== 0x2b && sign !== 0x2d) ||
-      buf[s + 22] !== 0x3a ||
-      !(offsetMinutes <= 14 * 60) ||
-      twoDigits(buf, s + 23) > 59
-    )
-      return Number.NaN;
-    if (sign === 0x2d) offsetMinutes = -offsetMinutes;
+
+  let at = s + 19;
+  let micros = 0;
+  if (buf[at] === 0x2e) {
+    let unit = 100_000;
+    for (at++; at < end && isDigit(buf[at]!); at++, unit /= 10) if (unit >= 1) micros += (buf[at]! - 0x30) * unit;
+    if (unit === 100_000) return Number.NaN;
   }
+  const offsetMinutes = offsetAt(buf, at, end);
+  if (Number.isNaN(offsetMinutes)) return Number.NaN;
   const years = year - 1970;
   // Between 2001 and 2099 every fourth year is a leap year.
   const days =
     years * 365 + Math.floor((years + 1) / 4) + DAYS_BEFORE[month - 1]! + (isLeap && month > 2 ? 1 : 0) + day - 1;
-  return ((days * 24 + hour) * 3600 + (minute - offsetMinutes) * 60 + second) * 1_000_000;
+  return ((days * 24 + hour) * 3600 + (minute - offsetMinutes) * 60 + second) * 1_000_000 + micros;
+}
+
+const isPunctuated = (buf: Uint8Array, s: number): boolean =>
+  buf[s + 4] === 0x2d &&
+  buf[s + 7] === 0x2d &&
+  (buf[s + 10] === 0x54 || buf[s + 10] === 0x20) &&
+  buf[s + 13] === 0x3a &&
+  buf[s + 16] === 0x3a;
+
+/** Minutes east of Greenwich: `Z` or `±hh:mm` up to the end; NaN for any other spelling. */
+function offsetAt(buf: Uint8Array, at: number, end: number): number {
+  const sign = buf[at];
+  if (end - at === 1) return sign === 0x5a ? 0 : Number.NaN;
+  if (end - at !== 6 || (sign !== 0x2b && sign !== 0x2d) || buf[at + 3] !== 0x3a) return Number.NaN;
+  const [hours, minutes] = [twoDigits(buf, at + 1), twoDigits(buf, at + 4)];
+  if (!(hours <= 13 && minutes <= 59)) return hours === 14 && minutes === 0 ? (sign === 0x2d ? -840 : 840) : Number.NaN;
+  return sign === 0x2d ? -(hours * 60 + minutes) : hours * 60 + minutes;
 }

@@ -5,45 +5,42 @@ import { keepLateDays } from '../schedule/late-days.sql.ts';
 /** One import at a time: which of two files is the later one must be clear. */
 export const lockLedger = (db: Db) => sql`select pg_advisory_xact_lock(7355612)`.execute(db);
 
+/** A place in this list, from 1, is what stands for a merchant in the staged rows. Null: it is nobody's. */
+export type MerchantNos = readonly (number | null)[];
+
+/** The columns that are wide come last. */
 export async function makeStagingTable(db: Db): Promise<void> {
-  await sql`drop table if exists pg_temp.staged`.execute(db);
-  await sql`create temp table staged (line int, merchant_id text collate "C", type text collate "C", request_id text collate "C",
-    amount_minor bigint, currency text collate "C", status text collate "C", occurred_at timestamptz,
-    original_request_id text collate "C", order_id text, source text, key_hash bigint, merchant_no int)`.execute(db);
+  await sql`create temp table staged (line int, merchant int, key_hash bigint, amount_minor bigint, occurred_at timestamptz,
+    type text collate "C", request_id text collate "C", currency text collate "C", status text collate "C",
+    original_request_id text collate "C", order_id text, source text) on commit drop`.execute(db);
 }
 
-export const COPY_STAGED = `copy staged (line, merchant_id, type, request_id, amount_minor, currency, status, occurred_at, original_request_id,
-  order_id, source, key_hash) from stdin (format binary)`;
+export const COPY_STAGED = 'copy staged from stdin (format binary)';
 
-/** The merchants that the file names; null where it names none. */
-export async function stagedMerchants(db: Db): Promise<(string | null)[]> {
-  await sql`analyze staged`.execute(db);
-  const found = await sql<{ id: string | null }>`
-    select merchant_id as id from staged group by 1 order by 1 nulls last`.execute(db);
-  return found.rows.map((row) => row.id);
-}
-
-export const assignMerchant = (db: Db, id: string | null, merchantNo: number) =>
-  sql`update staged set merchant_no = ${merchantNo} where merchant_id is not distinct from ${id}`.execute(db);
-
-/** Takes out what belongs to no merchant. Returns the lines. */
-export async function dropUnassigned(db: Db): Promise<number[]> {
-  const dropped = await sql<{ line: number }>`delete from staged where merchant_no is null returning line`.execute(db);
+/** Takes out what belongs to nobody. Returns the lines. */
+export async function dropUnassigned(db: Db, nos: MerchantNos): Promise<number[]> {
+  const nobodys = nos.flatMap((no, at) => (no === null ? [at + 1] : []));
+  if (nobodys.length === 0) return [];
+  const dropped = await sql<{ line: number }>`
+    delete from staged where merchant = any(${nobodys}::int[]) returning line`.execute(db);
   return dropped.rows.map((row) => row.line).sort((a, b) => a - b);
 }
 
-const KEY = sql`merchant_no, type, request_id`;
+/** The merchant of a staged row. The array is a constant: no join, and no update of every row. */
+const merchantNo = (nos: MerchantNos) =>
+  sql`(${sql.raw(`'{${nos.map((no) => no ?? 'null').join(',')}}'`)}::int[])[merchant]`;
+
+const CONTENT = ['amount_minor', 'currency', 'status', 'occurred_at', 'original_request_id', 'order_id', 'source'];
+const contentOf = (table: string) => sql.raw(`row(${CONTENT.map((column) => `${table}.${column}`).join(', ')})`);
 
 /** Of a key that stands in the file several times the first counts. Returns the later lines that say something else. */
-export async function dropContradictions(db: Db): Promise<number[]> {
+export async function dropContradictions(db: Db, nos: MerchantNos): Promise<number[]> {
   const dropped = await sql<{ line: number; differs: boolean }>`
     with twice as (
-      select ctid as place, line,
-             row(amount_minor, currency, status, occurred_at, original_request_id, order_id, source) as content,
-             first_value(row(amount_minor, currency, status, occurred_at, original_request_id, order_id, source))
-               over (partition by ${KEY} order by line) as first_content,
-             row_number() over (partition by ${KEY} order by line) as nth
-        from staged where key_hash in (select key_hash from staged group by key_hash having count(*) > 1))
+      select s.ctid as place, line, ${contentOf('s')} as content,
+             first_value(${contentOf('s')}) over of_key as first_content, row_number() over of_key as nth
+        from staged s where key_hash in (select key_hash from staged group by key_hash having count(*) > 1)
+      window of_key as (partition by ${merchantNo(nos)}, type, request_id order by line))
     delete from staged s using twice t where s.ctid = t.place and t.nth > 1
     returning t.line, t.content is distinct from t.first_content as differs`.execute(db);
   return dropped.rows
@@ -52,35 +49,112 @@ export async function dropContradictions(db: Db): Promise<number[]> {
     .sort((a, b) => a - b);
 }
 
-/** Brings the book up to date with what is staged. In key order, so that the index grows at one end of each page. */
-export async function mergeStaged(db: Db): Promise<{ inserted: number; changed: number }> {
-  const content = sql.raw('amount_minor, currency, status, occurred_at, original_request_id, order_id, source');
-  await sql`drop table if exists pg_temp.changed_record`.execute(db);
-  await sql`create temp table changed_record (merchant_no int, request_id text collate "C", original_request_id text collate "C",
-    key_hash bigint, occurred_at timestamptz, is_new boolean)`.execute(db);
+/**
+ * Brings the book up to date with what is staged. `changed_record` is then what is new or says something else.
+ *
+ * What is there already and says the same is only compared: a join, no write. Only imports write records, one at a time, so what the join
+ * does not find can be inserted without asking for conflicts.
+ */
+export async function mergeStaged(db: Db, nos: MerchantNos): Promise<{ inserted: number; changed: number }> {
+  const isFirst = !(await hasImported(db));
+  const known = isFirst ? NONE_KNOWN : await findKnown(db, nos);
+  const insert = () => insertNew(db, nos, known.found > 0);
+  const inserted = known.isAll ? 0 : isFirst ? await withoutIndexes(db, insert) : await insert();
+  if (known.changed > 0) await updateChanged(db);
+  await viewChanged(db, nos, known.found > 0);
+  // A table that has just grown would else be planned for as it was before, until autovacuum comes by: minutes where seconds are enough.
+  if (inserted + known.changed > WORTH_ANALYZING_ROWS) await sql`analyze record`.execute(db);
+  return { inserted, changed: known.changed };
+}
+
+const WORTH_ANALYZING_ROWS = 1_000;
+
+type Known = { readonly found: number; readonly changed: number; readonly isAll: boolean };
+const NONE_KNOWN: Known = { found: 0, changed: 0, isAll: false };
+
+async function hasImported(db: Db): Promise<boolean> {
+  const found = await sql`select from record limit 1`.execute(db);
+  return found.rows.length > 0;
+}
+
+/** The staged rows whose key is there, in table `known`, and whether they say something else. */
+async function findKnown(db: Db, nos: MerchantNos): Promise<Known> {
+  await sql`analyze staged (key_hash)`.execute(db);
   await sql`
-    with merged as (
-      insert into record as r (${KEY}, ${content}, key_hash)
-      select ${KEY}, ${content}, key_hash from staged order by key_hash
-      on conflict (key_hash, merchant_no, type, request_id) do update
-        set (${content}) = row(excluded.amount_minor, excluded.currency, excluded.status, excluded.occurred_at, excluded.original_request_id,
-                               excluded.order_id, excluded.source)
-      where (r.amount_minor, r.currency, r.status, r.occurred_at, r.original_request_id, r.order_id, r.source)
-            is distinct from (excluded.amount_minor, excluded.currency, excluded.status, excluded.occurred_at, excluded.original_request_id,
-                              excluded.order_id, excluded.source)
-      returning r.merchant_no, r.request_id, r.original_request_id, r.key_hash, r.occurred_at, r.xmax = 0 as is_new)
-    insert into changed_record select * from merged`.execute(db);
-  await sql`drop table staged`.execute(db);
-  const counted = await sql<{ inserted: number; changed: number }>`
-    select count(*) filter (where is_new)::int as inserted, count(*) filter (where not is_new)::int as changed from changed_record`.execute(
+    create temp table known on commit drop as
+    select s.ctid as staged_place, r.ctid as record_place, ${contentOf('s')} is distinct from ${contentOf('r')} as is_changed
+      from staged s join record r on r.key_hash = s.key_hash and r.merchant_no = ${merchantNo(nos)} and r.type = s.type and r.request_id = s.request_id`.execute(
     db,
   );
+  await sql`analyze known`.execute(db);
+  const counted = await sql<Known>`
+    select count(*)::int as found, count(*) filter (where is_changed)::int as changed, count(*) = (select count(*) from staged) as "isAll"
+      from known`.execute(db);
   return counted.rows[0]!;
+}
+
+/** In the order of the index on the key, so that each page of it is looked up once. */
+async function insertNew(db: Db, nos: MerchantNos, hasKnown: boolean): Promise<number> {
+  const content = sql.raw(CONTENT.join(', '));
+  const unknown = hasKnown ? sql`where not exists (select from known k where k.staged_place = s.ctid)` : sql``;
+  const { numAffectedRows } = await sql`
+    insert into record (merchant_no, type, request_id, ${content}, key_hash)
+    select ${merchantNo(nos)}, type, request_id, ${content}, key_hash from staged s ${unknown} order by key_hash`.execute(
+    db,
+  );
+  return Number(numAffectedRows);
+}
+
+/**
+ * Indexes are made once all rows are there, which takes half the time. Whoever reads meanwhile waits; where somebody reads now, the rows
+ * are inserted as ever.
+ */
+async function withoutIndexes<T>(db: Db, fill: () => Promise<T>): Promise<T> {
+  if (!(await hasLocked(db))) return fill();
+  const { rows } = await sql<{ name: string; definition: string }>`
+    select indexrelid::regclass::text as name, pg_get_indexdef(indexrelid) as definition from pg_index
+     where indrelid = 'record'::regclass`.execute(db);
+  for (const { name } of rows) await sql`drop index ${sql.raw(name)}`.execute(db);
+  const result = await fill();
+  for (const { definition } of rows) await sql.raw(definition).execute(db);
+  return result;
+}
+
+/** Whether table `record` is ours alone until the end of the transaction. */
+async function hasLocked(db: Db): Promise<boolean> {
+  await sql`savepoint before_lock`.execute(db);
+  try {
+    await sql`lock table record in access exclusive mode nowait`.execute(db);
+    return true;
+  } catch (error) {
+    if ((error as { code?: unknown }).code !== LOCK_NOT_AVAILABLE) throw error;
+    await sql`rollback to savepoint before_lock`.execute(db);
+    return false;
+  }
+}
+
+const LOCK_NOT_AVAILABLE = '55P03';
+
+async function updateChanged(db: Db): Promise<void> {
+  const content = sql.raw(CONTENT.join(', '));
+  const said = sql.raw(CONTENT.map((column) => `s.${column}`).join(', '));
+  await sql`
+    update record r set (${content}) = row(${said}) from known k join staged s on s.ctid = k.staged_place
+     where r.ctid = k.record_place and k.is_changed`.execute(db);
+}
+
+async function viewChanged(db: Db, nos: MerchantNos, hasKnown: boolean): Promise<void> {
+  const known = hasKnown
+    ? sql`left join known k on k.staged_place = s.ctid`
+    : sql`cross join (select null::bool as is_changed) k`;
+  await sql`
+    create temp view changed_record as
+    select ${merchantNo(nos)} as merchant_no, request_id, original_request_id, key_hash, occurred_at, k.is_changed is null as is_new
+      from staged s ${known} where coalesce(k.is_changed, true)`.execute(db);
 }
 
 /** Wants a new run of every batch and day whose answer the changed records can change. The sweep asks for them. */
 export async function wantRunsOfChanged(db: Db): Promise<void> {
-  await sql`analyze changed_record`.execute(db);
   await keepLateDays(db, 'changed_record');
   await sql`
     select want_runs(array(select no from batch where (current_run is not null or batch_id is null) and no in (
