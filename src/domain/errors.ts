@@ -39,6 +39,9 @@ export const ROW_REFUSALS = {
     'The same merchant, type and request id stand in this file before, with other content: keep the right one of the two.',
   unclear_merchant:
     'There are several merchants, and nothing says whose this record is: fill merchantId, or name it with --merchant.',
+  bad_day: 'This is no day from 1990 to 2100 as such statements write it: ask the bank for the statement again.',
+  bad_mark: 'This does not say whether it is a credit or a debit: ask the bank for the statement again.',
+  bad_entry: 'The line does not read as an entry of such a statement: ask the bank for it again.',
   bad_count: 'This is no count: only digits are, at most 15 of them. Ask the provider for the report again.',
 } as const;
 

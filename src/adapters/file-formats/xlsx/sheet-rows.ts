@@ -5,8 +5,8 @@
  */
 import { ReportRefused } from '../../../domain/errors.ts';
 import { MAX_CELLS, MAX_ROW_BYTES } from '../csv.ts';
+import { BadXml, ByteText, nameCode, type XmlHandler, type XmlReader } from '../xml.ts';
 import { isWritten, numberText, type SheetTimes, unescaped } from './sheet-values.ts';
-import { BadXml, ByteText, nameCode, type XmlHandler, type XmlReader } from './xml.ts';
 
 /** What the other parts of a workbook say of the cells of its sheets. */
 export type Workbook = {

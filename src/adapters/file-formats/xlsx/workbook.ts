@@ -1,10 +1,10 @@
 /** Reads the first sheet of a workbook (.xlsx) as CSV: as a stream, in flat memory, and with no trust in what the file says of itself. */
 import { posix } from 'node:path';
 import { ReportRefused } from '../../../domain/errors.ts';
+import { BadXml, CLOSE, MORE, nameCode, OPEN, type XmlHandler, XmlReader } from '../xml.ts';
 import { isSuspicious, localBytes, NotAZip, openZip, type Zip, type ZipEntry } from '../zip.ts';
 import { SharedStrings, SheetRows, type Workbook } from './sheet-rows.ts';
 import { isTimeFormat, SheetTimes } from './sheet-values.ts';
-import { BadXml, CLOSE, MORE, nameCode, OPEN, type XmlHandler, XmlReader } from './xml.ts';
 
 const CELL_XFS = nameCode('cellXfs');
 const NUM_FMT = nameCode('numFmt');

@@ -91,6 +91,9 @@ export class XmlReader {
   valueEnd = 0;
   buf: Buffer = Buffer.alloc(0);
 
+  /** The line of the byte up to which lines were counted, and that byte. */
+  #line = 1;
+  #countedTo = 0;
   #length = 0;
   #pos = 0;
   /** A text's bytes, or those between a tag's name and its end. */
@@ -108,6 +111,7 @@ export class XmlReader {
 
   /** Takes the next bytes. */
   push(block: Buffer): void {
+    this.#countLines();
     const rest = this.#length - this.#pos;
     if (this.buf.length < rest + block.length) {
       const larger = Buffer.allocUnsafeSlow(2 * (rest + block.length));
@@ -116,7 +120,19 @@ export class XmlReader {
     } else this.buf.copyWithin(0, this.#pos, this.#length);
     block.copy(this.buf, rest);
     this.#length = rest + block.length;
-    this.#pos = 0;
+    this.#pos = this.#countedTo = 0;
+  }
+
+  /** The physical line on which the current token ends, from 1. */
+  get line(): number {
+    this.#countLines();
+    return this.#line;
+  }
+
+  #countLines(): void {
+    const passed = this.buf.subarray(this.#countedTo, this.#pos);
+    for (let at = passed.indexOf(LF); at >= 0; at = passed.indexOf(LF, at + 1)) this.#line++;
+    this.#countedTo = this.#pos;
   }
 
   /** Says that there are no more; returns what is wrong with that. */
