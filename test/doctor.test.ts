@@ -61,10 +61,10 @@ suite('the book', () => {
 
   test('that lacks a migration has to be brought up to date', async () => {
     const old = await freshDatabase();
-    await query(old, 'delete from migration where version = 2');
+    await query(old, 'delete from migration where version = 1');
     const { code, of } = await doctor({ DATABASE_URL: old });
     assert.equal(code, 3);
-    assert.match(of('migrations')[0]!.message, /0002_sources\.sql/);
+    assert.match(of('migrations')[0]!.message, /0001_schema\.sql/);
     assert.match(of('migrations')[0]!.mend!, /settlestream migrate/);
   });
 

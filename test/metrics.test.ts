@@ -262,8 +262,8 @@ describe('a neighbour that does not answer', () => {
     assert.match((await watch.problems()).join(), /^database: .*"migration" does not exist/);
     await migrate(database);
     await database.pool.query('delete from migration where version = 1');
-    assert.match((await watch.problems()).join(), /^migrations: not applied: 0001_book\.sql\. Run: /);
-    await database.pool.query(`insert into migration (version, name) values (1, '')`);
+    assert.match((await watch.problems()).join(), /^migrations: not applied: 0001_schema\.sql\. Run: /);
+    await database.pool.query(`insert into migration (version, name) values (1, '0001_schema.sql')`);
     assert.deepEqual(await watch.problems(), []);
     await until(metrics.text, (text) => upOf(text) === ALL_UP);
     await database.close();

@@ -126,7 +126,7 @@ const pageOf = (service: Running) => /http:\/\/[\d.:]+/.exec(service.said())![0]
 
 test('the image holds what the program needs to run, and can be written by nobody', () => {
   const inApp = (path: string) => existsSync(join(image.root, 'app', path));
-  for (const path of ['dist/src/cli.js', 'dist/demo/stack.js', 'bin/settlestream.js', 'migrations/0001_book.sql'])
+  for (const path of ['dist/src/cli.js', 'dist/demo/stack.js', 'bin/settlestream.js', 'migrations/0001_schema.sql'])
     assert.ok(inApp(path), path);
   const left = [
     'src',

@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { sql } from 'kysely';
+import { UsageError } from '../../domain/errors.ts';
 import { type Database, type Db, onOneConnection } from './connection.ts';
 import { inTransaction } from './transactions.ts';
 
@@ -23,12 +24,15 @@ function shippedMigrations(): { version: number; name: string; text: string }[] 
 
 /** The names of the migrations that this database does not have yet. */
 export async function missingMigrations(db: Db): Promise<string[]> {
-  const { rows } = await sql<{ version: number }>`select version from migration`.execute(db);
-  const applied = new Set(rows.map(({ version }) => version));
-  return shippedMigrations().flatMap(({ version, name }) => (applied.has(version) ? [] : [name]));
+  const { rows } = await sql<{ name: string }>`select name from migration`.execute(db);
+  const applied = new Set(rows.map(({ name }) => name));
+  return shippedMigrations().flatMap(({ name }) => (applied.has(name) ? [] : [name]));
 }
 
-/** Brings the database up to date, one migration a transaction; several at once wait for each other. Returns what was applied. */
+/**
+ * Brings the database up to date, one migration a transaction; several at once wait for each other. Returns what was applied.
+ * @throws UsageError when the database was made by a state of the program before its first version, and changes nothing there.
+ */
 export async function migrate(database: Database): Promise<string[]> {
   return onOneConnection(database, async (db, client) => {
     await client
@@ -43,8 +47,10 @@ export async function migrate(database: Database): Promise<string[]> {
     for (const migration of shippedMigrations()) {
       await inTransaction(db, async () => {
         await sql`select pg_advisory_xact_lock(7355608)`.execute(db);
-        const known = await sql`select from migration where version = ${migration.version}`.execute(db);
-        if (known.rows.length > 0) return;
+        const known = await sql<{
+          name: string;
+        }>`select name from migration where version = ${migration.version}`.execute(db);
+        if (known.rows.length > 0) return refuseOther(migration.name, known.rows[0]!.name);
         await client.query(migration.text);
         await client.query('insert into migration (version, name) values ($1, $2)', [
           migration.version,
@@ -55,4 +61,14 @@ export async function migrate(database: Database): Promise<string[]> {
     }
     return applied;
   });
+}
+
+/** Nothing was released while there were other migrations, so no program has to know how to go on from them. */
+function refuseOther(shipped: string, applied: string): void {
+  if (applied === shipped) return;
+  throw new UsageError(
+    `The database has the migration ${applied} where this program has ${shipped}: it was made by a state of settlestream before its ` +
+      'first version. Nothing was released then, so there is no way to bring it up to date, and nothing in it was changed. Name a new ' +
+      'database in DATABASE_URL, or another folder with --data-dir, import the records and reconcile the reports again.',
+  );
 }

@@ -1,7 +1,7 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { Db } from '../../adapters/postgres/connection.ts';
 
-// The merchant's records as statements read them: `ledger()` is whatever relation they stand in (migrations/0007_ledger.sql).
+// The merchant's records as statements read them: `ledger()` is whatever relation they stand in (migrations/0001_schema.sql).
 // Conditions on keys and times go through functions, too, for only these know what the merchant's own indexes hold.
 
 /** Whether the record `record` is the one with this request id. `hash` is the id's, where a column holds it. */

@@ -24,7 +24,7 @@ export type LedgerFunctions = {
   updatedSince(raw: string, updatedAt: string, since: string): string;
 };
 
-/** As `migrations/0007_ledger.sql` makes them; a test holds the two together. */
+/** As `migrations/0001_schema.sql` makes them; a test holds the two together. */
 export const importedFunctions = (where: string | undefined): LedgerFunctions => ({
   records: `
   select merchant_no, type, request_id, amount_minor, currency, status, occurred_at, original_request_id, order_id, source,
