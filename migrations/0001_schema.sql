@@ -22,7 +22,7 @@ create table ledger_setting (
   -- Its records say when they were last changed.
   has_updated_at boolean not null default false,
   since          timestamptz not null default now(),
-  -- Open discrepancies up to this number have been compared with the records that they quote, in this round; when it goes on.
+  -- Open discrepancies up to this number have been compared with the records that they reference, in this round; when it goes on.
   checked_no     bigint not null default 0,
   next_check_at  timestamptz,
   -- Records that changed up to then were looked at.
@@ -210,7 +210,7 @@ create table load (
   report_no           integer not null references report,
   -- Partition of report_row that holds its rows: its own for a large report, the month's for a small one.
   slot                integer not null,
-  -- reading → loaded → closed; abandoned: another attempt took over, and dropped: its rows are removed since.
+  -- reading → loaded → closed; abandoned: another attempt took over; deleted: what that left is removed.
   state               text collate "C" not null default 'reading',
   -- Rules: format, amount unit, tolerance, time zone.
   rules               jsonb not null,
@@ -332,9 +332,9 @@ create index record_original on record (original_request_id) where original_requ
 create table seen_change (
   key_hash    bigint not null,
   merchant_no integer not null,
-  print       bigint not null,
+  fingerprint bigint not null,
   updated_at  timestamptz not null,
-  primary key (key_hash, merchant_no, print, updated_at)
+  primary key (key_hash, merchant_no, fingerprint, updated_at)
 );
 
 -- ── The functions through which all statements read the records ──────────
@@ -375,7 +375,7 @@ create function updated_since(raw_updated_at timestamptz, updated_at timestamptz
 language sql immutable parallel safe as $$ select $2 >= $3 $$;
 
 -- All of a record that a run looks at, as one number.
-create function record_print(type text, request_id text, amount_minor bigint, currency text, status text, occurred_at timestamptz,
+create function record_fingerprint(type text, request_id text, amount_minor bigint, currency text, status text, occurred_at timestamptz,
   original_request_id text) returns bigint
 language sql stable parallel safe as $$
   select hashtextextended(type || '|' || amount_minor::text || '|' || currency || '|' || status || '|' || extract(epoch from occurred_at)::text
@@ -427,15 +427,15 @@ create table run_load (
 
 -- Rows of a current run that count towards a sum over several batches, which is compared with one record: the refunds of a payment
 -- and what disputes took of it, captures of an authorization, and the instalments of a key.
-create table run_share (
+create table run_allocation (
   run_no           integer not null,
   load_no          integer not null,
   line             integer not null,
   -- The row's, as in report_row.
   flags            smallint not null,
   merchant_no      integer not null,
-  -- returned, captured or instalments: src/domain/matching/cumulative.ts.
-  sum              text collate "C" not null,
+  -- refunded, captured or instalments: src/domain/matching/cumulative.ts.
+  total            text collate "C" not null,
   -- The record that they are compared with, by its key, and its type; null: the payment, whichever of its types it is recorded as.
   request_id       text collate "C" not null,
   key_hash         bigint not null,
@@ -450,8 +450,8 @@ create table run_share (
   -- What the row settles, to be told with it although the row itself may be dropped by then.
   settlement_minor bigint
 );
-create index run_share_key on run_share (key_hash);
-create index run_share_run on run_share (run_no);
+create index run_allocation_key on run_allocation (key_hash);
+create index run_allocation_run on run_allocation (run_no);
 
 -- What a current run looked for in other reports: asked again when such a row comes, or when the one that it found is replaced.
 create table run_open_reference (
@@ -478,53 +478,53 @@ create index run_day_day on run_day (merchant_no, day);
 
 -- A discrepancy lives from the run that opened it to the run that closed it.
 create table discrepancy (
-  no                   bigint generated always as identity primary key,
-  batch_no             integer not null references batch,
-  identity             text collate "C" not null,
+  no                     bigint generated always as identity primary key,
+  batch_no               integer not null references batch,
+  identity               text collate "C" not null,
   -- Tells apart discrepancies of one identity (a row that comes a third time).
-  ordinal              integer not null default 0,
+  ordinal                integer not null default 0,
   -- Belongs to a key rather than to the batch: decided anew over all current runs whenever one of them changes, and no part of the
   -- digest of the run. Kinds alone do not say it, for a sum of instalments is an amount like any other.
-  is_by_key            boolean not null default false,
-  of_matchable         boolean not null,
-  kind                 text collate "C" not null,
+  is_cross_batch         boolean not null default false,
+  of_matchable           boolean not null,
+  kind                   text collate "C" not null,
   -- Where it stands: the row, and what is said of it.
-  load_no              integer,
-  line                 integer,
-  type                 text collate "C",
-  request_id           text collate "C",
-  transaction_id       text collate "C",
-  field                text collate "C",
-  reported             text,
-  recorded             text,
-  difference           text,
-  currency             text collate "C",
-  message              text not null,
-  stake_minor          numeric,
-  stake_currency       text collate "C",
+  load_no                integer,
+  line                   integer,
+  type                   text collate "C",
+  request_id             text collate "C",
+  transaction_id         text collate "C",
+  field                  text collate "C",
+  reported               text,
+  recorded               text,
+  difference             text,
+  currency               text collate "C",
+  message                text not null,
+  stake_minor            numeric,
+  stake_currency         text collate "C",
   -- settled_twice: the batch that the key was settled in before.
-  other_batch_no       integer,
+  other_batch_no         integer,
   -- The row that it names: its type, whether it needs a record, and what it settles. No type: it names no row that was read.
-  row_type             text collate "C",
-  row_needs_record     boolean,
-  row_settlement_minor bigint,
-  -- The request ids of the records that it quotes or misses, and what these said when it was told: null where there was none. What
-  -- differs from what they say now is reconciled anew.
-  quoted_ids           text[] collate "C",
-  quoted_print         bigint,
-  first_seen_at        timestamptz not null,
-  opened_run           integer not null,
-  opened_at            timestamptz not null,
-  closed_run           integer,
-  closed_at            timestamptz,
-  -- Closed only because it goes on: the same run tells it with other amounts, on another line or in another content of its report.
-  goes_on              boolean not null default false
+  row_type               text collate "C",
+  row_needs_record       boolean,
+  row_settlement_minor   bigint,
+  -- The request ids of the records that it is about or misses, and a hash of what these said when it was found: null where there
+  -- was none. What differs from what they say now is reconciled anew.
+  referenced_ids         text[] collate "C",
+  referenced_fingerprint bigint,
+  first_seen_at          timestamptz not null,
+  opened_run             integer not null,
+  opened_at              timestamptz not null,
+  closed_run             integer,
+  closed_at              timestamptz,
+  -- Closed only because the same run opened it anew: with other amounts, on another line or in another content of its report.
+  is_superseded          boolean not null default false
 );
 create index discrepancy_batch on discrepancy (batch_no) where closed_run is null;
 create unique index discrepancy_open on discrepancy (batch_no, identity, ordinal) where closed_run is null;
-create index discrepancy_by_key on discrepancy (request_id) where closed_run is null and is_by_key;
+create index discrepancy_cross_batch on discrepancy (request_id) where closed_run is null and is_cross_batch;
 create index discrepancy_other_batch on discrepancy (other_batch_no) where closed_run is null and other_batch_no is not null;
-create index discrepancy_quotes on discrepancy (no) where closed_run is null and quoted_ids is not null;
+create index discrepancy_referenced on discrepancy (no) where closed_run is null and referenced_ids is not null;
 create index discrepancy_closed on discrepancy (closed_run) where closed_run is not null;
 -- What was open at a time is looked for among what was closed, too.
 create index discrepancy_closed_batch on discrepancy (batch_no) where closed_run is not null;

@@ -335,7 +335,7 @@ test('a look that takes long is left when the service has to end', async () => {
     `alter table shop.payments rename to all_payments;
      create view shop.payments as select * from shop.all_payments where pg_sleep(600) is not null;
      insert into merchant (id) values ('M1'); insert into batch (merchant_no, batch_id) values (1, 'B');
-     insert into discrepancy (batch_no, identity, kind, of_matchable, message, first_seen_at, opened_run, opened_at, quoted_ids)
+     insert into discrepancy (batch_no, identity, kind, of_matchable, message, first_seen_at, opened_run, opened_at, referenced_ids)
      values (1, 'i', 'unknown_transaction', true, '', now(), 1, now(), '{p}')`,
   );
   const stopping = new AbortController();

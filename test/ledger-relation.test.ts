@@ -149,7 +149,7 @@ suite('a relation', () => {
     assert.deepEqual(await run(since), [before]);
     await run('drop table shop.plain');
     await run(`insert into batch (merchant_no, batch_id, currency, wanted) values (1, 'B', 'USD', 1);
-               insert into discrepancy (batch_no, identity, kind, of_matchable, message, first_seen_at, opened_run, opened_at, quoted_ids)
+               insert into discrepancy (batch_no, identity, kind, of_matchable, message, first_seen_at, opened_run, opened_at, referenced_ids)
                values (1, 'i', 'unknown_transaction', true, '', now(), 1, now(), '{p}')`);
     assert.match((await mistakes('plain'))[0]!, /^relation: is no table or view of this database/);
     await assert.rejects(

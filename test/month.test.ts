@@ -243,7 +243,7 @@ suite('when the month is over', () => {
       `select b.batch_id as batch, x.kind || ' ' || x.request_id as told,
               (select to_char(min(m.day), 'DD') from (values ${[...looks].map(([day, { time }]) => `(date '2026-03-${day}', timestamptz '${time}')`)}) as m(day, seen)
                 where x.first_seen_at <= m.seen) as day
-         from discrepancy x join batch b on b.no = x.batch_no where x.is_by_key group by 1, 2, 3 order by 1, 2, 3`,
+         from discrepancy x join batch b on b.no = x.batch_no where x.is_cross_batch group by 1, 2, 3 order by 1, 2, 3`,
     );
     assert.deepEqual(
       told.map(({ batch, told, day }) => `${batch} ${told} since ${day}`),

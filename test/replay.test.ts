@@ -94,7 +94,7 @@ suite('read again', () => {
     const open = () =>
       query<{ message: string; kind: string; isByKey: boolean }>(
         url,
-        `select no, kind, is_by_key as "isByKey", message, first_seen_at, opened_run, opened_at, quoted_ids, quoted_print
+        `select no, kind, is_cross_batch as "isByKey", message, first_seen_at, opened_run, opened_at, referenced_ids, referenced_fingerprint
            from discrepancy where closed_run is null order by no`,
       );
     const total = await countOf(url, 'discrepancy');

@@ -20,8 +20,8 @@ const record = (type: LedgerRecord['type']): LedgerRecord => ({
   originalRequestId: null,
   occurredAtMicros: 0n,
 });
-const RECORDS = { returned: record('PAYMENT'), captured: record('AUTHORIZATION'), instalments: record('PAYMENT') };
-const KINDS = { returned: 'over_refunded', captured: 'over_captured', instalments: 'amount_mismatch' };
+const RECORDS = { refunded: record('PAYMENT'), captured: record('AUTHORIZATION'), instalments: record('PAYMENT') };
+const KINDS = { refunded: 'over_refunded', captured: 'over_captured', instalments: 'amount_mismatch' };
 
 const summedOf = (sum: CumulativeTotal, shares: readonly Allocation[]): Summed<Allocation> =>
   shares.reduce((summed, share) => addShare(summed, share, RECORDS[sum]), NOTHING_SUMMED as Summed<Allocation>);
@@ -56,7 +56,7 @@ function check(sum: CumulativeTotal, story: string) {
 
 test('refunds up to the payment are fine', () =>
   void check(
-    'returned',
+    'refunded',
     `
     REFUND 60
     REFUND 40`,
@@ -64,7 +64,7 @@ test('refunds up to the payment are fine', () =>
 
 test('more is told once, on the row that first goes over, with the sum of all', () => {
   const told = check(
-    'returned',
+    'refunded',
     `
     REFUND 60
     REFUND 50 -> 1.50
@@ -78,21 +78,21 @@ test('more is told once, on the row that first goes over, with the sum of all', 
 
 test('a reversal gives back what it reverses', () => {
   check(
-    'returned',
+    'refunded',
     `
     REFUND           60
     REFUND_REVERSAL -60
     REFUND          100`,
   );
   check(
-    'returned',
+    'refunded',
     `
     REFUND           60
     REFUND           60
     REFUND_REVERSAL -20`,
   );
   check(
-    'returned',
+    'refunded',
     `
     REFUND           60
     REFUND           60 -> 1.19
@@ -102,20 +102,20 @@ test('a reversal gives back what it reverses', () => {
 
 test('refunds and disputes add up, and both are named', () => {
   const told = check(
-    'returned',
+    'refunded',
     `
     REFUND  60
     DISPUTE 60 -> 1.20`,
   );
   assert.equal(told?.message, 'Refunds of 0.60 USD and disputes of 0.60 USD were settled for PAYMENT p-1 of 1.00 USD.');
   check(
-    'returned',
+    'refunded',
     `
     RAPID_DISPUTE_RESOLUTION 100
     REFUND                    10 -> 1.10`,
   );
   check(
-    'returned',
+    'refunded',
     `
     DISPUTE 100
     DISPUTE 100 -> 2.00`,
@@ -124,28 +124,28 @@ test('refunds and disputes add up, and both are named', () => {
 
 test('a dispute that is given back leaves room again, but makes none for refunds', () => {
   check(
-    'returned',
+    'refunded',
     `
     REFUND            60
     DISPUTE           60
     DISPUTE_REVERSAL -60`,
   );
   check(
-    'returned',
+    'refunded',
     `
     DISPUTE_REVERSAL -60
     REFUND           120 -> 1.20`,
   );
   // The sign says which way money goes: this one took again.
   check(
-    'returned',
+    'refunded',
     `
     REFUND            60
     DISPUTE_REVERSAL  60 -> 1.20`,
   );
 });
 
-test('a single dispute of more than its payment is told by its own row', () => void check('returned', 'DISPUTE 110'));
+test('a single dispute of more than its payment is told by its own row', () => void check('refunded', 'DISPUTE 110'));
 
 test('captures up to the authorization are fine, and more is not', () => {
   check(
@@ -242,7 +242,7 @@ test('the first row above stands where the sums of all that came so far say so',
       const isOver = total(shares) > 100n;
       const isTold = isOver && (sum(shares, false) > 100n || shares.filter((one) => one.amountMinor > 0n).length > 1);
       const first = shares.findIndex((_, at) => total(shares.slice(0, at + 1)) > 100n);
-      const found = tellSum('returned', RECORDS.returned, summedOf('returned', shares));
+      const found = tellSum('refunded', RECORDS.refunded, summedOf('refunded', shares));
       assert.equal(found?.share.line, isTold ? first : undefined);
     }),
   );

@@ -60,7 +60,7 @@ export async function digestsOf(url: string): Promise<Record<string, string>> {
     `select concat_ws(' ', m.id, b.batch_id, b.currency, b.day) as batch, r.digest,
             (select string_agg(concat_ws('|', kind, type, request_id, transaction_id, reported, recorded, currency), ' ' order by
                                kind, type, request_id, transaction_id, reported, recorded)
-               from discrepancy x where x.batch_no = b.no and x.closed_run is null and x.is_by_key) as cross
+               from discrepancy x where x.batch_no = b.no and x.closed_run is null and x.is_cross_batch) as cross
        from batch b join merchant m on m.no = b.merchant_no join run r on r.no = b.current_run order by 1`,
   );
   return Object.fromEntries(found.map(({ batch, digest, cross }) => [batch, `${digest} ${cross ?? ''}`]));

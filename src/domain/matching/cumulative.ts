@@ -5,11 +5,11 @@ import { overCaptured, overRefunded, wrongInstalments } from './match.ts';
 
 /**
  * What is summed over all batches of a merchant and compared with one record.
- * - `returned`: what was given back of a payment, by refunds and disputes.
+ * - `refunded`: what was given back of a payment, by refunds and disputes.
  * - `captured`: what was captured of an authorization.
  * - `instalments`: what a key settles in several rows.
  */
-export type CumulativeTotal = 'returned' | 'captured' | 'instalments';
+export type CumulativeTotal = 'refunded' | 'captured' | 'instalments';
 
 /** Rows of these types are about a dispute. Which way their money goes is said by the sign of their amount, not by their type. */
 export const DISPUTE_TYPES: readonly string[] = ['DISPUTE', 'DISPUTE_REVERSAL', 'RAPID_DISPUTE_RESOLUTION', 'CDRN'];

@@ -70,7 +70,7 @@ async function takeTurn(db: Db, nowMs: number, isAll: boolean) {
 /** The batches of the next open discrepancies whose records say something else now. */
 async function nextPage(db: Db, checkedNo: bigint, rows: number) {
   const found = await sql<{ no: bigint }>`
-    select no from discrepancy where closed_run is null and quoted_ids is not null and no > ${checkedNo}::int8 order by no limit ${rows}`.execute(
+    select no from discrepancy where closed_run is null and referenced_ids is not null and no > ${checkedNo}::int8 order by no limit ${rows}`.execute(
     db,
   );
   const nos = found.rows.map(({ no }) => no.toString());
@@ -79,11 +79,11 @@ async function nextPage(db: Db, checkedNo: bigint, rows: number) {
   // By their numbers: how many there are decides whether records are looked up one by one.
   const differing = await sql<{ batchNo: number }>`
     with page as materialized (
-      select d.no, d.batch_no, b.merchant_no, d.quoted_ids, d.quoted_print, ${hasCancels(sql`d.kind`)} as has_cancels
+      select d.no, d.batch_no, b.merchant_no, d.referenced_ids, d.referenced_fingerprint, ${hasCancels(sql`d.kind`)} as has_cancels
         from discrepancy d join batch b on b.no = d.batch_no where d.no = any(${nos}::int8[]))
     select distinct p.batch_no as "batchNo" from page p
-      left join ${fingerprintsOf(sql`select no as place, merchant_no, quoted_ids as ids, has_cancels from page`)} n on n.place = p.no
-     where n.print is distinct from p.quoted_print`.execute(db);
+      left join ${fingerprintsOf(sql`select no as place, merchant_no, referenced_ids as ids, has_cancels from page`)} n on n.place = p.no
+     where n.fingerprint is distinct from p.referenced_fingerprint`.execute(db);
   return { ...page, batchNos: differing.rows.map(({ batchNo }) => batchNo) };
 }
 
@@ -92,14 +92,14 @@ async function checkChanged(db: Db, rows: number): Promise<boolean> {
   await sql`drop table if exists pg_temp.changed`.execute(db);
   // Each version once: what was seen within the time of late commits is remembered.
   await sql`create temp table changed as
-    select r.merchant_no, r.type, r.request_id, r.amount_minor, r.currency, r.status, r.occurred_at, r.key_hash, r.updated_at, ${fingerprintOf('r')} as print
+    select r.merchant_no, r.type, r.request_id, r.amount_minor, r.currency, r.status, r.occurred_at, r.key_hash, r.updated_at, ${fingerprintOf('r')} as fingerprint
       from ledger() r where ${updatedSince('r', sql`(select changed_until - ${LATE_COMMITS} from ledger_setting)`)}
-       and not exists (select from seen_change s where s.key_hash = r.key_hash and s.merchant_no = r.merchant_no and s.print = ${fingerprintOf('r')}
+       and not exists (select from seen_change s where s.key_hash = r.key_hash and s.merchant_no = r.merchant_no and s.fingerprint = ${fingerprintOf('r')}
                           and s.updated_at = r.updated_at)
      order by r.updated_at limit ${rows}`.execute(db);
   const looked = await sql<{ count: number }>`
     with kept as (
-      insert into seen_change (key_hash, merchant_no, print, updated_at) select distinct key_hash, merchant_no, print, updated_at from changed
+      insert into seen_change (key_hash, merchant_no, fingerprint, updated_at) select distinct key_hash, merchant_no, fingerprint, updated_at from changed
       on conflict do nothing)
     select count(*)::int as count from changed`.execute(db);
   const { count } = looked.rows[0]!;
@@ -128,7 +128,7 @@ async function wantRunsOf(db: Db): Promise<void> {
                                   -- Of instalments the sum is compared.
                                   or (d.flags & 4) = 0 and c.amount_minor is distinct from abs(d.amount_minor))
        and not exists (select from discrepancy x where x.batch_no = b.no and x.closed_run is null and x.load_no = d.load_no and x.line = d.line
-                          and x.quoted_ids is not null)
+                          and x.referenced_ids is not null)
     union
     select b.no from changed c join batch b on b.merchant_no = c.merchant_no and b.batch_id is null
        and b.day between c.occurred_at::date - 1 and c.occurred_at::date + 1
@@ -139,17 +139,17 @@ async function wantRunsOf(db: Db): Promise<void> {
        and not exists (select from report_row d join run_load l on l.load_no = d.load_no join batch o on o.current_run = l.run_no
                         where d.key_hash = c.key_hash and d.request_id = c.request_id and d.type = c.type and o.merchant_no = c.merchant_no)
        and not exists (select from discrepancy x where x.batch_no = b.no and x.closed_run is null and x.request_id = c.request_id
-                          and x.quoted_ids is not null)
+                          and x.referenced_ids is not null)
     union
     select b.no from changed c
-      join lateral (select s.sum, sum(s.amount_minor) as minor, sum(greatest(s.amount_minor, 0)) as added_minor, count(*) as shares,
+      join lateral (select s.total, sum(s.amount_minor) as minor, sum(greatest(s.amount_minor, 0)) as added_minor, count(*) as shares,
                            max(s.flags >> 4) as instalments, min(s.run_no) as run_no
-                      from run_share s where s.merchant_no = c.merchant_no and s.key_hash = c.key_hash and s.request_id = c.request_id
-                       and s.currency = c.currency and coalesce(s.record_type, c.type) = c.type group by s.sum) f on true
+                      from run_allocation s where s.merchant_no = c.merchant_no and s.key_hash = c.key_hash and s.request_id = c.request_id
+                       and s.currency = c.currency and coalesce(s.record_type, c.type) = c.type group by s.total) f on true
       join batch b on b.current_run = f.run_no
-     where case f.sum when 'instalments' then f.minor > c.amount_minor or f.shares >= f.instalments and f.minor < c.amount_minor
+     where case f.total when 'instalments' then f.minor > c.amount_minor or f.shares >= f.instalments and f.minor < c.amount_minor
                       else c.type in ('PAYMENT', 'CAPTURE', 'AUTHORIZATION') and f.added_minor > c.amount_minor end
-       and not exists (select from discrepancy x where x.closed_run is null and x.is_by_key and x.request_id = c.request_id
+       and not exists (select from discrepancy x where x.closed_run is null and x.is_cross_batch and x.request_id = c.request_id
                           and x.kind in ('over_refunded', 'over_captured', 'amount_mismatch'))),
     'records')`.execute(db);
 }

@@ -181,7 +181,7 @@ export async function wantRunsOfChanged(db: Db): Promise<void> {
         where not c.is_new
        union
        select b.no from changed_record c
-         join run_share f on f.key_hash = hashtextextended(c.request_id, 0) and f.merchant_no = c.merchant_no and f.request_id = c.request_id
+         join run_allocation f on f.key_hash = hashtextextended(c.request_id, 0) and f.merchant_no = c.merchant_no and f.request_id = c.request_id
          join batch b on b.current_run = f.run_no)), 'records')`.execute(db);
 }
 

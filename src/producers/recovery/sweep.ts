@@ -197,7 +197,7 @@ const dropLoads = (database: Database, slot: number, nos: readonly number[]) =>
       else if (mine.rows.length > 0) await sql`drop table if exists ${sql.ref(`report_row_${slot}`)}`.execute(db);
       await sql`delete from row_finding where load_no = ${loads}`.execute(db);
       await sql`delete from summary_row where load_no = ${loads}`.execute(db);
-      await sql`update load set state = 'dropped' where no = ${loads}`.execute(db);
+      await sql`update load set state = 'deleted' where no = ${loads}`.execute(db);
       await sql`delete from load l using delivery d where l.no = ${loads} and d.no = l.delivery_no and d.state = 'over'`.execute(
         db,
       );

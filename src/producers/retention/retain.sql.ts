@@ -133,7 +133,7 @@ export const lockMonths = (db: Db) => sql`select pg_advisory_xact_lock(7355610)`
 export async function isInUse(db: Db, slot: number): Promise<boolean> {
   const found = await sql`
     select from load l join report r on r.no = l.report_no
-     where l.slot = ${slot} and r.kind <> 'settlementSummary' and l.state <> 'dropped' and l.rows_dropped_at is null limit 1`.execute(
+     where l.slot = ${slot} and r.kind <> 'settlementSummary' and l.state <> 'deleted' and l.rows_dropped_at is null limit 1`.execute(
     db,
   );
   return found.rows.length > 0;

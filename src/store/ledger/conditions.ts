@@ -31,20 +31,20 @@ export const updatedSince = (record: string, since: RawBuilder<unknown>): RawBui
 /** All of the record `record` that a run looks at, as one number. */
 export const fingerprintOf = (record: string): RawBuilder<bigint> => {
   const column = (name: string) => sql.ref(`${record}.${name}`);
-  return sql`record_print(${column('type')}, ${column('request_id')}, ${column('amount_minor')}, ${column('currency')}, ${column('status')},
+  return sql`record_fingerprint(${column('type')}, ${column('request_id')}, ${column('amount_minor')}, ${column('currency')}, ${column('status')},
     ${column('occurred_at')}, ${column('original_request_id')})`;
 };
 
 /**
- * What the records that are quoted say now: `place` and `print`, for each place of which there is any. `quoting` has place,
+ * What the records that are quoted say now: `place` and `fingerprint`, for each place of which there is any. `quoting` has place,
  * merchant_no, ids (at most three, which the planner has to be told), and whether cancellations of these count (has_cancels). Read by one join, whatever indexes there are.
  */
 export const fingerprintsOf = (quoting: RawBuilder<unknown>): RawBuilder<unknown> => sql`
   (with quoted as materialized (
      select q.place, q.merchant_no, q.has_cancels, i.id, hashtextextended(i.id, 0) as id_hash
        from (${quoting}) q cross join lateral (select * from unnest(q.ids) limit 3) i(id))
-   select place, hashtextextended(count(*) || ' ' || sum(print::numeric), 0) as print
-     from (select q.place, ${fingerprintOf('r')} as print
+   select place, hashtextextended(count(*) || ' ' || sum(fingerprint::numeric), 0) as fingerprint
+     from (select q.place, ${fingerprintOf('r')} as fingerprint
              from quoted q join ledger() r on r.merchant_no = q.merchant_no and ${isRecord('r', sql`q.id`, sql`q.id_hash`)}
            union all
            select q.place, ${fingerprintOf('r')}

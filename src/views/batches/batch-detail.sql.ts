@@ -38,7 +38,7 @@ export async function crossFindingsOf(db: Db, batchNo: number, filter: BatchFilt
   const finding = sql`concat_ws('|', kind, type, request_id, coalesce(transaction_id, '~'), coalesce(reported, '~'), coalesce(recorded, '~'), currency)`;
   const found = await sql<{ finding: string }>`
     select ${finding} as finding
-      from discrepancy d where batch_no = ${batchNo} and ${isOpen(filter)} and is_by_key
+      from discrepancy d where batch_no = ${batchNo} and ${isOpen(filter)} and is_cross_batch
      order by ${finding} collate "C"`.execute(db);
   return found.rows.map(({ finding }) => finding);
 }

@@ -233,7 +233,7 @@ export const openDiscrepancies = (filter: DiscrepancyFilter) => sql`
 /** Why a discrepancy is closed: by what the run that no longer found it differs from the one before. */
 const CLOSED_BECAUSE = sql`
   case when closing.no is null then null
-       when d.goes_on then 'it goes on: run ' || closing.no || ' tells it with other amounts, or in another place'
+       when d.is_superseded then 'it goes on: run ' || closing.no || ' tells it with other amounts, or in another place'
        when closing.batch_no <> d.batch_no then 'another batch was reconciled (run ' || closing.no || '), and with it this is settled'
        when closing.changed then 'run ' || closing.no || ' read other reports, or other contents of them'
        when closing.rules <> (select before.rules from run before where before.batch_no = closing.batch_no and before.no < closing.no

@@ -59,7 +59,7 @@ export async function changesSince(db: Db, { interventionNo, batchNos, lastRuns 
     touched as materialized (
       select no from named
       union select batch_no from discrepancy where closed_run in (select no from new_run)
-      union select batch_no from discrepancy where closed_run is null and is_by_key and opened_run in (select no from new_run)),
+      union select batch_no from discrepancy where closed_run is null and is_cross_batch and opened_run in (select no from new_run)),
     told as (
       select x.batch_no, bool_or(x.opened_run <= l.run_no) as was, bool_or(x.closed_run is null) as is_now
         from discrepancy x join batch b on b.no = x.batch_no join last_run l on l.merchant_no = b.merchant_no

@@ -23,7 +23,7 @@ export async function makeWorkTables(db: Db): Promise<void> {
     'finding',
     'cross_batch_finding',
     'touched_batch',
-    'share',
+    'allocation',
     'named_refund',
     'settled_key',
   ]) {
@@ -40,11 +40,11 @@ export async function makeWorkTables(db: Db): Promise<void> {
     batch_no int, identity text collate "C", ordinal int, of_matchable boolean, kind text collate "C", load_no int, line int,
     type text collate "C", request_id text collate "C", transaction_id text collate "C", field text collate "C",
     reported text, recorded text, difference text, currency text, message text, stake_minor numeric, stake_currency text,
-    other_batch_no int, is_by_key boolean not null default false, quoted_ids text[] collate "C", quoted_print bigint,
+    other_batch_no int, is_cross_batch boolean not null default false, referenced_ids text[] collate "C", referenced_fingerprint bigint,
     row_type text collate "C", row_needs_record boolean, row_settlement_minor bigint)`.execute(db);
   await sql`create temp table cross_batch_finding (like finding)`.execute(db);
   await sql`create temp table touched_batch (batch_no int)`.execute(db);
-  await sql`alter table cross_batch_finding alter is_by_key set default true`.execute(db);
+  await sql`alter table cross_batch_finding alter is_cross_batch set default true`.execute(db);
 }
 
 export type ReportState = {
@@ -170,11 +170,11 @@ export async function identifyFindings(
 
 /** Leaves beside what is told what the records said that it quotes, as they stand in this snapshot. */
 export async function fingerprintReferences(db: Db, merchantNo: number): Promise<void> {
-  const some = await sql`select from finding where quoted_ids is not null limit 1`.execute(db);
+  const some = await sql`select from finding where referenced_ids is not null limit 1`.execute(db);
   if (some.rows.length === 0) return;
-  await sql`update finding t set quoted_print = p.print
-    from ${fingerprintsOf(sql`select ctid as place, ${merchantNo}::int as merchant_no, quoted_ids as ids, ${hasCancels(sql`kind`)} as has_cancels
-                          from finding where quoted_ids is not null`)} p
+  await sql`update finding t set referenced_fingerprint = p.fingerprint
+    from ${fingerprintsOf(sql`select ctid as place, ${merchantNo}::int as merchant_no, referenced_ids as ids, ${hasCancels(sql`kind`)} as has_cancels
+                          from finding where referenced_ids is not null`)} p
    where t.ctid = p.place`.execute(db);
 }
 

@@ -50,7 +50,7 @@ export async function findUnreported(
       rows.map((row) => {
         const record = recordFrom(row, 'r')!;
         const discrepancy = unreported(record, missing);
-        return { discrepancy, loadNo: null, ofMatchable: false, quotedIds: [record.requestId] };
+        return { discrepancy, loadNo: null, ofMatchable: false, referencedIds: [record.requestId] };
       }),
     );
   }

@@ -54,7 +54,7 @@ async function findUnsettledOf(
         discrepancy,
         loadNo: null,
         ofMatchable: false,
-        quotedIds: [discrepancy.requestId],
+        referencedIds: [discrepancy.requestId],
       })),
     );
   }

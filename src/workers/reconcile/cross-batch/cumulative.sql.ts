@@ -26,16 +26,16 @@ export async function findAllocations(
   const resolved = hasReferences
     ? sql`left join reference f on s.original_request_id is null and f.transaction_id = s.original_transaction_id`
     : sql``;
-  await sql`create temp table share as
+  await sql`create temp table allocation as
     select s.load_no, s.line, s.flags, s.type, s.request_id, s.transaction_id, ${original} as original, s.amount_minor, s.currency,
            s.settlement_minor, s.settlement_minor is not null as is_settled, s.settlement_minor = s.fee_minor as is_fee_alone
       from ${rowsOf(loads)} s ${resolved}
      where (${IN_INSTALMENTS} or s.type in (${textsOf(sharing)})) and s.amount_minor is not null
        and not exists (select from duplicate u where u.load_no = s.load_no and u.line = s.line)`.execute(db);
   if (!types.includes('REFUND_REVERSAL')) return;
-  await sql`update share s set original = n.original
+  await sql`update allocation s set original = n.original
       from (select n.id, min(x.original_request_id collate "C") as original
-              from (select distinct original as id from share where type = 'REFUND_REVERSAL') n
+              from (select distinct original as id from allocation where type = 'REFUND_REVERSAL') n
               join ledger() x on x.merchant_no = ${merchantNo} and ${isRecord('x', sql`n.id`)} and x.type = 'REFUND'
              where x.original_request_id is not null group by 1) n
      where s.type = 'REFUND_REVERSAL' and s.original = n.id`.execute(db);
@@ -52,7 +52,7 @@ const textsOf = (texts: readonly string[]): RawBuilder<unknown> =>
  */
 async function followRefunds(db: Db, all: readonly ReadLoad[], merchantNo: number): Promise<void> {
   const named = await sql<{ id: string }>`
-    select distinct s.original as id from share s
+    select distinct s.original as id from allocation s
      where s.type = 'REFUND_REVERSAL' and s.original is not null and not exists (
        select from ledger() x where x.merchant_no = ${merchantNo} and ${isRecord('x', sql`s.original`)}
           and x.type in ('PAYMENT', 'CAPTURE', 'AUTHORIZATION'))`.execute(db);
@@ -68,7 +68,7 @@ async function followRefunds(db: Db, all: readonly ReadLoad[], merchantNo: numbe
              and ${MAY_BE_ORIGINAL}
            order by d.transaction_id, d.type <> 'PAYMENT', d.type, d.request_id) x
    where n.payment is null and n.transaction_id = x.transaction_id`.execute(db);
-  await sql`update share s set original = n.payment from named_refund n
+  await sql`update allocation s set original = n.payment from named_refund n
      where s.type = 'REFUND_REVERSAL' and n.request_id = s.original and n.payment is not null`.execute(db);
 }
 
@@ -79,32 +79,32 @@ export async function replaceAllocations(
   before: number | null,
   merchantNo: number,
 ): Promise<number> {
-  const columns = (sum: string, recordType: RawBuilder<unknown>, key: RawBuilder<unknown>) =>
-    sql`${runNo}::int, ${merchantNo}::int, ${sum}, ${recordType}, ${key}, hashtextextended(${key}, 0), s.load_no, s.line, s.flags, s.type, s.currency, s.is_settled, s.settlement_minor`;
+  const columns = (total: string, recordType: RawBuilder<unknown>, key: RawBuilder<unknown>) =>
+    sql`${runNo}::int, ${merchantNo}::int, ${total}, ${recordType}, ${key}, hashtextextended(${key}, 0), s.load_no, s.line, s.flags, s.type, s.currency, s.is_settled, s.settlement_minor`;
   const payment = sql`s.original`;
   // In the order of their keys, so that the index grows at one end of each page.
-  await sql`insert into run_share (run_no, merchant_no, sum, record_type, request_id, key_hash, load_no, line, flags, type, currency, is_settled, settlement_minor,
+  await sql`insert into run_allocation (run_no, merchant_no, total, record_type, request_id, key_hash, load_no, line, flags, type, currency, is_settled, settlement_minor,
                                    own_request_id, transaction_id, amount_minor)
-    select ${columns('returned', sql`null`, payment)}, case when s.type in (${textsOf(REFUNDS)}) then s.request_id end, null,
+    select ${columns('refunded', sql`null`, payment)}, case when s.type in (${textsOf(REFUNDS)}) then s.request_id end, null,
            case s.type when 'REFUND' then abs(s.amount_minor) when 'REFUND_REVERSAL' then -abs(s.amount_minor) else -s.amount_minor end
-      from share s
+      from allocation s
      where s.original is not null
        and (s.type in (${textsOf(REFUNDS)}) or s.type in (${textsOf(DISPUTE_TYPES)}) and s.is_settled and s.is_fee_alone is not true)
     union all
     select ${columns('captured', sql`'AUTHORIZATION'`, payment)}, case when ${IN_INSTALMENTS} then s.request_id end, null, abs(s.amount_minor)
-      from share s where s.type = 'CAPTURE' and s.original is not null and s.is_settled
+      from allocation s where s.type = 'CAPTURE' and s.original is not null and s.is_settled
     union all
     select ${columns('instalments', sql`s.type`, sql`s.request_id`)}, null, s.transaction_id, abs(s.amount_minor)
-      from share s where ${IN_INSTALMENTS} and (s.flags & 3) = 1 and s.request_id is not null and s.is_settled
+      from allocation s where ${IN_INSTALMENTS} and (s.flags & 3) = 1 and s.request_id is not null and s.is_settled
     order by 6`.execute(db);
-  await sql`drop table if exists pg_temp.share_key`.execute(db);
-  await sql`create temp table share_key as
-    select distinct sum, record_type, request_id, key_hash from run_share where run_no in (${runNo}, ${before})`.execute(
+  await sql`drop table if exists pg_temp.allocation_key`.execute(db);
+  await sql`create temp table allocation_key as
+    select distinct total, record_type, request_id, key_hash from run_allocation where run_no in (${runNo}, ${before})`.execute(
     db,
   );
-  await sql`delete from run_share where run_no = ${before}`.execute(db);
-  await sql`analyze share_key`.execute(db);
-  const found = await sql<{ count: bigint }>`select count(*) as count from share_key`.execute(db);
+  await sql`delete from run_allocation where run_no = ${before}`.execute(db);
+  await sql`analyze allocation_key`.execute(db);
+  const found = await sql<{ count: bigint }>`select count(*) as count from allocation_key`.execute(db);
   return Number(found.rows[0]!.count);
 }
 
@@ -121,32 +121,32 @@ const SUMMING_ORDER = sql`b.settlement_date nulls first, b.batch_id, b.currency,
  */
 export const exceededTotals = (merchantNo: number): RawBuilder<unknown> => sql`
   with summed as (
-    select k.sum, k.record_type, k.request_id, k.key_hash, x.currency, sum(x.amount_minor) as sum_minor,
+    select k.total, k.record_type, k.request_id, k.key_hash, x.currency, sum(x.amount_minor) as sum_minor,
            sum(greatest(x.amount_minor, 0)) as added_minor, min(x.amount_minor) as least_minor, max(x.amount_minor) as most_minor,
            count(*) as shares, max(x.flags >> 4) as instalments
-      from share_key k join run_share x on x.merchant_no = ${merchantNo} and x.key_hash = k.key_hash and x.sum = k.sum
+      from allocation_key k join run_allocation x on x.merchant_no = ${merchantNo} and x.key_hash = k.key_hash and x.total = k.total
        and x.request_id = k.request_id and x.record_type is not distinct from k.record_type
      group by 1, 2, 3, 4, 5),
-  suspect as materialized (
-    select distinct s.sum, s.record_type, s.request_id, s.key_hash from summed s
+  exceeded as materialized (
+    select distinct s.total, s.record_type, s.request_id, s.key_hash from summed s
       join ledger() r on r.merchant_no = ${merchantNo} and ${isRecord('r', sql`s.request_id`, sql`s.key_hash`)} and r.currency = s.currency
        and r.type = coalesce(s.record_type, r.type)
-     where case s.sum when 'instalments'
+     where case s.total when 'instalments'
                 then (s.least_minor <> r.amount_minor or s.most_minor <> r.amount_minor)
                      and (s.sum_minor > r.amount_minor or s.shares >= s.instalments and s.sum_minor < r.amount_minor)
                 else s.added_minor > r.amount_minor end),
   compared as (
-    select distinct on (k.sum, k.record_type, k.request_id) k.sum, k.record_type as key_type, k.key_hash as key, ${RECORD('x', 'r')}, x.currency,
+    select distinct on (k.total, k.record_type, k.request_id) k.total, k.record_type as key_type, k.key_hash as key, ${RECORD('x', 'r')}, x.currency,
            x.request_id
-      from suspect k join ledger() x on x.merchant_no = ${merchantNo} and ${isRecord('x', sql`k.request_id`, sql`k.key_hash`)}
+      from exceeded k join ledger() x on x.merchant_no = ${merchantNo} and ${isRecord('x', sql`k.request_id`, sql`k.key_hash`)}
        and (x.type = k.record_type or k.record_type is null and x.type in ('PAYMENT', 'CAPTURE', 'AUTHORIZATION'))
-     order by k.sum, k.record_type, k.request_id, array_position(array['PAYMENT', 'CAPTURE', 'AUTHORIZATION'], x.type), ${NEWEST('x')}),
+     order by k.total, k.record_type, k.request_id, array_position(array['PAYMENT', 'CAPTURE', 'AUTHORIZATION'], x.type), ${NEWEST('x')}),
   placed as (
     select c.*, x.load_no, x.line, x.flags, x.type, x.own_request_id, x.transaction_id, x.amount_minor, x.is_settled, x.settlement_minor, b.no as batch_no,
-           row_number() over (order by c.sum, c.r_type, c.request_id, ${SUMMING_ORDER}) as place,
-           row_number() over (partition by c.sum, c.r_type, c.request_id, x.type, x.own_request_id order by ${SUMMING_ORDER}) as time
+           row_number() over (order by c.total, c.r_type, c.request_id, ${SUMMING_ORDER}) as place,
+           row_number() over (partition by c.total, c.r_type, c.request_id, x.type, x.own_request_id order by ${SUMMING_ORDER}) as time
       from compared c
-      join run_share x on x.merchant_no = ${merchantNo} and x.key_hash = c.key and x.sum = c.sum and x.request_id = c.request_id
+      join run_allocation x on x.merchant_no = ${merchantNo} and x.key_hash = c.key and x.total = c.total and x.request_id = c.request_id
        and x.record_type is not distinct from c.key_type and x.currency = c.currency
       join run_load rl on rl.run_no = x.run_no and rl.load_no = x.load_no
       join batch b on b.current_run = x.run_no
@@ -154,16 +154,16 @@ export const exceededTotals = (merchantNo: number): RawBuilder<unknown> => sql`
       join delivery y on y.no = l.delivery_no),
   again as materialized (
     select distinct own_request_id, type, abs(amount_minor) as amount_minor from placed
-     where time > 1 and (flags & 4) <> 0 and sum <> 'instalments' and own_request_id is not null),
+     where time > 1 and (flags & 4) <> 0 and total <> 'instalments' and own_request_id is not null),
   whole as materialized (
     select a.* from again a join ledger() w on w.merchant_no = ${merchantNo} and ${isRecord('w', sql`a.own_request_id`)}
        and w.type = a.type and w.amount_minor = a.amount_minor)
-  select p.*, n.print from placed p
-    left join ${fingerprintsOf(sql`select distinct request_id as place, ${merchantNo}::int as merchant_no, array[request_id] as ids, false as has_cancels from suspect`)} n
+  select p.*, n.fingerprint from placed p
+    left join ${fingerprintsOf(sql`select distinct request_id as place, ${merchantNo}::int as merchant_no, array[request_id] as ids, false as has_cancels from exceeded`)} n
       on n.place = p.request_id
    where (p.is_settled or not exists (
-            select from run_share t where t.merchant_no = ${merchantNo} and t.key_hash = p.key and t.sum = p.sum and t.request_id = p.request_id
+            select from run_allocation t where t.merchant_no = ${merchantNo} and t.key_hash = p.key and t.total = p.total and t.request_id = p.request_id
                and t.type = p.type and t.own_request_id = p.own_request_id and t.is_settled))
-     and (p.time = 1 or (p.flags & 4) = 0 or p.sum = 'instalments' or not exists (
+     and (p.time = 1 or (p.flags & 4) = 0 or p.total = 'instalments' or not exists (
             select from whole w where w.own_request_id = p.own_request_id and w.type = p.type and w.amount_minor = abs(p.amount_minor)))
    order by p.place`;

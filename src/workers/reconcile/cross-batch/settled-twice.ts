@@ -84,7 +84,7 @@ function settledTwiceFinding(stored: KeyRow, other: ReturnType<typeof settledRow
 }
 
 type AllocationRow = {
-  sum: CumulativeTotal;
+  total: CumulativeTotal;
   r_type: string;
   r_request_id: string;
   load_no: number;
@@ -96,7 +96,7 @@ type AllocationRow = {
   settlement_minor: bigint | null;
   batch_no: number;
   /** What the records of this id said. */
-  print: bigint | null;
+  fingerprint: bigint | null;
 };
 
 /** Decides anew which records their sums over all batches do not agree with: in whatever batch that is told. */
@@ -107,15 +107,15 @@ export async function publishTotals(db: Db, batch: BatchRow, runNo: number): Pro
   let findings: Finding[] = [];
   const tellLast = () => {
     if (of === null) return;
-    const found = tellSum(of.sum, recordFrom(of, 'r')!, summed);
+    const found = tellSum(of.total, recordFrom(of, 'r')!, summed);
     if (found === null) return;
     const { loadNo, batchNo, row } = found.share;
-    const quoted = { quotedIds: [of.r_request_id], quotedPrint: of.print };
+    const quoted = { referencedIds: [of.r_request_id], referencedFingerprint: of.fingerprint };
     findings.push({ discrepancy: found.discrepancy, loadNo, batchNo, ofMatchable: row.needsRecord, row, ...quoted });
   };
   for await (const rows of fetchBatches<AllocationRow>(db, exceededTotals(batch.merchantNo))) {
     for (const row of rows) {
-      if (of === null || row.sum !== of.sum || row.r_type !== of.r_type || row.r_request_id !== of.r_request_id) {
+      if (of === null || row.total !== of.total || row.r_type !== of.r_type || row.r_request_id !== of.r_request_id) {
         tellLast();
         of = row;
         summed = NOTHING_SUMMED;
@@ -136,7 +136,7 @@ const allocationOf = (
 ): Allocation & { readonly loadNo: number; readonly batchNo: number; readonly row: NamedRow } => ({
   line: row.line,
   type: row.type,
-  requestId: row.sum === 'instalments' ? row.r_request_id : null,
+  requestId: row.total === 'instalments' ? row.r_request_id : null,
   transactionId: row.transaction_id,
   amountMinor: row.amount_minor,
   instalments: instalmentsOf(row.flags),

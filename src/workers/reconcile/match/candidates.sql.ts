@@ -223,7 +223,7 @@ export async function tellNotDone(db: Db, loads: readonly ReadLoad[], merchantNo
   if (some.rows.length === 0) return;
   const key = sql`hashtextextended(f.request_id, 0)`;
   await sql`insert into finding (of_matchable, kind, load_no, line, type, request_id, transaction_id, field, reported, recorded, message,
-                               quoted_ids)
+                               referenced_ids)
     select of_matchable, kind, load_no, line, type, request_id, transaction_id, field, reported, recorded, message, array[request_id]
       from ${found}
        and exists (select from ledger() r where r.merchant_no = ${merchantNo} and ${isRecord('r', sql`f.request_id`, key)}

@@ -39,9 +39,9 @@ export async function matchRows(db: Db, batch: BatchRow, details: Details, facts
   );
   const direction = decideUnit(units);
   if (direction) {
-    const quotedIds = await someOffByUnit(db);
+    const referencedIds = await someOffByUnit(db);
     await recordFindings(db, [
-      { discrepancy: unitMismatch(direction, units), loadNo: loads[0]!.loadNo, ofMatchable: false, quotedIds },
+      { discrepancy: unitMismatch(direction, units), loadNo: loads[0]!.loadNo, ofMatchable: false, referencedIds },
     ]);
   }
   for await (const rows of fetchBatches<CandidateRow>(db, match.CANDIDATES)) {
@@ -88,6 +88,6 @@ function matchRow(stored: CandidateRow, report: Report): Finding[] {
           report,
         )
       : compareOriginal(row, stored.original, recordFrom(stored, 'o'), report);
-  const quotedIds = [stored.request_id, stored.original, stored.r_original_request_id].filter((id) => id !== null);
-  return found.map((discrepancy) => ({ discrepancy, loadNo: stored.load_no, ofMatchable: true, quotedIds }));
+  const referencedIds = [stored.request_id, stored.original, stored.r_original_request_id].filter((id) => id !== null);
+  return found.map((discrepancy) => ({ discrepancy, loadNo: stored.load_no, ofMatchable: true, referencedIds }));
 }

@@ -93,7 +93,7 @@ export async function toldOf(db: Db, batchNo: number, runNo: number): Promise<To
        select count(*)::int as open, count(distinct (d.load_no, d.line)) filter (where d.of_matchable)::int as rows
          from discrepancy d where d.batch_no = b.no and d.closed_run is null) t
      where r.coverage is not null and (b.no = ${batchNo} or b.no in (select batch_no from touched_batch)
-             or b.no in (select batch_no from discrepancy where closed_run = ${runNo} and is_by_key))`.execute(db);
+             or b.no in (select batch_no from discrepancy where closed_run = ${runNo} and is_cross_batch))`.execute(db);
   return found.rows;
 }
 
@@ -121,7 +121,7 @@ const isSame = (table: 'finding' | 'cross_batch_finding') => sql`${IS_ITS}
         select o.no, n.no from load n join load o on o.sha256 = n.sha256 and o.report_no = n.report_no
          where n.no in (select load_no from ${sql.ref(table)})))`;
 const NAMES =
-  'batch_no identity ordinal of_matchable kind load_no line type request_id transaction_id field reported recorded difference currency message stake_minor stake_currency other_batch_no is_by_key quoted_ids quoted_print row_type row_needs_record row_settlement_minor'.split(
+  'batch_no identity ordinal of_matchable kind load_no line type request_id transaction_id field reported recorded difference currency message stake_minor stake_currency other_batch_no is_cross_batch referenced_ids referenced_fingerprint row_type row_needs_record row_settlement_minor'.split(
     ' ',
   );
 const COLUMNS = sql.raw(NAMES.join(', '));
@@ -130,13 +130,13 @@ const COLUMNS_OF_T = sql.raw(NAMES.map((name) => `t.${name}`).join(', '));
 /** Closes what the run no longer tells of its batch, keeps what it still tells, opens what is new. */
 export async function publishFindings(db: Db, batchNo: number, runNo: number): Promise<void> {
   await sql`analyze finding`.execute(db);
-  await close(db, 'finding', runNo, sql`x.batch_no = ${batchNo} and not x.is_by_key`);
+  await close(db, 'finding', runNo, sql`x.batch_no = ${batchNo} and not x.is_cross_batch`);
   await keepAndOpen(db, 'finding', runNo);
 }
 
 /** Whose discrepancies were decided anew by a sum of each kind. */
-const SUMMED = sql`exists (select from share_key k where k.request_id = x.request_id and coalesce(k.record_type, x.type) = x.type
-  and x.kind = case k.sum when 'returned' then 'over_refunded' when 'captured' then 'over_captured' else 'amount_mismatch' end)`;
+const SUMMED = sql`exists (select from allocation_key k where k.request_id = x.request_id and coalesce(k.record_type, x.type) = x.type
+  and x.kind = case k.total when 'refunded' then 'over_refunded' when 'captured' then 'over_captured' else 'amount_mismatch' end)`;
 
 export const publishTotals = (db: Db, runNo: number) => publishCrossBatchFindings(db, SUMMED, runNo);
 
@@ -152,7 +152,7 @@ async function publishCrossBatchFindings(db: Db, decided: RawBuilder<unknown>, r
   await identifyCrossBatchFindings(db);
   const ofMerchant = sql`x.batch_no in (select b.no from batch b join batch mine on mine.merchant_no = b.merchant_no
     where mine.no = (select batch_no from run where no = ${runNo}))`;
-  await close(db, 'cross_batch_finding', runNo, sql`x.is_by_key and ${decided} and ${ofMerchant}`);
+  await close(db, 'cross_batch_finding', runNo, sql`x.is_cross_batch and ${decided} and ${ofMerchant}`);
   await keepAndOpen(db, 'cross_batch_finding', runNo);
   await sql`insert into touched_batch select distinct batch_no from cross_batch_finding`.execute(db);
   await sql`truncate cross_batch_finding`.execute(db);
@@ -160,18 +160,18 @@ async function publishCrossBatchFindings(db: Db, decided: RawBuilder<unknown>, r
 
 /** Closes those of `mine` that are open and not told as they are. */
 const close = (db: Db, table: 'finding' | 'cross_batch_finding', runNo: number, mine: RawBuilder<unknown>) =>
-  sql`update discrepancy x set closed_run = ${runNo}, closed_at = now(), goes_on = exists (select from ${sql.ref(table)} t where ${IS_ITS})
+  sql`update discrepancy x set closed_run = ${runNo}, closed_at = now(), is_superseded = exists (select from ${sql.ref(table)} t where ${IS_ITS})
     where x.closed_run is null and ${mine} and not exists (select from ${sql.ref(table)} t where ${isSame(table)})`.execute(
     db,
   );
 
 async function keepAndOpen(db: Db, table: 'finding' | 'cross_batch_finding', runNo: number): Promise<void> {
-  await sql`update discrepancy x set load_no = t.load_no, message = t.message, quoted_ids = t.quoted_ids, quoted_print = t.quoted_print,
+  await sql`update discrepancy x set load_no = t.load_no, message = t.message, referenced_ids = t.referenced_ids, referenced_fingerprint = t.referenced_fingerprint,
       row_type = t.row_type, row_needs_record = t.row_needs_record, row_settlement_minor = t.row_settlement_minor
     from ${sql.ref(table)} t
    where x.closed_run is null and ${IS_ITS}
-     and (x.load_no, x.message, x.quoted_ids, x.quoted_print, x.row_type, x.row_needs_record, x.row_settlement_minor)
-         is distinct from (t.load_no, t.message, t.quoted_ids, t.quoted_print, t.row_type, t.row_needs_record, t.row_settlement_minor)`.execute(
+     and (x.load_no, x.message, x.referenced_ids, x.referenced_fingerprint, x.row_type, x.row_needs_record, x.row_settlement_minor)
+         is distinct from (t.load_no, t.message, t.referenced_ids, t.referenced_fingerprint, t.row_type, t.row_needs_record, t.row_settlement_minor)`.execute(
     db,
   );
   // What this very run closed, because it changed, is the same discrepancy still: it keeps its first-seen time.
