@@ -5,9 +5,10 @@ import { from as copyFrom } from 'pg-copy-streams';
 import { Unreachable, UsageError } from '../../domain/errors.ts';
 import { awayText, isLostConnection } from '../away.ts';
 import { reasonOf } from '../timeout.ts';
+import type { Schema } from './schema.ts';
 
-/** Statements are written in SQL, beside the step that runs them; each names the shape of its rows. */
-export type Db = Kysely<unknown>;
+/** What the tables are is known from a migrated database: `npm run schema`. */
+export type Db = Kysely<Schema>;
 export type Client = pg.PoolClient;
 
 /** The database, as a pool of connections and as a typed door to it. */
@@ -38,7 +39,7 @@ const TIMEOUTS = '-c lock_timeout=60s -c statement_timeout=30min -c idle_in_tran
 export async function openDatabase(url: string, connections = 4, idleInTransaction = '60s'): Promise<Database> {
   const options = TIMEOUTS + idleInTransaction;
   const pool = openPool({ connectionString: url, max: connections, types: TYPES, options });
-  const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) });
+  const db = new Kysely<Schema>({ dialect: new PostgresDialect({ pool }) });
   try {
     (await pool.connect()).release();
   } catch (error) {
@@ -211,7 +212,7 @@ export async function onOneConnection<T>(
 export function dbOn(client: Client): Db {
   const lent = Object.assign(Object.create(client), { query: client.query.bind(client), release: () => {} });
   const pool = { connect: async () => lent, end: async () => {} } as unknown as PostgresPool;
-  return new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) });
+  return new Kysely<Schema>({ dialect: new PostgresDialect({ pool }) });
 }
 
 /** Streams blocks of COPY data into a table. `statement` is the COPY … FROM STDIN. */

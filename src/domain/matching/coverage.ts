@@ -1,4 +1,5 @@
 import { compareText } from '../discrepancy.ts';
+import type { Check } from './checks.ts';
 
 /** Rows of which the same is to be said, and what they settle, in the smallest unit of the settlement currency. */
 export type Rows = { readonly rows: number; readonly settlementMinor: string };
@@ -14,6 +15,9 @@ export type Split = {
   /** They cannot be read, and so settle nothing. */
   readonly refused: number;
 };
+
+/** What a run keeps of its rows, and what it could check. */
+export type RunCoverage = Split & { readonly checks: readonly Check[] };
 
 /** The rows of a type that open discrepancies name; each row once. */
 export type NamedRows = RowsOfType & { readonly needsRecord: boolean };

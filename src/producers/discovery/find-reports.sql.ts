@@ -1,20 +1,9 @@
 import { sql } from 'kysely';
 import type { Db } from '../../adapters/postgres/connection.ts';
-import type { Encoding, ReportKind } from '../../domain/formats/format.ts';
+import type { ReportKind } from '../../domain/formats/format.ts';
+import type { Rules } from '../../domain/report/rules.ts';
 import { settleRivals } from '../../store/rivals.ts';
 import type { ListedFile } from './list-files.ts';
-
-/** How a source's reports are read. */
-export type Rules = {
-  readonly format: string;
-  readonly amountUnit: string;
-  readonly tolerance: string;
-  readonly timeZone: string;
-  /** Left out where a source does not say whose rows its reports may hold. */
-  readonly customerIds?: readonly string[];
-  /** Left out where a source does not say how its text is to be read. */
-  readonly encoding?: Encoding;
-};
 
 /** What the newest delivery of a path must have been read under to be known; null: whatever it was read under. */
 const isUnder = (rules: Rules | null, column: string) =>

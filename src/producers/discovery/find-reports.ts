@@ -7,6 +7,7 @@ import { compareText } from '../../domain/discrepancy.ts';
 import { Denied } from '../../domain/errors.ts';
 import type { Format } from '../../domain/formats/format.ts';
 import { isZipName, mayBeReport } from '../../domain/report/report-name.ts';
+import type { Rules } from '../../domain/report/rules.ts';
 import { type Enqueue, ingestReport } from '../../jobs.ts';
 import { keepFormat } from '../../store/formats.ts';
 import { merchantNamed } from '../../store/merchants.ts';
@@ -161,7 +162,7 @@ async function endsWhole(place: SourceFiles, { path, sizeBytes }: ListedFile, fo
 /** What a source's reports are read under today. */
 export const rulesOf = (
   source: Pick<Source, 'format' | 'amountUnit' | 'toleranceMinor' | 'timeZone' | 'customerIds' | 'encoding'>,
-): query.Rules => ({
+): Rules => ({
   format: source.format.id,
   amountUnit: source.amountUnit,
   tolerance: source.toleranceMinor.toString(),
@@ -175,7 +176,7 @@ async function record(
   source: Source,
   file: ListedFile,
   name: Named,
-  { knownUnder, foundAtMs }: { knownUnder: query.Rules | null; foundAtMs: number },
+  { knownUnder, foundAtMs }: { knownUnder: Rules | null; foundAtMs: number },
 ): Promise<number> {
   const merchantNo = await merchantNamed(db, file.merchantId ?? source.merchantId);
   const isSettlement = name.batchId !== null;

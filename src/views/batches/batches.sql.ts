@@ -1,7 +1,6 @@
 import { sql } from 'kysely';
 import type { Db } from '../../adapters/postgres/connection.ts';
-import type { Check } from '../../domain/matching/checks.ts';
-import type { NamedRows, Split } from '../../domain/matching/coverage.ts';
+import type { NamedRows, RunCoverage } from '../../domain/matching/coverage.ts';
 import type { RunFacts } from '../../domain/matching/run.ts';
 
 /** What a call of `reconcile` was about. */
@@ -83,7 +82,7 @@ export type BatchView = {
   /** Rows that need a record and have something told of them. */
   toldRows: number;
   /** Its rows before anything was told of them; null in runs of books of before, which did not count them so. */
-  coverage: (Split & { readonly checks: readonly Check[] }) | null;
+  coverage: RunCoverage | null;
   /** Rows that have something told of them, by type. */
   named: NamedRows[];
   publishedAt: Date;

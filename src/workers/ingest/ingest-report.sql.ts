@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import type { Db } from '../../adapters/postgres/connection.ts';
 import type { ReportKind } from '../../domain/formats/format.ts';
-import type { Rules } from '../../store/rules.ts';
+import type { Rules } from '../../domain/report/rules.ts';
 import { UNDER_WAY } from '../load/close-load.sql.ts';
 
 export type Delivery = {

@@ -4,7 +4,7 @@ import type { ReportKind } from '../../domain/formats/format.ts';
 import type { Facts } from '../../domain/report/facts.ts';
 import { IS_HELD } from '../../store/away.sql.ts';
 import { settleRivals } from '../../store/rivals.ts';
-import type { Rules } from '../../store/rules.ts';
+import type { Rules } from '../../domain/report/rules.ts';
 
 /** True for exactly one caller: all chunks are known and loaded. The load's row is locked, so the last two see each other. */
 export async function markLoaded(db: Db, loadNo: number): Promise<boolean> {

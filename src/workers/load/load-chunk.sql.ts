@@ -5,7 +5,7 @@ import type { Discrepancy } from '../../domain/discrepancy.ts';
 import type { ReportKind } from '../../domain/formats/format.ts';
 import type { Facts } from '../../domain/report/facts.ts';
 import { tableOf } from '../../store/row-tables.ts';
-import type { Rules } from '../../store/rules.ts';
+import type { Rules } from '../../domain/report/rules.ts';
 import { clean } from '../../store/stored-row.ts';
 
 export type ClaimedChunk = {

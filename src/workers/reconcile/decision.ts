@@ -1,6 +1,5 @@
 import type { Calendar } from '../../domain/calendar/calendar.ts';
-import type { Check } from '../../domain/matching/checks.ts';
-import type { Split } from '../../domain/matching/coverage.ts';
+import type { RunCoverage } from '../../domain/matching/coverage.ts';
 import type { Part } from '../../domain/matching/parts.ts';
 import type { RunFacts } from '../../domain/matching/run.ts';
 import type { BatchRow } from '../../store/batches.ts';
@@ -19,7 +18,7 @@ export type Decision = {
   /** Null: nothing of the batch can be read, and nothing ever could. */
   readonly run: {
     readonly facts: RunFacts;
-    readonly coverage: Split & { readonly checks: readonly Check[] };
+    readonly coverage: RunCoverage;
     readonly digest: string;
     readonly rules: string;
     readonly parts: readonly { loadNo: number; part: number }[];

@@ -1,4 +1,4 @@
-import type { Encoding } from '../domain/formats/format.ts';
+import type { Encoding } from '../formats/format.ts';
 
 /** What a report is read under. Kept with the load, so that a chunk is read the same way whenever and wherever it is. */
 export type Rules = {
