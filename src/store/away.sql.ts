@@ -51,16 +51,21 @@ export async function recordAway(
 
 /** It answers again. For how many seconds it was away; null where nobody knew. */
 export async function clearAway(db: Db, what: What): Promise<number | null> {
-  const gone = await sql<{ seconds: number }>`
-    delete from away where what = ${what} returning extract(epoch from now() - since)::float8 as seconds`.execute(db);
-  return gone.rows[0]?.seconds ?? null;
+  const gone = await db
+    .deleteFrom('away')
+    .where('what', '=', what)
+    .returning(sql<number>`extract(epoch from now() - since)::float8`.as('seconds'))
+    .executeTakeFirst();
+  return gone?.seconds ?? null;
 }
 
 export async function whatIsAway(db: Db): Promise<AwayRow[]> {
-  const found = await sql<AwayRow>`
-    select what, reason, since, next_try_at <= now() as "isDue", needs_bytes as "needsBytes", is_seen as "isSeen", is_told as "isTold"
-      from away order by what`.execute(db);
-  return found.rows;
+  return db
+    .selectFrom('away')
+    .select(['what', 'reason', 'since', 'needs_bytes as needsBytes', 'is_seen as isSeen', 'is_told as isTold'])
+    .select(sql<boolean>`next_try_at <= now()`.as('isDue'))
+    .orderBy('what')
+    .execute();
 }
 
 /** A try may take so long; then another may be made. */
@@ -80,7 +85,8 @@ export async function mayTry(db: Db, needs: readonly What[]): Promise<boolean> {
 }
 
 /** Whoever calls now is asked to wait for nothing that was tried before. */
-export const tryAllNow = (db: Db) => sql`update away set next_try_at = now() where next_try_at > now()`.execute(db);
+export const tryAllNow = (db: Db) =>
+  db.updateTable('away').set({ next_try_at: sql`now()` }).where('next_try_at', '>', sql<Date>`now()`).execute();
 
 /** Those deliveries `d` that wait for nothing that is away, or are the first to try it again. */
 export const NOT_HELD = sql`(not exists (select from away) or away_reason(d) is null or d.no in (select no from away_probe))`;

@@ -20,26 +20,39 @@ export async function merchantsOf(
 
 /** Null where none was ever checked. */
 export async function firstUnchecked(db: Db, source: string, merchantNo: number, duty: Duty): Promise<string | null> {
-  const checked = await sql<{ day: string }>`
-    select day::text from checked_day where source = ${source} and merchant_no = ${merchantNo} and duty = ${duty}`.execute(
-    db,
-  );
-  return checked.rows[0] ? addDays(checked.rows[0].day, 1) : null;
+  const checked = await db
+    .selectFrom('checked_day')
+    .select('day')
+    .where('source', '=', source)
+    .where('merchant_no', '=', merchantNo)
+    .where('duty', '=', duty)
+    .executeTakeFirst();
+  return checked ? addDays(checked.day, 1) : null;
 }
 
 /** Nothing is expected for days before the first that ever came: null where none did. */
 export async function firstDay(db: Db, merchantNo: number, duty: Duty): Promise<string | null> {
-  const first = await sql<{ day: string | null }>`
-    select ${duty === 'settlement' ? sql`min(settlement_date)::text` : sql`min(day)::text`} as day from batch
-     where merchant_no = ${merchantNo} and current_run is not null
-       and ${duty === 'settlement' ? sql`batch_id is not null` : sql`batch_id is null`}`.execute(db);
-  return first.rows[0]!.day;
+  const isSettlement = duty === 'settlement';
+  const first = await db
+    .selectFrom('batch')
+    .select((batch) => batch.fn.min(isSettlement ? 'settlement_date' : 'day').as('day'))
+    .where('merchant_no', '=', merchantNo)
+    .where('current_run', 'is not', null)
+    .where('batch_id', isSettlement ? 'is not' : 'is', null)
+    .executeTakeFirstOrThrow();
+  return first.day;
 }
 
 /** Days of transactions whose report is there. */
 export async function reportedDays(db: Db, merchantNo: number): Promise<Set<string>> {
-  const found = await sql<{ day: string }>`
-    select b.day::text from batch b where b.merchant_no = ${merchantNo} and b.batch_id is null
-       and exists (select from report r where r.batch_no = b.no and r.load_no is not null)`.execute(db);
-  return new Set(found.rows.map(({ day }) => day));
+  const found = await db
+    .selectFrom('batch as b')
+    .select('b.day')
+    .distinct()
+    .innerJoin('report as r', 'r.batch_no', 'b.no')
+    .where('b.merchant_no', '=', merchantNo)
+    .where('b.batch_id', 'is', null)
+    .where('r.load_no', 'is not', null)
+    .execute();
+  return new Set(found.map(({ day }) => day!));
 }

@@ -1,4 +1,3 @@
-import { sql } from 'kysely';
 import type { Db } from '../adapters/postgres/connection.ts';
 import { FORMATS } from '../domain/formats/all.ts';
 import type { Format } from '../domain/formats/format.ts';
@@ -10,10 +9,10 @@ const known = new Map<string, Format>();
 export async function formatById(db: Db, id: string): Promise<Format> {
   const format = (Object.hasOwn(FORMATS, id) ? FORMATS[id] : undefined) ?? known.get(id);
   if (format) return format;
-  const found = await sql<{ format: Format }>`select format from format where id = ${id}`.execute(db);
-  if (!found.rows[0]) throw new Error(`no format is known as ${id}`);
-  known.set(id, found.rows[0].format);
-  return found.rows[0].format;
+  const found = await db.selectFrom('format').select('format').where('id', '=', id).executeTakeFirst();
+  if (!found) throw new Error(`no format is known as ${id}`);
+  known.set(id, found.format);
+  return found.format;
 }
 
 /** The formats that parts were read as, by their ids. */
@@ -28,7 +27,9 @@ export async function formatsOf(
 /** What comes with the program is known to every worker; a format of the user's own is kept as it is now. */
 export async function keepFormat(db: Db, format: Format): Promise<void> {
   if (format.id === format.name) return;
-  await sql`insert into format (id, format) values (${format.id}, ${JSON.stringify(format)}::jsonb) on conflict do nothing`.execute(
-    db,
-  );
+  await db
+    .insertInto('format')
+    .values({ id: format.id, format })
+    .onConflict((kept) => kept.doNothing())
+    .execute();
 }

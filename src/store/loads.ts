@@ -1,4 +1,5 @@
 import { type RawBuilder, sql } from 'kysely';
+import { columns, type RowOf } from '../adapters/postgres/columns.ts';
 import type { Db } from '../adapters/postgres/connection.ts';
 
 /** A load that a run reads, in the order of its parts. */
@@ -18,19 +19,17 @@ export const partOf = (loads: readonly ReadLoad[], column: string): RawBuilder<n
 /** From so many rows on the merchant's records are read as a whole rather than one by one. */
 export const LARGE_ROWS = 20_000;
 
+const LOAD = columns('load as l', ['no as loadNo', 'slot']);
+const ITS_BATCH = columns('batch as b', ['no as batchNo', 'day', 'settlement_date']);
+
 /** What is read of other batches of the merchant right now. Rows that were dropped are not there: `dropped.ts` says whether they are needed. */
 export async function currentLoadsOf(
   db: Db,
   merchantNo: number,
   exceptBatchNo: number,
-): Promise<
-  (ReadLoad & { batchNo: number; day: string | null; isSettlement: boolean; settlementDate: string | null })[]
-> {
-  const found = await sql<
-    ReadLoad & { batchNo: number; day: string | null; isSettlement: boolean; settlementDate: string | null }
-  >`
-    select l.no as "loadNo", l.slot, b.no as "batchNo", b.day::text, b.batch_id is not null as "isSettlement",
-           b.settlement_date::text as "settlementDate"
+): Promise<(RowOf<typeof LOAD> & RowOf<typeof ITS_BATCH> & { readonly isSettlement: boolean })[]> {
+  const found = await sql<RowOf<typeof LOAD> & RowOf<typeof ITS_BATCH> & { readonly isSettlement: boolean }>`
+    select ${LOAD}, ${ITS_BATCH}, b.batch_id is not null as "isSettlement"
       from batch b join run_load rl on rl.run_no = b.current_run join load l on l.no = rl.load_no join report r on r.no = l.report_no
      where b.merchant_no = ${merchantNo} and b.no <> ${exceptBatchNo} and r.kind <> 'settlementSummary' and l.rows_dropped_at is null`.execute(
     db,

@@ -9,11 +9,7 @@ import { UsageError } from '../domain/errors.ts';
  */
 export async function merchantNamed(db: Db, id: string | null): Promise<number> {
   await sql`select pg_advisory_xact_lock(7355611)`.execute(db);
-  const { rows: known } = await sql<{
-    no: number;
-    id: string;
-    placeholder: boolean;
-  }>`select no, id, placeholder from merchant order by no`.execute(db);
+  const known = await db.selectFrom('merchant').select(['no', 'id', 'placeholder']).orderBy('no').execute();
   const found =
     id === null ? (known.length === 1 ? known[0] : undefined) : known.find((merchant) => merchant.id === id);
   if (found) return found.no;
@@ -24,10 +20,9 @@ export async function merchantNamed(db: Db, id: string | null): Promise<number> 
   }
   const placeholder = known.find((merchant) => merchant.placeholder);
   if (id !== null && placeholder) {
-    await sql`update merchant set id = ${id}, placeholder = false where no = ${placeholder.no}`.execute(db);
+    await db.updateTable('merchant').set({ id, placeholder: false }).where('no', '=', placeholder.no).execute();
     return placeholder.no;
   }
-  const made = await sql<{ no: number }>`
-    insert into merchant (id, placeholder) values (${id ?? 'default'}, ${id === null}) returning no`.execute(db);
-  return made.rows[0]!.no;
+  const made = db.insertInto('merchant').values({ id: id ?? 'default', placeholder: id === null });
+  return (await made.returning('no').executeTakeFirstOrThrow()).no;
 }

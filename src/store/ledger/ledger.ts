@@ -24,8 +24,7 @@ export async function useLedger(
 ): Promise<LedgerInUse> {
   return onOneConnection({ pool }, async (db) => {
     if (settings) await use(db, await ledgerOf(db, settings));
-    const found = await sql<LedgerInUse>`select described, is_imported as "isImported" from ledger_setting`.execute(db);
-    const ledger = found.rows[0]!;
+    const ledger = await ledgerInUse(db);
     // What was there when it was made may be gone by now.
     await sql`select from ledger() limit 0`.execute(db).catch((error: Error) => {
       throw new UsageError(
@@ -35,6 +34,9 @@ export async function useLedger(
     return ledger;
   });
 }
+
+export const ledgerInUse = (db: Db): Promise<LedgerInUse> =>
+  db.selectFrom('ledger_setting').select(['described', 'is_imported as isImported']).executeTakeFirstOrThrow();
 
 /** A ledger as it would be: its functions, and what they read. */
 export type Ledger = LedgerInUse & {
@@ -70,8 +72,8 @@ export async function ledgerOf(db: Db, settings: LedgerSettings): Promise<Ledger
 async function use(db: Db, ledger: Ledger): Promise<void> {
   const definition = definitionOf(ledger.functions);
   const isTrue = async () => {
-    const known = await sql<{ definition: string }>`select definition from ledger_setting`.execute(db);
-    return (known.rows[0]!.definition || definitionOf(importedFunctions(undefined))) === definition;
+    const known = await db.selectFrom('ledger_setting').select('definition').executeTakeFirstOrThrow();
+    return (known.definition || definitionOf(importedFunctions(undefined))) === definition;
   };
   if (await isTrue()) return;
   await inTransaction(db, async () => {
@@ -79,10 +81,12 @@ async function use(db: Db, ledger: Ledger): Promise<void> {
     if (await isTrue()) return;
     await sql.raw(definition).execute(db);
     await sql`truncate seen_change`.execute(db);
-    await sql`update ledger_setting set definition = ${definition}, described = ${ledger.described}, is_imported = ${ledger.isImported},
-        has_updated_at = ${ledger.hasUpdatedAt}, since = now(), checked_no = 0, next_check_at = null, changed_until = now()`.execute(
-      db,
-    );
+    const { described, isImported, hasUpdatedAt } = ledger;
+    await db
+      .updateTable('ledger_setting')
+      .set({ definition, described, is_imported: isImported, has_updated_at: hasUpdatedAt, since: sql`now()` })
+      .set({ checked_no: 0n, next_check_at: null, changed_until: sql`now()` })
+      .execute();
   });
 }
 
@@ -91,8 +95,8 @@ async function use(db: Db, ledger: Ledger): Promise<void> {
  * several. Null where reports name one, or records none.
  */
 export async function onlyMerchantOf(db: Db, settings: LedgerSettings): Promise<string | null> {
-  const known = await sql<{ placeholder: boolean }>`select placeholder from merchant limit 2`.execute(db);
-  if (known.rows.length !== 1 || !known.rows[0]!.placeholder || !settings.relation) return null;
+  const known = await db.selectFrom('merchant').select('placeholder').limit(2).execute();
+  if (known.length !== 1 || !known[0]!.placeholder || !settings.relation) return null;
   const relation = await findRelation(db, settings, []);
   const column = relation?.columns.merchantId;
   if (!column) return null;
