@@ -1,4 +1,7 @@
+import { sql } from 'kysely';
+import { anyOf } from '../adapters/postgres/columns.ts';
 import type { Db } from '../adapters/postgres/connection.ts';
+import type { Schema } from '../adapters/postgres/schema.ts';
 
 export type BatchRow = Awaited<ReturnType<typeof batchOf>>;
 
@@ -31,3 +34,18 @@ export const batchOf = (db: Db, batchNo: number) =>
     .select(['b.wanted', 'b.done', 'b.current_run as currentRun'])
     .where('b.no', '=', batchNo)
     .executeTakeFirstOrThrow();
+
+/** Whoever else changes what these are made of waits until this transaction ends. */
+export const lockBatches = (db: Db, batchNos: readonly number[]) =>
+  db.selectFrom('batch').select('no').where('no', '=', anyOf(batchNos)).orderBy('no').forUpdate().execute();
+
+/** Something new is known of these batches: they want a run. */
+export const requestRuns = (
+  db: Db,
+  batchNos: readonly number[],
+  cause: Schema['run_cause']['cause'],
+  interventionNo: number | null = null,
+) =>
+  sql`select want_runs(${[...batchNos]}::int[], ${cause}, null, ${interventionNo === null ? [] : [interventionNo]}::int[])`.execute(
+    db,
+  );

@@ -1,5 +1,6 @@
 import { basename } from 'node:path';
 import { sql } from 'kysely';
+import { columns, type RowOf } from '../../adapters/postgres/columns.ts';
 import type { Db } from '../../adapters/postgres/connection.ts';
 import { mayBeReport } from '../../domain/report/report-name.ts';
 import type { ListedFile } from './list-files.ts';
@@ -47,10 +48,12 @@ export async function lateFiles(
     .sort((a, b) => a.goesAtMs - b.goesAtMs);
 }
 
+const FILE = columns('delivery as d', ['path', 'size_bytes']);
+
 /** A report is fetched when its bytes are in the archive, or were looked at and are not wanted. */
 async function fetchedFiles(db: Db, source: string, files: readonly ListedFile[]): Promise<ReadonlySet<string>> {
-  const found = await sql<{ path: string; sizeBytes: bigint }>`
-    select d.path, d.size_bytes as "sizeBytes" from delivery d
+  const found = await sql<RowOf<typeof FILE>>`
+    select ${FILE} from delivery d
      where d.source = ${source} and d.path = any(${files.map(({ path }) => path)}::text[])
      group by d.path, d.size_bytes having bool_and(
        d.state not in ('found', 'reading') or exists (select from load l where l.delivery_no = d.no and l.chunks is not null))`.execute(
@@ -61,8 +64,13 @@ async function fetchedFiles(db: Db, source: string, files: readonly ListedFile[]
 
 /** The source's server has let us in. An older time takes no newer one's place. */
 export const recordUse = (db: Db, source: string, nowMs: number) =>
-  sql`insert into source_use as u (source, used_at) values (${source}, timestamptz 'epoch' + ${nowMs}::int8 * interval '1 millisecond')
-      on conflict (source) do update set used_at = greatest(u.used_at, excluded.used_at)`.execute(db);
+  db
+    .insertInto('source_use')
+    .values({ source, used_at: new Date(nowMs) })
+    .onConflict((known) =>
+      known.column('source').doUpdateSet({ used_at: sql`greatest(source_use.used_at, excluded.used_at)` }),
+    )
+    .execute();
 
 /** For how many days nobody was let in there; null where it is not known that anybody ever was. */
 export async function unusedDays(db: Db, source: string, nowMs: number): Promise<number | null> {

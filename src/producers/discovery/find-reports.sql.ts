@@ -1,9 +1,14 @@
 import { sql } from 'kysely';
+import { anyOf, columns, type RowOf } from '../../adapters/postgres/columns.ts';
 import type { Db } from '../../adapters/postgres/connection.ts';
 import type { ReportKind } from '../../domain/formats/format.ts';
+import type { Currency } from '../../domain/money/currency.ts';
 import type { Rules } from '../../domain/report/rules.ts';
+import { lockBatches } from '../../store/batches.ts';
 import { settleRivals } from '../../store/rivals.ts';
 import type { ListedFile } from './list-files.ts';
+
+const REPORT = columns('report as r', ['no as reportNo', 'batch_no']);
 
 /** What the newest delivery of a path must have been read under to be known; null: whatever it was read under. */
 const isUnder = (rules: Rules | null, column: string) =>
@@ -46,13 +51,23 @@ export async function knownDeliveries(
 
 /** Of these deliveries those whose files had vanished before they could be read: they are there again, and are read. */
 export async function takeUpVanished(db: Db, deliveryNos: readonly number[]): Promise<number[]> {
-  const found = await sql<{ no: number }>`
-    update delivery set state = 'found', vanished_at = null, error_code = null, error_message = null, epoch = epoch + 1, attempts = 0,
-           next_attempt_at = null
-     where vanished_at is not null and state = 'refused' and no = any(${[...deliveryNos]}::int[]) returning no`.execute(
-    db,
-  );
-  return found.rows.map(({ no }) => no);
+  const found = await db
+    .updateTable('delivery')
+    .set({
+      state: 'found',
+      vanished_at: null,
+      error_code: null,
+      error_message: null,
+      attempts: 0,
+      next_attempt_at: null,
+    })
+    .set((delivery) => ({ epoch: delivery('epoch', '+', 1) }))
+    .where('vanished_at', 'is not', null)
+    .where('state', '=', 'refused')
+    .where('no', '=', anyOf(deliveryNos))
+    .returning('no')
+    .execute();
+  return found.map(({ no }) => no);
 }
 
 export async function batchNamed(
@@ -60,23 +75,36 @@ export async function batchNamed(
   batch: {
     merchantNo: number;
     batchId: string | null;
-    currency: string | null;
+    currency: Currency | null;
     day: string | null;
     /** Of the id, upper and lower case say nothing: it may be that of a batch which is known. */
     isOtherCase?: boolean;
   },
 ): Promise<number> {
-  const known = await sql<{ no: number }>`
-    select no from batch where ${batch.isOtherCase ?? false} and merchant_no = ${batch.merchantNo} and lower(batch_id) = lower(${batch.batchId})
-       and currency is not distinct from ${batch.currency} and day is not distinct from ${batch.day}
-     order by no limit 1`.execute(db);
-  if (known.rows[0]) return known.rows[0].no;
-  const made = await sql<{ no: number }>`
-    insert into batch (merchant_no, batch_id, currency, day) values (${batch.merchantNo}, ${batch.batchId}, ${batch.currency}, ${batch.day})
-    on conflict (merchant_no, batch_id, currency, day) do update set merchant_no = excluded.merchant_no returning no`.execute(
-    db,
-  );
-  return made.rows[0]!.no;
+  const { merchantNo, batchId, currency, day } = batch;
+  const known = !batch.isOtherCase
+    ? undefined
+    : await db
+        .selectFrom('batch')
+        .select('no')
+        .where('merchant_no', '=', merchantNo)
+        .where(sql<boolean>`lower(batch_id) = lower(${batchId})`)
+        .where('currency', 'is not distinct from', currency)
+        .where('day', 'is not distinct from', day)
+        .orderBy('no')
+        .executeTakeFirst();
+  if (known) return known.no;
+  const made = await db
+    .insertInto('batch')
+    .values({ merchant_no: merchantNo, batch_id: batchId, currency, day })
+    .onConflict((same) =>
+      same
+        .columns(['merchant_no', 'batch_id', 'currency', 'day'])
+        .doUpdateSet((batch) => ({ merchant_no: batch.ref('excluded.merchant_no') })),
+    )
+    .returning('no')
+    .executeTakeFirstOrThrow();
+  return made.no;
 }
 
 export async function reportNamed(
@@ -91,19 +119,29 @@ export async function reportNamed(
     isOtherCase: boolean;
   },
 ): Promise<number> {
-  const known = await sql<{ no: number }>`
-    select no from report where ${report.isOtherCase} and batch_no = ${report.batchNo} and kind = ${report.kind}
-       and lower(name) = lower(${report.name}) order by no limit 1`.execute(db);
-  if (known.rows[0]) return known.rows[0].no;
+  const known = !report.isOtherCase
+    ? undefined
+    : await db
+        .selectFrom('report')
+        .select('no')
+        .where('batch_no', '=', report.batchNo)
+        .where('kind', '=', report.kind)
+        .where(sql<boolean>`lower(name) = lower(${report.name})`)
+        .orderBy('no')
+        .executeTakeFirst();
+  if (known) return known.no;
   // One whose name does not say its currency was moved to its batch when it was read.
   const moved = await sql<{ no: number }>`
     select r.no from batch mine join batch b on b.merchant_no = mine.merchant_no and b.batch_id = mine.batch_id and b.currency is not null
       join report r on r.batch_no = b.no and r.kind = ${report.kind} and r.name = ${report.name}
      where mine.no = ${report.batchNo} and mine.currency is null`.execute(db);
   if (moved.rows[0]) {
-    await sql`update report set is_currency_in_rows = true where no = ${moved.rows[0].no} and not is_currency_in_rows`.execute(
-      db,
-    );
+    await db
+      .updateTable('report')
+      .set({ is_currency_in_rows: true })
+      .where('no', '=', moved.rows[0].no)
+      .where('is_currency_in_rows', '=', false)
+      .execute();
     return moved.rows[0].no;
   }
   const made = await sql<{ no: number }>`
@@ -124,7 +162,7 @@ export async function recordRivals(
   deliveryNos: readonly number[],
   paths: readonly string[] | null,
 ): Promise<void> {
-  const changed = await sql<{ reportNo: number; batchNo: number }>`
+  const changed = await sql<RowOf<typeof REPORT>>`
     with listed as materialized (
       select no, report_no, path, is_sheet from delivery where no = any(${[...deliveryNos]}::int[]) and source = ${source}),
     watched as materialized (
@@ -141,10 +179,10 @@ export async function recordRivals(
     come as (
       insert into rival (delivery_no, source, report_no)
       select l.no, ${source}, l.report_no from listed l join watched w on w.report_no = l.report_no on conflict do nothing returning report_no)
-    select r.no as "reportNo", r.batch_no as "batchNo" from report r
+    select ${REPORT} from report r
      where r.no in (select report_no from gone union select report_no from come) order by r.batch_no, r.no`.execute(db);
   for (const { reportNo, batchNo } of changed.rows) {
-    await sql`select from batch where no = ${batchNo} for update`.execute(db);
+    await lockBatches(db, [batchNo]);
     await settleRivals(db, reportNo);
   }
 }

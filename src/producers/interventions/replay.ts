@@ -1,5 +1,6 @@
 import type { Db } from '../../adapters/postgres/connection.ts';
 import { UsageError } from '../../domain/errors.ts';
+import { lockBatches } from '../../store/batches.ts';
 import { keepFormat } from '../../store/formats.ts';
 import { rulesOf } from '../discovery/find-reports.ts';
 import type { Source } from '../discovery/source.ts';
@@ -38,7 +39,7 @@ export async function recordReplay(
   isDry: boolean,
 ): Promise<RecordedReplay> {
   const parked = request.isRefused ? await query.parkedBatches(db, request) : [];
-  await query.lockBatches(db, [...batchesOf(await chosen(db, request, parked)), ...parked]);
+  await lockBatches(db, [...batchesOf(await chosen(db, request, parked)), ...parked]);
   const contents = await chosen(db, request, parked);
   const lost = contents.filter(({ fileDroppedAt }) => fileDroppedAt !== null);
   if (lost.length > 0) throw new UsageError(describeLost(lost, request));

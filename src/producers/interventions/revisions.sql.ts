@@ -1,5 +1,7 @@
 import { sql } from 'kysely';
+import { anyOf } from '../../adapters/postgres/columns.ts';
 import type { Db } from '../../adapters/postgres/connection.ts';
+import { requestRuns } from '../../store/batches.ts';
 import { settleRivals } from '../../store/rivals.ts';
 
 /** A content of a report that counts, or would if it could be read, as its newest delivery holds it. */
@@ -80,24 +82,28 @@ export async function revisionsOf(db: Db, filter: RevisionFilter): Promise<Revis
 
 /** Batches and days that were given up, as a filter names them. */
 export async function parkedBatches(db: Db, { merchant }: RevisionFilter): Promise<number[]> {
-  const found = await sql<{ no: number }>`
-    select b.no from batch b join merchant m on m.no = b.merchant_no
-     where b.parked_reason is not null and b.done < b.wanted and ${merchant === undefined ? sql`true` : sql`m.id = ${merchant}`}
-     order by b.no`.execute(db);
-  return found.rows.map(({ no }) => no);
+  const found = await db
+    .selectFrom('batch as b')
+    .innerJoin('merchant as m', 'm.no', 'b.merchant_no')
+    .select('b.no')
+    .where('b.parked_reason', 'is not', null)
+    .whereRef('b.done', '<', 'b.wanted')
+    .$if(merchant !== undefined, (parked) => parked.where('m.id', '=', merchant!))
+    .orderBy('b.no')
+    .execute();
+  return found.map(({ no }) => no);
 }
 
 /** They are reconciled again, with all tries before them, and so are rows read again that they wait for. */
 export async function wantAgain(db: Db, batchNos: readonly number[], interventionNo: number): Promise<void> {
-  await sql`update wanted_rows set attempts = 0 where batch_no = any(${[...batchNos]}::int[])`.execute(db);
-  await sql`select want_runs(${[...batchNos]}::int[], 'replay', null, array[${interventionNo}]::int[])`.execute(db);
+  await db.updateTable('wanted_rows').set({ attempts: 0 }).where('batch_no', '=', anyOf(batchNos)).execute();
+  await requestRuns(db, batchNos, 'replay', interventionNo);
 }
 
 /** Writes down what a person asked for. */
 export async function recordIntervention(db: Db, kind: 'replay' | 'withdrawal', asked: string): Promise<number> {
-  const made = await sql<{ no: number }>`
-    insert into intervention (kind, asked) values (${kind}, ${asked}) returning no`.execute(db);
-  return made.rows[0]!.no;
+  const made = await db.insertInto('intervention').values({ kind, asked }).returning('no').executeTakeFirstOrThrow();
+  return made.no;
 }
 
 /** The last run of each merchant: what came after it is new. */
@@ -142,9 +148,12 @@ export async function setBack(db: Db, asked: readonly Asked[], interventionNo: n
     db,
   );
   const nos = found.rows.map(({ no }) => no);
-  await sql`update load set state = 'abandoned' where delivery_no = any(${nos}::int[]) and state in ('reading', 'loaded')`.execute(
-    db,
-  );
+  await db
+    .updateTable('load')
+    .set({ state: 'abandoned' })
+    .where('delivery_no', '=', anyOf(nos))
+    .where('state', 'in', ['reading', 'loaded'])
+    .execute();
   return nos;
 }
 
@@ -166,13 +175,18 @@ export async function withdrawRevision(
   );
   const before = await revisionBefore(db, reportNo, revision);
   await sql`select release_duplicates(${reportNo}, ${revision}, ${before?.sha256 ?? null})`.execute(db);
-  await sql`update report set load_no = ${before?.loadNo ?? null}, revision = ${before?.revision ?? 0} where no = ${reportNo}`.execute(
-    db,
-  );
+  await db
+    .updateTable('report')
+    .set({ load_no: before?.loadNo ?? null, revision: before?.revision ?? 0 })
+    .where('no', '=', reportNo)
+    .execute();
   // A workbook that was put aside for its CSV counts again.
-  await sql`update delivery set state = 'closed' where no = ${before?.deliveryNo ?? null} and state = 'duplicate'`.execute(
-    db,
-  );
+  await db
+    .updateTable('delivery')
+    .set({ state: 'closed' })
+    .where('no', '=', before?.deliveryNo ?? null)
+    .where('state', '=', 'duplicate')
+    .execute();
   await sql`select place_report(${reportNo})`.execute(db);
   await settleRivals(db, reportNo);
   await sql`select want_runs(array[b.no, r.batch_no], 'withdrawal', null, array[${interventionNo}]::int[])
@@ -180,17 +194,15 @@ export async function withdrawRevision(
 }
 
 /** The newest content before this one that was read to its end and not withdrawn. */
-async function revisionBefore(db: Db, reportNo: number, revision: number) {
-  const found = await sql<{ loadNo: number; deliveryNo: number; revision: number; sha256: string }>`
-    select l.no as "loadNo", d.no as "deliveryNo", d.revision, l.sha256
-      from load l join delivery d on d.no = l.delivery_no
-     where d.report_no = ${reportNo} and l.state = 'closed' and d.state in ('closed', 'duplicate') and d.revision < ${revision}
-     order by d.revision desc, l.no desc limit 1`.execute(db);
-  return found.rows[0];
-}
-
-export const lockBatch = (db: Db, batchNo: number) => lockBatches(db, [batchNo]);
-
-/** Nothing of them is dropped until this transaction ends. */
-export const lockBatches = (db: Db, batchNos: readonly number[]) =>
-  sql`select from batch where no = any(${[...batchNos]}::int[]) order by no for update`.execute(db);
+const revisionBefore = (db: Db, reportNo: number, revision: number) =>
+  db
+    .selectFrom('load as l')
+    .innerJoin('delivery as d', 'd.no', 'l.delivery_no')
+    .select(['l.no as loadNo', 'd.no as deliveryNo', 'd.revision', 'l.sha256'])
+    .where('d.report_no', '=', reportNo)
+    .where('l.state', '=', 'closed')
+    .where('d.state', 'in', ['closed', 'duplicate'])
+    .where('d.revision', '<', revision)
+    .orderBy('d.revision', 'desc')
+    .orderBy('l.no', 'desc')
+    .executeTakeFirst();

@@ -1,5 +1,6 @@
 import type { Db } from '../../adapters/postgres/connection.ts';
 import { ReportRefused, UsageError } from '../../domain/errors.ts';
+import { lockBatches } from '../../store/batches.ts';
 import { isOneReport, type Recorded } from './replay.ts';
 import * as query from './revisions.sql.ts';
 
@@ -38,7 +39,7 @@ export async function withdraw(
     );
   }
   const interventionNo = await query.recordIntervention(db, 'withdrawal', `${file}: ${reason}`);
-  await query.lockBatch(db, batchNo);
+  await lockBatches(db, [batchNo]);
   const { message } = new ReportRefused('withdrawn', reason);
   await query.withdrawRevision(db, { reportNo, batchNo, revision }, { reason, message, interventionNo });
   return { ...withdrawn, interventionNo, isNew: true };

@@ -50,31 +50,35 @@ async function check({ database, now = Date.now, pageRows = PAGE_ROWS, stop }: C
       await sql`select want_runs(array(select no from batch where no = any(${[...differing]}::int[]) and done = wanted order by no for update),
                                  'records')`.execute(db);
       if (turn.hasUpdatedAt) while ((await checkChanged(db, pageRows)) && tookMs() < mostMs);
-      await sql`update ledger_setting set checked_no = ${checkedNo}::int8,
-          next_check_at = timestamptz 'epoch' + ${Math.round(now() + SHARE * tookMs())}::int8 * interval '1 millisecond'`.execute(
-        db,
-      );
+      const next_check_at = new Date(Math.round(now() + SHARE * tookMs()));
+      await db.updateTable('ledger_setting').set({ checked_no: checkedNo, next_check_at }).execute();
     });
   await onOneConnection(database, (db) => untilStopped(database, db, stop, () => look(db)));
 }
 
 /** Null while another sweep is at it, or the last one was a short while ago. */
 async function takeTurn(db: Db, nowMs: number, isAll: boolean) {
-  const found = await sql<{ checkedNo: bigint; hasUpdatedAt: boolean }>`
-    select checked_no as "checkedNo", has_updated_at as "hasUpdatedAt" from ledger_setting
-     where ${isAll} or next_check_at is null or next_check_at <= timestamptz 'epoch' + ${nowMs}::int8 * interval '1 millisecond'
-     for update ${isAll ? sql`` : sql`skip locked`}`.execute(db);
-  return found.rows[0] ?? null;
+  const turn = db
+    .selectFrom('ledger_setting')
+    .select(['checked_no as checkedNo', 'has_updated_at as hasUpdatedAt'])
+    .forUpdate();
+  const isDue = sql<boolean>`(next_check_at is null or next_check_at <= ${new Date(nowMs)})`;
+  return (await (isAll ? turn : turn.where(isDue).skipLocked()).executeTakeFirst()) ?? null;
 }
 
 /** The batches of the next open discrepancies whose records say something else now. */
 async function nextPage(db: Db, checkedNo: bigint, rows: number) {
-  const found = await sql<{ no: bigint }>`
-    select no from discrepancy where closed_run is null and referenced_ids is not null and no > ${checkedNo}::int8 order by no limit ${rows}`.execute(
-    db,
-  );
-  const nos = found.rows.map(({ no }) => no.toString());
-  const page = { lastNo: found.rows.at(-1)?.no ?? 0n, isLast: nos.length < rows };
+  const found = await db
+    .selectFrom('discrepancy')
+    .select('no')
+    .where('closed_run', 'is', null)
+    .where('referenced_ids', 'is not', null)
+    .where('no', '>', checkedNo)
+    .orderBy('no')
+    .limit(rows)
+    .execute();
+  const nos = found.map(({ no }) => no.toString());
+  const page = { lastNo: found.at(-1)?.no ?? 0n, isLast: nos.length < rows };
   if (nos.length === 0) return { ...page, batchNos: [] };
   // By their numbers: how many there are decides whether records are looked up one by one.
   const differing = await sql<{ batchNo: number }>`

@@ -1,4 +1,5 @@
 import { sql } from 'kysely';
+import { anyOf, columns, type RowOf } from '../../adapters/postgres/columns.ts';
 import { type Database, onOneConnection } from '../../adapters/postgres/connection.ts';
 import { inTransaction } from '../../adapters/postgres/transactions.ts';
 import {
@@ -60,6 +61,10 @@ export async function sweep({
   if (unread && !stop?.aborted) throw unread;
 }
 
+const DELIVERY = columns('delivery as d', ['no as deliveryNo', 'attempts as attempt']);
+const CHUNK = columns('chunk as c', ['load_no', 'no as chunk', 'attempts as attempt']);
+const BATCH = columns('batch as b', ['no as batchNo', 'wanted', 'attempts as attempt']);
+
 /** Asks the queue again for everything that can be done now. */
 export async function askAgain({ database, enqueue, held = async () => 0 }: Asking): Promise<void> {
   const { db } = database;
@@ -67,8 +72,8 @@ export async function askAgain({ database, enqueue, held = async () => 0 }: Aski
     if (payloads.length === 0 || (await held(job)) >= payloads.length) return;
     for (const payload of payloads) await enqueue(job, payload);
   };
-  const deliveries = await sql<{ deliveryNo: number; attempt: number }>`
-    select d.no as "deliveryNo", d.attempts as attempt from delivery d
+  const deliveries = await sql<RowOf<typeof DELIVERY>>`
+    select ${DELIVERY} from delivery d
      where d.parked_reason is null and coalesce(d.next_attempt_at, now()) <= now() and ${NOT_HELD}
        and (d.state = 'dry' and d.error_code is null
             or d.state in ('found', 'reading')
@@ -78,8 +83,8 @@ export async function askAgain({ database, enqueue, held = async () => 0 }: Aski
      order by d.no limit 10000`.execute(db);
   await ask(ingestReport, deliveries.rows);
 
-  const chunks = await sql<{ loadNo: number; chunk: number; attempt: number }>`
-    select c.load_no as "loadNo", c.no as chunk, c.attempts as attempt
+  const chunks = await sql<RowOf<typeof CHUNK>>`
+    select ${CHUNK}
       from load l join chunk c on c.load_no = l.no and c.state <> 'loaded' join delivery d on d.no = l.delivery_no
      where l.state = 'reading' and l.chunks is not null and d.parked_reason is null and coalesce(d.next_attempt_at, now()) <= now()
        and ${NOT_HELD}
@@ -99,8 +104,8 @@ export async function askAgain({ database, enqueue, held = async () => 0 }: Aski
     select load_no as "loadNo", max(attempts) as attempt from ${TO_RESTORE} group by 1`.execute(db);
   await ask(restoreRows, dropped.rows);
 
-  const batches = await sql<{ batchNo: number; wanted: number; attempt: number }>`
-    select b.no as "batchNo", b.wanted, b.attempts as attempt from batch b
+  const batches = await sql<RowOf<typeof BATCH>>`
+    select ${BATCH} from batch b
      where b.done < b.wanted and b.parked_reason is null and coalesce(b.next_attempt_at, now()) <= now()
        and not exists (select from delivery d join report r on r.no = d.report_no
                         where r.batch_no = b.no and d.state in ('found', 'reading') and d.parked_reason is null
@@ -157,11 +162,16 @@ const abandonReplaced = ({ db }: Database) =>
 
 /** The rows of loads that count no more, some at a time. */
 async function dropAbandoned(database: Database): Promise<void> {
-  const abandoned = await sql<{ no: number; slot: number }>`
-    select no, slot from load where state = 'abandoned' order by no limit 100`.execute(database.db);
+  const abandoned = await database.db
+    .selectFrom('load')
+    .select(['no', 'slot'])
+    .where('state', '=', 'abandoned')
+    .orderBy('no')
+    .limit(100)
+    .execute();
   let refusals = 0;
   // A month's table has to be read through once for all of them.
-  for (const [slot, loads] of Map.groupBy(abandoned.rows, (load) => load.slot)) {
+  for (const [slot, loads] of Map.groupBy(abandoned, (load) => load.slot)) {
     try {
       await dropLoads(
         database,
@@ -185,19 +195,23 @@ const dropLoads = (database: Database, slot: number, nos: readonly number[]) =>
   onOneConnection(database, (db) =>
     inTransaction(db, async () => {
       await sql`set local lock_timeout = '1s'`.execute(db);
-      const mine = await sql<{ no: number }>`
-        select no from load where no = any(${[...nos]}::int[]) and state = 'abandoned' order by no for update`.execute(
-        db,
-      );
-      const loads = sql`any(${mine.rows.map(({ no }) => no)}::int[])`;
+      const mine = await db
+        .selectFrom('load')
+        .select('no')
+        .where('no', '=', anyOf(nos))
+        .where('state', '=', 'abandoned')
+        .orderBy('no')
+        .forUpdate()
+        .execute();
+      const loads = anyOf(mine.map(({ no }) => no));
       // The chunks first: who is still at one finds it gone, and what it wrote goes with it.
-      await sql`delete from chunk where load_no = ${loads}`.execute(db);
-      await sql`delete from dropped_ids where load_no = ${loads}`.execute(db);
+      await db.deleteFrom('chunk').where('load_no', '=', loads).execute();
+      await db.deleteFrom('dropped_ids').where('load_no', '=', loads).execute();
       if (slot < 0) await sql`delete from report_row where slot = ${slot} and load_no = ${loads}`.execute(db);
-      else if (mine.rows.length > 0) await sql`drop table if exists ${sql.ref(`report_row_${slot}`)}`.execute(db);
-      await sql`delete from row_finding where load_no = ${loads}`.execute(db);
-      await sql`delete from summary_row where load_no = ${loads}`.execute(db);
-      await sql`update load set state = 'deleted' where no = ${loads}`.execute(db);
+      else if (mine.length > 0) await sql`drop table if exists ${sql.ref(`report_row_${slot}`)}`.execute(db);
+      await db.deleteFrom('row_finding').where('load_no', '=', loads).execute();
+      await db.deleteFrom('summary_row').where('load_no', '=', loads).execute();
+      await db.updateTable('load').set({ state: 'deleted' }).where('no', '=', loads).execute();
       await sql`delete from load l using delivery d where l.no = ${loads} and d.no = l.delivery_no and d.state = 'over'`.execute(
         db,
       );

@@ -1,5 +1,7 @@
 import { sql } from 'kysely';
+import { anyOf } from '../../adapters/postgres/columns.ts';
 import type { Db } from '../../adapters/postgres/connection.ts';
+import { lockBatches } from '../../store/batches.ts';
 
 /** What was read, or reconciled, so recently is kept, however old its date: somebody may be looking at it. */
 const KEPT_AFTER_READING = sql`interval '30 days'`;
@@ -90,7 +92,7 @@ export async function keepIds(db: Db, slot: number, loadNos: readonly number[]):
  * transaction that holds the merchant's lock.
  */
 export async function markRowsDropped(db: Db, batchNos: readonly number[], old: Old): Promise<OldLoad[]> {
-  await sql`select from batch where no = any(${[...batchNos]}::int[]) order by no for update`.execute(db);
+  await lockBatches(db, batchNos);
   const found = await sql<OldLoad>`
     with marked as (
       update load l set rows_dropped_at = ${at(old.nowMs)} from report r join batch b on b.no = r.batch_no
@@ -106,21 +108,34 @@ export async function markRowsDropped(db: Db, batchNos: readonly number[], old: 
 
 /** Loads whose rows are marked as dropped and may be there still, the longest marked first. */
 export async function rowsToRemove(db: Db, limit: number): Promise<{ no: number; slot: number }[]> {
-  const found = await sql<{ no: number; slot: number }>`
-    select l.no, l.slot from dropped p join load l on l.no = p.load_no
-     where p.what = 'rows' and p.gone_at is null and l.rows_dropped_at is not null order by p.no limit ${limit}`.execute(
-    db,
-  );
-  return found.rows;
+  return db
+    .selectFrom('dropped as p')
+    .innerJoin('load as l', 'l.no', 'p.load_no')
+    .select(['l.no', 'l.slot'])
+    .where('p.what', '=', 'rows')
+    .where('p.gone_at', 'is', null)
+    .where('l.rows_dropped_at', 'is not', null)
+    .orderBy('p.no')
+    .limit(limit)
+    .execute();
 }
 
 /** Of these loads those whose rows are still to be removed. Nobody reads them again before this transaction ends. */
 export async function takeForRemoval(db: Db, loadNos: readonly number[]): Promise<number[]> {
-  const mine = await sql<{ no: number }>`
-    select no from load l where no = any(${[...loadNos]}::int[]) and rows_dropped_at is not null
-       and exists (select from dropped p where p.load_no = l.no and p.gone_at is null)
-     order by no for no key update`.execute(db);
-  return mine.rows.map(({ no }) => no);
+  const mine = await db
+    .selectFrom('load as l')
+    .select('l.no')
+    .where('l.no', '=', anyOf(loadNos))
+    .where('l.rows_dropped_at', 'is not', null)
+    .where(({ exists, selectFrom }) =>
+      exists(
+        selectFrom('dropped as p').select('p.no').whereRef('p.load_no', '=', 'l.no').where('p.gone_at', 'is', null),
+      ),
+    )
+    .orderBy('l.no')
+    .forNoKeyUpdate()
+    .execute();
+  return mine.map(({ no }) => no);
 }
 
 export const dropTables = (db: Db, tables: readonly string[]) =>
@@ -131,12 +146,17 @@ export const lockMonths = (db: Db) => sql`select pg_advisory_xact_lock(7355610)`
 
 /** Whether a month's table holds, or will hold, the rows of any load that is not dropped. */
 export async function isInUse(db: Db, slot: number): Promise<boolean> {
-  const found = await sql`
-    select from load l join report r on r.no = l.report_no
-     where l.slot = ${slot} and r.kind <> 'settlementSummary' and l.state <> 'deleted' and l.rows_dropped_at is null limit 1`.execute(
-    db,
-  );
-  return found.rows.length > 0;
+  const found = await db
+    .selectFrom('load as l')
+    .innerJoin('report as r', 'r.no', 'l.report_no')
+    .select('l.no')
+    .where('l.slot', '=', slot)
+    .where('r.kind', '<>', 'settlementSummary')
+    .where('l.state', '<>', 'deleted')
+    .where('l.rows_dropped_at', 'is', null)
+    .limit(1)
+    .execute();
+  return found.length > 0;
 }
 
 /** How many blocks a table has; none where there is no such table. */
@@ -160,10 +180,13 @@ export const deleteRows = (
 
 /** Nothing is left of their rows, nor of what was found in them. */
 export async function markRowsGone(db: Db, loadNos: readonly number[], nowMs: number): Promise<void> {
-  await sql`delete from row_finding where load_no = any(${[...loadNos]}::int[])`.execute(db);
-  await sql`update dropped set gone_at = ${at(nowMs)} where load_no = any(${[...loadNos]}::int[]) and gone_at is null`.execute(
-    db,
-  );
+  await db.deleteFrom('row_finding').where('load_no', '=', anyOf(loadNos)).execute();
+  await db
+    .updateTable('dropped')
+    .set({ gone_at: new Date(nowMs) })
+    .where('load_no', '=', anyOf(loadNos))
+    .where('gone_at', 'is', null)
+    .execute();
 }
 
 /** What takes the place of a text that was dropped, in the sentence that quoted it. */
@@ -222,7 +245,7 @@ export async function filesElsewhere(db: Db, old: Old, folder: string): Promise<
 /** From now on nobody reads these files any more: those of batches that are at rest still. Inside the merchant's lock. */
 export async function markFilesDropped(db: Db, files: readonly OldFile[], old: Old): Promise<number> {
   const batchNos = [...new Set(files.map(({ batchNo }) => batchNo))];
-  await sql`select from batch where no = any(${batchNos}::int[]) order by no for update`.execute(db);
+  await lockBatches(db, batchNos);
   const marked = await sql`
     insert into dropped (what, merchant_no, batch_no, path, months, dropped_at)
     select 'file', b.merchant_no, b.no, f.path, ${old.months}, ${at(old.nowMs)}
@@ -234,15 +257,24 @@ export async function markFilesDropped(db: Db, files: readonly OldFile[], old: O
 
 /** Files below this folder that are marked as dropped and may be there still. */
 export async function filesToRemove(db: Db, folder: string, limit: number): Promise<{ no: bigint; path: string }[]> {
-  const found = await sql<{ no: bigint; path: string }>`
-    select no, path from dropped where what = 'file' and gone_at is null and starts_with(path, ${folder}) order by no limit ${limit}`.execute(
-    db,
-  );
-  return found.rows;
+  const found = await db
+    .selectFrom('dropped')
+    .select(['no', 'path'])
+    .where('what', '=', 'file')
+    .where('gone_at', 'is', null)
+    .where(sql<boolean>`starts_with(path, ${folder})`)
+    .orderBy('no')
+    .limit(limit)
+    .execute();
+  return found.map(({ no, path }) => ({ no, path: path! }));
 }
 
 export const markFileGone = (db: Db, no: bigint, nowMs: number) =>
-  sql`update dropped set gone_at = ${at(nowMs)} where no = ${no}`.execute(db);
+  db
+    .updateTable('dropped')
+    .set({ gone_at: new Date(nowMs) })
+    .where('no', '=', no)
+    .execute();
 
 /** Old batches that keep what they have because something of them is open or under way, or was of late. */
 export async function oldAndOpen(db: Db, old: Old): Promise<number> {

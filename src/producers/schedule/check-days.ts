@@ -2,6 +2,7 @@ import { sql } from 'kysely';
 import { type Database, type Db, onOneConnection } from '../../adapters/postgres/connection.ts';
 import { inTransaction } from '../../adapters/postgres/transactions.ts';
 import { type Calendar, daysFrom, lastDueDay, missingDays } from '../../domain/calendar/calendar.ts';
+import { requestRuns } from '../../store/batches.ts';
 import { DUTIES, type Duty, firstDay, firstUnchecked, merchantsOf, reportedDays } from '../../store/checked-days.ts';
 import { daysWithRecords } from '../../store/ledger/conditions.ts';
 import * as query from '../discovery/find-reports.sql.ts';
@@ -56,13 +57,15 @@ async function check(db: Db, of: Check): Promise<void> {
   for (const day of of.late) if (day >= first && day < from) days.push(...(await dueDays(db, of, day, day)));
   if (from <= last) {
     days.push(...(await dueDays(db, of, from, last)));
-    await sql`
-      insert into checked_day (source, merchant_no, duty, day) values (${name}, ${merchantNo}, ${duty}, ${last})
-      on conflict (source, merchant_no, duty) do update set day = excluded.day`.execute(db);
+    await db
+      .insertInto('checked_day')
+      .values({ source: name, merchant_no: merchantNo, duty, day: last })
+      .onConflict((checked) => checked.columns(['source', 'merchant_no', 'duty']).doUpdateSet({ day: last }))
+      .execute();
   }
   for (const day of days) {
     const batchNo = await query.batchNamed(db, { merchantNo, batchId: null, currency: null, day });
-    await sql`select want_runs(array[${batchNo}]::int[], 'calendar')`.execute(db);
+    await requestRuns(db, [batchNo], 'calendar');
   }
 }
 

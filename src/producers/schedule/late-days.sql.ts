@@ -16,13 +16,13 @@ export const keepLateDays = (db: Db, table: 'changed_record' | 'changed'): Promi
 
 /** The days that were kept, by merchant. */
 export async function lateDays(db: Db): Promise<ReadonlyMap<number, readonly string[]>> {
-  const found = await sql<{ merchantNo: number; days: string[] }>`
-    select merchant_no as "merchantNo", array_agg(day::text order by day) as days from late_day group by 1`.execute(db);
-  return new Map(found.rows.map(({ merchantNo, days }) => [merchantNo, days]));
+  const found = await db.selectFrom('late_day').select(['merchant_no', 'day']).orderBy('day').execute();
+  const byMerchant = Map.groupBy(found, (late) => late.merchant_no);
+  return new Map([...byMerchant].map(([merchantNo, late]) => [merchantNo, late.map(({ day }) => day)]));
 }
 
 /** They are checked; one that was kept again meanwhile is checked again then, which is harmless. */
 export async function forgetLateDays(db: Db, late: ReadonlyMap<number, readonly string[]>): Promise<void> {
   for (const [merchantNo, days] of late)
-    await sql`delete from late_day where merchant_no = ${merchantNo} and day = any(${[...days]}::date[])`.execute(db);
+    await db.deleteFrom('late_day').where('merchant_no', '=', merchantNo).where('day', 'in', days).execute();
 }

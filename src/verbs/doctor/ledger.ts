@@ -4,7 +4,7 @@ import { inTransaction } from '../../adapters/postgres/transactions.ts';
 import type { Config } from '../../config/config.ts';
 import { UsageError } from '../../domain/errors.ts';
 import { indexed } from '../../store/ledger/functions.ts';
-import { type Ledger, ledgerOf } from '../../store/ledger/ledger.ts';
+import { type Ledger, ledgerInUse, ledgerOf } from '../../store/ledger/ledger.ts';
 import type { Field } from '../../store/ledger/relation.ts';
 import { refusedRecords, refusedText } from '../../views/ledger/refused-records.ts';
 import { type Checked, ok, problem, warning } from './check.ts';
@@ -46,9 +46,7 @@ export async function checkLedger(db: Db, config: Config): Promise<readonly Chec
 
 /** What the book reads, where the settings say nothing of it. */
 async function checkInUse(db: Db): Promise<readonly Checked[]> {
-  const { rows } = await sql<{ described: string; isImported: boolean }>`
-    select described, is_imported as "isImported" from ledger_setting`.execute(db);
-  const { described, isImported } = rows[0]!;
+  const { described, isImported } = await ledgerInUse(db);
   const content = await checkContent(db, described, sql`ledger() r`);
   return isImported ? [content] : [content, ...(await checkRefused(db, sql`ledger_refused()`))];
 }

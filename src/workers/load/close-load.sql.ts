@@ -2,9 +2,9 @@ import { type RawBuilder, sql } from 'kysely';
 import type { Db } from '../../adapters/postgres/connection.ts';
 import type { ReportKind } from '../../domain/formats/format.ts';
 import type { Facts } from '../../domain/report/facts.ts';
+import type { Rules } from '../../domain/report/rules.ts';
 import { IS_HELD } from '../../store/away.sql.ts';
 import { settleRivals } from '../../store/rivals.ts';
-import type { Rules } from '../../domain/report/rules.ts';
 
 /** True for exactly one caller: all chunks are known and loaded. The load's row is locked, so the last two see each other. */
 export async function markLoaded(db: Db, loadNo: number): Promise<boolean> {

@@ -4,8 +4,8 @@ import type { Db } from '../../adapters/postgres/connection.ts';
 import type { Discrepancy } from '../../domain/discrepancy.ts';
 import type { ReportKind } from '../../domain/formats/format.ts';
 import type { Facts } from '../../domain/report/facts.ts';
-import { tableOf } from '../../store/row-tables.ts';
 import type { Rules } from '../../domain/report/rules.ts';
+import { tableOf } from '../../store/row-tables.ts';
 import { clean } from '../../store/stored-row.ts';
 
 export type ClaimedChunk = {
