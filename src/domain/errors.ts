@@ -78,6 +78,8 @@ export const REPORT_REFUSALS = {
     'The header names a column twice, so it is open which one counts: ask the provider for one of them.',
   mixed_merchants:
     "The report holds another merchant's rows: check its folder, and customerIds of the source. If it is right and an earlier content was not, withdraw that one and replay this one.",
+  unclear_merchant:
+    'Its path names no merchant, and there are several: put it into the folders of its merchant (…/<merchant>/<yyyyMMdd>/), name the merchant in a call for it alone (--merchant ID), or give it a source with merchantId.',
   unknown_format: 'The name fits no report of this format: check the name, and the name patterns of the source.',
   bad_encoding:
     'The text is neither UTF-8 nor GB18030: fetch the report again as it was sent, and do not open it in between.',

@@ -7,15 +7,21 @@ import { openSourceFiles } from '../adapters/source-files/open.ts';
 import type { Config } from '../config/config.ts';
 import { UsageError } from '../domain/errors.ts';
 import type { Enqueue } from '../jobs.ts';
-import { type Found, findReports } from '../producers/discovery/find-reports.ts';
+import {
+  type Found,
+  type Looked,
+  lookForReports,
+  nameMerchantsOf,
+  recordReports,
+} from '../producers/discovery/find-reports.ts';
 import type { NotReport } from '../producers/discovery/name-reports.ts';
 import type { Source } from '../producers/discovery/source.ts';
 import { checkAllRecords } from '../producers/records/changed-records.ts';
 import { hasRecords } from '../producers/records/import-ledger.sql.ts';
 import { importLedger } from '../producers/records/import-ledger.ts';
 import { IS_HELD, isLeft } from '../store/away.sql.ts';
-import { type LedgerInUse, onlyMerchantOf } from '../store/ledger/ledger.ts';
-import { merchantNamed } from '../store/merchants.ts';
+import { type LedgerInUse, merchantsOf } from '../store/ledger/ledger.ts';
+import { merchantNamed, nameMerchants } from '../store/merchants.ts';
 import { batchesOf } from '../views/batches/batches.sql.ts';
 import { answer, stateOfBatch } from '../views/batches/batches.ts';
 import { refusedRecords, refusedText } from '../views/ledger/refused-records.ts';
@@ -68,21 +74,19 @@ export async function reconcileSources(
     { mayBeTemporary: true, calendars: null },
     async ({ book, queue, ledger, start, untilDone, sweep }) => {
       if (request.ledger !== null) refuseImport(ledger, '--ledger');
-      // Nothing starts before the records are in: what is found is recorded first, and asked for at the end.
-      const asked: Parameters<Enqueue>[] = [];
-      const later: Enqueue = async (...job) => void asked.push(job as Parameters<Enqueue>);
-      const found = await findAll(sources, book, later);
+      // Whose a record or report is that names nobody, is known when all that name somebody were looked at.
+      const looked = await lookAtAll(sources, book);
       const refused = await (ledger.isImported
         ? importRecords(config, book, request.ledger)
         : lookAtRecords(config, book, ledger));
-      for (const job of asked) await queue.enqueue(...job);
+      const found = await recordAll(looked, book, queue.enqueue);
       await sweep();
       start();
       const startedAtMs = Date.now();
       await untilDone(() => isBusy(book.database.db, found, startedAtMs), found.deliveryNos);
 
       const summary = await show(book, await withBatches(book, found));
-      const isUnseen = found.unseen > 0 || found.notReports.some((file) => file.isNamed || file.isUnseen);
+      const isUnseen = found.unseen > 0 || found.notReports.some((file) => file.isRefused || file.isUnseen);
       const isNothingRead = found.deliveryNos.length === 0;
       if (isNothingRead) tellNothing(sources, found);
       if (isUnseen || isNothingRead || refused > 0 || summary.isIncomplete) return 3;
@@ -114,30 +118,33 @@ export type FoundReports = {
   readonly unseen: number;
 };
 
-async function findAll(sources: readonly Source[], book: Storage, enqueue: Enqueue): Promise<FoundReports> {
-  const deliveryNos: number[] = [];
-  const notReports: NotReport[] = [];
-  let unseen = 0;
-  const listed: Found[] = [];
+async function lookAtAll(sources: readonly Source[], { database }: Storage): Promise<Looked[]> {
+  const looked: Looked[] = [];
   for (const source of sources) {
     const place = await openSourceFiles(source.at);
-    const { database } = book;
-    // Whatever the paths of one call are, they are one listing: their order says nothing of what lies there.
+    looked.push(await lookForReports({ database }, source, place, () => true).finally(() => place.close()));
+  }
+  await nameMerchantsOf(database, looked);
+  return looked;
+}
+
+async function recordAll(looked: readonly Looked[], book: Storage, enqueue: Enqueue): Promise<FoundReports> {
+  const { database } = book;
+  // Whatever the paths of one call are, they are one listing: their order says nothing of what lies there.
+  const listed: Found[] = [];
+  for (const one of looked) {
     const before = {
       deliveryNos: listed.flatMap((found) => found.deliveryNos),
       paths: listed.flatMap((found) => found.paths),
     };
-    const found = await findReports({ database, enqueue, before }, source, place, () => true).finally(() =>
-      place.close(),
-    );
-    listed.push(found);
-    deliveryNos.push(...found.deliveryNos);
-    notReports.push(...found.notReports);
-    for (const { message } of found.unseen) process.stderr.write(`not seen: ${message}\n`);
-    unseen += found.unseen.length;
+    listed.push(await recordReports({ database, enqueue, before }, one));
   }
+  const deliveryNos = listed.flatMap((found) => found.deliveryNos);
+  const notReports = listed.flatMap((found) => found.notReports);
+  const unseen = listed.flatMap((found) => found.unseen);
+  for (const { message } of unseen) process.stderr.write(`not seen: ${message}\n`);
   tellNotReports(notReports);
-  return withBatches(book, { deliveryNos, batchNos: [], notReports, unseen });
+  return withBatches(book, { deliveryNos, batchNos: [], notReports, unseen: unseen.length });
 }
 
 /** So many files that are no reports are named on stderr; the answer in JSON names all. */
@@ -145,10 +152,10 @@ const TOLD = 50;
 
 /** What may hide a report comes first. */
 function tellNotReports(notReports: readonly NotReport[]): void {
-  const rank = ({ isNamed, isUnseen }: NotReport) => (isNamed ? 0 : isUnseen ? 1 : 2);
+  const rank = ({ isRefused, isUnseen }: NotReport) => (isRefused ? 0 : isUnseen ? 1 : 2);
   const told = [...notReports].sort((a, b) => rank(a) - rank(b));
-  for (const { file, isNamed, why } of told.slice(0, TOLD))
-    process.stderr.write(`${isNamed ? 'refused' : 'skipped'}: ${file}: ${why}\n`);
+  for (const { file, isRefused, why } of told.slice(0, TOLD))
+    process.stderr.write(`${isRefused ? 'refused' : 'skipped'}: ${file}: ${why}\n`);
   if (told.length > TOLD) process.stderr.write(`skipped: ${told.length - TOLD} other files that are no reports\n`);
 }
 
@@ -206,8 +213,9 @@ const REFUSED_LIMIT_MS = 20_000;
 async function lookAtRecords(config: Config, { database }: Storage, ledger: LedgerInUse): Promise<number> {
   return onOneConnection(database, async (db) => {
     await inTransaction(db, async () => {
-      const id = config.ledger && (await onlyMerchantOf(db, config.ledger));
-      if (id) await merchantNamed(db, id);
+      if (config.ledger) await nameMerchants(db, await merchantsOf(db, config.ledger));
+      // Where nobody has a name there is one merchant all the same.
+      await merchantNamed(db, null);
     });
     if (!(await hasRecords(db)))
       throw new UsageError(

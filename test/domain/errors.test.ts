@@ -13,7 +13,7 @@ import {
 
 test('the codes that scripts rely on are all there, and no others', () => {
   const promised =
-    'no_end no_header missing_columns duplicate_columns mixed_merchants unknown_format bad_encoding rows_after_end row_too_long too_large not_xlsx truncated_xlsx unreadable withdrawn conflicting_files';
+    'no_end no_header missing_columns duplicate_columns mixed_merchants unknown_format bad_encoding rows_after_end row_too_long too_large not_xlsx truncated_xlsx unreadable withdrawn conflicting_files unclear_merchant';
   assert.deepEqual(Object.keys(REPORT_REFUSALS).sort(), promised.split(' ').sort());
 });
 

@@ -60,3 +60,30 @@ test('a zip that the server does not give says nothing of itself: it is looked i
     await database.close();
   }
 });
+
+test('a round in which nothing says whose a report is takes all the others, and tells of it again in the next', async () => {
+  const folder = writeFiles(temporaryFolder(), {
+    'settlementItems_USD_B3_000.csv': [CSV.replace('B1', 'B3').trimEnd()],
+    'M1/20260105/settlementItems_USD_B1_000.csv': [CSV.trimEnd()],
+    'M2/20260105/settlementItems_USD_B2_000.csv': [CSV.replace('B1', 'B2').trimEnd()],
+  });
+  const database = await openDatabase(await freshDatabase(), 4);
+  try {
+    const context = { database, enqueue: async () => {}, isForGood: true };
+    const look = () => findReports(context, filesAt(folder), openFolders(), () => true);
+    for (const round of [await look(), await look()]) {
+      const refused = round.notReports.map(({ file, code, isRefused, why }) => [
+        file,
+        code,
+        isRefused,
+        /M1, M2/.test(why),
+      ]);
+      assert.deepEqual(
+        [round.deliveryNos.length, refused],
+        [2, [['settlementItems_USD_B3_000.csv', 'unclear_merchant', true, true]]],
+      );
+    }
+  } finally {
+    await database.close();
+  }
+});

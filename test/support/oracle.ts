@@ -357,31 +357,32 @@ function unreadIn(kind: ReportKind, columns: string[], data: CsvRecord[], refuse
   return null;
 }
 
+const notRead = (error: string, state: 'refused' | 'waiting' = 'refused'): Reading => ({
+  state,
+  error,
+  rows: [],
+  refused: [],
+  columns: [],
+  unread: null,
+});
+
 function readReport({ name, bytes, file }: Report, unit: 'major' | 'minor'): Reading {
-  const not = (error: string, state: 'refused' | 'waiting' = 'refused'): Reading => ({
-    state,
-    error,
-    rows: [],
-    refused: [],
-    columns: [],
-    unread: null,
-  });
-  if (!name) return not('unknown_format');
+  if (!name) return notRead('unknown_format');
   const text = decode(bytes);
-  if (text === null) return not('bad_encoding');
+  if (text === null) return notRead('bad_encoding');
   const records = [...csvRecords(text)];
   const end = records.findIndex(
     ({ cells }) => cells?.[0]?.trim() === '<END>' && cells.slice(1).every((c) => !c.trim()),
   );
-  if (end < 0) return not('no_end', 'waiting');
+  if (end < 0) return notRead('no_end', 'waiting');
   const [header, ...data] = records.slice(0, end);
-  if (!header) return not('no_header');
-  if (header.cells === null) return not(tooLong(header.raw) ? 'row_too_long' : 'no_header');
+  if (!header) return notRead('no_header');
+  if (header.cells === null) return notRead(tooLong(header.raw) ? 'row_too_long' : 'no_header');
   const columns = header.cells.map((cell) => cell.trim());
   const named = columns.filter(Boolean);
-  if (new Set(named).size < named.length) return not('duplicate_columns');
-  if (NEEDED[name.kind].some((column) => !columns.includes(column))) return not('missing_columns');
-  if (end < records.length - 1) return not('rows_after_end');
+  if (new Set(named).size < named.length) return notRead('duplicate_columns');
+  if (NEEDED[name.kind].some((column) => !columns.includes(column))) return notRead('missing_columns');
+  if (end < records.length - 1) return notRead('rows_after_end');
 
   const rows: Row[] = [];
   const refused: RefusedRow[] = [];
@@ -390,7 +391,7 @@ function readReport({ name, bytes, file }: Report, unit: 'major' | 'minor'): Rea
     if ('refused' in result) refused.push({ line: record.line, ...result.refused });
     else rows.push(result.row);
   }
-  if (new Set(rows.map((row) => row.customerId).filter(Boolean)).size > 1) return not('mixed_merchants');
+  if (new Set(rows.map((row) => row.customerId).filter(Boolean)).size > 1) return notRead('mixed_merchants');
   const unread = unreadIn(name.kind, columns, data, refused);
   return { state: 'closed', error: null, rows, refused, columns, unread };
 }
@@ -596,8 +597,10 @@ export function expectedAnswer(paths: string[], ledgerFile: string, options: Ora
   const ledger = readLedger(ledgerFile);
   const { reports, skipped } = findReports(paths);
   const records = nameMerchants(reports, ledger, options.merchant);
-  for (const report of reports) Object.assign(report, readReport(report, amountUnit));
-  const current = setRevisions(reports);
+  const isSomebodys = ({ merchantId, name }: Report) => merchantId !== '' || !name;
+  for (const report of reports)
+    Object.assign(report, isSomebodys(report) ? readReport(report, amountUnit) : notRead('unclear_merchant'));
+  const current = setRevisions(reports.filter(isSomebodys));
   const units = gather(current, timeZone);
   const batches = units.filter((unit) => unit.batchId !== null);
   const days = units.filter((unit) => unit.batchId === null);
@@ -1297,12 +1300,12 @@ function findReports(paths: string[]): { reports: Report[]; skipped: ReportAnswe
   return { reports: reports.toSorted(compareBy(['file'])), skipped };
 }
 
-/** Gives every report its merchant and returns the records by (merchant, type, request id). */
+/** Gives every report its merchant, none where its path names none of several, and returns the records by (merchant, type, request id). */
 function nameMerchants(reports: Report[], ledger: Ledger, merchant: string | undefined): Map<string, LedgerRecord> {
   for (const report of reports) report.merchantId ||= merchant ?? '';
   const known = new Set([...reports.map((report) => report.merchantId), ...ledger.merchants].filter(Boolean));
   const only = merchant ?? (known.size === 1 ? [...known][0]! : 'default');
-  for (const report of reports) report.merchantId ||= only;
+  if (known.size < 2) for (const report of reports) report.merchantId ||= only;
   const records = new Map<string, LedgerRecord>();
   for (const record of ledger.records.values()) {
     record.merchantId ||= only;

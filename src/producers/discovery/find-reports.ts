@@ -1,5 +1,5 @@
 import { basename } from 'node:path';
-import { type Database, onOneConnection } from '../../adapters/postgres/connection.ts';
+import { type Database, type Db, onOneConnection } from '../../adapters/postgres/connection.ts';
 import { inTransaction } from '../../adapters/postgres/transactions.ts';
 import type { SourceFiles } from '../../adapters/source-files/source-files.ts';
 import { dateIn } from '../../domain/calendar/time.ts';
@@ -10,11 +10,11 @@ import { isZipName, mayBeReport } from '../../domain/report/report-name.ts';
 import type { Rules } from '../../domain/report/rules.ts';
 import { type Enqueue, ingestReport } from '../../jobs.ts';
 import { keepFormat } from '../../store/formats.ts';
-import { merchantNamed } from '../../store/merchants.ts';
+import { merchantNamed, nameMerchants, namesOfMerchants } from '../../store/merchants.ts';
 import { type LateFile, lateFiles } from './expiry.ts';
 import * as query from './find-reports.sql.ts';
 import { type ListedFile, listFiles } from './list-files.ts';
-import { isAway, type Named, type NotReport, namedIn, notLookedInto } from './name-reports.ts';
+import { isAway, type Named, type NotReport, namedIn, notLookedInto, ofNobody } from './name-reports.ts';
 import { layoutOf, type Source } from './source.ts';
 
 export type Found = {
@@ -32,35 +32,49 @@ export type Found = {
   readonly isReached: boolean;
 };
 
+type Context = {
+  readonly database: Database;
+  readonly now?: () => number;
+  /** A file that was read is not read again because a setting changed: a replay does that. */
+  readonly isForGood?: boolean;
+};
+
+type Settled = (file: ListedFile, isWhole: boolean) => boolean;
+
+/** What a listing of a source shows, before anything of it is written down. */
+export type Looked = Omit<Found, 'deliveryNos'> & {
+  readonly source: Source;
+  readonly isAllSeen: boolean;
+  /** The deliveries of files that are known, by path. */
+  readonly known: ReadonlyMap<string, readonly number[]>;
+  readonly fresh: readonly Fresh[];
+};
+
 /**
  * Lists a source, skips what is known or still growing, records the rest and asks for its ingest. Run twice, or twice at once,
  * a file is recorded once: the same path with the same size and time is the same delivery.
  */
 export async function findReports(
-  {
-    database,
-    enqueue,
-    now = Date.now,
-    isForGood = false,
-    before,
-  }: {
-    database: Database;
-    enqueue: Enqueue;
-    now?: () => number;
-    /** A file that was read is not read again because a setting changed: a replay does that. */
-    isForGood?: boolean;
-    /** What the same call found below other paths of this source: to whoever asks it is one listing. */
-    before?: Pick<Found, 'deliveryNos' | 'paths'> | undefined;
-  },
+  { enqueue, ...context }: Context & { readonly enqueue: Enqueue },
   source: Source,
   place: SourceFiles,
-  isSettled: (file: ListedFile, isWhole: boolean) => boolean,
+  isSettled: Settled,
 ): Promise<Found> {
+  const looked = await lookForReports(context, source, place, isSettled);
+  await nameMerchantsOf(context.database, [looked]);
+  return recordReports({ ...context, enqueue }, looked);
+}
+
+export async function lookForReports(
+  { database, now = Date.now, isForGood = false }: Context,
+  source: Source,
+  place: SourceFiles,
+  isSettled: Settled,
+): Promise<Looked> {
   const { formats } = layoutOf(source);
   const today = dateIn(BigInt(now()) * 1000n, source.timeZone);
   const { files: listed, others, notListed } = await listFiles(source, place, today);
-  const knownUnder = isForGood ? null : rulesOf(source);
-  const known = await query.knownDeliveries(database.db, source.name, knownUnder, listed);
+  const known = await query.knownDeliveries(database.db, source.name, isForGood ? null : rulesOf(source), listed);
   const notReports: NotReport[] = others.map((other) => notLookedInto(other, formats));
   const growing: ListedFile[] = [];
   const unseen: Error[] = [...notListed];
@@ -86,34 +100,68 @@ export async function findReports(
         unseen.push(error);
       }),
   );
-  fresh.sort(inOrder);
-  const paths = listed.map(({ path }) => path);
+  return {
+    source,
+    paths: listed.map(({ path }) => path),
+    isAllSeen: unseen.length === 0,
+    known,
+    fresh: fresh.sort(inOrder),
+    notReports,
+    growing,
+    unseen,
+    late: await lateFiles(database.db, source, listed, now()),
+    isReached: await isReached(source, place, listed),
+  };
+}
+
+/** The merchants that listings name are there before any report is recorded: what names none belongs to the only one, or to nobody. */
+export const nameMerchantsOf = (database: Database, looked: readonly Looked[]): Promise<void> =>
+  onOneConnection(database, (db) =>
+    inTransaction(db, () =>
+      nameMerchants(
+        db,
+        looked.flatMap(({ source, fresh }) => fresh.flatMap(({ file }) => file.merchantId ?? source.merchantId ?? [])),
+      ),
+    ),
+  );
+
+/** Records what is new of a listing, and asks for its ingest. */
+export async function recordReports(
+  {
+    database,
+    enqueue,
+    now = Date.now,
+    isForGood = false,
+    before,
+  }: Context & {
+    readonly enqueue: Enqueue;
+    /** What the same call found below other paths of this source: to whoever asks it is one listing. */
+    readonly before?: Pick<Found, 'deliveryNos' | 'paths'> | undefined;
+  },
+  { source, known, fresh, isAllSeen, ...looked }: Looked,
+): Promise<Found> {
+  const knownUnder = isForGood ? null : rulesOf(source);
+  const knownNos = [...known.values()].flat();
+  const notReports = [...looked.notReports];
   const recorded = await onOneConnection(database, (db) =>
     inTransaction(db, async () => {
       const deliveryNos: number[] = [];
       if (fresh.length > 0) await keepFormat(db, source.format);
-      for (const { file, name } of fresh)
-        deliveryNos.push(await record(db, source, file, name, { knownUnder, foundAtMs: now() }));
-      const shown = [...(before?.deliveryNos ?? []), ...[...known.values()].flat(), ...deliveryNos];
-      const isAllSeen = notListed.length === 0 && unseen.length === 0;
-      const shownPaths = [...(before?.paths ?? []), ...paths];
-      await query.recordRivals(db, source.name, shown, isAllSeen ? shownPaths : null);
+      for (const { file, name } of fresh) {
+        const merchantNo = await merchantNamed(db, file.merchantId ?? source.merchantId);
+        if (merchantNo === null) notReports.push(ofNobody(name, await namesOfMerchants(db)));
+        else deliveryNos.push(await record(db, source, merchantNo, file, name, { knownUnder, foundAtMs: now() }));
+      }
+      const shown = [...(before?.deliveryNos ?? []), ...knownNos, ...deliveryNos];
+      const paths = [...(before?.paths ?? []), ...looked.paths];
+      await query.recordRivals(db, source.name, shown, isAllSeen ? paths : null);
       return deliveryNos;
     }),
   );
-  const again = await query.takeUpVanished(database.db, [...known.values()].flat());
+  const again = await query.takeUpVanished(database.db, knownNos);
   for (const deliveryNo of [...again, ...recorded]) await enqueue(ingestReport, { deliveryNo, attempt: 0 });
-  const late = await lateFiles(database.db, source, listed, now());
   notReports.sort((a, b) => compareText(a.file, b.file));
-  return {
-    paths,
-    deliveryNos: [...[...known.values()].flat(), ...recorded],
-    notReports,
-    growing,
-    late,
-    unseen,
-    isReached: await isReached(source, place, listed),
-  };
+  return { ...looked, deliveryNos: [...knownNos, ...recorded], notReports };
 }
 
 /** A server that lists anything answers; a folder that is not mounted is not there, or an empty one. */
@@ -172,13 +220,13 @@ export const rulesOf = (
 });
 
 async function record(
-  db: Parameters<typeof merchantNamed>[0],
+  db: Db,
   source: Source,
+  merchantNo: number,
   file: ListedFile,
   name: Named,
   { knownUnder, foundAtMs }: { knownUnder: Rules | null; foundAtMs: number },
 ): Promise<number> {
-  const merchantNo = await merchantNamed(db, file.merchantId ?? source.merchantId);
   const isSettlement = name.batchId !== null;
   const batchNo = await query.batchNamed(db, {
     merchantNo,

@@ -18,8 +18,8 @@ export type Named = ReportName & {
 export type NotReport = {
   /** As it is shown: the file, or the file in its zip. */
   readonly file: string;
-  /** It was named itself, not found below a folder. */
-  readonly isNamed: boolean;
+  /** Shown as refused, not as skipped: it was named itself, or is a report of which one thing is not known. */
+  readonly isRefused: boolean;
   readonly code: ReportRefusalCode;
   /** Also says what to do. */
   readonly why: string;
@@ -98,11 +98,10 @@ const OTHER_KIND =
 /** Reports of a kind that their directory is not for are none. */
 function ofItsKind(file: ListedFile, reports: readonly Named[], notReports: readonly NotReport[]): InFile {
   const isWanted = ({ kind }: Named) => file.kinds?.includes(kind) ?? true;
-  const { isNamed } = file;
   const others = reports
     .filter((report) => !isWanted(report))
     .map(({ shown, kind }): NotReport => {
-      return { file: shown, isNamed, code: 'unknown_format', why: OTHER_KIND, kind, isUnseen: true };
+      return { file: shown, isRefused: file.isNamed, code: 'unknown_format', why: OTHER_KIND, kind, isUnseen: true };
     });
   return { reports: reports.filter(isWanted), notReports: [...notReports, ...others] };
 }
@@ -128,7 +127,7 @@ function byName({ isNamed }: ListedFile, file: string, formats: readonly Format[
   const how = WHY_ENDINGS.find(([ending]) => ending.test(name))?.[1] ?? `check its ending (${READ} read) and its parts`;
   const why =
     kind === null ? REPORT_REFUSALS.unknown_format : `By its name this is a report, and it is not read: ${how}.`;
-  return { file, isNamed, code: 'unknown_format', why, kind, isUnseen: kind !== null };
+  return { file, isRefused: isNamed, code: 'unknown_format', why, kind, isUnseen: kind !== null };
 }
 
 /** Neither a file nor a folder. */
@@ -138,7 +137,20 @@ export function notLookedInto({ path, file, what }: Other, formats: readonly For
     what === 'special'
       ? 'This is neither a file nor a folder, so it is not read: put the file itself there.'
       : `This is a symbolic link, which is not followed: put the ${what === 'link' ? 'file' : 'folder'} itself there.`;
-  return { file, isNamed: false, code: 'unreadable', why, kind, isUnseen: kind !== null || what === 'linkToDirectory' };
+  return {
+    file,
+    isRefused: false,
+    code: 'unreadable',
+    why,
+    kind,
+    isUnseen: kind !== null || what === 'linkToDirectory',
+  };
+}
+
+/** A report, and nobody knows whose. */
+export function ofNobody({ shown, kind }: Named, merchants: string): NotReport {
+  const why = `Of which of these merchants it is, nothing says (${merchants}): ${REPORT_REFUSALS.unclear_merchant}`;
+  return { file: shown, isRefused: true, code: 'unclear_merchant', why, kind, isUnseen: true };
 }
 
 /** A server that does not answer says nothing of a file. */

@@ -1,7 +1,7 @@
 import { copyIn, type Database, type Db, onOneConnection } from '../../adapters/postgres/connection.ts';
 import { inTransaction } from '../../adapters/postgres/transactions.ts';
-import { RowRefused, UsageError } from '../../domain/errors.ts';
-import { merchantNamed } from '../../store/merchants.ts';
+import { RowRefused } from '../../domain/errors.ts';
+import { merchantNamed, nameMerchants } from '../../store/merchants.ts';
 import { wantRunsOfDropped } from './dropped-rows.sql.ts';
 import * as query from './import-ledger.sql.ts';
 import { LedgerFile } from './ledger-file.ts';
@@ -52,8 +52,13 @@ const WRAPPED_IDS = 'ids stand in ="…" or behind \', as a spreadsheet writes t
 async function merchantsOf(db: Db, file: LedgerFile, given: string | null): Promise<query.MerchantNos> {
   const { ids } = file.merchants;
   const nos: (number | null)[] = ids.map(() => null);
+  const sorted = [...ids].sort(byIdNullsLast);
   // The first one that is named may give its name to the only one there is, so the order must not be that of the lines.
-  for (const id of [...ids].sort(byIdNullsLast)) nos[ids.indexOf(id)] = await merchantNoOf(db, id ?? given);
+  await nameMerchants(
+    db,
+    sorted.flatMap((id) => id ?? given ?? []),
+  );
+  for (const id of sorted) nos[ids.indexOf(id)] = await merchantNamed(db, id ?? given);
   for (const line of await query.dropUnassigned(db, nos))
     file.refuse(line, new RowRefused('unclear_merchant', 'merchantId', ''));
   return nos;
@@ -61,12 +66,3 @@ async function merchantsOf(db: Db, file: LedgerFile, given: string | null): Prom
 
 const byIdNullsLast = (a: string | null, b: string | null): number =>
   a === null || b === null ? Number(a === null) - Number(b === null) : Buffer.compare(Buffer.from(a), Buffer.from(b));
-
-async function merchantNoOf(db: Db, id: string | null): Promise<number | null> {
-  try {
-    return await merchantNamed(db, id);
-  } catch (error) {
-    if (!(error instanceof UsageError)) throw error;
-    return null;
-  }
-}

@@ -91,17 +91,19 @@ async function use(db: Db, ledger: Ledger): Promise<void> {
 }
 
 /**
- * Where reports name no merchant and records do, the reports are those of the records' merchant: its id, the first where there are
- * several. Null where reports name one, or records none.
+ * The merchants that the records name, where no report names one: so many that it is known whether they are several. None where
+ * they say nothing.
  */
-export async function onlyMerchantOf(db: Db, settings: LedgerSettings): Promise<string | null> {
-  const known = await db.selectFrom('merchant').select('placeholder').limit(2).execute();
-  if (known.length !== 1 || !known[0]!.placeholder || !settings.relation) return null;
+export async function merchantsOf(db: Db, settings: LedgerSettings): Promise<string[]> {
+  const named = await db.selectFrom('merchant').select('no').where('placeholder', '=', false).limit(1).execute();
+  if (named.length > 0 || !settings.relation) return [];
   const relation = await findRelation(db, settings, []);
   const column = relation?.columns.merchantId;
-  if (!column) return null;
+  if (!column) return [];
   const id = sql.raw(`btrim(${quoteName(column.name)}::text)`);
-  const found = await sql<{ id: string | null }>`
-    select min(${id} collate "C") as id from ${sql.raw(relation.quoted)} where ${id} <> ''`.execute(db);
-  return found.rows[0]!.id;
+  const found = await sql<{ id: string }>`
+    select distinct ${id} collate "C" as id from ${sql.raw(relation.quoted)} where ${id} <> '' order by 1 limit 100`.execute(
+    db,
+  );
+  return found.rows.map((row) => row.id);
 }

@@ -13,8 +13,8 @@ export type Asked = {
 /** A file that is no report that can be read. */
 export type NotReport = {
   readonly file: string;
-  /** It was named itself. */
-  readonly isNamed: boolean;
+  /** Shown as refused, not as skipped. */
+  readonly isRefused: boolean;
   readonly code: string;
   readonly why: string;
   /** The kind of report that its name speaks of. */

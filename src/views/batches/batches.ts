@@ -85,11 +85,11 @@ export function discrepancyPage(database: Database, filter: query.DiscrepancyFil
 export const datedJson = ({ no, until, closedBecause, ...row }: query.DatedDiscrepancy, isClosedToo: boolean) =>
   isClosedToo ? { ...row, until, closedBecause } : row;
 
-/** A file that is no report that can be read: refused where it was named itself. */
-export const notReport = ({ file, isNamed, kind, code, why }: query.NotReport): query.ReportView => ({
+/** A file that is no report that can be read. */
+export const notReport = ({ file, isRefused, kind, code, why }: query.NotReport): query.ReportView => ({
   file,
   kind,
-  state: isNamed ? 'refused' : 'skipped',
+  state: isRefused ? 'refused' : 'skipped',
   revision: 1,
   rows: 0,
   refusedRows: 0,

@@ -149,7 +149,7 @@ export async function printSummary(
   const totals = await query.totalsOf(db, { batchNos });
   const unusable = [
     ...reports.filter((report) => report.state === 'waiting' || report.state === 'refused'),
-    ...notReports.filter(({ isNamed, isUnseen }) => isNamed || isUnseen).map(notReport),
+    ...notReports.filter(({ isRefused, isUnseen }) => isRefused || isUnseen).map(notReport),
   ].sort((a, b) => compareText(a.file, b.file));
   if (unusable.length > 0) {
     out.write(
