@@ -3,7 +3,7 @@ import type { Db } from '../adapters/postgres/connection.ts';
 import { inTransaction } from '../adapters/postgres/transactions.ts';
 
 /** Grows with every change that can change a result. */
-export const RULES_VERSION = 2;
+export const RULES_VERSION = 3;
 
 /**
  * Names this connection after its task, and ends any other connection that holds the same name: its process was stopped or

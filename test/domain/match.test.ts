@@ -207,7 +207,7 @@ test('what is told of a key, a payment or a record', () => {
   const refund = row('REFUND r-1 -100 USD for p-1 settled -780');
   assert.deepEqual(
     shown([
-      duplicateOf(refund, { line: 2, file: null }, hkd),
+      duplicateOf(refund, { line: 2, file: null, isOther: false }, hkd),
       settledTwice(refund, 'B2', 'B1', hkd),
       overRefunded(payment, { sumMinor: 1200n, disputedMinor: 0n }, 9),
       unreported(payment, ['2026-01-03']),

@@ -953,6 +953,10 @@ const ROW_FAULTS: Record<string, Fault> = {
     for (let i = 0; i < copies; i += 1)
       lines.splice(world.random.int(0, lines.length), 0, { cells: { ...line.cells }, move: line.move });
   },
+  'duplicate_row of a day under another transaction id': (world) => {
+    const { line, lines } = someLine(world, undefined, 'day');
+    lines.push({ cells: { ...line.cells, transactionId: world.id('T') }, move: line.move });
+  },
   'duplicate_row with another amount': (world) => {
     const { line, lines } = someLine(world, ['PAYMENT', 'REFUND', 'CAPTURE']);
     const copy = { cells: { ...line.cells }, move: line.move };

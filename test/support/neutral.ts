@@ -184,7 +184,7 @@ export const NEUTRAL: readonly Neutral[] = [
 
   // ---- ids
   {
-    kinds: [...OF_IDS, ...COLUMN_AWAY, "row doubled under another id of the provider's"],
+    kinds: [...OF_IDS, ...COLUMN_AWAY],
     in: ['transactionDetails'],
     columns: PROVIDERS_IDS,
     why: "the provider's ids are compared with nothing",
@@ -194,11 +194,6 @@ export const NEUTRAL: readonly Neutral[] = [
     in: ['settlementDetails'],
     columns: PROVIDERS_IDS,
     why: "the provider's ids are compared with nothing",
-  },
-  {
-    kinds: ["row doubled under another id of the provider's"],
-    in: ['transactionDetails'],
-    why: 'listed twice and moved once: settled_twice tells when it is settled twice, and a summary of days there is none',
   },
   {
     kinds: ['id emptied'],
@@ -376,6 +371,7 @@ export const NEUTRAL: readonly Neutral[] = [
     kinds: [
       'row dropped',
       'row doubled',
+      "row doubled under another id of the provider's",
       'row added',
       ...OF_IDS,
       'amount by a unit',

@@ -686,7 +686,11 @@ export function expectedAnswer(paths: string[], ledgerFile: string, options: Ora
       const { originalRequestId, originalTransactionId, amount, currency, settlementAmount, feeAmount } = row;
       const amounts = [amount, settlementAmount, feeAmount].map((minor) => minor?.toString() ?? null);
       const others = [originalRequestId, originalTransactionId, ...amounts, currency, `${row.paymentTime}`];
-      const key = keyOf(type, transactionId, requestId, ...(requestId ? [] : others));
+      // In a day one key is one movement, whatever the provider calls it.
+      const isOneOfDay = unit.batchId === null && requestId;
+      const key = isOneOfDay
+        ? keyOf('of the day', type, requestId)
+        : keyOf(type, transactionId, requestId, ...(requestId ? [] : others));
       row.duplicate = seen.has(key);
       seen.add(key);
       if (row.duplicate) tellRow('duplicate_row', unit, row, {}, stakeOf(row));

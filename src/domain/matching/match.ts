@@ -126,13 +126,24 @@ function orphan(row: Row, original: string | null, report: Report): Discrepancy 
   });
 }
 
-/** A row that repeats the identity of an earlier one in its batch or day. `first` is that one, with its file if it is another. */
-export const duplicateOf = (row: Row, first: { line: number; file: string | null }, report: Report): Discrepancy =>
-  tell(
+/**
+ * A row that repeats the identity of an earlier one in its batch or day. `first` is that one, with its file if it is another;
+ * `isOther`: the provider gives the two different transaction ids.
+ */
+export const duplicateOf = (
+  row: Row,
+  first: { readonly line: number; readonly file: string | null; readonly isOther: boolean },
+  report: Report,
+): Discrepancy => {
+  const where = `line ${first.line}${first.file === null ? '' : ` of ${first.file}`}`;
+  return tell(
     'duplicate_row',
-    `This ${row.type} stands in the report already, on line ${first.line}${first.file === null ? '' : ` of ${first.file}`}.`,
+    first.isOther
+      ? `${row.type} ${row.requestId} stands in the report already, under another transaction id, on ${where}.`
+      : `This ${row.type} stands in the report already, on ${where}.`,
     { ...named(row), stake: stakeOf(row, report) },
   );
+};
 
 /** A row whose key was settled before: in `otherBatchId`, which is this batch when only the transaction id differs. */
 export const settledTwice = (row: Row, thisBatchId: string, otherBatchId: string, report: Report): Discrepancy =>

@@ -7,7 +7,8 @@ import type { Details } from '../decision.ts';
 import { type Finding, recordFindings } from '../findings.ts';
 import { findRepeatedKeys, repeatedRows } from './duplicates.sql.ts';
 
-export async function findDuplicates(db: Db, details: Details, report: Report): Promise<void> {
+/** `isDay`: of the report of a day, which lists what happened, and a key happens once. */
+export async function findDuplicates(db: Db, details: Details, report: Report, isDay: boolean): Promise<void> {
   const fileOf = new Map(details.read.map((part) => [part.loadNo, part.file]));
   let findings: Finding[] = [];
   const settledKeys: { type: string; request_id: string }[] = [];
@@ -25,7 +26,7 @@ export async function findDuplicates(db: Db, details: Details, report: Report): 
   if ((await findRepeatedKeys(db, details.loads)) === 0) return;
   // A key may stand in all rows of a report: only the first place of each of its identities is kept.
   let key: bigint | null = null;
-  const firsts = new Map<string, { loadNo: number; line: number }>();
+  const firsts = new Map<string, { loadNo: number; line: number; transactionId: string | null }>();
   const identities = new Map<string, number>();
   for await (const rows of fetchBatches<RepeatedRow>(db, repeatedRows(details.loads))) {
     for (const stored of rows) {
@@ -34,16 +35,17 @@ export async function findDuplicates(db: Db, details: Details, report: Report): 
         firsts.clear();
         identities.clear();
       }
-      const identity = rowIdentity(stored);
+      const identity = rowIdentity(stored, isDay);
       const first = firsts.get(identity);
       if (first) {
         const row = rowFrom(stored);
         const file = first.loadNo === stored.load_no ? null : (fileOf.get(first.loadNo) ?? null);
-        const discrepancy = duplicateOf(row, { line: first.line, file }, report);
+        const isOther = first.transactionId !== stored.transaction_id;
+        const discrepancy = duplicateOf(row, { line: first.line, file, isOther }, report);
         findings.push({ discrepancy, loadNo: stored.load_no, ofMatchable: isMatchable(row.matchBy) });
         continue;
       }
-      firsts.set(identity, { loadNo: stored.load_no, line: stored.line });
+      firsts.set(identity, { loadNo: stored.load_no, line: stored.line, transactionId: stored.transaction_id });
       if (stored.request_id === null) continue;
       const settled = `${stored.type} ${stored.request_id}`;
       const count = (identities.get(settled) ?? 0) + 1;
@@ -57,11 +59,15 @@ export async function findDuplicates(db: Db, details: Details, report: Report): 
 
 type RepeatedRow = StoredRow & { key_hash: bigint };
 
-/** Batch or day are the same for all rows here. A row without a request id is the same one only if all that it says agrees. */
-const rowIdentity = (row: RepeatedRow): string =>
+/**
+ * Batch or day are the same for all rows here. In a day a request id is enough: under another transaction id it is the same movement
+ * of the merchant's again, of which there is one record. In a settlement that is told as settled twice, and instalments are none.
+ * A row without a request id is the same one only if all that it says agrees.
+ */
+const rowIdentity = (row: RepeatedRow, isDay: boolean): string =>
   JSON.stringify([
     row.type,
-    row.transaction_id,
+    isDay && row.request_id !== null ? null : row.transaction_id,
     row.request_id,
     ...(row.request_id !== null
       ? []

@@ -20,7 +20,7 @@ export async function matchRows(db: Db, batch: BatchRow, details: Details, facts
   const { loads } = details;
   const others = await currentLoadsOf(db, batch.merchantNo, batch.no);
   const report: Report = { settlementCurrency: batch.currency, wrongUnit: false };
-  await findDuplicates(db, details, report);
+  await findDuplicates(db, details, report, batch.batchId === null);
   const hasReferences = await resolveReferences(db, loads, others);
   await match.findCandidates(db, loads, {
     merchantNo: batch.merchantNo,
