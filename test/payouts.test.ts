@@ -24,6 +24,7 @@ test('what is paid out is what the rows add up to', async () => {
   const right = await settled(SALE, other('Fee', '1.10'), payout('18.50'));
   assert.deepEqual([right.code, right.told], [0, []]);
   assert.deepEqual(right.said, ['reconciled', '18.50', '18.50', '0.00']);
+  assert.equal(right.json.batches[0].summary.count, null, 'nothing states a count');
   const { code, said, told, json } = await settled(SALE, other('Fee', '1.10'), payout('15.00', '', 'TX1'));
   assert.deepEqual([code, told], [1, ['summary_mismatch 4 PAYOUT - settlementAmount 18.50 15.00 EUR']]);
   assert.deepEqual(said, ['discrepant', '18.50', '15.00', '3.50']);

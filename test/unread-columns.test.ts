@@ -69,8 +69,9 @@ async function answerTo(items: Table, summary: Table, ...more: string[]) {
     ...more,
   ];
   const { json, code } = await settlestream(args, { env: { DATABASE_URL, SETTLESTREAM_PROCESSES: '1' } });
-  const [{ state, coverage }] = json.batches;
+  const [{ state, coverage, summary: stated }] = json.batches;
   return {
+    summary: stated,
     code,
     state,
     told: json.discrepancies.map(({ kind, file, line, field, reported }: Record<string, string>) =>
@@ -98,6 +99,7 @@ test('a whole pair is green, and so is one with new columns that are empty or ho
   assert.deepEqual([frozen.state, frozen.code, frozen.told], ['reconciled', 0, []]);
   assert.deepEqual(frozen.notPossible, [...ALWAYS, 'summaryCount']);
   assert.match(frozen.whyOf('summaryCount'), /count/);
+  assert.deepEqual([whole.summary.count, frozen.summary.count], [3, null]);
 });
 
 test('a count that is called otherwise is told, whether it is right or not', async () => {
@@ -130,6 +132,27 @@ test('the fees of details: each wrong net names what nothing reads, whatever the
     for (const message of found.messages) assert.match(message, /feeAmount2/);
     assert.deepEqual(found.notPossible, ['fees', ...ALWAYS, 'summaryFeeAmount']);
   }
+});
+
+test('what a fee is made of, and what was converted, where their currency stands there and they do not', async () => {
+  const parts = { interchangeFeeAmountValue: ['-0.30', '-0.60', '0'], interchangeFeeCurrency: ['USD', 'USD', 'USD'] };
+  const items: Table = {
+    ...ITEMS,
+    ...parts,
+    convertedTransactionAmountValue: ['10.00', '20.00', '30.00'],
+    convertedCurrency: ['USD', 'USD', 'USD'],
+  };
+  const whole = await answerTo(items, SUMMARY);
+  assert.deepEqual([whole.state, whole.code, whole.notPossible], ['reconciled', 0, []]);
+  const both = renamed(items, 'convertedTransactionAmountValue', 'convertedValue');
+  const found = await answerTo(renamed(both, 'interchangeFeeAmountValue', 'interchange'), SUMMARY);
+  assert.deepEqual(found.told, ['unread_column items 1 interchangeFeeAmountValue interchange']);
+  assert.match(found.messages[0], /convertedTransactionAmountValue.*convertedValue/);
+  assert.deepEqual(found.notPossible, ALWAYS);
+  assert.match(found.whyOf('conversion'), /convertedTransactionAmountValue.*convertedValue/);
+  const { convertedTransactionAmountValue: _, ...without } = items;
+  const gone = await answerTo(without, SUMMARY);
+  assert.deepEqual([gone.told, gone.notPossible], [[], ['conversion']], 'nothing that is not read may be it');
 });
 
 test('a new fee beside the known one makes nets wrong, and is named', async () => {

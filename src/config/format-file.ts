@@ -142,7 +142,8 @@ const rulesOf = ({ types = {} }: GivenFormat): Record<string, TypeRule> =>
     Object.entries(types).map(([type, { ownId, matchBy, holding, ...said }]) => [
       type,
       {
-        ownId: ownId ?? matchBy === 'own',
+        // What is found by its own id has one, whatever is said.
+        ownId: matchBy === 'own' || (ownId ?? false),
         matchBy,
         ...(Object.fromEntries(Object.entries(said).filter(([, value]) => value !== false)) as Partial<TypeRule>),
         ...(holding === undefined ? {} : { holding }),

@@ -58,7 +58,8 @@ test('how a row finds its record, and what is missing when it cannot', () =>
   PAYMENT_REVERSAL req=r orig=o amount=1:JPY -> original
   PAYMENT_REVERSAL orig=o amount=1:JPY       -> original missing_key transactionRequestId - / - - - 1:JPY
   REFUND_REVERSAL  req=r origTx=o amount=1:JPY -> original
-  REFUND_REVERSAL  req=r amount=1:JPY        -> lost
+  REFUND_REVERSAL  req=r amount=1:JPY        -> lost missing_key originalTransactionRequestId - / - - - 1:JPY
+  PAYMENT_REVERSAL req=r tx=t amount=1:JPY   -> lost missing_key originalTransactionRequestId - / - - - 1:JPY
   REFUND_REVERSAL  tx=t                      -> lost missing_key transactionRequestId - / - - - -
   DISPUTE          origTx=o amount=1:JPY     -> original
   DISPUTE          req=r orig=o amount=1:JPY -> original

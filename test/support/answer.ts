@@ -38,7 +38,7 @@ export type BatchAnswer = {
   matchedRows: number;
   totals: (Sums & { type: string })[];
   details: Sums | null;
-  summary: Sums | null;
+  summary: (Omit<Sums, 'count'> & { count: number | null }) | null;
   residual: string | null;
   coverage: Coverage | null;
 };

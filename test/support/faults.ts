@@ -878,6 +878,11 @@ const ROW_FAULTS: Record<string, Fault> = {
     if (!line.cells.transactionRequestId)
       Object.assign(line.cells, { originalTransactionRequestId: '', originalTransactionId: '' });
   },
+  'missing_key: original of a reversal': (world) => {
+    const { line } = someLine(world, ['PAYMENT_REVERSAL', 'REFUND_REVERSAL']);
+    if (line.cells.transactionType?.endsWith('_REVERSAL') && line.cells.transactionRequestId)
+      Object.assign(line.cells, { originalTransactionRequestId: '', originalTransactionId: '' });
+  },
   sign_mismatch: (world) => {
     const { line } = someLine(world, ['PAYMENT', 'CAPTURE', 'REFUND'], 'batch');
     const text = line.cells.settlementAmountValue ?? '1';

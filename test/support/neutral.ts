@@ -295,7 +295,7 @@ export const NEUTRAL: readonly Neutral[] = [
     why: 'no money moves: either sign is printed',
   },
   {
-    kinds: ['amount emptied'],
+    kinds: ['amount emptied', 'column gone'],
     in: ['settlementDetails'],
     columns: ['convertedTransactionAmountValue'],
     why: 'it need not stand there: the settlement is computed from amount and price',

@@ -143,6 +143,12 @@ const cases: [string, Cells[], string[], string[]][] = [
   ],
   ['missing_key', [row('PAYMENT', '')], [P1], ['missing_key 2 transactionRequestId']],
   [
+    'missing_key of a reversal with an id of its own',
+    [row('PAYMENT_REVERSAL', 'v1', { transactionAmountValue: '-1.00', settlementAmountValue: '-1.00' })],
+    [P1],
+    ['missing_key 2 originalTransactionRequestId'],
+  ],
+  [
     'missing_key of a dispute',
     [
       row('DISPUTE', '', {

@@ -345,12 +345,21 @@ function unreadIn(kind: ReportKind, columns: string[], data: CsvRecord[], refuse
     return cells.every((cell) => number.test(cell)) && cells.some((cell) => Number(cell) !== 0);
   };
   const others = columns.filter((column) => column !== '' && !KNOWN.includes(column));
-  const wanted = {
-    settlementSummary: ['count', 'feeAmountValue'],
-    settlementDetails: ['feeAmountValue'],
+  const none = (...names: string[]) => !names.some((name) => columns.includes(name));
+  const parts = ['interchangeFee', 'schemeFee', 'acquirerMarkup'];
+  const part = none(...parts.map((name) => `${name}AmountValue`)) && parts.find((name) => !none(`${name}Currency`));
+  const converted = 'convertedTransactionAmountValue';
+  const lacking = {
+    settlementSummary: ['count', 'feeAmountValue'].filter((name) => none(name)),
+    settlementDetails: [
+      ...['feeAmountValue'].filter((name) => none(name)),
+      // These need not be there; with their currency alone they are missed.
+      ...(part ? [`${part}AmountValue`] : []),
+      ...(none(converted) && !none('convertedCurrency') ? [converted] : []),
+    ],
     transactionDetails: [],
   };
-  for (const lacks of wanted[kind].filter((column) => !columns.includes(column))) {
+  for (const lacks of lacking[kind]) {
     const unread = others.find((column) => holds(column, lacks === 'count' ? /^\d+$/ : /^-?\d+(\.\d+)?$/));
     if (unread !== undefined) return { lacks, unread };
   }
@@ -753,7 +762,8 @@ export function expectedAnswer(paths: string[], ledgerFile: string, options: Ora
     const unknown = how === 'own' && !ownIdMissing && !match;
 
     if (ownIdMissing) tellRow('missing_key', unit, row, { field: 'transactionRequestId' }, stakeOf(row));
-    if (DISPUTES.includes(row.type) && !namesOriginal)
+    const isFoundByOriginal = DISPUTES.includes(row.type) || REVERSALS.includes(row.type);
+    if (isFoundByOriginal && !ownIdMissing && !namesOriginal)
       tellRow('missing_key', unit, row, { field: 'originalTransactionRequestId' }, stakeOf(row));
     if (unknown) tellRow('unknown_transaction', unit, row, sides(amount, null, row.currency!)[0], stakeOf(row));
     if (match) {
@@ -1100,7 +1110,7 @@ export function expectedAnswer(paths: string[], ledgerFile: string, options: Ora
       matchedRows: 0,
       totals: types.map((type) => ({ type, ...print(add(rows.filter((row) => row.type === type))) })),
       details: unit.details.length ? print(add(rows)) : null,
-      summary: unit.summary.length ? print(add(stated)) : null,
+      summary: unit.summary.length ? { ...print(add(stated)), ...(statesCount(stated) ? {} : { count: null }) } : null,
       residual: whole ? printAmount(add(rows).settlementAmount - add(stated).settlementAmount, currency) : null,
       coverage: null,
     };

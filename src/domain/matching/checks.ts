@@ -80,9 +80,9 @@ export function checksOfSettlement(looked: LookedAtSettlement): Check[] {
   return [
     check('records', none, noRecords(looked)),
     check('net', none, unit),
-    check('fees', none, lackOf(details, 'fees', 'the settlement details came'), withoutRole(details, 'fee')),
-    check('feeBreakdown', none, withoutRole(details, 'breakdown')),
-    check('conversion', none, unit, withoutRole(details, 'converted')),
+    check('fees', none, lackOf(details, 'fees', CAME), withoutRole(details, 'fee')),
+    check('feeBreakdown', none, lackOf(details, 'breakdown', CAME), withoutRole(details, 'breakdown')),
+    check('conversion', none, unit, lackOf(details, 'converted', CAME), withoutRole(details, 'converted')),
     check('summaryCount', pair, lacks('count'), stated?.count === null && 'nothing states a count'),
     check('summarySettlementAmount', pair, stated?.settlementMinor === null && 'nothing states a settlement amount'),
     check(
@@ -102,6 +102,7 @@ export function checksOfSettlement(looked: LookedAtSettlement): Check[] {
   ];
 }
 
+const CAME = 'the settlement details came';
 const NO_DETAILS = 'the settlement details are not there';
 
 function noRecords({ rows, matchableRows, notDoneRows, wrongUnit }: Looked): string | false {

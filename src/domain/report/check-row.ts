@@ -13,7 +13,8 @@ import type { Row } from './row.ts';
 export function checkKey(row: Row, rule: TypeRule | null, settlementCurrency: Currency | null): Discrepancy[] {
   if (rule === null) return [];
   const lacksOwn = rule.ownId && row.requestId === null;
-  const lacksOriginal = !rule.ownId && rule.matchBy === 'original' && row.matchBy === 'lost';
+  // An id of its own finds no record of such a type: it is its original that is looked for.
+  const lacksOriginal = rule.matchBy === 'original' && row.matchBy === 'lost';
   if (!lacksOwn && !lacksOriginal) return [];
   const field = lacksOwn ? 'transactionRequestId' : 'originalTransactionRequestId';
   const message = lacksOwn

@@ -1,5 +1,5 @@
 import { type Discrepancy, tell } from '../discrepancy.ts';
-import type { Format, ReportKind } from '../formats/format.ts';
+import type { AmountRole, Format, ReportKind } from '../formats/format.ts';
 import { isAbsent } from '../money/money.ts';
 import { type Columns, positionsUnread } from './header.ts';
 
@@ -71,21 +71,29 @@ export function addLooks(all: readonly (Looks | undefined)[]): Looks | undefined
 }
 
 /** A column that a check needs and a report does not have, by the format's own name, and what it would hold. */
-export type Lack = { readonly column: string; readonly of: 'count' | 'fees' };
+export type Lack = { readonly column: string; readonly of: 'count' | 'fees' | 'breakdown' | 'converted' };
 
 /**
  * What the checks of a report lack: the count and the fees of a summary, the fees of details. A format with several columns of fees
- * prints those that there are, so it lacks them only where it prints none.
+ * prints those that there are, so it lacks them only where it prints none. What a fee is made of and what an amount was converted to
+ * need not be printed: they are lacking where their currency is, and they are not.
  */
 export function lacksOf({ at }: Columns, kind: ReportKind, format: Format): Lack[] {
   if (kind === 'transactionDetails') return [];
-  const fees = format.amounts[kind].filter(({ role }) => role === 'fee');
   const isThere = (column: string | undefined) => column !== undefined && at[column] !== undefined;
   const lacksCount = kind === 'settlementSummary' && format.columns[kind].includes('count') && !isThere('count');
-  const lacksFees = fees.length > 0 && !fees.some(({ column, debitColumn }) => isThere(column) || isThere(debitColumn));
+  const lacksAll = (of: Exclude<Lack['of'], 'count'>, role: AmountRole): Lack[] => {
+    const wanted = format.amounts[kind].filter((amount) => amount.role === role);
+    const isPrinted = wanted.some(({ column, debitColumn }) => isThere(column) || isThere(debitColumn));
+    const lacking = of === 'fees' ? wanted[0] : wanted.find(({ currencyColumn }) => isThere(currencyColumn));
+    return isPrinted || lacking === undefined ? [] : [{ column: lacking.column, of }];
+  };
   return [
     ...(lacksCount ? [{ column: 'count', of: 'count' as const }] : []),
-    ...(lacksFees ? [{ column: fees[0]!.column, of: 'fees' as const }] : []),
+    ...lacksAll('fees', 'fee'),
+    ...(kind === 'settlementDetails'
+      ? [...lacksAll('breakdown', 'breakdown'), ...lacksAll('converted', 'converted')]
+      : []),
   ];
 }
 

@@ -98,10 +98,13 @@ function totalLines(batch: BatchView): Line[] {
   if (batch.batchId === null) return [];
   const { totals, details, summary, residual } = batchJson(batch);
   const amount = (text: string | undefined) => (text === undefined ? null : amountCell(text, batch.currency));
-  const line = (name: string, sums: { count?: number; settlementAmount?: string; feeAmount?: string }): Line => ({
+  const line = (
+    name: string,
+    sums: { count?: number | null; settlementAmount?: string; feeAmount?: string },
+  ): Line => ({
     about: 'total',
     name,
-    ...(sums.count === undefined ? {} : { rows: sums.count }),
+    ...(typeof sums.count === 'number' ? { rows: sums.count } : {}),
     settlement: amount(sums.settlementAmount),
     fee: amount(sums.feeAmount),
   });

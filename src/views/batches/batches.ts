@@ -154,13 +154,16 @@ export function coverageJson({ facts, coverage: split, named, batchId, currency 
 export function batchJson(batch: query.BatchView) {
   const currency = batch.currency as Currency;
   const amount = (minor: string) => formatAmount(BigInt(minor), currency);
-  // What no row states is shown as nothing: here every sum is a number.
-  const sums = (shown: { count: number | null; settlementMinor: string | null; feeMinor: string | null } | null) =>
-    shown && {
-      count: shown.count ?? 0,
-      settlementAmount: amount(shown.settlementMinor ?? '0'),
-      feeAmount: amount(shown.feeMinor ?? '0'),
-    };
+  // Of amounts, what no row states is shown as nothing: here each of them is a number.
+  const sums = <Count extends number | null>(shown: {
+    count: Count;
+    settlementMinor: string | null;
+    feeMinor: string | null;
+  }) => ({
+    count: shown.count,
+    settlementAmount: amount(shown.settlementMinor ?? '0'),
+    feeAmount: amount(shown.feeMinor ?? '0'),
+  });
   const { facts } = batch;
   return {
     merchantId: batch.merchantId,
@@ -172,8 +175,8 @@ export function batchJson(batch: query.BatchView) {
     rows: facts.rows,
     matchedRows: matchedRowsOf(batch),
     totals: facts.totals.map(({ type, ...shown }) => ({ type, ...sums(shown) })),
-    details: sums(facts.details),
-    summary: sums(facts.summary),
+    details: facts.details && sums(facts.details),
+    summary: facts.summary && sums(facts.summary),
     residual: facts.residualMinor === null ? null : amount(facts.residualMinor),
     coverage: coverageJson(batch),
   };
