@@ -123,7 +123,7 @@ times: { paymentTime: { zoneColumn: Zone, mayBeDate: true }, settlementTime: { m
 zones: { CET: "+01:00" }
 typeNames: { Sale: PAYMENT }
 types:
-  PAYMENT: { ownId: false, matchBy: own, grossSign: 1, feeMaySettle: true, isPayout: true, isCarryOver: true, holding: { of: collateral, step: released },
+  PAYMENT: { ownId: false, matchBy: own, grossSign: 1, feeMaySettle: true, noGross: true, isPayout: true, isCarryOver: true, holding: { of: collateral, step: released },
     ids: { transactionRequestId: Own, transactionId: none, originalTransactionRequestId: Original, originalTransactionId: none } }
 `;
 
@@ -171,6 +171,7 @@ test('every key of a format arrives in the format', () => {
         matchBy: 'own',
         grossSign: 1,
         feeMaySettle: true,
+        noGross: true,
         isPayout: true,
         isCarryOver: true,
         holding: { of: 'collateral', step: 'released' },

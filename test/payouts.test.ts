@@ -142,3 +142,33 @@ test('where there are summaries these count, and the row is compared as well', a
     'summary_mismatch 3 PAYOUT - settlementAmount 20.00 19.00 EUR',
   ]);
 });
+
+test('a payment under the name of what needs no record is looked for by its reference; a fee may name a payment', async () => {
+  const called = (type: string) => SALE.replace('Settled', type);
+  for (const type of ['Fee', 'DepositCorrection', 'Balancetransfer', 'MerchantPayout']) {
+    const shown = type === 'MerchantPayout' ? 'PAYOUT' : type;
+    const { told, said } = await settled(called(type), other('Fee', '1.10'), payout('18.50'));
+    assert.deepEqual(told, [`unknown_transaction 2 ${shown} order-1 - 20.00 - EUR`], type);
+    assert.deepEqual(said, ['discrepant', '18.50', '18.50', '0.00']);
+  }
+  const fee = 'Co,Shop,P1,order-1,visa,2026-03-02 10:15:00,CET,Fee,M1,,,,,EUR,1.10,,,,,,,,7';
+  const named = await settled(SALE, fee, payout('18.50'));
+  assert.deepEqual([named.told, named.code], [[], 0]);
+});
+
+test('a chargeback goes out and comes back, and no other way', async () => {
+  const about = (type: string, sides: string) =>
+    `Co,Shop,P1,order-1,visa,2026-03-02 10:15:00,CET,${type},M2,EUR,${sides},1,EUR,${sides},,,,,,,7`;
+  const out = await settled(SALE, about('Chargeback', '5.00,'), about('ChargebackReversed', ',5.00'), payout('19.60'));
+  assert.deepEqual([out.told, out.code], [[], 0]);
+  const wrong = await settled(
+    SALE,
+    about('SecondChargeback', ',5.00'),
+    about('ChargebackReversed', '5.00,'),
+    payout('19.60'),
+  );
+  assert.deepEqual(wrong.told, [
+    'sign_mismatch 3 DISPUTE - settlementAmount 5.00 - EUR',
+    'sign_mismatch 4 DISPUTE_REVERSAL - settlementAmount -5.00 - EUR',
+  ]);
+});

@@ -142,8 +142,7 @@ const rulesOf = ({ types = {} }: GivenFormat): Record<string, TypeRule> =>
     Object.entries(types).map(([type, { ownId, matchBy, holding, ...said }]) => [
       type,
       {
-        // What is found by its own id has one, whatever is said.
-        ownId: matchBy === 'own' || (ownId ?? false),
+        ownId: ownId ?? matchBy === 'own',
         matchBy,
         ...(Object.fromEntries(Object.entries(said).filter(([, value]) => value !== false)) as Partial<TypeRule>),
         ...(holding === undefined ? {} : { holding }),

@@ -72,6 +72,7 @@ const rule = group({
     .transform((sign) => (sign === '1' ? 1 : -1))
     .optional(),
   feeMaySettle: yesOrNo,
+  noGross: yesOrNo,
   isPayout: yesOrNo,
   isCarryOver: yesOrNo,
   holding: group({ of: oneOf(['reserve', 'collateral']), step: oneOf(['withheld', 'released']) }).optional(),

@@ -579,7 +579,7 @@ types:
   PAYMENT: { matchBy: own, grossSign: 1 }
   REFUND: { matchBy: own, grossSign: -1 }
   DISPUTE: { matchBy: original, ownId: false }
-  Monthly Fee: { matchBy: none, ids: { transactionRequestId: none } }
+  Monthly Fee: { matchBy: none, noGross: true, ids: { transactionRequestId: none } }
 `;
 
 export function ownDay(seed: number): CleanDay {

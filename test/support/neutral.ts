@@ -55,7 +55,14 @@ const isOfNothing = ({ row, column }: Change, { roles }: CleanDay): boolean =>
   });
 
 /** These are found by what they name: disputes, and what takes a refund back. */
-const byOriginal = isOneOf('DISPUTE', 'DISPUTE_REVERSAL', 'REFUND_REVERSAL', 'Chargeback', 'ChargebackReversed');
+const byOriginal = isOneOf(
+  'DISPUTE',
+  'DISPUTE_REVERSAL',
+  'REFUND_REVERSAL',
+  'Chargeback',
+  'ChargebackReversed',
+  'RefundedReversed',
+);
 const withoutRecord = isOneOf(
   'SETTLEMENT_FEE',
   'RESERVE_WITHHOLDING',
@@ -64,6 +71,7 @@ const withoutRecord = isOneOf(
   'MerchantPayout',
   'Monthly Fee',
 );
+const WITHOUT_RECORD = ['Fee', 'Balancetransfer', 'MerchantPayout'];
 const isPending = ({ row }: Change): boolean => row['requestId'] === 'p-14';
 const isNotDone = ({ row }: Change): boolean =>
   ['OPEN', 'FAIL'].includes(WORDS_OF_STATUS.map((column) => row[column]).find(Boolean) ?? '');
@@ -184,6 +192,21 @@ export const NEUTRAL: readonly Neutral[] = [
 
   // ---- ids
   {
+    kinds: [
+      'blank id filled',
+      'blank pair filled',
+      'blank price filled',
+      'id',
+      'id in another case',
+      'id of another row',
+      'id emptied',
+    ],
+    in: ['settlementDetails'],
+    when: (change) => withoutRecord(change) && !WHOSE.includes(change.column ?? ''),
+    stays: 'either',
+    why: 'fees and reserves need no record: no id of theirs is compared',
+  },
+  {
     kinds: [...OF_IDS, ...COLUMN_AWAY],
     in: ['transactionDetails'],
     columns: PROVIDERS_IDS,
@@ -218,12 +241,13 @@ export const NEUTRAL: readonly Neutral[] = [
   {
     kinds: ['id emptied'],
     in: DETAILS,
-    columns: ['originalTransactionRequestId', 'Refers To'],
+    columns: ['originalTransactionRequestId', 'Refers To', 'Merchant Reference'],
+    when: (change) => change.column !== 'Merchant Reference' || isOneOf('Refunded')(change) || byOriginal(change),
     stays: 'either',
     why: "the original's transaction id leads to the same payment",
   },
   {
-    kinds: ['id', 'id in another case', 'id of another row', 'id emptied'],
+    kinds: ['id', 'id in another case', 'id of another row'],
     in: ['settlementDetails'],
     columns: ['transactionRequestId'],
     when: isOneOf('REFUND_REVERSAL'),
@@ -241,21 +265,6 @@ export const NEUTRAL: readonly Neutral[] = [
   // ---- what needs no record
   {
     kinds: [
-      'blank id filled',
-      'blank pair filled',
-      'blank price filled',
-      'id',
-      'id in another case',
-      'id of another row',
-      'id emptied',
-    ],
-    in: ['settlementDetails'],
-    when: (change) => withoutRecord(change) && !WHOSE.includes(change.column ?? ''),
-    stays: 'either',
-    why: 'fees and reserves need no record: no id of theirs is compared',
-  },
-  {
-    kinds: [
       'blank pair filled',
       'blank price filled',
       'price',
@@ -271,8 +280,8 @@ export const NEUTRAL: readonly Neutral[] = [
     kinds: ['blank id filled'],
     in: ['settlementDetails'],
     columns: ['Modification Merchant Reference'],
-    when: isOneOf('Settled'),
-    why: 'a payment has no modification: nothing is read there',
+    when: (change) => isOneOf('Settled')(change) || byOriginal(change),
+    why: 'a payment has no modification, and a dispute none of the merchant: nothing is read there',
   },
   {
     kinds: ['type unknown'],
@@ -344,19 +353,24 @@ export const NEUTRAL: readonly Neutral[] = [
   {
     kinds: ['type'],
     in: ['settlementDetails'],
-    formats: ['corner', ...ADYEN],
-    when: ({ to }) => ['Monthly Fee', 'Fee', 'Balancetransfer'].includes(to),
+    formats: ADYEN,
+    when: ({ from, to }) => WITHOUT_RECORD.includes(from) && WITHOUT_RECORD.includes(to),
     stays: 'either',
-    why: 'what needs no record is compared with none, and no total says the types: coverage tells how much of each there is',
+    why: 'neither needs a record, and all add up on whichever side a row stands: coverage tells how much of each there is',
   },
-
   {
     kinds: ['type'],
     in: ['settlementDetails'],
     formats: ADYEN,
-    when: ({ to, from }) => [to, from].includes('MerchantPayout'),
-    stays: 'either',
-    why: 'rows and payouts add up to nothing, on whichever side a row stands: coverage tells what was compared with no record',
+    when: ({ from, to }) => from === 'Refunded' && to === 'Chargeback',
+    why: 'a part of the payment goes back to who paid: that may be disputed as well, and both are summed against the payment; that no settlement has the refund, time tells',
+  },
+  {
+    kinds: ['type'],
+    in: ['settlementDetails'],
+    formats: ADYEN,
+    when: ({ from, to }) => from === 'ChargebackReversed' && to === 'Settled',
+    why: 'the whole of a payment comes in, and no other batch that is there has it',
   },
   {
     kinds: ['blank amount filled'],
@@ -364,6 +378,13 @@ export const NEUTRAL: readonly Neutral[] = [
     formats: ADYEN,
     when: (change) => isOneOf('MerchantPayout')(change) && !change.column!.startsWith('Net '),
     why: 'a payout is its net: it has no gross, and costs nothing',
+  },
+
+  {
+    kinds: ['row dropped'],
+    in: ['transactionDetails'],
+    when: ({ row }) => ['a-6', 'a-7'].includes(row['transactionRequestId'] ?? ''),
+    why: 'the record says that it was cancelled: what moved no money need not be reported',
   },
 
   // ---- rows that are not done
@@ -492,9 +513,9 @@ export const NEUTRAL: readonly Neutral[] = [
     kinds: ['id', 'id in another case', 'id of another row'],
     in: ['records'],
     columns: ['originalRequestId'],
-    formats: ADYEN,
+    when: (change) => isOfBefore(change),
     stays: 'either',
-    why: '',
+    why: 'whose refund it was that is taken back, no row of the report says',
   },
   {
     kinds: ['status'],

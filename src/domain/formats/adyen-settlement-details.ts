@@ -65,6 +65,7 @@ const dispute: TypeRule = {
 const noRecord: TypeRule = {
   ownId: false,
   matchBy: 'none',
+  noGross: true,
   ids: { transactionRequestId: null, transactionId: 'Modification Reference' },
 };
 
@@ -155,9 +156,9 @@ export const adyenSettlementDetails: Format = {
       grossSign: -1,
       ids: { ...modification, transactionRequestId: 'Modification Merchant Reference' },
     },
-    REFUND_REVERSAL: dispute,
-    DISPUTE: dispute,
-    DISPUTE_REVERSAL: dispute,
+    REFUND_REVERSAL: { ...dispute, grossSign: 1 },
+    DISPUTE: { ...dispute, grossSign: -1 },
+    DISPUTE_REVERSAL: { ...dispute, grossSign: 1 },
     Fee: noRecord,
     MiscCosts: noRecord,
     DepositCorrection: noRecord,

@@ -70,6 +70,11 @@ export type TypeRule = {
   readonly grossSign?: 1 | -1;
   /** Its fee is the settlement amount where no settlement amount stands. */
   readonly feeMaySettle?: true;
+  /**
+   * It is about no transaction, and has no gross. A row of it that names one of the merchant's and prints a gross moves that, whatever
+   * it is called: it is compared like one of a type that is not listed.
+   */
+  readonly noGross?: true;
   /** It says what is paid out: the others' sum, and so no part of it. Printed below zero, unless `grossSign` is 1. */
   readonly isPayout?: true;
   /** It brings what is left over to another batch, or from one. A batch that has it may pay out nothing, and say nothing of that. */

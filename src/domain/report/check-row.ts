@@ -9,10 +9,13 @@ import { type CheckContext, grossOf, namesOf, type Settlement } from './gross.ts
 import { printedName } from './header.ts';
 import type { Row } from './row.ts';
 
+/** What is found by its own id needs one, whatever else is said of its type. */
+export const needsOwnId = ({ ownId, matchBy }: TypeRule): boolean => ownId || matchBy === 'own';
+
 /** `missing_key`: the row should name itself or its original, and does not. */
 export function checkKey(row: Row, rule: TypeRule | null, settlementCurrency: Currency | null): Discrepancy[] {
   if (rule === null) return [];
-  const lacksOwn = rule.ownId && row.requestId === null;
+  const lacksOwn = needsOwnId(rule) && row.requestId === null;
   // An id of its own finds no record of such a type: it is its original that is looked for.
   const lacksOriginal = rule.matchBy === 'original' && row.matchBy === 'lost';
   if (!lacksOwn && !lacksOriginal) return [];

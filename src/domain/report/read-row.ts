@@ -57,11 +57,11 @@ function read(cells: readonly string[], line: number, ctx: RowContext): ReadRow 
   const printedType = idOf(cells, ctx, 'transactionType');
   if (printedType === null) throw refusal('missing_type', cells, ctx.columns, 'transactionType');
   const type = typeNameOf(ctx.format, printedType);
-  const rule = ruleOf(ctx.format, type);
+  const transaction = withRole(amounts, 'transaction')[0]?.printed ?? null;
+  const rule = ruleOfRow(cells, ctx, type, transaction);
   const ids = idsOf(cells, ctx, rule);
   const status = statusOf(cells, ctx);
   const { isDone } = status;
-  const transaction = withRole(amounts, 'transaction')[0]?.printed ?? null;
   const namesOriginal = ids.originalRequestId !== null || ids.originalTransactionId !== null;
   if (transaction === null && isDone && (ids.requestId !== null || namesOriginal)) {
     throw refusal('missing_amount', cells, ctx.columns, columnOf('transaction', ctx));
@@ -98,6 +98,16 @@ function read(cells: readonly string[], line: number, ctx: RowContext): ReadRow 
     ...(settled === null ? [] : checkSettlement(row, rule, { amounts, currency: settled.currency, ...price }, ctx)),
   ];
   return { row, findings };
+}
+
+const NAMING = ['transactionRequestId', 'originalTransactionRequestId'] as const;
+
+/** What is expected of the row: nothing, where it moves a transaction that a row of its type cannot be about. */
+function ruleOfRow(cells: readonly string[], ctx: RowContext, type: string, gross: Money | null): TypeRule | null {
+  const rule = ruleOf(ctx.format, type);
+  if (!rule?.noGross || gross === null || gross.amountMinor === 0n) return rule;
+  const isNamed = NAMING.some((column) => idOf(cells, ctx, column) !== null);
+  return isNamed ? null : rule;
 }
 
 /** What did not happen keeps its own id, so that it can be shown, and no other: nothing is found through it. */

@@ -4,6 +4,7 @@ import type { IdColumn, TypeRule } from '../../domain/formats/format.ts';
 import { digitsOf } from '../../domain/money/currency.ts';
 import { deductedOf } from '../../domain/report/amounts.ts';
 import { directionOf } from '../../domain/report/cells.ts';
+import { needsOwnId } from '../../domain/report/check-row.ts';
 import type { FactsCounter } from '../../domain/report/facts.ts';
 import { hash, hashBytes } from '../../domain/report/key.ts';
 import {
@@ -118,7 +119,7 @@ export class FastRowParser {
         bytes: Buffer.from(name),
         name,
         ids: idPositionsOf(columns.at, rule),
-        ownId: rule.ownId,
+        ownId: needsOwnId(rule),
         direction: directionOf(rule, name),
         matchBy: rule.matchBy,
         flags: flagsOf({ matchBy: rule.matchBy, isDone: true, instalments: 1 }),

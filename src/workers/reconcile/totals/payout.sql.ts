@@ -55,7 +55,7 @@ async function rowsOfTypes(
     select ${isPayout} as "isPayout", count(*)::int as rows, coalesce(sum(amount_minor), 0)::text as "paidMinor",
            min(array[${partOf(all, 'load_no')}, load_no, line]) as place
       from ${rowsOf(loads)} d
-     where type = any(${[...payouts, ...carryOvers]}::text[]) and (flags & 8) = 0 and (amount_minor is not null or not ${isPayout})
+     where type = any(${[...payouts, ...carryOvers]}::text[]) and (flags & 11) = 0 and (amount_minor is not null or not ${isPayout})
      group by 1`.execute(db);
   return rows.rows;
 }
