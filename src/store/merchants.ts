@@ -15,11 +15,7 @@ export async function nameMerchants(db: Db, ids: readonly string[]): Promise<voi
   const [first, ...others] = [...new Set(ids)].filter((id) => !isKnown(id));
   if (first === undefined) return;
   if (placeholder)
-    await db
-      .updateTable('merchant')
-      .set({ id: first, placeholder: false })
-      .where('no', '=', placeholder.no)
-      .execute();
+    await db.updateTable('merchant').set({ id: first, placeholder: false }).where('no', '=', placeholder.no).execute();
   // One after the other, for there may be more than a statement takes.
   for (const id of placeholder ? others : [first, ...others]) await db.insertInto('merchant').values({ id }).execute();
 }
