@@ -312,7 +312,8 @@ create index row_finding_load on row_finding (load_no);
 
 -- The imported ones.
 create table record (
-  merchant_no         integer not null references merchant,
+  -- Of a merchant. A reference would be checked row by row, in half of an import's time; merchants are never removed.
+  merchant_no         integer not null,
   type                text collate "C" not null,
   request_id          text collate "C" not null,
   amount_minor        bigint not null,
@@ -479,7 +480,8 @@ create index run_day_day on run_day (merchant_no, day);
 -- A discrepancy lives from the run that opened it to the run that closed it.
 create table discrepancy (
   no                     bigint generated always as identity primary key,
-  batch_no               integer not null references batch,
+  -- Of a batch. No reference, for the same reason as in table record.
+  batch_no               integer not null,
   identity               text collate "C" not null,
   -- Tells apart discrepancies of one identity (a row that comes a third time).
   ordinal                integer not null default 0,

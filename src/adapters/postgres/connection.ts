@@ -29,15 +29,19 @@ const TYPES: pg.CustomTypesConfig = {
         : pg.types.getTypeParser(oid, format)) as pg.CustomTypesConfig['getTypeParser'],
 };
 
-/** A stopped process must not hold a lock for ever, and nobody waits for one for ever. */
-const TIMEOUTS = '-c lock_timeout=60s -c statement_timeout=30min -c idle_in_transaction_session_timeout=';
+/**
+ * A stopped process must not hold a lock for ever, and nobody waits for one for ever. Compiling statements pays nowhere here: most are short,
+ * and those that are not wait for rows.
+ */
+const SESSION_SETTINGS =
+  '-c jit=off -c lock_timeout=60s -c statement_timeout=30min -c idle_in_transaction_session_timeout=';
 
 /**
  * Connects to the database.
  * @throws DatabaseAway when no connection can be made.
  */
 export async function openDatabase(url: string, connections = 4, idleInTransaction = '60s'): Promise<Database> {
-  const options = TIMEOUTS + idleInTransaction;
+  const options = SESSION_SETTINGS + idleInTransaction;
   const pool = openPool({ connectionString: url, max: connections, types: TYPES, options });
   const db = new Kysely<Schema>({ dialect: new PostgresDialect({ pool }) });
   try {
