@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import type { Answer } from './support/answer.ts';
-import { answerOf, temporaryFolder, writeFiles } from './support/book.ts';
-import { type Ended, settlestream } from './support/settlestream.ts';
+import { answerOf, inBook, temporaryFolder, writeFiles } from './support/book.ts';
+import type { Ended } from './support/settlestream.ts';
 
 const HEADER =
   'Company Account,Merchant Account,Psp Reference,Merchant Reference,Payment Method,Creation Date,TimeZone,Type,Modification Reference,Gross Currency,Gross Debit (GC),Gross Credit (GC),Exchange Rate,Net Currency,Net Debit (NC),Net Credit (NC),Commission (NC),Markup (NC),Scheme Fees (NC),Interchange (NC),Payment Method Variant,Modification Merchant Reference,Batch Number';
@@ -41,7 +41,7 @@ const folderOf = (files: Parameters<typeof writeFiles>[1]): string =>
   writeFiles(temporaryFolder(), { 'records.csv': RECORDS, 'own.yaml': Buffer.from(FORMAT), ...files });
 
 const run = (folder: string, format: string, more: readonly string[]): Promise<Ended> =>
-  settlestream([
+  inBook([
     'reconcile',
     join(folder, 'reports'),
     ...['--ledger', join(folder, 'records.csv'), '--merchant', 'M1', '--time-zone', 'Europe/Amsterdam'],
@@ -117,13 +117,13 @@ suite('a report whose name does not say what it settles in', () => {
     await reconcile(folder, 'adyen-settlement-details', '--data-dir', dataDir);
     const at = ['--report', ADYEN_NAME, '--data-dir', dataDir, '--json'];
     for (const more of [['--dry-run'], []]) {
-      const { json } = await settlestream(['replay', ...at, ...more]);
+      const { json } = await inBook(['replay', ...at, ...more]);
       assert.deepEqual(
         json.batches.map((batch: { settlementBatchId: string; kept: number }) => [batch.settlementBatchId, batch.kept]),
         [['7', 1]],
       );
     }
-    const { json } = await settlestream(['withdraw', ...at, '--reason', 'the wrong one']);
+    const { json } = await inBook(['withdraw', ...at, '--reason', 'the wrong one']);
     assert.deepEqual(
       json.batches.map((batch: { settlementBatchId: string; closed: number }) => [
         batch.settlementBatchId,

@@ -4,8 +4,8 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import type { Answer } from './support/answer.ts';
-import { temporaryFolder } from './support/book.ts';
-import { type Ended, settlestream } from './support/settlestream.ts';
+import { inBook, temporaryFolder } from './support/book.ts';
+import type { Ended } from './support/settlestream.ts';
 import { sheetXml, workbookParts, zipOf } from './support/sheets.ts';
 
 const FORMAT = `name: own
@@ -45,7 +45,7 @@ async function reconcile(
     '--format',
     join(folder, 'own.yaml'),
   ];
-  return settlestream(['reconcile', ...paths, '--merchant', 'M1', '--json']);
+  return inBook(['reconcile', ...paths, '--merchant', 'M1', '--json']);
 }
 
 const ZONED = `${FORMAT.replace('columns: { settlementDetails: [说明] }', 'columns: { settlementDetails: [Zone, paymentTime, settlementTime] }')}

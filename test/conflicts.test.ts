@@ -6,10 +6,10 @@ import { after, suite, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { writeSheet } from '../demo/sheet.ts';
 import type { Answer } from './support/answer.ts';
-import { answerOf, query, temporaryFolder, writeFiles } from './support/book.ts';
+import { answerOf, inBook, query, temporaryFolder, writeFiles } from './support/book.ts';
 import { freshDatabase } from './support/postgres.ts';
 import { startRedis } from './support/redis.ts';
-import { type Started, settlestream, startSettlestream } from './support/settlestream.ts';
+import { type Started, startSettlestream } from './support/settlestream.ts';
 import { zipOf } from './support/sheets.ts';
 
 const HEADER =
@@ -66,7 +66,7 @@ function folderOf(files: Files): string {
 
 const reconcile = async (folder: string, ...more: string[]): Promise<Answer> =>
   answerOf(
-    await settlestream([
+    await inBook([
       'reconcile',
       join(folder, 'in'),
       ...(more.includes('--ledger') ? [] : ['--ledger', join(folder, 'records.csv')]),
@@ -227,10 +227,10 @@ suite('files of one listing for one report', () => {
         // Over time, the other account's content is another merchant's.
         assert.equal(states(answer)[`UK/${name}`], 'mixed_merchants');
         const at = ['--data-dir', dataDir, '--json'];
-        const withdrawn = await settlestream(['withdraw', '--report', `NL/${name}`, '--reason', 'not ours', ...at]);
+        const withdrawn = await inBook(['withdraw', '--report', `NL/${name}`, '--reason', 'not ours', ...at]);
         assert.equal(withdrawn.code, 0, withdrawn.stderr);
         const read = ['--format', 'adyen-settlement-details', '--time-zone', 'Europe/Amsterdam'];
-        const replayed = await settlestream(['replay', '--report', `UK/${name}`, ...at, ...read]);
+        const replayed = await inBook(['replay', '--report', `UK/${name}`, ...at, ...read]);
         assert.equal(replayed.code, 0, replayed.stderr);
       }
       const told = left === 'UK' ? await ask(currency) : answer;
@@ -278,12 +278,12 @@ suite('a conflict heals', () => {
   test('when the wrong one is withdrawn, by its file; also after a replay of both', async () => {
     const { dataDir, ask, before } = await conflicting();
     const at = ['--data-dir', dataDir, '--json'];
-    const replayed = await settlestream(['replay', '--refused', ...at]);
+    const replayed = await inBook(['replay', '--refused', ...at]);
     assert.equal(replayed.code, 3, replayed.stderr);
     isConflict(await ask(), [csv, other]);
-    const unclear = await settlestream(['withdraw', '--report', ITEMS, '--reason', 'old', ...at]);
+    const unclear = await inBook(['withdraw', '--report', ITEMS, '--reason', 'old', ...at]);
     assert.match(unclear.stderr, /several files that hold different contents[\s\S]*old\/M1/);
-    const withdrawn = await settlestream(['withdraw', '--report', other, '--reason', 'old', ...at]);
+    const withdrawn = await inBook(['withdraw', '--report', other, '--reason', 'old', ...at]);
     assert.equal(withdrawn.code, 0, withdrawn.stderr);
     const after = await ask();
     assert.deepEqual(after.batches, before.batches);

@@ -2,8 +2,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { temporaryFolder, writeFiles } from './support/book.ts';
-import { settlestream } from './support/settlestream.ts';
+import { inBook, temporaryFolder, writeFiles } from './support/book.ts';
 
 const folder = writeFiles(temporaryFolder(), {
   // p-2 failed at the provider and is done here; c-3 was tried and failed, so p-3 is not cancelled there.
@@ -48,7 +47,7 @@ const folder = writeFiles(temporaryFolder(), {
 });
 
 test('what failed answers nothing, fees are added up, and a shared transaction id names the payment', async () => {
-  const { json, code } = await settlestream([
+  const { json, code } = await inBook([
     'reconcile',
     join(folder, 'reports'),
     '--ledger',

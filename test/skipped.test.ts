@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { suite, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import type { Answer } from './support/answer.ts';
-import { answerOf, query, temporaryFolder, writeFiles } from './support/book.ts';
+import { answerOf, inBook, query, temporaryFolder, writeFiles } from './support/book.ts';
 import { freshDatabase } from './support/postgres.ts';
 import { settlestream, startSettlestream } from './support/settlestream.ts';
 import { type Part, zipOf } from './support/sheets.ts';
@@ -42,7 +42,7 @@ function folderOf(files: Files): string {
 }
 
 const run = (folder: string, ...more: string[]) =>
-  settlestream(['reconcile', join(folder, 'reports'), '--ledger', join(folder, 'records.csv'), ...more]);
+  inBook(['reconcile', join(folder, 'reports'), '--ledger', join(folder, 'records.csv'), ...more]);
 const reconcile = async (folder: string, ...more: string[]): Promise<Answer> =>
   answerOf(await run(folder, '--json', ...more));
 
@@ -96,7 +96,7 @@ suite('whatever a report is packed in', () => {
         [names[1], 'duplicate', 1],
       ],
     );
-    const { json } = await settlestream(['replay', '--batch', 'B1', '--data-dir', dataDir, '--json']);
+    const { json } = await inBook(['replay', '--batch', 'B1', '--data-dir', dataDir, '--json']);
     assert.equal(json.batches[0].before.digest, json.batches[0].after.digest, 'the archive has what was in it');
   });
 });

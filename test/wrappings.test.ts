@@ -6,8 +6,8 @@ import { suite, test } from 'node:test';
 import { writeSheet } from '../demo/sheet.ts';
 import { zipOf } from '../demo/zip.ts';
 import type { Answer } from './support/answer.ts';
-import { answerOf, temporaryFolder, writeFiles } from './support/book.ts';
-import { type Ended, settlestream } from './support/settlestream.ts';
+import { answerOf, inBook, temporaryFolder, writeFiles } from './support/book.ts';
+import type { Ended } from './support/settlestream.ts';
 import { zipOf as archiveOf, type Part } from './support/sheets.ts';
 
 const DETAILS = [
@@ -52,14 +52,7 @@ async function run(files: Files, dataDir?: string): Promise<Ended> {
   }
   writeFiles(folder, { 'records.csv': RECORDS });
   const kept = dataDir === undefined ? [] : ['--data-dir', dataDir];
-  return settlestream([
-    'reconcile',
-    join(folder, 'reports'),
-    '--ledger',
-    join(folder, 'records.csv'),
-    ...kept,
-    '--json',
-  ]);
+  return inBook(['reconcile', join(folder, 'reports'), '--ledger', join(folder, 'records.csv'), ...kept, '--json']);
 }
 
 const zipped = (name: string, lines: readonly string[]) => zipOf(name, Buffer.from(`${lines.join('\n')}\n`), AT);

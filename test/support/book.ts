@@ -7,7 +7,8 @@ import { after } from 'node:test';
 import pg from 'pg';
 import type { Answer } from './answer.ts';
 import type { Made } from './faults.ts';
-import type { Ended } from './settlestream.ts';
+import { freshDatabase } from './postgres.ts';
+import { type Ended, settlestream } from './settlestream.ts';
 
 /** A folder that goes away with the file's tests. */
 export function temporaryFolder(): string {
@@ -39,6 +40,20 @@ export const optionsOf = ({ options }: Pick<Made, 'options'>): string[] => {
 
 /** The answer of `reconcile --json` with its exit code; what the program said stands in the message when there is none. */
 export const answerOf = (ended: Ended): Answer => ({ ...ended.json, exitCode: ended.code });
+
+const books = new Map<string, Promise<string>>();
+
+/**
+ * Runs the program to its end with its book on the server that the tests share: one for each `--data-dir`, else a new one. A Postgres of
+ * its own for each call takes seconds, and has tests of its own.
+ */
+export async function inBook(args: readonly string[]): Promise<Ended> {
+  const at = args.indexOf('--data-dir');
+  const dataDir = at < 0 ? temporaryFolder() : args[at + 1]!;
+  const url = books.get(dataDir) ?? freshDatabase();
+  books.set(dataDir, url);
+  return settlestream(args, { env: { DATABASE_URL: await url, SETTLESTREAM_DATA_DIR: dataDir } });
+}
 
 export async function query<T>(url: string, text: string): Promise<T[]> {
   const client = new pg.Client({ connectionString: url });

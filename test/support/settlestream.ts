@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
-import { resolve } from 'node:path';
+import { program } from './program.ts';
 
-const BIN = resolve(import.meta.dirname, '../../bin/settlestream.js');
+const BIN = await program();
 
 export type Ended = {
   /** Null where a signal ended it. */
@@ -102,6 +102,9 @@ export function startSettlestream(args: readonly string[], options: Options = {}
 const withoutSettings = (environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv =>
   Object.fromEntries(
     Object.entries(environment).filter(
-      ([name]) => !/^(DATABASE_URL|REDIS_URL|SETTLESTREAM_.*|PG[A-Z]+|NODE_OPTIONS|NODE_TEST_CONTEXT)$/.test(name),
+      ([name]) =>
+        !/^(DATABASE_URL|REDIS_URL|SETTLESTREAM_.*|PG[A-Z]+|NODE_OPTIONS|NODE_TEST_CONTEXT|NODE_COMPILE_CACHE)$/.test(
+          name,
+        ),
     ),
   );
