@@ -11,9 +11,10 @@ import { runJob } from '../src/workers/runtime/run-job.ts';
 import { checkBook, query, temporaryFolder, writeFiles } from './support/book.ts';
 import { contextOf, listFolder } from './support/context.ts';
 import { freshDatabase } from './support/postgres.ts';
+import { sized } from './support/size.ts';
 
 /** How often the two meet. Nothing is left to chance: both stand behind a barrier with everything but the closing done. */
-const MEETINGS = Number(process.env['SETTLESTREAM_TEST_MEETINGS'] ?? 200);
+const MEETINGS = Number(process.env['SETTLESTREAM_TEST_MEETINGS'] ?? sized(50, 500));
 
 const HEADER =
   'settlementBatchId,transactionType,transactionId,transactionRequestId,transactionAmountValue,transactionCurrency,settlementAmountValue,settlementCurrency';

@@ -66,13 +66,16 @@ function folderOf(files: Files): string {
 
 const reconcile = async (folder: string, ...more: string[]): Promise<Answer> =>
   answerOf(
-    await inBook([
-      'reconcile',
-      join(folder, 'in'),
-      ...(more.includes('--ledger') ? [] : ['--ledger', join(folder, 'records.csv')]),
-      '--json',
-      ...more,
-    ]),
+    await inBook(
+      [
+        'reconcile',
+        join(folder, 'in'),
+        ...(more.includes('--ledger') ? [] : ['--ledger', join(folder, 'records.csv')]),
+        '--json',
+        ...more,
+      ],
+      2,
+    ),
   );
 
 const states = ({ reports }: Answer) =>

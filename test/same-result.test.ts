@@ -257,7 +257,7 @@ suite('results that depend on other reports', () => {
     );
   });
 
-  const orders = Number(process.env['SETTLESTREAM_TEST_ORDERS'] ?? sized(12, 100));
+  const orders = Number(process.env['SETTLESTREAM_TEST_ORDERS'] ?? sized(6, 100));
   for (let seed = 1; seed <= orders; seed++) {
     test(`in order ${seed}`, async () => {
       const url = await freshDatabase();

@@ -4,10 +4,9 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after } from 'node:test';
-import pg from 'pg';
 import type { Answer } from './answer.ts';
 import type { Made } from './faults.ts';
-import { freshDatabase } from './postgres.ts';
+import { freshDatabase, query } from './postgres.ts';
 import { type Ended, settlestream } from './settlestream.ts';
 
 /** A folder that goes away with the file's tests. */
@@ -45,25 +44,18 @@ const books = new Map<string, Promise<string>>();
 
 /**
  * Runs the program to its end with its book on the server that the tests share: one for each `--data-dir`, else a new one. A Postgres of
- * its own for each call takes seconds, and has tests of its own.
+ * its own for each call takes seconds, and has tests of its own. One parser reads a handful of files as fast as two.
  */
-export async function inBook(args: readonly string[]): Promise<Ended> {
+export async function inBook(args: readonly string[], processes = 1): Promise<Ended> {
   const at = args.indexOf('--data-dir');
   const dataDir = at < 0 ? temporaryFolder() : args[at + 1]!;
   const url = books.get(dataDir) ?? freshDatabase();
   books.set(dataDir, url);
-  return settlestream(args, { env: { DATABASE_URL: await url, SETTLESTREAM_DATA_DIR: dataDir } });
+  const env = { DATABASE_URL: await url, SETTLESTREAM_DATA_DIR: dataDir, SETTLESTREAM_PROCESSES: `${processes}` };
+  return settlestream(args, { env });
 }
 
-export async function query<T>(url: string, text: string): Promise<T[]> {
-  const client = new pg.Client({ connectionString: url });
-  await client.connect();
-  try {
-    return (await client.query(text)).rows as T[];
-  } finally {
-    await client.end();
-  }
-}
+export { query };
 
 /**
  * By batch or day: the digest of its current run, and all that belongs to keys rather than to the batch. Two books with equal

@@ -6,7 +6,7 @@ import { openArchive } from '../../adapters/archive.ts';
 import { type Database, openDatabase, withoutPassword } from '../../adapters/postgres/connection.ts';
 import { EmbeddedPostgresFailed, openEmbeddedPostgres } from '../../adapters/postgres/embedded.ts';
 import { migrate } from '../../adapters/postgres/migrations.ts';
-import { type JobQueue, openQueue } from '../../adapters/queue/queue.ts';
+import type { JobQueue } from '../../adapters/queue/queue.ts';
 import type { Config } from '../../config/config.ts';
 import { Unreachable, UsageError } from '../../domain/errors.ts';
 import { JOBS } from '../../jobs.ts';
@@ -75,8 +75,9 @@ async function openOwn(dataDir: string, isTemporary: boolean) {
   }
 }
 
-/** The queue of a book, ready to use. */
+/** The queue of a book, ready to use. Its library is the largest of all, and looking into a book needs none of it. */
 export async function openQueueOf(config: Config, { database }: Storage): Promise<JobQueue> {
+  const { openQueue } = await import('../../adapters/queue/queue.ts');
   const { rows } = await sql<{ id: string }>`select id from book`.execute(database.db);
   const redis = config.redisUrl ? { redisUrl: config.redisUrl } : {};
   return openQueue({ databaseUrl: database.url, bookId: rows[0]!.id, ...redis });
