@@ -7,6 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { writeSheet } from '../demo/sheet.ts';
 import type { Answer } from './support/answer.ts';
 import { answerOf, inBook, query, temporaryFolder, writeFiles } from './support/book.ts';
+import { PATIENCE_MS } from './support/patience.ts';
 import { freshDatabase } from './support/postgres.ts';
 import { startRedis } from './support/redis.ts';
 import { type Started, startSettlestream } from './support/settlestream.ts';
@@ -332,7 +333,7 @@ for (const queue of ['postgres', 'redis'] as const)
         ).catch(() => [])
       )[0] ?? { loads: 0, conflicts: 0, counting: 0 };
     const until = async (isTrue: (now: Awaited<ReturnType<typeof counts>>) => boolean, service?: Started) => {
-      for (const deadline = Date.now() + 90_000; !isTrue(await counts()); await delay(10))
+      for (const deadline = Date.now() + PATIENCE_MS; !isTrue(await counts()); await delay(10))
         assert.ok(Date.now() < deadline, `${JSON.stringify(await counts())} ${service?.pid}`);
     };
     // Half of them come first, and count; then the others, while it is killed.

@@ -11,6 +11,7 @@ import pg from 'pg';
 import { type Answer, sameAnswer } from './support/answer.ts';
 import { answerOf, checkBook, digestsOf, optionsOf, query, sameDigests, temporaryFolder } from './support/book.ts';
 import { makeFaults } from './support/faults.ts';
+import { PATIENCE_MS } from './support/patience.ts';
 import { startPostgres, templateCopy } from './support/postgres.ts';
 import { startRedis } from './support/redis.ts';
 import { settlestream, startSettlestream } from './support/settlestream.ts';
@@ -39,8 +40,8 @@ before(async () => {
 });
 
 async function until(url: string, statement: string): Promise<void> {
-  for (const deadline = Date.now() + 60_000; (await query(url, statement)).length === 0; await delay(100))
-    assert.ok(Date.now() < deadline, `not within a minute: ${statement}`);
+  for (const deadline = Date.now() + PATIENCE_MS; (await query(url, statement)).length === 0; await delay(100))
+    assert.ok(Date.now() < deadline, `it does not come about: ${statement}`);
 }
 
 const DONE = `select where exists (select from batch) and not exists (select from delivery where state in ('found', 'reading')) and not exists (select from batch where done < wanted)`;

@@ -6,6 +6,7 @@ import { checkAllRecords, checkRecords } from '../src/producers/records/changed-
 import { useLedger } from '../src/store/ledger/ledger.ts';
 import { query } from './support/book.ts';
 import { type Mornings, startMornings } from './support/morning.ts';
+import { PATIENCE_MS } from './support/patience.ts';
 
 const CALENDAR: Calendar = {
   timeZone: 'Asia/Shanghai',
@@ -341,7 +342,7 @@ test('a look that takes long is left when the service has to end', async () => {
   const stopping = new AbortController();
   const withDatabase = checkRecords({ database, stop: stopping.signal });
   const isLooking = `select count(*)::int as count from pg_stat_activity where wait_event = 'PgSleep' and datname = current_database()`;
-  const deadline = Date.now() + 60_000;
+  const deadline = Date.now() + PATIENCE_MS;
   while ((await query<{ count: number }>(database.url, isLooking))[0]!.count === 0) assert.ok(Date.now() < deadline);
   stopping.abort();
   await assert.rejects(withDatabase, /canceling statement due to user request/);

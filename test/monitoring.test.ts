@@ -13,6 +13,7 @@ import { startSftpServer } from '../demo/sftp-server.ts';
 import { MINOR_DIGITS } from '../src/domain/money/currency.ts';
 import type { Coverage } from './support/answer.ts';
 import { query, temporaryFolder, writeFiles } from './support/book.ts';
+import { PATIENCE_MS } from './support/patience.ts';
 import { freshDatabase, processesOf, startPostgres, templateCopy } from './support/postgres.ts';
 import { shippedConfig, startPrometheus, type TestPrometheus } from './support/prometheus.ts';
 import { startRedis } from './support/redis.ts';
@@ -46,8 +47,6 @@ const summary = (batch: string, count: number, amount: string, currency: string)
   '<END>',
 ];
 
-/** A machine that has much else to do takes ten times as long. */
-const PATIENCE_MS = 90_000;
 const SERVICE = { timeoutMs: 400_000 };
 
 /** What says nothing while nothing is late. */

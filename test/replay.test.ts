@@ -16,6 +16,7 @@ import { runJob } from '../src/workers/runtime/run-job.ts';
 import { checkBook, digestsOf, optionsOf, query, sameDigests, temporaryFolder, writeFiles } from './support/book.ts';
 import { contextOf } from './support/context.ts';
 import { makeFaults } from './support/faults.ts';
+import { PATIENCE_MS } from './support/patience.ts';
 import { freshDatabase } from './support/postgres.ts';
 import { startRedis } from './support/redis.ts';
 import { type Started, settlestream, startSettlestream } from './support/settlestream.ts';
@@ -41,11 +42,11 @@ const newBook = async (more: Readonly<Record<string, string>> = {}): Promise<Env
 
 /** Waits until the book says so. */
 async function until(url: string, statement: string, isTrue: (count: number) => boolean): Promise<void> {
-  for (const deadline = Date.now() + 60_000; Date.now() < deadline; await delay(10)) {
+  for (const deadline = Date.now() + PATIENCE_MS; Date.now() < deadline; await delay(10)) {
     const [found] = await query<{ count: number }>(url, `select count(*)::int as count from ${statement}`);
     if (isTrue(found!.count)) return;
   }
-  assert.fail(`this did not come about within a minute: ${statement}`);
+  assert.fail(`this did not come about: ${statement}`);
 }
 
 const countOf = async (url: string, statement: string): Promise<number> =>

@@ -23,6 +23,7 @@ import { retain } from '../src/producers/retention/retain.ts';
 import { recordFailure } from '../src/workers/runtime/failures.sql.ts';
 import { checkBook, digestsOf, query, sameDigests, temporaryFolder } from './support/book.ts';
 import { startMornings } from './support/morning.ts';
+import { PATIENCE_MS } from './support/patience.ts';
 import { copyOf } from './support/postgres.ts';
 import { settlestream } from './support/settlestream.ts';
 
@@ -104,7 +105,7 @@ const numberOf = async (batch: string) =>
   (await query<{ no: number }>(url, `select no from batch where batch_id = '${batch}'`))[0]!.no;
 
 async function until(from: string) {
-  for (const deadline = Date.now() + 20_000; (await countOf(from)) === 0; await delay(10)) {
+  for (const deadline = Date.now() + PATIENCE_MS; (await countOf(from)) === 0; await delay(10)) {
     if (Date.now() > deadline) assert.fail(`this did not come about: ${from}`);
   }
 }

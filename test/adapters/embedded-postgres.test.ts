@@ -27,6 +27,7 @@ import {
   EmbeddedPostgresFailed,
   openEmbeddedPostgres,
 } from '../../src/adapters/postgres/embedded.ts';
+import { PATIENCE_MS } from '../support/patience.ts';
 
 const SOURCE = resolve(import.meta.dirname, '../../src/adapters/postgres/embedded.ts');
 const isRoot = process.getuid?.() === 0;
@@ -57,7 +58,7 @@ const notesOf = async (url: string) =>
   (await query(url, 'select text from note order by text')).map(({ text }) => text);
 
 async function until(fact: () => boolean, what: string) {
-  const deadline = performance.now() + 10_000;
+  const deadline = performance.now() + PATIENCE_MS;
   while (!fact()) {
     assert.ok(performance.now() < deadline, `waited in vain until ${what}`);
     await sleep(10);

@@ -91,7 +91,7 @@ describe('the pages', () => {
     assert.equal((await get('/healthz'))[0], 200);
     await closed;
     clearInterval(dripping);
-    assert.ok(performance.now() - asked < 9_000, `it held the server for ${performance.now() - asked} ms`);
+    assert.ok(performance.now() - asked < 20_000, `it held the server for ${performance.now() - asked} ms`);
   });
 });
 

@@ -7,6 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type JobQueue, openQueue } from '../../src/adapters/queue/queue.ts';
 import { Unreachable } from '../../src/domain/errors.ts';
 import { JOBS } from '../../src/jobs.ts';
+import { PATIENCE_MS } from '../support/patience.ts';
 import { freshDatabase } from '../support/postgres.ts';
 import { note } from '../support/queue-worker.ts';
 import { startRedis } from '../support/redis.ts';
@@ -305,7 +306,7 @@ test('Redis goes away: adding and looking fail at once, and a worker can still b
   await assert.rejects(queue.enqueue(note, { no: 2, attempt: 0 }), isNamed);
   await assert.rejects(queue.state([note]), isNamed);
   await queue.close(500);
-  assert.ok(performance.now() - asked < 5_000, `it took ${performance.now() - asked} ms`);
+  assert.ok(performance.now() - asked < 15_000, `it took ${performance.now() - asked} ms`);
   worker.kill('SIGTERM');
   await endOf(worker, 8_000);
 });
@@ -332,13 +333,13 @@ test('Postgres goes away before and while a worker starts: jobs are taken soon a
   await delay(1_500);
   await postgres.start();
   for (const kind of kinds) await queue.enqueue(kind, { no: 1, attempt: 0 });
-  for (const deadline = Date.now() + 10_000; taken.length < 2; await delay(50))
+  for (const deadline = Date.now() + PATIENCE_MS; taken.length < 2; await delay(50))
     assert.ok(Date.now() < deadline, `taken: ${taken}; ${errors.slice(-5)}`);
   await postgres.kill();
   await delay(1_500);
   const asked = performance.now();
   await queue.close(20_000);
-  assert.ok(performance.now() - asked < 5_000, `it took ${performance.now() - asked} ms`);
+  assert.ok(performance.now() - asked < 15_000, `it took ${performance.now() - asked} ms`);
   assert.ok(
     errors.every((error) => error.startsWith('Postgres at ')),
     errors.join('\n'),

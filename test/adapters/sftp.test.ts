@@ -530,7 +530,7 @@ describe('what is there', () => {
       await place.stat('/');
       const [before, startedAt] = [proxy.carried, performance.now()];
       assert.equal((await place.entries(join(server.remoteFolder, 'many')))?.length, 2_000);
-      assert.ok(performance.now() - startedAt < 3_000);
+      assert.ok(performance.now() - startedAt < 10_000);
       assert.ok(proxy.carried - before < 2_000 * 250, 'and each name is sent once');
       assert.equal(proxy.connections, 1);
     });
@@ -632,7 +632,7 @@ describe('a file', () => {
         proxy.isStalledFor = 'all';
         const startedAt = performance.now();
         await assert.rejects(readAll(place.blocks(path)), { name: 'Unreachable', message: /no login within 0\.3 s/ });
-        assert.ok(performance.now() - startedAt < 5_000);
+        assert.ok(performance.now() - startedAt < 15_000);
         assert.equal(proxy.connections, 4, 'one and three more');
       },
       { retries: 3, connectMs: 300 },
@@ -829,7 +829,7 @@ describe('the connection', () => {
         await until(() => proxy.carried > carried);
         const startedAt = performance.now();
         await place.close();
-        assert.ok(performance.now() - startedAt < 3_000);
+        assert.ok(performance.now() - startedAt < 10_000);
         await waiting;
         await assert.rejects(place.entries('/'), /after it was closed/);
         await place.close();
@@ -847,7 +847,7 @@ describe('the connection', () => {
     await place.close();
     await waiting;
     await open().close();
-    assert.ok(performance.now() - startedAt < 1_000);
+    assert.ok(performance.now() - startedAt < 5_000);
     silent.close();
   });
 });

@@ -45,7 +45,7 @@ async function refusal(bytes: Buffer): Promise<string> {
     (error: ReportRefused) => error,
   );
   assert.equal(error.name, 'ReportRefused', error.stack);
-  assert.ok(performance.now() - startedAt < 3_000, `${error.code} after seconds`);
+  assert.ok(performance.now() - startedAt < 10_000, `${error.code} after seconds`);
   return `${error.code}: ${error.message}`;
 }
 

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { checkBook, query, temporaryFolder, writeFiles } from '../support/book.ts';
+import { PATIENCE_MS } from '../support/patience.ts';
 import { freshDatabase } from '../support/postgres.ts';
 import { settlestream, startSettlestream } from '../support/settlestream.ts';
 import { startSshd } from '../support/sshd.ts';
@@ -65,7 +66,7 @@ const start = (role: 'produce' | 'work') => {
 };
 
 async function until(what: string, statement: string, expected: unknown): Promise<void> {
-  for (const deadline = Date.now() + 40_000; ; await delay(50)) {
+  for (const deadline = Date.now() + PATIENCE_MS; ; await delay(50)) {
     const found = await query(url, statement);
     if (JSON.stringify(found) === JSON.stringify(expected)) return;
     if (Date.now() > deadline) assert.deepEqual(found, expected, what);

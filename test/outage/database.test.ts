@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { checkBook, query, temporaryFolder, writeFiles } from '../support/book.ts';
+import { PATIENCE_MS } from '../support/patience.ts';
 import { startRedis } from '../support/redis.ts';
 import { startServerPostgres } from '../support/server-postgres.ts';
 import { type Started, settlestream, startSettlestream } from '../support/settlestream.ts';
@@ -57,8 +58,8 @@ const parsersOf = ({ pid }: Started): number[] =>
     .map((line) => Number.parseInt(line, 10));
 
 async function until(what: string, isTrue: () => boolean | Promise<boolean>): Promise<void> {
-  for (const deadline = Date.now() + 30_000; !(await isTrue()); await delay(50))
-    assert.ok(Date.now() < deadline, `this did not come about in 30 s: ${what}`);
+  for (const deadline = Date.now() + PATIENCE_MS; !(await isTrue()); await delay(50))
+    assert.ok(Date.now() < deadline, `this did not come about: ${what}`);
 }
 
 test('parsers that start while the database is away work when it is back, on both queues', async () => {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { query, temporaryFolder, writeFiles } from '../support/book.ts';
+import { PATIENCE_MS } from '../support/patience.ts';
 import { freshDatabase } from '../support/postgres.ts';
 import { settlestream, startSettlestream } from '../support/settlestream.ts';
 
@@ -59,7 +60,7 @@ test('a report that was given up is waited for, with the reason', async () => {
     env: { ...env, SETTLESTREAM_POLL_SECONDS: '1' },
   });
   const found = `select no from delivery where state = 'found'`;
-  for (const deadline = Date.now() + 30_000; (await query(url, found)).length < 2; await delay(50))
+  for (const deadline = Date.now() + PATIENCE_MS; (await query(url, found)).length < 2; await delay(50))
     assert.ok(Date.now() < deadline);
   producer.kill('SIGTERM');
   await producer.ended;
