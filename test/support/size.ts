@@ -1,7 +1,7 @@
 /** How much the property tests try: what `npm run check` has time for, or a night. */
 const isNightly = process.env['SETTLESTREAM_TEST_SIZE'] === 'nightly';
 
-export const sized = (inCheck: number, nightly: number): number => (isNightly ? nightly : inCheck);
+export const sized = <T>(inCheck: T, nightly: T): T => (isNightly ? nightly : inCheck);
 
 /** The seeds from 1 on, first and last; SETTLESTREAM_TEST_SEEDS=200 goes further, and `from-to` looks at some. */
 export function seeds(inCheck: number, nightly: number): readonly [from: number, to: number] {
