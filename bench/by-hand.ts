@@ -1,14 +1,14 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import pg from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
-import { type MadeBatch, SETTLED_COLUMNS, SUMMARY_COLUMNS } from './make-batch.ts';
+import { type MadeBatch, RECORD_COLUMNS, SETTLED_COLUMNS, SUMMARY_COLUMNS } from './make-batch.ts';
 
 /** A statement, or a file that is copied into a table of texts. */
-type Step = { readonly sql: string } | { readonly copy: string; readonly file: string };
+type Step = { readonly sql: string } | { readonly copy: string; readonly file: string; readonly isReport?: true };
 
 const textTable = (name: string, columns: readonly string[]) =>
   `create unlogged table ${name} (${columns.map((column) => `"${column}" text`).join(', ')})`;
@@ -17,10 +17,10 @@ const textTable = (name: string, columns: readonly string[]) =>
  * What somebody who knows Postgres well would type. It keeps no archive, no hash and no history, refuses no bad row with its
  * line, and finds nothing but missing records, other amounts, currencies and states, and totals that differ.
  */
-const steps = ({ details, summary }: MadeBatch): readonly Step[] => [
+const reconcileSteps = ({ details, summary }: MadeBatch): readonly Step[] => [
   { sql: "set work_mem = '256MB'" },
   { sql: textTable('staging', SETTLED_COLUMNS) },
-  { copy: 'staging', file: details },
+  { copy: 'staging', file: details, isReport: true },
   {
     sql: `create table settled (type text, request_id text, transaction_id text, original_request_id text,
       amount_minor bigint, currency text, settlement_minor bigint, fee_minor bigint, paid_at timestamptz, settled_at timestamptz)`,
@@ -42,7 +42,7 @@ const steps = ({ details, summary }: MadeBatch): readonly Step[] => [
        where r.request_id is null or r.amount_minor <> abs(s.amount_minor) or r.currency <> s.currency or r.status <> 'SUCCESS'`,
   },
   { sql: textTable('staged_summary', SUMMARY_COLUMNS) },
-  { copy: 'staged_summary', file: summary },
+  { copy: 'staged_summary', file: summary, isReport: true },
   {
     sql: `with totals as (
         select coalesce(type, 'TOTAL') as type, count(*) as rows, sum(settlement_minor) as settlement, sum(fee_minor) as fee
@@ -56,6 +56,27 @@ const steps = ({ details, summary }: MadeBatch): readonly Step[] => [
   },
 ];
 
+/** The same for the records, in a database that holds none: typed, with the indexes by which they are looked up. A bad line ends it all. */
+const importSteps = (file: string): readonly Step[] => [
+  { sql: textTable('staged_records', RECORD_COLUMNS) },
+  { copy: 'staged_records', file },
+  {
+    sql: `create table record (request_id text collate "C" not null, type text collate "C" not null, amount_minor bigint not null, currency text not null,
+      status text not null, occurred_at timestamptz not null, merchant_id text, original_request_id text collate "C")`,
+  },
+  {
+    sql: `insert into record
+      select "requestId", type, (amount::numeric * 100)::bigint, currency, status, "occurredAt"::timestamptz, "merchantId", "originalRequestId"
+        from staged_records`,
+  },
+  { sql: 'create unique index on record (request_id, type)' },
+  { sql: 'create index on record (occurred_at)' },
+  { sql: 'create index on record (original_request_id) where original_request_id is not null' },
+  { sql: 'analyze record' },
+  { sql: 'drop table staged_records' },
+  { sql: 'select count(*) from record' },
+];
+
 /** What runs the statements: psql where there is one, else a connection of our own. Null says that there is no psql. */
 export function psqlVersion(): string | null {
   const asked = spawnSync('psql', ['--version'], { encoding: 'utf8' });
@@ -67,22 +88,32 @@ export function psqlVersion(): string | null {
  * @returns the seconds it took, from the start of psql to its end.
  * @throws when anything but "all rows are there, and nothing differs" comes out.
  */
-export async function reconcileByHand(url: string, batch: MadeBatch, signal: AbortSignal): Promise<number> {
+export const reconcileByHand = (url: string, batch: MadeBatch, signal: AbortSignal): Promise<number> =>
+  timeSteps(url, reconcileSteps(batch), batch, signal);
+
+/** Imports the records by hand, in the same way, into a database that has no table of this name. */
+export const importByHand = (url: string, batch: MadeBatch, signal: AbortSignal): Promise<number> =>
+  timeSteps(url, importSteps(batch.recordsFile), batch, signal);
+
+async function timeSteps(url: string, steps: readonly Step[], batch: MadeBatch, signal: AbortSignal): Promise<number> {
   const startedAt = performance.now();
-  const printed = psqlVersion() === null ? await byConnection(url, batch) : await byPsql(url, batch, signal);
+  const printed =
+    psqlVersion() === null
+      ? await byConnection(url, steps, batch.batchDir)
+      : await byPsql(url, steps, batch.batchDir, signal);
   const seconds = (performance.now() - startedAt) / 1_000;
   if (printed !== `${batch.rows}\n`)
     throw new Error(`by hand: ${batch.rows} rows and no difference expected: ${printed}`);
   return seconds;
 }
 
-async function byPsql(url: string, batch: MadeBatch, signal: AbortSignal): Promise<string> {
+async function byPsql(url: string, steps: readonly Step[], folder: string, signal: AbortSignal): Promise<string> {
   const { username, password, hostname, port, pathname } = new URL(url);
   const psql = spawn(
     'psql',
     ['--no-psqlrc', '--quiet', '--tuples-only', '--no-align', '--single-transaction', '--file=-'],
     {
-      cwd: batch.batchDir,
+      cwd: folder,
       signal,
       stdio: ['pipe', 'pipe', 'inherit'],
       env: {
@@ -106,32 +137,34 @@ async function byPsql(url: string, batch: MadeBatch, signal: AbortSignal): Promi
     printed += text;
   });
   psql.stdin.on('error', () => {}); // its exit code says why
-  psql.stdin.end(['\\set ON_ERROR_STOP on', ...steps(batch).map(psqlLine), ''].join('\n'));
+  psql.stdin.end(['\\set ON_ERROR_STOP on', ...steps.map(psqlLine), ''].join('\n'));
   const code = await ended;
   if (code !== 0) throw new Error(`psql ended with ${code}`);
   return printed;
 }
 
-/** The last line, `<END>`, is no row. */
-const psqlLine = (step: Step): string =>
-  'sql' in step
-    ? `${step.sql};`
-    : `\\copy ${step.copy} from program 'grep -vxF "<END>" ${step.file}' with (format csv, header)`;
+/** The last line of a report, `<END>`, is no row. */
+function psqlLine(step: Step): string {
+  if ('sql' in step) return `${step.sql.replaceAll('\n', ' ')};`;
+  const from = step.isReport ? `program 'grep -vxF "<END>" ${step.file}'` : `'${step.file}'`;
+  return `\\copy ${step.copy} from ${from} with (format csv, header)`;
+}
 
-async function byConnection(url: string, batch: MadeBatch): Promise<string> {
+async function byConnection(url: string, steps: readonly Step[], folder: string): Promise<string> {
   const client = new pg.Client({ connectionString: url });
   await client.connect();
   try {
     let printed = '';
     await client.query('begin');
-    for (const step of steps(batch)) {
+    for (const step of steps) {
       if ('sql' in step) {
         const { rows } = await client.query({ text: step.sql, rowMode: 'array' });
         printed += rows.map((row) => `${row.join('|')}\n`).join('');
       } else {
-        const path = join(batch.batchDir, step.file);
+        const path = resolve(folder, step.file);
         const { size } = await stat(path);
-        const withoutEnd = createReadStream(path, { end: size - '<END>\n'.length - 1, highWaterMark: 1 << 18 });
+        const end = step.isReport ? size - '<END>\n'.length - 1 : size;
+        const withoutEnd = createReadStream(path, { end, highWaterMark: 1 << 18 });
         await pipeline(withoutEnd, client.query(copyFrom(`copy ${step.copy} from stdin with (format csv, header)`)));
       }
     }

@@ -19,6 +19,9 @@ export const SUMMARY_COLUMNS =
   'settlementBatchId customerId acquirer summaryType settlementTime count settlementAmountValue settlementCurrency feeAmountValue feeCurrency'.split(
     ' ',
   );
+export const RECORD_COLUMNS = 'requestId type amount currency status occurredAt merchantId originalRequestId'.split(
+  ' ',
+);
 
 export type MadeBatch = {
   /** What `reconcile` is given. */
@@ -115,7 +118,7 @@ function detailsLine({ no, type, paidAt, amountMinor, feeMinor }: Row): string {
 }
 
 function* recordLines(rows: number): Generator<string> {
-  yield 'requestId,type,amount,currency,status,occurredAt,merchantId,originalRequestId';
+  yield RECORD_COLUMNS.join(',');
   for (let no = 0; no < rows; no++) {
     const { type, paidAt, amountMinor } = rowOf(no, rows);
     const original = type === 'REFUND' ? requestId(no - 1) : '';

@@ -15,49 +15,61 @@ export type Bench = {
 };
 
 /** Imports the records once, into the database that all others are copies of. */
-export async function withRecords(
+export const withRecords = (
   dir: string,
   batch: MadeBatch,
   signal: AbortSignal,
   work: (bench: Bench) => Promise<void>,
+): Promise<void> =>
+  withServer(dir, signal, async ({ query, urlOf, version, serverDir }) => {
+    await query('create database bench_template');
+    const env = { DATABASE_URL: urlOf('bench_template') };
+    const { seconds } = await timeSettlestream(['ledger', 'import', batch.recordsFile], { signal, env });
+    // As autovacuum would have done by the time that the reports come; in the middle of a run it would disturb one of the two.
+    await query('vacuum (analyze) record', 'bench_template');
+    tell(`records imported in ${seconds.toFixed(1)} s`);
+    await work({
+      batch,
+      serverDir,
+      signal,
+      postgres: version,
+      async onFreshDatabase(work) {
+        signal.throwIfAborted();
+        await query('create database bench template bench_template strategy file_copy');
+        await query('checkpoint');
+        return work(urlOf('bench')).finally(() => query('drop database bench with (force)'));
+      },
+    });
+  });
+
+export type Server = {
+  readonly serverDir: string;
+  readonly version: string;
+  urlOf(database: string): string;
+  query(text: string, database?: string): Promise<pg.QueryResult>;
+};
+
+/** A Postgres of the benchmark's own. */
+export async function withServer(
+  dir: string,
+  signal: AbortSignal,
+  work: (server: Server) => Promise<void>,
 ): Promise<void> {
+  signal.throwIfAborted();
   const serverDir = join(dir, 'server');
   // Kept rather than throwaway settings: what is measured must be safe against a power cut.
-  const server = await openEmbeddedPostgres({ dataDir: serverDir });
-  try {
-    await work(await openBench(server.url, serverDir, batch, signal));
-  } finally {
-    await server.close();
-    await removeBook(serverDir);
-  }
-}
-
-async function openBench(url: string, serverDir: string, batch: MadeBatch, signal: AbortSignal): Promise<Bench> {
+  const { url, close } = await openEmbeddedPostgres({ dataDir: serverDir });
+  const urlOf = (database: string) => url.replace(/[^/]*$/, database);
   const query = async (text: string, database = 'settlestream') => {
     const client = new pg.Client({ connectionString: urlOf(database) });
     await client.connect();
     return client.query(text).finally(() => client.end());
   };
-  const urlOf = (database: string) => url.replace(/[^/]*$/, database);
-  const version = await query('show server_version');
-  await query('create database bench_template');
-  const { seconds } = await timeSettlestream(['ledger', 'import', batch.recordsFile], {
-    signal,
-    env: { DATABASE_URL: urlOf('bench_template') },
-  });
-  // As autovacuum would have done by the time that the reports come; in the middle of a run it would disturb one of the two.
-  await query('vacuum (analyze) record', 'bench_template');
-  tell(`records imported in ${seconds.toFixed(1)} s`);
-  return {
-    batch,
-    serverDir,
-    signal,
-    postgres: version.rows[0].server_version,
-    async onFreshDatabase(work) {
-      signal.throwIfAborted();
-      await query('create database bench template bench_template strategy file_copy');
-      await query('checkpoint');
-      return work(urlOf('bench')).finally(() => query('drop database bench with (force)'));
-    },
-  };
+  try {
+    const version = (await query('show server_version')).rows[0].server_version;
+    await work({ serverDir, version, urlOf, query });
+  } finally {
+    await close();
+    await removeBook(serverDir);
+  }
 }

@@ -24,6 +24,18 @@ test('the benchmark of replays prints how much longer the second time takes', ()
   assert.ok(JSON.parse(stdout).ratio > 0, stdout);
 });
 
+test('the benchmark of a morning prints imports and the whole beside the same by hand', () => {
+  const { status, stdout, stderr } = run('morning.ts', '--rows', '2000', '--runs', '1');
+  assert.equal(status, 0, stderr);
+  for (const what of [
+    'the whole morning',
+    'import of new records',
+    'import of as many again',
+    'import of the same file again',
+  ])
+    assert.match(stdout, new RegExp(`^\\| ${what} \\| \\d+\\.\\d \\| \\d+\\.\\d\\d \\|$`, 'm'));
+});
+
 test('the memory of a run is told for node and for postgres', { skip: process.platform !== 'linux' }, () => {
   const { status, stdout, stderr } = run('memory.ts', '--rows', '2000', '--json');
   assert.equal(status, 0, stderr);
