@@ -74,7 +74,7 @@ suite('what spreadsheets do to ids', () => {
       RECORDS.replace('00123', '="00123"').replace('r-2', "'r-2'"),
     );
     assert.deepEqual([ended.code, ended.json.discrepancies, rows(ended)], [0, [], [[2, 0]]]);
-    assert.equal(ended.stderr.split('ids of this report stand in').length, 2, ended.stderr);
+    assert.equal(ended.stderr.split('ids of this report are written as').length, 2, ended.stderr);
     assert.equal(ended.stderr.split('note: records.csv: ids stand in').length, 2, ended.stderr);
   });
 
@@ -92,7 +92,7 @@ suite('what spreadsheets do to ids', () => {
     );
     assert.match(
       ended.stderr,
-      /refused: records\.csv, line 4, column requestId, "2\.02603E\+21": A spreadsheet made a number/,
+      /refused: records\.csv, line 4, column requestId, "2\.02603E\+21": A spreadsheet turned this id into a number/,
     );
   });
 });
@@ -150,14 +150,14 @@ const STRANGE: Readonly<Record<string, readonly [content: Content, code: string,
   'title.csv': [
     `Settlement of March\n\n${withSeparator(',')}`,
     'no_header',
-    /^the header stands in line 3, below "Settlement of March": Remove/,
+    /^the header is in line 3, below "Settlement of March": Remove/,
   ],
   'comment.csv': [
     `# made\n# twice\n${withSeparator(';')}`,
     'no_header',
-    /^the header stands in line 3, .* semicolons: Remove/,
+    /^the header is in line 3, .* semicolons: Remove/,
   ],
-  'quoted.csv': [`"${HEADER}"\n"${PAYMENT}"\n`, 'no_header', /^line 1 stands in quotes as a whole/],
+  'quoted.csv': [`"${HEADER}"\n"${PAYMENT}"\n`, 'no_header', /^line 1 is in quotes as a whole/],
   'columns.csv': [`${HEADER}${',x'.repeat(5_001)}\n`, 'row_too_long', /^line 1 has more than 4096 columns/],
   'other.csv': ['a,b\n1,2\n', 'no_header', /^line 1 is "a,b": /],
   'chinese.csv': [

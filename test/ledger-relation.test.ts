@@ -218,7 +218,7 @@ suite('a relation', () => {
     );
     assert.equal(
       refusedText({ field: 'currency', code: 'unknown_currency', count: 2, example: ['p', 'XXX'] }),
-      '2 records, one of them p: column currency, "XXX": This is no ISO 4217 currency with a minor unit: three upper case letters and nothing else are needed, as in EUR; if they are right, tell us the code.',
+      '2 records, one of them p: column currency, "XXX": This is not an ISO 4217 currency with a minor unit: use three upper case letters, as in EUR. If the code is valid, ask for it to be added.',
     );
   });
 

@@ -233,7 +233,7 @@ suite('the same bytes under another name', () => {
   test('are noted and read where they are another part', async () => {
     put(later, FIRST);
     const { stderr } = await reconcile();
-    assert.match(stderr, /holds the same bytes as others/);
+    assert.match(stderr, /has the same content as others/);
     const shown = await show();
     assert.equal(shown.details.settlementAmount, '159.00');
     const part = shown.reports.find(({ file }: { file: string }) => file === later);

@@ -372,7 +372,7 @@ suite('dropping', async () => {
       assert.deepEqual(expected.totals, before.totals);
       const [text] = expected.texts as { reported: string | null; message: string }[];
       assert.equal(text!.reported, null);
-      assert.match(text!.message, /^column transactionAmountValue, \(dropped\): This is no amount/);
+      assert.match(text!.message, /^column transactionAmountValue, \(dropped\): This is not an amount/);
       await checkBook(copy.url);
     });
     assert.equal(said.length, 3);
@@ -533,7 +533,7 @@ suite('where the archived copies are gone too', async () => {
     for (const { reason } of await parked())
       assert.match(
         reason,
-        /dropped by retention, and so were their archived copies: .*settlementItems_USD_B1_000\.csv of B1 \(on 2028-05-07\)/,
+        /retention dropped rows that are needed, and their archived copies: .*settlementItems_USD_B1_000\.csv of B1 \(on 2028-05-07\)/,
       );
     assert.deepEqual(await book.states(), { B1: 'reconciled' });
   });

@@ -161,7 +161,7 @@ test('what is no report is told once, and a directory that is closed every round
   assert.deepEqual([source, count], ['first', 1]);
   assert.match(
     files.join(),
-    /\/20260108\/settlement_items\.csv: The name fits no report of this format: check the name/,
+    /\/20260108\/settlement_items\.csv: The name matches no report of this format: check the name/,
   );
   const unseen = JSON.parse(await service.says(/not everything could be looked at/));
   assert.match(unseen.error, /20260107 may not be read by this user: ask the provider to allow it\.$/);

@@ -178,7 +178,7 @@ suite('one report, however it is wrapped', () => {
       ]),
     );
     const refused = (detail: string) =>
-      `the zip is damaged (${detail}): The file cannot be read: check that it is there and whole, and who may read it; fetch it again if it is not.`;
+      `the zip is damaged (${detail}): The file cannot be read: check that it exists, is complete and may be read by this user; otherwise fetch it again.`;
     assert.deepEqual(told, {
       [`${NAME}.zip`]: 'closed',
       'settlementSummary_USD_B1_000.csv': 'closed',

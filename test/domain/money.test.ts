@@ -93,7 +93,7 @@ test('in minor units a point may stand, with nothing behind it', () => {
 
 test('a refusal names the column where it is told', () => {
   assert.throws(() => parseAmount('x', 2, 'major', 'amount'), { code: 'bad_amount', column: 'amount', text: 'x' });
-  assert.throws(() => parseAmount('x', 2, 'major'), { column: null, message: /^"x": This is no amount/ });
+  assert.throws(() => parseAmount('x', 2, 'major'), { column: null, message: /^"x": This is not an amount/ });
 });
 
 test('what is shown is read back the same, with exactly the digits of the currency', () =>

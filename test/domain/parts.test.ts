@@ -83,14 +83,14 @@ test('what is missing is told', () => {
       it.message,
     ]),
     [
-      ['missing_part', 'settlementDetails', null, '001', null, 'Part 001 of the settlement details is not there.'],
+      ['missing_part', 'settlementDetails', null, '001', null, 'Part 001 of the settlement details is missing.'],
       [
         'missing_part',
         'settlementDetails',
         null,
         '002',
         null,
-        'Part 002 of the settlement details is not uploaded completely.',
+        'Part 002 of the settlement details is not completely uploaded.',
       ],
       [
         'missing_part',
@@ -98,7 +98,7 @@ test('what is missing is told', () => {
         null,
         '000',
         null,
-        'Part 000 of the settlement details of WALLET is not there.',
+        'Part 000 of the settlement details of WALLET is missing.',
       ],
     ],
   );

@@ -222,7 +222,7 @@ test('a refused row says what stands there and what to do, and is named by its l
   assert.ok('refused' in read);
   const { type, requestId, transactionId, message } = read.refused;
   assert.deepEqual([type, requestId, transactionId], [null, null, null]);
-  assert.match(message, /^column transactionAmountValue, "x": This is no amount: .*from where it came/);
+  assert.match(message, /^column transactionAmountValue, "x": This is not an amount: .*fetch the original again/);
 });
 
 test('at most 200 characters of a long cell are told, and no half of one', () => {

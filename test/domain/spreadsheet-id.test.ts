@@ -110,7 +110,7 @@ test('every column of ids in a report is read so', () => {
     for (const lost of ['2.02603E+21', '="2.02603E+21"', "'2,02603e+21"]) {
       const { refused } = read({ [column]: lost });
       assert.deepEqual([refused?.field, refused?.reported], [column, lost]);
-      assert.match(refused!.message, /its last digits are lost: take the file anew/);
+      assert.match(refused!.message, /its last digits are lost: fetch the original file again/);
     }
   }
 });

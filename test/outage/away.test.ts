@@ -110,7 +110,7 @@ test('a server and a folder that are away while their files are to be read: thes
   const of = (batch: string) =>
     json.waiting.find(({ settlementBatchId }: { settlementBatchId: string }) => settlementBatchId === batch);
   assert.match(of('S1').awaits[0].why, /^cannot reach sftp:/);
-  assert.match(of('F1').why, /^the (folder|directory) .* is not there/);
+  assert.match(of('F1').why, /^the (folder|directory) .* (is not there|does not exist)/);
   await sshd.start();
   renameSync(`${reports}-away`, reports);
   await until('they are read', statesOf(batches), all(batches, 'closed'));
@@ -127,7 +127,7 @@ test('a file that is gone is told, and read when its source shows it again as it
   const worker = start('work');
   const told = JSON.parse(await worker.says(/"report":"settlementItems_USD_V1_000".*"msg":"report refused"/));
   assert.equal(told.level, 40);
-  assert.match(told.why, /is not there any more/);
+  assert.match(told.why, /no longer exists/);
   await until('it is refused', statesOf(['V1']), all(['V1'], 'refused'));
   renameSync(join(folder, 'elsewhere'), path);
   await until('it is read', statesOf(['V1']), all(['V1'], 'closed'));

@@ -64,10 +64,10 @@ const check = (name: CheckName, ...reasons: readonly (string | false | null | un
 };
 
 export function checksOfDay(looked: Looked): Check[] {
-  const none = looked.details.length === 0 && 'the report of the day is not there';
+  const none = looked.details.length === 0 && 'the report of the day is missing';
   return [
     check('records', none, noRecords(looked)),
-    check('unreported', none, looked.isWaiting && 'more of the report of the day may come'),
+    check('unreported', none, looked.isWaiting && 'another part of the report of the day may arrive'),
   ];
 }
 
@@ -95,7 +95,7 @@ export function checksOfSettlement(looked: LookedAtSettlement): Check[] {
     check(
       'total',
       withoutSummary(looked),
-      summary.length === 0 && 'what is paid out is stated once',
+      summary.length === 0 && 'the payout is stated only once',
       !summaryTypes.includes('TOTAL') && 'the summary has no row TOTAL',
       summaryTypes.every((type) => type === 'TOTAL') && 'the summary has no rows beside TOTAL',
     ),
@@ -103,19 +103,19 @@ export function checksOfSettlement(looked: LookedAtSettlement): Check[] {
 }
 
 const CAME = 'the settlement details came';
-const NO_DETAILS = 'the settlement details are not there';
+const NO_DETAILS = 'the settlement details are missing';
 
 function noRecords({ rows, matchableRows, notDoneRows, wrongUnit }: Looked): string | false {
   if (rows === 0) return 'there are no rows';
   if (wrongUnit) return 'the amounts are in another unit than those of the records';
   if (matchableRows > 0) return false;
-  return notDoneRows > 0 ? `no row was compared, for ${notDoneRows} did not happen` : 'no row names a record';
+  return notDoneRows > 0 ? `no row was compared, because ${notDoneRows} did not happen` : 'no row names a record';
 }
 
 function withoutSummary({ summary, hasSummaries, stated }: LookedAtSettlement): string | false {
   // Rows that say what is paid out stand for one.
   if (summary.length > 0 || stated !== null) return false;
-  return hasSummaries ? 'the settlement summary is not there' : 'reports of this format come without a summary';
+  return hasSummaries ? 'the settlement summary is missing' : 'reports of this format come without a summary';
 }
 
 /** Why details and summary cannot be compared. */
@@ -124,9 +124,9 @@ function withoutPair(looked: LookedAtSettlement): string | false {
   const without = withoutSummary(looked);
   if (without) return without;
   if (details.length === 0) return NO_DETAILS;
-  if (isWaiting) return 'more of the batch may come';
-  if (!detailsWhole) return 'a part of the settlement details is not there';
-  return !summaryWhole && 'a part of the settlement summary is not there';
+  if (isWaiting) return 'another report or part of the batch may arrive';
+  if (!detailsWhole) return 'a part of the settlement details is missing';
+  return !summaryWhole && 'a part of the settlement summary is missing';
 }
 
 function lackOf(read: readonly ReadHeader[], of: Lack['of'], what: string): string | false {

@@ -35,12 +35,16 @@ export function compareOwn(row: Row, record: LedgerRecord | null, facts: OwnFact
   found.push(...compareAmounts(row, record, report, isPart ? 'any' : 'equal'));
   if (record.status !== 'SUCCESS' && !(record.status === 'CANCELLED' && facts.cancelled)) {
     found.push(
-      tell('status_mismatch', `Reported as done, but the merchant recorded this ${record.type} as ${record.status}.`, {
-        ...named(row),
-        field: 'status',
-        reported: 'SUCCESS',
-        recorded: record.status,
-      }),
+      tell(
+        'status_mismatch',
+        `The provider reports this ${record.type} as done, but the merchant's record is ${record.status}.`,
+        {
+          ...named(row),
+          field: 'status',
+          reported: 'SUCCESS',
+          recorded: record.status,
+        },
+      ),
     );
   }
   const { original } = facts;
@@ -50,7 +54,7 @@ export function compareOwn(row: Row, record: LedgerRecord | null, facts: OwnFact
     found.push(
       tell(
         'original_mismatch',
-        `The report says this ${row.type} belongs to ${original}, the merchant recorded it for ${recordedOriginal}; these are different payments.`,
+        `The report assigns this ${row.type} to ${original}, the merchant's record to ${recordedOriginal}; these are different payments.`,
         { ...named(row), field: 'originalTransactionRequestId', reported: original, recorded: recordedOriginal },
       ),
     );
@@ -82,7 +86,7 @@ function compareAmounts(
     return [
       tell(
         'currency_mismatch',
-        `The report has this ${row.type} in ${row.currency}, the merchant recorded its ${record.type} in ${record.currency}.`,
+        `The report has this ${row.type} in ${row.currency}, the merchant's ${record.type} is in ${record.currency}.`,
         { ...named(row), field: 'transactionCurrency', reported: row.currency, recorded: record.currency },
       ),
     ];
@@ -94,8 +98,8 @@ function compareAmounts(
   const amounts = sayAmounts(reported, recorded, row.currency);
   const message =
     rule === 'equal'
-      ? `The report says ${amounts.reported} ${row.currency}, the merchant recorded ${amounts.recorded} ${row.currency}.`
-      : `This ${row.type} of ${amounts.reported} ${row.currency} is more than the ${record.type} it belongs to, ${amounts.recorded} ${row.currency}.`;
+      ? `The report has ${amounts.reported} ${row.currency}, the merchant's record ${amounts.recorded} ${row.currency}.`
+      : `This ${row.type} of ${amounts.reported} ${row.currency} exceeds the ${record.type} that it belongs to, ${amounts.recorded} ${row.currency}.`;
   return [tell('amount_mismatch', message, { ...named(row), field: 'transactionAmount', ...amounts })];
 }
 
@@ -116,8 +120,8 @@ function orphan(row: Row, original: string | null, report: Report): Discrepancy 
   // Where only the provider's id is printed and no reported row has it, the merchant's id is not known: only the message can name it.
   const which = original ?? (row.originalTransactionId && `the provider's transaction ${row.originalTransactionId}`);
   const message = which
-    ? `This ${row.type} belongs to ${which}, of which the merchant has no record.`
-    : `This ${row.type} does not say which payment it belongs to.`;
+    ? `This ${row.type} belongs to ${which}, which is not in the merchant's records.`
+    : `This ${row.type} does not name the payment that it belongs to.`;
   return tell('orphan_row', message, {
     ...named(row),
     field: 'originalTransactionRequestId',
@@ -139,8 +143,8 @@ export const duplicateOf = (
   return tell(
     'duplicate_row',
     first.isOther
-      ? `${row.type} ${row.requestId} stands in the report already, under another transaction id, on ${where}.`
-      : `This ${row.type} stands in the report already, on ${where}.`,
+      ? `${row.type} ${row.requestId} is already in the report, under another transaction id, on ${where}.`
+      : `This ${row.type} is already in the report, on ${where}.`,
     { ...named(row), stake: stakeOf(row, report) },
   );
 };
@@ -151,7 +155,7 @@ export const settledTwice = (row: Row, thisBatchId: string, otherBatchId: string
     'settled_twice',
     thisBatchId === otherBatchId
       ? `${row.type} ${row.requestId} is settled a second time in this batch, under another transaction id.`
-      : `${row.type} ${row.requestId} was settled already in batch ${otherBatchId}.`,
+      : `${row.type} ${row.requestId} was already settled in batch ${otherBatchId}.`,
     {
       ...named(row),
       field: 'settlementBatchId',
@@ -204,7 +208,7 @@ export function wrongInstalments(
   const which = count === null ? 'Instalments' : `All ${count} instalments`;
   return tell(
     'amount_mismatch',
-    `${which} of ${row.type} ${row.requestId} add up to ${amounts.reported} ${currency}, the merchant recorded ${amounts.recorded} ${currency}.`,
+    `${which} of ${row.type} ${row.requestId} add up to ${amounts.reported} ${currency}, the merchant's record has ${amounts.recorded} ${currency}.`,
     { ...named(row), field: 'transactionAmount', ...amounts },
   );
 }
@@ -213,7 +217,7 @@ export function wrongInstalments(
 export function notReported(row: Row, day: string, report: Report): Discrepancy {
   return tell(
     'settled_not_reported',
-    `${row.type} ${row.requestId} of ${day} is settled, but neither the transaction report of that day lists it nor those of the days next to it.`,
+    `${row.type} ${row.requestId} of ${day} is settled, but the transaction reports of that day and its neighbours do not contain it.`,
     { ...named(row), ...amountOf(row), stake: stakeOf(row, report) },
   );
 }
@@ -223,11 +227,11 @@ export function unreported(record: LedgerRecord, missingNeighbours: readonly str
   const amountMinor = magnitude(record.amountMinor);
   const recorded = formatAmount(amountMinor, record.currency);
   const hint = missingNeighbours.length
-    ? ` (no report is there of ${missingNeighbours.join(' and ')}, which may list it)`
+    ? ` (the report of ${missingNeighbours.join(' and ')}, which may contain it, is missing)`
     : '';
   return tell(
     'unreported_transaction',
-    `The merchant recorded ${record.type} ${record.requestId} of ${recorded} ${record.currency} as done, but the transaction report does not list it${hint}.`,
+    `The merchant recorded ${record.type} ${record.requestId} of ${recorded} ${record.currency} as done, but the transaction report does not contain it${hint}.`,
     {
       type: record.type,
       requestId: record.requestId,
@@ -244,7 +248,7 @@ export function unsettled(record: LedgerRecord, settled: string): Discrepancy {
   const recorded = formatAmount(amountMinor, record.currency);
   return tell(
     'unsettled_transaction',
-    `The merchant recorded ${record.type} ${record.requestId} of ${recorded} ${record.currency} as done; it was to be settled on ${settled} at the latest, and no settlement has it.`,
+    `The merchant recorded ${record.type} ${record.requestId} of ${recorded} ${record.currency} as done; it was due to be settled by ${settled}, and no settlement contains it.`,
     {
       type: record.type,
       requestId: record.requestId,

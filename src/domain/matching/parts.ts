@@ -95,16 +95,16 @@ export const missingParts = (kind: ReportKind, missing: readonly MissingPart[]):
 
 /** A day whose report was due and did not come. */
 export const missingReport = (day: string): Discrepancy =>
-  tell('missing_report', `The transaction details of ${day} were due and are not there.`, {});
+  tell('missing_report', `The transaction details of ${day} are overdue.`, {});
 
 /** What a batch lacks altogether, given what is read of each kind. A batch exists once one report of it is closed. */
 export function missingReports(details: Reading<Part>, summary: Reading<Part>, hasSummaries = true): Discrepancy[] {
   const found: Discrepancy[] = [];
   if (details.read.length === 0) {
-    found.push(tell('missing_details', 'The settlement details of this batch are not there.', {}));
+    found.push(tell('missing_details', 'The settlement details of this batch are missing.', {}));
   }
   if (summary.read.length === 0 && hasSummaries) {
-    found.push(tell('missing_summary', 'The settlement summary of this batch is not there.', {}));
+    found.push(tell('missing_summary', 'The settlement summary of this batch is missing.', {}));
   }
   return found;
 }
@@ -142,8 +142,8 @@ const KIND_WORDS = {
 } as const;
 
 const WHY_WORDS = {
-  absent: 'is not there',
-  waiting: 'is not uploaded completely',
+  absent: 'is missing',
+  waiting: 'is not completely uploaded',
   refused: 'cannot be read',
   withdrawn: 'was withdrawn',
 } as const;

@@ -33,7 +33,7 @@ export const statedPayout = ({
 export const missingPayout = (): Discrepancy =>
   tell(
     'missing_summary',
-    'No row of the settlement details says what is paid out, so nothing says what they should add up to.',
+    'No row of the settlement details says what is paid out, so their total cannot be checked.',
     {},
   );
 
@@ -47,8 +47,8 @@ export function comparePayout(
   const amounts = sayAmounts(all.settlementMinor, paidMinor, currency);
   const message =
     payouts === 0
-      ? `The rows add up to ${amounts.reported} ${currency}, and with what is carried over nothing should be left: no row says that it is paid out.`
-      : `The rows add up to ${amounts.reported} ${currency}, and ${amounts.recorded} ${currency} is paid out.`;
+      ? `The rows, with the amount carried over, add up to ${amounts.reported} ${currency} instead of zero, and no row says that this is paid out.`
+      : `The rows add up to ${amounts.reported} ${currency}, but ${amounts.recorded} ${currency} is paid out.`;
   const { line, type, transactionId } = at;
   return [tell('summary_mismatch', message, { line, type, transactionId, field: 'settlementAmount', ...amounts })];
 }

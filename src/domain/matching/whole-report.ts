@@ -19,10 +19,10 @@ export type Unlisted = {
 /** `unknown_type`: told once for all of its rows. */
 export function unknownType({ type, rows, settlementMinor, line }: Unlisted, currency: Currency | null): Discrepancy {
   const isOne = rows === 1;
-  const what = `${rows} ${isOne ? 'row' : 'rows'} of the type ${type}, which the format does not list, ${isOne ? 'moves' : 'move'} money and ${isOne ? 'names' : 'name'} nothing of yours`;
+  const what = `${rows} ${isOne ? 'row' : 'rows'} of the type ${type}, which the format does not list, ${isOne ? 'moves' : 'move'} money and ${isOne ? 'names' : 'name'} no transaction`;
   const sum =
     settlementMinor === null || currency === null ? '' : `: ${formatAmount(settlementMinor, currency)} ${currency}`;
-  const message = `${what}${sum}. It is compared with nothing. Say under types, in a format of your own, what such rows are.`;
+  const message = `${what}${sum}. It is compared with nothing. Define the type under types in a format of your own.`;
   const said =
     settlementMinor === null || currency === null
       ? {}
@@ -37,7 +37,7 @@ export function unknownType({ type, rows, settlementMinor, line }: Unlisted, cur
 /** A payment of a day whose amount goes out. */
 export function checkDirection(row: Row, direction: 1 | -1 | 0): Discrepancy[] {
   if (direction !== 1 || row.amountMinor === null || row.amountMinor >= 0n) return [];
-  return [wrongWay(row, `A ${row.type} brings money in, and this one is below zero.`)];
+  return [wrongWay(row, `A ${row.type} is expected above zero, and this one is below zero.`)];
 }
 
 /** Some providers print what goes out with a minus, some without: only beside all others can a row of it be wrong. */
@@ -59,8 +59,8 @@ export const returnsTheWrongWay = (row: Row, isAlone: boolean): Discrepancy =>
   wrongWay(
     row,
     isAlone
-      ? `A ${row.type} gives money back, and this one, the only one of its report, is above zero.`
-      : `This ${row.type} is ${row.amountMinor! > 0n ? 'above' : 'below'} zero, and most others of its report are not.`,
+      ? `A ${row.type} is expected below zero, and this one, the only one of its report, is above zero.`
+      : `This ${row.type} is ${row.amountMinor! > 0n ? 'above' : 'below'} zero, unlike most others of its report.`,
   );
 
 function wrongWay(row: Row, message: string): Discrepancy {

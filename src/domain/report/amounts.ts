@@ -130,19 +130,22 @@ export function whyNoCurrency(
   const column = settlementColumn(ctx)?.currencyColumn ?? '';
   const index = ctx.columns.at[column];
   if (index === undefined)
-    return [`neither the name nor a column says the settlement currency (${column})`, REPORT_REFUSALS.missing_columns];
+    return [
+      `neither the name nor a column contains the settlement currency (${column})`,
+      REPORT_REFUSALS.missing_columns,
+    ];
   const printed = `column ${printedName(ctx.columns, column)}`;
   if (rows.length === 0)
-    return [`neither the name nor a row says the settlement currency: there is no row`, SAY_CURRENCY];
+    return [`neither the name nor a row contains the settlement currency: there is no row`, SAY_CURRENCY];
   const wrong = rows.find(({ cells }) => !isAbsent(cells[index] ?? ''));
   if (wrong === undefined)
-    return [`neither the name nor a row says the settlement currency: ${printed} is blank`, SAY_CURRENCY];
+    return [`neither the name nor a row contains the settlement currency: ${printed} is blank`, SAY_CURRENCY];
   const { message } = new RowRefused('unknown_currency', printedName(ctx.columns, column), wrong.cells[index]!.trim());
   const end = message.indexOf(': ');
   return [`line ${wrong.line}, ${message.slice(0, end)}`, message.slice(end + 2)];
 }
 
-const SAY_CURRENCY = 'Ask the provider to fill that column, or for a name that says the currency.';
+const SAY_CURRENCY = 'Ask the provider to fill that column, or to put the currency into the name.';
 
 const settlementColumn = (ctx: Pick<CellsContext, 'kind' | 'format'>): AmountColumn | undefined =>
   ctx.format.amounts[ctx.kind].find(({ role }) => role === 'settlement');

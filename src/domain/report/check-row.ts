@@ -21,8 +21,8 @@ export function checkKey(row: Row, rule: TypeRule | null, settlementCurrency: Cu
   if (!lacksOwn && !lacksOriginal) return [];
   const field = lacksOwn ? 'transactionRequestId' : 'originalTransactionRequestId';
   const message = lacksOwn
-    ? `A ${row.type} carries the merchant's own request id, and this row has none.`
-    : `A ${row.type} names the payment it is about, and this row names none.`;
+    ? `A ${row.type} needs the merchant's request id, and this row has none.`
+    : `A ${row.type} needs the id of the payment that it belongs to, and this row has none.`;
   return [tell('missing_key', message, { ...namesOf(row), field, stake: stakeOf(row, settlementCurrency) })];
 }
 
@@ -50,7 +50,7 @@ function checkSign(row: Row, rule: TypeRule | null, settlement: Settlement, ctx:
   const fees = sumOf(netParts(settlement).filter((part) => part.printed.currency === currency));
   const withoutFees = inRange(row.settlementMinor - fees, settling(settlement), ctx);
   if (withoutFees * BigInt(direction) >= 0n) return null;
-  const message = `Without its fees the settlement amount is ${formatAmount(withoutFees, currency)} ${currency}, the wrong way round for a ${row.type}.`;
+  const message = `Without fees the settlement amount is ${formatAmount(withoutFees, currency)} ${currency}, which is the wrong sign for a ${row.type}.`;
   const said = { field: 'settlementAmount', reported: formatAmount(row.settlementMinor, currency), currency };
   return tell('sign_mismatch', message, { ...namesOf(row), ...said, stake: stakeOf(row, currency) });
 }
@@ -65,7 +65,7 @@ function checkNet(row: Row, gross: bigint | null, settlement: Settlement, ctx: C
   const foreign = parts.find((part) => part.printed.currency !== currency);
   if (foreign !== undefined) {
     const column = printedName(ctx.columns, foreign.spec.column);
-    const message = `${column} is in ${foreign.printed.currency} and the row settles in ${currency}, so net cannot be computed.`;
+    const message = `${column} is in ${foreign.printed.currency} and the row settles in ${currency}, so the net amount cannot be computed.`;
     return tell('net_mismatch', message, { ...where, ...sayReported(settled, currency) });
   }
   const fees = sumOf(parts);
@@ -73,7 +73,7 @@ function checkNet(row: Row, gross: bigint | null, settlement: Settlement, ctx: C
   // Nothing stands for the settlement amount only where a fee is foreign, which has been told by now.
   if (settled === null || magnitude(settled - net) <= ctx.toleranceMinor) return null;
   if (isPartOf(gross ?? 0n, settled - fees, row.instalments, ctx.toleranceMinor)) return null;
-  const message = `Gross ${formatAmount(gross ?? 0n, currency)} and fees ${formatAmount(fees, currency)} make ${formatAmount(net, currency)} ${currency}, not what is settled.`;
+  const message = `Gross ${formatAmount(gross ?? 0n, currency)} and fees ${formatAmount(fees, currency)} make ${formatAmount(net, currency)} ${currency}, not the settled amount.`;
   return tell('net_mismatch', message, { ...where, ...sayAmounts(settled, net, currency) });
 }
 
@@ -100,7 +100,7 @@ function checkBreakdown(row: Row, { amounts }: Settlement, ctx: CheckContext): D
   const where = { ...namesOf(row), field: 'feeAmount' };
   const foreign = counting.find((part) => part.printed.currency !== currency);
   if (foreign !== undefined) {
-    const message = `${printedName(ctx.columns, foreign.spec.column)} is in ${foreign.printed.currency} and not in ${currency}, so the parts of the fee cannot be added.`;
+    const message = `${printedName(ctx.columns, foreign.spec.column)} is in ${foreign.printed.currency} and not in ${currency}, so the components of the fee cannot be added.`;
     return tell('fee_breakdown_mismatch', message, { ...where, ...sayReported(fee, currency) });
   }
   const sum = inRange(printedSum(parts), fees[0] ?? parts[0]!, ctx);

@@ -30,7 +30,7 @@ export function grossOf(row: Row, settlement: Settlement, { columns, toleranceMi
   const converted = withRole(amounts, 'converted')[0]?.printed ?? null;
   const transaction = withRole(amounts, 'transaction')[0]?.printed ?? null;
   if (converted !== null && converted.currency !== currency) {
-    const why = `The amount was converted to ${converted.currency}, and the row settles in ${currency}.`;
+    const why = `The amount was converted to ${converted.currency}, but the row settles in ${currency}.`;
     return unknownGross(row, converted, why);
   }
   if (transaction === null) return knownGross(converted?.amountMinor ?? null);
@@ -49,7 +49,7 @@ export function grossOf(row: Row, settlement: Settlement, { columns, toleranceMi
   if (magnitude(converted.amountMinor - computed.amountMinor) <= toleranceMinor) {
     return knownGross(converted.amountMinor);
   }
-  const message = `The amount printed in ${currency} is not what the transaction amount and the price make.`;
+  const message = `The converted amount in ${currency} is not the transaction amount times or divided by the price.`;
   const sides = sayAmounts(converted.amountMinor, computed.amountMinor, currency);
   return { ...knownGross(converted.amountMinor), finding: mismatch(row, message, { ...sides, stake: null }) };
 }
@@ -69,7 +69,7 @@ const knownGross = (minor: bigint | null): Gross => ({ minor, isKnown: true, fin
 function unknownGross(row: Row, converted: Money | null, why: string): Gross {
   const { amountMinor, currency } = converted ?? {};
   const said = amountMinor === undefined ? {} : { reported: formatAmount(amountMinor, currency!), currency: currency! };
-  return { minor: null, isKnown: false, finding: mismatch(row, `${why} Net is not checked.`, said) };
+  return { minor: null, isKnown: false, finding: mismatch(row, `${why} The net amount is not checked.`, said) };
 }
 
 const mismatch = (row: Row, message: string, said: Partial<Discrepancy>): Discrepancy =>

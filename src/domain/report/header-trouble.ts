@@ -14,7 +14,7 @@ const MOST_LINES = 50;
 /** One name may stand in a title, too. */
 const ENOUGH_NAMES = 2;
 
-const COMMAS = 'Columns have to be separated by commas: ask for such a file, or save it anew as CSV with commas.';
+const COMMAS = 'Columns must be separated by commas: ask for such a file, or save it again as CSV with commas.';
 
 /**
  * What stands in place of a header: other separators, a remark for spreadsheets, lines above it, all of it in quotes. `known` tells how many
@@ -29,18 +29,18 @@ export function headerTrouble(
   const remark = /^\s*"?sep=(.?)"?[\s,;]*$/i.exec(first.replace('\t', ';'));
   if (remark !== null)
     return {
-      what: `line 1 is "${shown(first)}", which spreadsheets write above the header${separated(best)}`,
+      what: `line 1 is "${shown(first)}", which spreadsheet programs write above the header${separated(best)}`,
       advice: adviceFor(best, 'Remove that line.'),
     };
   if (best === null) return null;
   if (best.line > 1)
     return {
-      what: `the header stands in line ${best.line}, below "${shown(first)}"${separated(best)}`,
+      what: `the header is in line ${best.line}, below "${shown(first)}"${separated(best)}`,
       advice: adviceFor(best, 'Remove the lines above the header, or ask for the report without them.'),
     };
   if (best.separator !== ',') return { what: `line 1: the columns are separated by ${best.word}`, advice: COMMAS };
   return {
-    what: 'line 1 stands in quotes as a whole, so that it is one cell',
+    what: 'line 1 is in quotes as a whole, so it is a single cell',
     advice: 'Take the file anew from where it came: a program has put quotes around its lines.',
   };
 }

@@ -39,8 +39,8 @@ export function chooseFormat(
   const { format, columns, known, twice, missing } = looks.reduce(better);
   if (known === 0) throw new ReportRefused('no_header');
   if (twice.length > 0) throw new ReportRefused('duplicate_columns', twice.join(', '));
-  const news = columns.unknown.length === 0 ? '' : `, which does not know ${columns.unknown.join(', ')}`;
-  throw new ReportRefused('missing_columns', `${missing.join(', ')} (the nearest format is ${format.name}${news})`);
+  const news = columns.unknown.length === 0 ? '' : `; it does not know ${columns.unknown.join(', ')}`;
+  throw new ReportRefused('missing_columns', `${missing.join(', ')} (nearest format: ${format.name}${news})`);
 }
 
 const better = <L extends Look>(a: L, b: L): L => (b.known > a.known ? b : a);

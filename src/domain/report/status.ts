@@ -42,7 +42,7 @@ export function statusOf(
 export function checkStatus(row: Row, { isKnown, word }: Status): Discrepancy[] {
   if (isKnown) return [];
   const what = word === '' ? 'The status of this row is blank' : `The format does not list the status ${word}`;
-  const message = `${what}, so nothing says whether this ${row.type} is done: it is compared as if it were. A format lists such words under doneStatuses or notDoneStatuses.`;
+  const message = `${what}, so it is unclear whether this ${row.type} is done: it is compared as if it were. Add the status to doneStatuses or notDoneStatuses of a format of your own.`;
   return [tell('unknown_status', message, { ...namesOf(row), field: 'status', reported: word })];
 }
 
@@ -53,7 +53,7 @@ export function checkStatus(row: Row, { isKnown, word }: Status): Discrepancy[] 
 export function checkNotDone(row: Row, { word }: Status, amounts: readonly Amount[]): Discrepancy[] {
   const settles = withRole(amounts, 'settlement').some(({ printed }) => printed.amountMinor !== 0n);
   if (row.matchBy !== 'own' || !settles) return [];
-  const message = `The report says ${word || 'nothing'} of this ${row.type}, and so not that it is done: its settlement amount is not counted. The merchant recorded it as done.`;
+  const message = `By its status ${word || '(blank)'} this ${row.type} is not done, so its settlement amount is not counted. The merchant's record is done.`;
   const said = { field: 'status', reported: word, recorded: 'SUCCESS' };
   return [tell('status_mismatch', message, { ...namesOf(row), ...said })];
 }

@@ -132,9 +132,9 @@ export function unreadColumn(insteads: readonly Instead[]): Discrepancy | null {
   const [first] = insteads;
   if (first === undefined) return null;
   const pairs = insteads.map(
-    ({ column, unread }) => `no column ${column}, and ${unread}, which nothing reads, may be it`,
+    ({ column, unread }) => `no column ${column}; the unread column ${unread} may be the renamed one`,
   );
-  const message = `The report has ${pairs.join('; it has ')}. Until the format says what it is called, it is not compared.`;
+  const message = `The report has ${pairs.join('. It has ')}. It is not compared until an alias of the format names it.`;
   return tell('unread_column', message, { line: 1, field: first.column, reported: first.unread });
 }
 

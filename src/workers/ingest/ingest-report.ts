@@ -435,11 +435,11 @@ async function checkUnchanged(place: SourceFiles, delivery: query.Delivery): Pro
 async function whyNotThere(place: SourceFiles, { path, file }: query.Delivery): Promise<Error> {
   const listed = await place.entries(dirname(path));
   if (listed?.some(({ name, isDirectory }) => !isDirectory && name === basename(path)))
-    return new Unreachable(`${path} is listed, and cannot be found: read it when it can be.`);
+    return new Unreachable(`${path} is listed but cannot be opened: check the server.`);
   const root = path.endsWith(`/${file}`) ? path.slice(0, -file.length - 1) : '/';
   if (listed === null && root !== '' && (await place.entries(root)) === null)
-    return new Unreachable(`the folder ${root} is not there: mount it, or bring it back.`);
-  return new ReportVanished('unreadable', `${path} is not there any more`);
+    return new Unreachable(`the folder ${root} does not exist: mount or restore it.`);
+  return new ReportVanished('unreadable', `${path} no longer exists`);
 }
 
 /** A file that this user may not read will not be read by trying again. A server or a disk that does not answer says nothing of it. */

@@ -53,7 +53,7 @@ export async function openArchived(delivery: Delivery, path: string, archiveDir:
   const archive = openFolders();
   const kept = await archive.stat(path);
   if (!kept) await checkArchive(archiveDir);
-  if (!kept) throw new ReportRefused('unreadable', `the archived copy ${path} is not there`);
+  if (!kept) throw new ReportRefused('unreadable', `the archived copy ${path} is missing`);
   const file = { sizeBytes: kept.sizeBytes, blocks: () => archive.blocks(path), close: async () => {} };
   const text = textOf(file);
   return delivery.isSheet ? sheetOf(path, await text.sha256(), file.sizeBytes, delivery, file.close) : text;
@@ -107,7 +107,7 @@ async function openEntry(place: SourceFiles, { path, sizeBytes, entry: name }: D
   if (!found || isSuspicious(found.entry)) {
     await (found?.zip ?? zip).close();
     throw found
-      ? new ReportRefused('too_large', `${name} would be ${found.entry.sizeBytes} bytes, unpacked`)
+      ? new ReportRefused('too_large', `${name} would have ${found.entry.sizeBytes} bytes when unpacked`)
       : new ReportRefused('unreadable', `there is no ${name ?? 'report'} in the zip`);
   }
   const { entry, zip: inner } = found;

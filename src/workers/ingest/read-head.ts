@@ -66,12 +66,12 @@ function refuseStranger(head: Head): void {
 export function knownEncoding(encoding: EncodingDetector): Encoding {
   const known = encoding.result();
   if (known === 'bad_encoding')
-    throw new ReportRefused('bad_encoding', 'the file is UTF-16', 'Save it in UTF-8, or take it anew as it was sent.');
+    throw new ReportRefused('bad_encoding', 'the file is UTF-16', 'Save it in UTF-8, or fetch the original again.');
   return known;
 }
 
 function emptiness({ bytes }: Head): [string, string] {
-  const what = bytes.length === 0 ? 'the file is empty (0 bytes)' : 'the file has no line with text before its end';
+  const what = bytes.length === 0 ? 'the file is empty (0 bytes)' : 'the file has no line with text';
   return [
     what,
     'A report begins with a header, also where it has no rows: fetch it again, or ask the provider for it.',
@@ -83,6 +83,6 @@ const tooLong = ({ line, bytes }: { readonly line: number; readonly bytes: Buffe
     ? new ReportRefused(
         'row_too_long',
         `line ${line} has more than ${MAX_CELLS} columns`,
-        'No report has so many: check that this is one, and ask the provider for it again.',
+        'No report has so many: check that this is a report, and ask the provider for a corrected one.',
       )
     : new ReportRefused('row_too_long', `line ${line}`);

@@ -43,7 +43,7 @@ export async function closeLoad(context: Context, { loadNo }: CloseLoadJob): Pro
       if (outcome) reportLoadEnd(context, load, outcome);
       const twins = outcome && (await closing.filesWithSameBytes(db, loadNo));
       if (twins && twins.others.length > 0)
-        context.logEvent('warn', 'a report holds the same bytes as others', { ...twins, outcome });
+        context.logEvent('warn', 'a report has the same content as others', { ...twins, outcome });
       if (outcome === 'closed' && !load.isReplay) await noteHeader(context, db, loadNo);
       await enqueueNext(context, load.batchNo);
       // Its rows may have shown that it belongs to another batch.
@@ -55,7 +55,7 @@ export async function closeLoad(context: Context, { loadNo }: CloseLoadJob): Pro
 }
 
 const WRAPPED_IDS =
-  'ids of this report stand in ="…" or behind \', as a spreadsheet writes them: read as what they mean; take reports as the provider sends them';
+  'ids of this report are written as ="…" or behind \', as by a spreadsheet: the characters around them are ignored; use reports as the provider sends them';
 
 type Outcome = 'closed' | 'refused' | 'duplicate';
 
@@ -76,8 +76,8 @@ export async function closeLocked(db: Db, load: closing.ClosingLoad, logEvent?: 
 }
 
 const RIVALS = {
-  conflict: 'files that lie there together hold different contents of one report: none of them counts',
-  ordered: 'files in directories of several days hold different contents of one report: that of the latest counts',
+  conflict: 'files in one listing have different contents of one report: none of them counts',
+  ordered: 'files in directories of several days have different contents of one report: the latest counts',
 } as const;
 
 /** What only all rows together show: another customer's are among them, or all of them stand in another report. */
@@ -93,7 +93,7 @@ async function endInstead(
   }
   const before = facts.customerIds.length === 0 ? [] : await customersBefore(db, load, facts.customerIds);
   if (before.length > 0) {
-    const detail = `customerId ${facts.customerIds.join()}, and ${before.join()} in the content before it`;
+    const detail = `customerId ${facts.customerIds.join()}, but ${before.join()} in the content before it`;
     const { code, message } = new ReportRefused('mixed_merchants', detail);
     return { state: 'refused', code, message, revision: null };
   }
@@ -124,8 +124,7 @@ function reportLoadEnd({ recordMetric, logEvent }: Context, load: closing.Closin
 async function noteHeader({ logEvent }: Context, db: Db, loadNo: number): Promise<void> {
   const headers = await closing.headersOf(db, loadNo);
   const change = headers && headerChange(headers.before, headers.header);
-  if (change)
-    logEvent('info', 'the header of a report is not that of the one before', { since: headers.since, ...change });
+  if (change) logEvent('info', 'the header of a report has changed', { since: headers.since, ...change });
 }
 
 /** Asks for what the end of a delivery sets going. */

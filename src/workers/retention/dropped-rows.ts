@@ -14,7 +14,7 @@ export class RowsNeeded extends Error {
   readonly loads: readonly query.DroppedLoad[];
 
   constructor(loads: readonly query.DroppedLoad[]) {
-    super(`rows are needed that were dropped by retention: ${whichOf(loads)}`);
+    super(`retention dropped rows that are needed: ${whichOf(loads)}`);
     this.loads = loads;
   }
 }
@@ -80,7 +80,7 @@ export async function requestRows(db: Db, enqueue: Enqueue, batchNo: number, { l
 }
 
 const describeLost = (loads: readonly query.DroppedLoad[]): string =>
-  `rows are needed that were dropped by retention, and so were their archived copies: ${whichOf(loads)}. Have the files delivered once more, under their names.`;
+  `retention dropped rows that are needed, and their archived copies: ${whichOf(loads)}. Deliver the files again, under their names.`;
 
 function whichOf(loads: readonly query.DroppedLoad[]): string {
   const named = loads.slice(0, 3).map(({ file, batch, rowsDroppedAt, fileDroppedAt }) => {

@@ -29,13 +29,13 @@ export async function checkSums(
       .join('\n');
   if (show(counted) !== show(summed)) {
     throw new Error(
-      `the rows of batch ${batchNo} do not add up to what was read:\nread:\n${show(counted)}\nkept:\n${show(summed)}`,
+      `the rows of batch ${batchNo} do not add up to what was read:\nread:\n${show(counted)}\nstored:\n${show(summed)}`,
     );
   }
   const matchable = rows.reduce((sum, { matchBy, count }) => sum + (isMatchable(matchBy) ? count : 0n), 0n);
   if (matchable !== BigInt(facts.matchableRows))
     throw new Error(
-      `of batch ${batchNo}, ${facts.matchableRows} rows were read that need a record, and ${matchable} are kept`,
+      `batch ${batchNo}: ${facts.matchableRows} rows that need a record were read, and ${matchable} are stored`,
     );
   return rows;
 }

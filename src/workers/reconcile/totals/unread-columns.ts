@@ -43,5 +43,5 @@ export const besideNet = (headers: readonly PartHeader[]): ReadonlyMap<number, s
   new Map(
     headers
       .filter(({ moneyUnread }) => moneyUnread.length > 0)
-      .map(({ loadNo, moneyUnread }) => [loadNo, ` Nothing reads ${moneyUnread.join(', ')}, which may be why.`]),
+      .map(({ loadNo, moneyUnread }) => [loadNo, ` Unread columns may be the reason: ${moneyUnread.join(', ')}.`]),
   );
