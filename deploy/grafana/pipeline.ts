@@ -17,23 +17,27 @@ const p95 = (histogram: string, by: string, labels = '') =>
 const keepingUp: Row = {
   title: 'Does it keep up?',
   panels: [
-    stat({ title: 'Reports to be done', good: 'Zero, but for minutes after a delivery.', unit: 'short' }, STAT, {
+    stat({ title: 'Unfinished reports', good: 'Zero, except for minutes after a delivery.', unit: 'short' }, STAT, {
       ask: whole('recon_backlog_reports', 'source'),
       called: '{{source}}',
     }),
-    stat({ title: 'Bytes of them', good: 'Zero, and falling while it is not.', unit: 'bytes' }, STAT, {
+    stat({ title: 'Unfinished bytes', good: 'Zero, or falling.', unit: 'bytes' }, STAT, {
       ask: whole('recon_backlog_bytes', 'source'),
       called: '{{source}}',
     }),
     stat(
-      { title: 'Batches that want a run', good: 'Zero, but for seconds after a report was read.', unit: 'short' },
+      {
+        title: 'Batches with a requested run',
+        good: 'Zero, except for seconds after a report was read.',
+        unit: 'short',
+      },
       STAT,
       { ask: whole('recon_backlog_batches', 'source'), called: '{{source}}' },
     ),
     stat(
       {
-        title: 'Oldest report not done',
-        good: 'None, or minutes old; an alert comes at two hours.',
+        title: 'Oldest unfinished report',
+        good: 'None, or minutes old; the alert fires at two hours.',
         unit: 's',
         bad: { warning: 1_800, critical: 7_200 },
       },
@@ -42,8 +46,8 @@ const keepingUp: Row = {
     ),
     stat(
       {
-        title: 'Looks that fail',
-        good: 'Zero: every process sees the book, the queue and the database.',
+        title: 'Failed collections',
+        good: 'Zero: every process can query the database and the queue.',
         unit: 'short',
         bad: { warning: 1, critical: 3 },
       },
@@ -62,7 +66,7 @@ const keepingUp: Row = {
     lines(
       {
         title: 'From written to read (p95)',
-        good: 'Minutes: the pause between two looks and the time to read. Hours where files are found late.',
+        good: 'Minutes: the pause between two polls and the time to read. Hours if files are found late.',
         unit: 's',
       },
       THIRD,
@@ -80,8 +84,8 @@ const keepingUp: Row = {
     ),
     lines(
       {
-        title: 'Behind the calendar',
-        good: 'A day or two, by what was agreed: since the end of the last day up to which everything is read and reconciled.',
+        title: 'Time since the last reconciled day',
+        good: 'A day or two, depending on the calendar: since the end of the last day up to which everything is read and reconciled.',
         unit: 's',
       },
       THIRD,
@@ -94,7 +98,7 @@ const throughput: Row = {
   title: 'Throughput',
   panels: [
     lines(
-      { title: 'Rows read', good: 'Peaks after each delivery; a core reads some 100,000 a second.', unit: 'rowsps' },
+      { title: 'Rows read', good: 'Peaks after each delivery; a core reads about 100,000 a second.', unit: 'rowsps' },
       THIRD,
       { ask: rate('recon_rows_loaded_total', 'kind'), called: '{{kind}}' },
       { ask: 'sum by (kind) (source_kind:recon_rows_loaded:rate5m{source=~"$source"})', called: '{{kind}}, 5 minutes' },
@@ -108,7 +112,7 @@ const throughput: Row = {
     lines(
       {
         title: 'Rows reconciled, by outcome',
-        good: 'Matched, with a thin line of others; it follows what is read by seconds.',
+        good: 'Mostly matched; follows the rows read within seconds.',
         unit: 'rowsps',
       },
       THIRD,
@@ -117,7 +121,7 @@ const throughput: Row = {
     lines(
       {
         title: 'Reports ended in 15 minutes',
-        good: 'Closed; a duplicate now and then is harmless, and refused is rare.',
+        good: 'Closed; an occasional duplicate is harmless, refused is rare.',
         unit: 'short',
       },
       THIRD,
@@ -134,8 +138,8 @@ const throughput: Row = {
     ),
     lines(
       {
-        title: 'Seconds of work a second, by stage',
-        good: 'Below the number of parser processes; at it, more of them would help. It shows where time goes.',
+        title: 'Seconds of work per second, by stage',
+        good: 'Below the number of parser processes; if it reaches that number, more processes help. Shows where time is spent.',
         unit: 'short',
       },
       THIRD,
@@ -150,7 +154,7 @@ const queue: Row = {
     lines(
       {
         title: 'Jobs in the queue',
-        good: 'Waiting rises with a delivery and falls to zero; failed is always zero, for the book decides what is tried again.',
+        good: 'Waiting rises with a delivery and falls to zero; failed is always zero, because retries are managed in the database.',
         unit: 'short',
       },
       THIRD,
@@ -159,7 +163,7 @@ const queue: Row = {
     lines(
       {
         title: 'Wait of a job (p95)',
-        good: 'Below a second where workers are idle; minutes during a large delivery. More workers shorten it.',
+        good: 'Below a second if workers are idle; minutes during a large delivery. More workers shorten it.',
         unit: 's',
       },
       THIRD,
@@ -173,12 +177,12 @@ const queue: Row = {
 };
 
 const failures: Row = {
-  title: 'What goes wrong',
+  title: 'Failures',
   panels: [
     lines(
       {
         title: 'Retries in 15 minutes',
-        good: 'Zero. A few after a restart of a neighbour are harmless; a steady number is not.',
+        good: 'Zero. A few after a restart of a server are harmless; a steady number is not.',
         unit: 'short',
       },
       THIRD,
@@ -187,7 +191,7 @@ const failures: Row = {
     lines(
       {
         title: 'Stalled jobs, fenced writes, replays in 15 minutes',
-        good: 'Zero of the first two but after a killed worker: then a job was taken over, and a late write turned away. Replays are asked for by people.',
+        good: 'The first two are zero, except after a killed worker: a job was taken over, and a late write rejected. People start replays.',
         unit: 'short',
       },
       THIRD,
@@ -197,8 +201,8 @@ const failures: Row = {
     ),
     lines(
       {
-        title: 'Given up and refused',
-        good: 'Zero refused and parked; waiting is a file without its end, and passes.',
+        title: 'Parked and refused',
+        good: 'Zero refused and parked; waiting is a file without its end, and resolves itself.',
         unit: 'short',
       },
       THIRD,
@@ -213,22 +217,22 @@ const sftp: Row = {
   panels: [
     lines(
       {
-        title: 'Since the last good look',
-        good: 'Never more than twice the pause between two looks (pollSeconds).',
+        title: 'Since the last successful poll',
+        good: 'Never more than twice the pause between two polls (pollSeconds).',
         unit: 's',
         bad: { warning: 1_800, critical: 3_600 },
       },
       THIRD,
       { ask: 'source:recon_last_poll_success:age_seconds{source=~"$source"}', called: '{{source}}' },
     ),
-    lines({ title: 'Looks in 15 minutes', good: 'Done, and none failed.', unit: 'short' }, THIRD, {
+    lines({ title: 'Polls in 15 minutes', good: 'Done, and none failed.', unit: 'short' }, THIRD, {
       ask: increase('recon_polls_total', 'source, outcome', 'source=~"$source"'),
       called: '{{source}} {{outcome}}',
     }),
     lines(
       {
-        title: 'Time of a look (p95)',
-        good: 'Seconds; it grows with the days and files that lie on the server, and jumps when the server is slow.',
+        title: 'Duration of a poll (p95)',
+        good: 'Seconds; grows with the days and files on the server, and jumps when the server is slow.',
         unit: 's',
       },
       THIRD,
@@ -237,7 +241,7 @@ const sftp: Row = {
     bars(
       {
         title: 'Until the provider may delete the oldest file not fetched',
-        good: 'None: everything is fetched. Else days; an alert comes at two.',
+        good: 'None: everything is fetched. Otherwise days; the alert fires at two.',
         unit: 's',
         bad: { warning: 4 * 86_400, critical: 2 * 86_400 },
         isUpGood: true,
@@ -257,8 +261,8 @@ const sftp: Row = {
     ),
     lines(
       {
-        title: 'Away',
-        good: 'Zero. What needs a source or the archive that is away waits, and goes on by itself when it is back.',
+        title: 'Unavailable',
+        good: 'Zero. Work that needs an unavailable source or archive waits, and continues by itself.',
         unit: 'short',
       },
       THIRD,
@@ -273,7 +277,7 @@ const processes: Row = {
     lines(
       {
         title: 'Processor',
-        good: 'Below the cores: parsers use one each while they read, and the process that holds the queue nearly nothing.',
+        good: 'Below the number of cores: each parser uses one while it reads, the parent process nearly nothing.',
         unit: 'short',
       },
       THIRD,
@@ -289,7 +293,7 @@ const processes: Row = {
     lines(
       {
         title: 'Memory',
-        good: 'Flat, however large the files are: some 150 MB for the process and up to 300 MB for each parser.',
+        good: 'Flat, whatever the size of the files: about 150 MB for the process and up to 300 MB for each parser.',
         unit: 'bytes',
       },
       THIRD,
@@ -309,7 +313,7 @@ const processes: Row = {
     lines(
       {
         title: 'Parsers',
-        good: 'Idle between deliveries, busy during one. All busy for long: more of them would help.',
+        good: 'Idle between deliveries, busy during one. All busy for long: more parsers help.',
         unit: 'short',
       },
       THIRD,
@@ -335,7 +339,7 @@ const neighbours: Row = {
   panels: [
     lines(
       {
-        title: 'Answer of the database',
+        title: 'Response time of the database',
         good: 'Milliseconds, from every process.',
         unit: 's',
         bad: { warning: 0.5, critical: 2 },
@@ -346,7 +350,7 @@ const neighbours: Row = {
     lines(
       {
         title: 'Size of the database',
-        good: 'It grows with the rows that are kept, and with nothing else.',
+        good: 'Grows only with the stored rows.',
         unit: 'bytes',
       },
       THIRD,
@@ -359,7 +363,7 @@ const neighbours: Row = {
     lines(
       {
         title: 'Memory of Redis',
-        good: 'Used is well below allowed, if anything is allowed (0 is no limit); a job takes about 1 KB. Empty where Postgres holds the queue.',
+        good: 'Used is well below allowed (0 is no limit); a job takes about 1 KB. Empty if the queue is in Postgres.',
         unit: 'bytes',
       },
       THIRD,
@@ -367,8 +371,8 @@ const neighbours: Row = {
     ),
     stat(
       {
-        title: 'What Redis does when memory is short',
-        good: 'It is noeviction: no job is thrown away.',
+        title: 'Eviction policy of Redis',
+        good: 'It is noeviction: no job is evicted.',
         unit: 'short',
       },
       { width: 8, height: 9 },
@@ -376,8 +380,8 @@ const neighbours: Row = {
     ),
     lines(
       {
-        title: 'Looks that go well',
-        good: 'All at 1. What a process could not look at three times is no longer told by it.',
+        title: 'Successful collections',
+        good: 'All at 1. After three failures a process no longer reports these metrics.',
         unit: 'short',
       },
       THIRD,

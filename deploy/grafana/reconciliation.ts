@@ -13,7 +13,7 @@ const doesItAddUp: Row = {
     stat(
       {
         title: 'Settlement batches',
-        good: 'All are reconciled; a few may be waiting for what has not come yet.',
+        good: 'All are reconciled; a few may wait for reports that have not arrived yet.',
         unit: 'short',
       },
       STAT,
@@ -31,7 +31,7 @@ const doesItAddUp: Row = {
     stat(
       {
         title: 'Complete batches that do not add up',
-        good: 'Zero: what was paid out is the sum of the rows, in every batch whose two reports are there.',
+        good: 'Zero: the payout is the sum of the rows in every batch with both reports.',
         unit: 'short',
         bad: { warning: 1, critical: 1 },
       },
@@ -53,7 +53,7 @@ const doesItAddUp: Row = {
     lines(
       {
         title: 'Match rate by rows, over a day',
-        good: 'Near 100 %: rows that should have a record have one and agree with it. It falls to where a bad file or missing records are.',
+        good: 'Near 100 %: rows that need a record have one and agree with it. A bad file or missing records lower it.',
         unit: 'percentunit',
       },
       HALF,
@@ -62,7 +62,7 @@ const doesItAddUp: Row = {
     lines(
       {
         title: 'Match rate by value, over a day',
-        good: 'Near 100 %, and not far below the rate by rows: else it is the large payments that do not agree.',
+        good: 'Near 100 %, and not far below the rate by rows: otherwise large payments do not agree.',
         unit: 'percentunit',
       },
       HALF,
@@ -74,7 +74,7 @@ const doesItAddUp: Row = {
     lines(
       {
         title: 'Batches and days that are not reconciled',
-        good: 'Discrepant and incomplete go down during the day; waiting comes and goes with each delivery.',
+        good: 'Discrepant and incomplete fall during the day; waiting rises and falls with each delivery.',
         unit: 'short',
       },
       HALF,
@@ -82,7 +82,7 @@ const doesItAddUp: Row = {
     ),
     lines(
       {
-        title: 'What complete batches differ by',
+        title: 'Differences of complete batches',
         good: 'Nothing, in every currency.',
         unit: 'short',
       },
@@ -98,7 +98,7 @@ const moneyAtRisk: Row = {
     bars(
       {
         title: 'Money at risk, by kind and currency',
-        good: 'Small, and explained: each bar is money that somebody should know about.',
+        good: 'Small, and explained: each bar is money that somebody should check.',
         unit: 'short',
       },
       HALF,
@@ -107,7 +107,7 @@ const moneyAtRisk: Row = {
     bars(
       {
         title: 'Open discrepancies, by kind',
-        good: 'Few, and none of a kind that was never there before.',
+        good: 'Few, and none of a new kind.',
         unit: 'short',
       },
       HALF,
@@ -116,7 +116,7 @@ const moneyAtRisk: Row = {
     lines(
       {
         title: 'Money at risk, by currency',
-        good: 'It rises when a batch is read and falls as things are explained, and stays below the dashed limit that wakes somebody.',
+        good: 'Rises when a batch is read, falls as discrepancies are resolved, and stays below the dashed limit of the alert.',
         unit: 'short',
       },
       HALF,
@@ -129,7 +129,7 @@ const moneyAtRisk: Row = {
     lines(
       {
         title: 'Opened within an hour',
-        good: 'Tens at most when a batch comes; hundreds are rather one mistake than so many payments.',
+        good: 'Tens at most when a batch arrives; hundreds are probably one error, not so many payments.',
         unit: 'short',
       },
       HALF,
@@ -152,7 +152,7 @@ const ageing: Row = {
     bars(
       {
         title: 'Open discrepancies, by age',
-        good: 'Nearly all are young: what is older than a week is nobody’s.',
+        good: 'Nearly all are young; those older than a week need an owner.',
         unit: 'short',
       },
       HALF,
@@ -161,7 +161,7 @@ const ageing: Row = {
     bars(
       {
         title: 'Money at risk, by age and currency',
-        good: 'As little as possible that is older than a week.',
+        good: 'As little as possible is older than a week.',
         unit: 'short',
       },
       HALF,
@@ -183,8 +183,8 @@ const missing: Row = {
   panels: [
     stat(
       {
-        title: 'Reports that were due and did not come',
-        good: 'Zero of each. What may still come is not told here.',
+        title: 'Overdue reports',
+        good: 'Zero of each. Reports that are not due yet are not counted.',
         unit: 'short',
         bad: { warning: 1, critical: 10 },
       },

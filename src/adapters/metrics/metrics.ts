@@ -35,12 +35,12 @@ export const METRICS = {
   recon_rows_total: {
     type: 'counter',
     labels: { ...SOURCE_AND_KIND, outcome: ['matched', 'discrepant', 'refused', 'unmatchable'] },
-    help: 'Rows of published runs by what became of them; a row counts again whenever its batch is reconciled again. Unmatchable rows need no record, such as fees.',
+    help: 'Rows of published runs by outcome; a row counts again whenever its batch is reconciled again. Unmatchable rows need no record, such as fees.',
   },
   recon_settlement_amount_total: {
     type: 'counter',
     labels: { source: null, currency: null, outcome: ['matched', 'discrepant', 'unmatchable'] },
-    help: 'Settlement amounts of the rows of published settlement batches by what became of the row, each as a magnitude, in major units; counted again as recon_rows_total is. A new series shows a zero before it counts.',
+    help: 'Settlement amounts of the rows of published settlement batches by outcome of the row, each as a magnitude, in major units; counted again as in recon_rows_total. A new series starts at zero.',
   },
   recon_rows_loaded_total: {
     type: 'counter',
@@ -55,24 +55,24 @@ export const METRICS = {
   recon_reports_total: {
     type: 'counter',
     labels: { ...SOURCE_AND_KIND, outcome: ['closed', 'refused', 'duplicate'] },
-    help: 'Reports that were read to their end, cannot be read as a whole, or brought nothing new.',
+    help: 'Reports by outcome: closed (read to the end), refused (cannot be read as a whole) or duplicate.',
   },
   recon_stage_duration_seconds: {
     type: 'histogram',
     labels: { stage: ['fetch', 'load', 'match', 'total', 'publish'] },
-    help: 'Seconds that one step of the work took: fetch for a file, load for a chunk, the others for a batch or day.',
+    help: 'Duration of one stage in seconds: fetch of a file, load of a chunk, the others of a batch or day.',
     buckets: WORK_SECONDS,
   },
   recon_report_lag_seconds: {
     type: 'histogram',
     labels: SOURCE_AND_KIND,
-    help: "Seconds from a file's modification time until its rows were part of the book.",
+    help: "Seconds from a file's modification time until its rows were loaded.",
     buckets: LAG_SECONDS,
   },
   recon_oldest_open_report_timestamp_seconds: {
     type: 'gauge',
     labels: SOURCE,
-    help: 'Modification time of the oldest file that was found and is not done or was given up, in seconds since 1970. No series while there is none.',
+    help: 'Modification time of the oldest file that was found and is unfinished or parked, in seconds since 1970. No series while there is none.',
   },
   recon_reconciled_until_timestamp_seconds: {
     type: 'gauge',
@@ -82,7 +82,7 @@ export const METRICS = {
   recon_backlog_reports: {
     type: 'gauge',
     labels: SOURCE,
-    help: 'Files that were found and are not done. Those that were given up do not count.',
+    help: 'Files that were found and are unfinished, without parked ones.',
   },
   recon_backlog_bytes: {
     type: 'gauge',
@@ -92,17 +92,17 @@ export const METRICS = {
   recon_backlog_batches: {
     type: 'gauge',
     labels: SOURCE,
-    help: 'Batches and days that want a run and have none yet. Those that were given up do not count.',
+    help: 'Batches and days with a requested run that is not published yet, without parked ones.',
   },
   recon_batches_parked: {
     type: 'gauge',
     labels: SOURCE,
-    help: 'Batches and days that could not be reconciled in many tries and were given up.',
+    help: 'Batches and days that could not be reconciled in several tries and were parked.',
   },
   recon_reports_unusable: {
     type: 'gauge',
     labels: { source: null, state: ['waiting', 'refused', 'parked'] },
-    help: 'Reports whose newest file is no part of the book: it waits for its end, was refused as a whole, or was given up after many tries.',
+    help: 'Reports whose newest file is not loaded: it waits for its end, was refused as a whole, or was parked after several tries.',
   },
   recon_last_report_found_timestamp_seconds: {
     type: 'gauge',
@@ -117,49 +117,49 @@ export const METRICS = {
   recon_residual_batches: {
     type: 'gauge',
     labels: SOURCE,
-    help: 'Settlement batches whose details and summary are whole and differ in what was settled.',
+    help: 'Settlement batches whose details and summary are complete and have different settlement amounts.',
   },
   recon_residual_amount: {
     type: 'gauge',
     labels: { source: null, currency: null },
-    help: 'What the batches of recon_residual_batches differ by, each as a magnitude, in major units of the currency.',
+    help: 'Differences of the batches in recon_residual_batches, each as a magnitude, in major units of the currency.',
   },
   recon_queue_jobs: {
     type: 'gauge',
     labels: { queue: null, state: ['waiting', 'active', 'delayed', 'failed'] },
-    help: 'Jobs that the queue holds.',
+    help: 'Jobs in the queue.',
   },
   recon_queue_oldest_waiting_timestamp_seconds: {
     type: 'gauge',
     labels: { queue: null },
-    help: 'Since when the job that is next could have been done, in seconds since 1970. No series while nothing waits.',
+    help: 'Time since when the next job has been ready, in seconds since 1970. No series while nothing waits.',
   },
   recon_job_wait_seconds: {
     type: 'histogram',
     labels: { job: null },
-    help: 'Seconds from when a job could have been done until it was first taken.',
+    help: 'Seconds from when a job was ready until a worker first took it.',
     buckets: WORK_SECONDS,
   },
   recon_job_duration_seconds: {
     type: 'histogram',
     labels: { job: null, outcome: ['done', 'failed'] },
-    help: 'Seconds from when a job was taken until it was done or had failed. What failed is tried again.',
+    help: 'Seconds from when a job was taken until it was done or failed. Failed jobs are retried.',
     buckets: WORK_SECONDS,
   },
   recon_job_retries_total: {
     type: 'counter',
     labels: { job: null },
-    help: 'Jobs that failed and will be tried again.',
+    help: 'Failed jobs that are retried.',
   },
   recon_jobs_stalled_total: {
     type: 'counter',
     labels: {},
-    help: 'Jobs whose worker was killed, stopped or stuck, so that another took them over.',
+    help: 'Jobs of a worker that was killed, stopped or stuck; another worker took them over.',
   },
   recon_fenced_writes_total: {
     type: 'counter',
     labels: {},
-    help: 'Writes that were turned away because another worker had taken the task over. Nothing is wrong with the data.',
+    help: 'Writes that were rejected because another worker had claimed the task. The data is correct.',
   },
   recon_replays_total: {
     type: 'counter',
@@ -169,38 +169,38 @@ export const METRICS = {
   recon_discrepancies_open: {
     type: 'gauge',
     labels: { source: null, kind: KINDS },
-    help: 'Discrepancies that the newest runs tell of.',
+    help: 'Open discrepancies.',
   },
   recon_discrepancy_amount_open: {
     type: 'gauge',
     labels: { source: null, kind: KINDS, currency: null },
-    help: 'Money that the open discrepancies are about, in major units of the currency.',
+    help: 'Money at stake in open discrepancies, in major units of the currency.',
   },
   recon_discrepancies_open_by_age: {
     type: 'gauge',
     labels: { source: null, age: AGES },
-    help: 'The open discrepancies by how long ago they were first seen.',
+    help: 'Open discrepancies by the time since they were first seen.',
   },
   recon_discrepancy_amount_open_by_age: {
     type: 'gauge',
     labels: { source: null, age: AGES, currency: null },
-    help: 'Money that the open discrepancies are about by how long ago they were first seen, in major units of the currency.',
+    help: 'Money at stake in open discrepancies by the time since they were first seen, in major units of the currency.',
   },
   recon_polls_total: {
     type: 'counter',
     labels: { source: null, outcome: ['done', 'failed'] },
-    help: 'Looks for new reports of a source. Only a producer looks.',
+    help: 'Polls of a source for new reports. Only producers poll.',
   },
   recon_poll_duration_seconds: {
     type: 'histogram',
     labels: SOURCE,
-    help: 'Seconds that a look for new reports took, login and listing included, also of those that failed.',
+    help: 'Duration of a poll in seconds, login and listing included, also of failed polls.',
     buckets: WORK_SECONDS,
   },
   recon_last_poll_success_timestamp_seconds: {
     type: 'gauge',
     labels: SOURCE,
-    help: 'When the files of the source were last listed without an error, in seconds since 1970. Only where a producer runs.',
+    help: 'Time of the last poll of the source without an error, in seconds since 1970. Only on producers.',
   },
   recon_retention_headroom_seconds: {
     type: 'gauge',
@@ -210,7 +210,7 @@ export const METRICS = {
   recon_process_info: {
     type: 'gauge',
     labels: { role: ['run', 'produce', 'work'] },
-    help: 'Always 1: what this process does. A run is a producer and a worker.',
+    help: 'Always 1: the role of this process. The role run is producer and worker.',
   },
   recon_parsers: {
     type: 'gauge',
@@ -220,7 +220,7 @@ export const METRICS = {
   recon_parser_cpu_seconds_total: {
     type: 'counter',
     labels: { parser: null },
-    help: 'Seconds of processor time used by the parser process in this place, and by those that had the place before.',
+    help: 'Seconds of processor time used by the parser process with this number, and by its predecessors.',
   },
   recon_parser_resident_memory_bytes: {
     type: 'gauge',
@@ -230,17 +230,17 @@ export const METRICS = {
   recon_parser_event_loop_lag_seconds: {
     type: 'gauge',
     labels: { parser: null },
-    help: 'The longest time for which a parser process was too busy to answer, since it last said what it uses: every second, if it can.',
+    help: 'Longest time for which a parser process was too busy to answer since its last report, which it sends every second if it can.',
   },
   recon_parser_restarts_total: {
     type: 'counter',
     labels: {},
-    help: 'Parser processes that died or had to be killed, and were replaced.',
+    help: 'Parser processes that died or were killed, and were replaced.',
   },
   recon_database_answer_seconds: {
     type: 'gauge',
     labels: {},
-    help: 'Seconds in which the database answered the simplest question, when it was last asked by this process.',
+    help: 'Seconds that the simplest query took when this process last sent it to the database.',
   },
   recon_database_size_bytes: {
     type: 'gauge',
@@ -250,27 +250,27 @@ export const METRICS = {
   recon_database_connections: {
     type: 'gauge',
     labels: { of: ['used', 'allowed'] },
-    help: 'Connections of all clients to the database server, and how many it allows.',
+    help: 'Connections of all clients to the database server, and its limit.',
   },
   recon_redis_memory_bytes: {
     type: 'gauge',
     labels: { of: ['used', 'allowed'] },
-    help: 'Memory of the Redis that holds the queue, and its maxmemory; 0 where it sets no limit. No series where Redis is not used.',
+    help: 'Memory of the Redis that holds the queue, and its maxmemory; 0 if it has no limit. No series without Redis.',
   },
   recon_redis_memory_policy: {
     type: 'gauge',
     labels: { policy: null },
-    help: 'Always 1: the maxmemory-policy of the Redis that holds the queue. Any but noeviction throws jobs away when memory is short.',
+    help: 'Always 1: the maxmemory-policy of the Redis that holds the queue. Any other than noeviction evicts jobs when memory is short.',
   },
   recon_unreachable: {
     type: 'gauge',
     labels: { what: ['database', 'queue', 'archive', 'source'], source: null },
-    help: 'Whether it is away, so that what needs it waits: 1 or 0. Database and queue as this process sees them, the archive and each source as whoever tried last did. The label source is empty but for sources.',
+    help: '1 if it is unavailable, so that work that needs it waits; else 0. Database and queue as this process sees them, the archive and each source as the last process that tried. The label source is set for sources only.',
   },
   recon_collector_up: {
     type: 'gauge',
     labels: { of: ['reports', 'batches', 'discrepancies', 'queue', 'database'] },
-    help: 'Whether the last look went well: at reports, batches and discrepancies in the book, at the queue, at the database server. After three that did not, what they tell of is no longer shown.',
+    help: '1 if the last collection succeeded: of reports, batches and discrepancies in the database, of the queue, of the database server. After three failures their metrics are no longer shown.',
   },
 } as const satisfies Readonly<Record<string, Definition>>;
 
