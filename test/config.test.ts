@@ -69,7 +69,7 @@ suite('where settings come from', () => {
     const forever = { SETTLESTREAM_RETENTION_ARCHIVE_MONTHS: 'forever' };
     assert.equal(configOf(text, { env: forever }).retention.archiveMonths, null);
     const [mistake] = mistakesIn(text, { env: { SETTLESTREAM_RETENTION_ROWS_MONTHS: '48' } });
-    assert.match(mistake!, /^s\.yaml:1:29: retention\.archiveMonths: "36" is less than rowsMonths, which is 48/);
+    assert.match(mistake!, /^s\.yaml:1:29: retention\.archiveMonths: "36" is less than rowsMonths \(48\)/);
   });
 
   test('sources of the environment stand in place of those of the file, as YAML or JSON', () => {
@@ -98,12 +98,12 @@ suite('where settings come from', () => {
       env: { DATABASE_URL_FILE: file, DATABASE_URL: 'postgres://h/b', REDIS_URL_FILE: nowhere },
     });
     assert.deepEqual(told, [
-      'DATABASE_URL_FILE: DATABASE_URL is set, too: leave one of them out',
-      'REDIS_URL_FILE=nowhere: is not there.',
+      'DATABASE_URL_FILE: DATABASE_URL is set too: remove one of them',
+      'REDIS_URL_FILE=nowhere: does not exist.',
     ]);
     writeFileSync(file, 'hunter2');
     const wrong = mistakesIn('', { env: { DATABASE_URL_FILE: file } }).join('\n');
-    assert.match(wrong, /^DATABASE_URL_FILE=\S+: is no address like postgres:/);
+    assert.match(wrong, /^DATABASE_URL_FILE=\S+: is not an address like postgres:/);
     assert.doesNotMatch(wrong, /hunter2/);
   });
 
@@ -266,18 +266,18 @@ suite('a mistake is told with its place, and with what is allowed', () => {
   const SFTP =
     'host, fallbackHost, port, username, passwordEnv, passwordFile, privateKeyFile, passphraseEnv, hostKeySha256';
   const ONE_LOGIN = 'needs exactly one of passwordEnv, passwordFile, privateKeyFile';
-  const NO_HOST = 'is no name or IP address of a host: without sftp://, user and port';
+  const NO_HOST = 'is not a host name or IP address: write it without sftp://, user and port';
   const NO_FINGERPRINT =
-    'is no SHA-256 fingerprint: SHA256: and 43 characters, as ssh-keygen -l prints it, or 64 hex digits';
+    'is not a SHA-256 fingerprint: write SHA256: and 43 characters, as ssh-keygen -l prints it, or 64 hex digits';
   const NO_MERCHANT =
-    'is missing, and nothing else says whose reports these are: write the id of the merchant here, or once for all sources as merchant';
+    'is missing, and no other setting names the merchant: write its id here, or once for all sources as merchant';
   const CASES: Record<string, [text: string, ...lines: string[]]> = {
-    'an unknown key': ['foldr: x', `1:1: foldr: is not known; allowed are ${TOP}; did you mean folder?`],
-    'one that resembles none': ['quietly: x', `1:1: quietly: is not known; allowed are ${TOP}`],
-    'one that objects of JavaScript have': ['constructor: x', `1:1: constructor: is not known; allowed are ${TOP}`],
+    'an unknown key': ['foldr: x', `1:1: foldr: is unknown; allowed: ${TOP}; did you mean folder?`],
+    'one that resembles none': ['quietly: x', `1:1: quietly: is unknown; allowed: ${TOP}`],
+    'one that objects of JavaScript have': ['constructor: x', `1:1: constructor: is unknown; allowed: ${TOP}`],
     'a deep one': [
       server('      prot: 22'),
-      `8:7: sources[0].sftp.prot: is not known; allowed are ${SFTP}; did you mean port?`,
+      `8:7: sources[0].sftp.prot: is unknown; allowed: ${SFTP}; did you mean port?`,
     ],
     'no value of the enumeration': [
       'amountUnit: cents',
@@ -285,7 +285,7 @@ suite('a mistake is told with its place, and with what is allowed', () => {
     ],
     'another format': [
       'format: apx',
-      '1:1: format: "apx" is none of apo, antom, adyen-settlement-details, and no .yaml file with a format of your own',
+      '1:1: format: "apx" is neither one of apo, antom, adyen-settlement-details nor a .yaml file with a format of your own',
     ],
     'too few months to look back': [
       'retention:\n  rowsMonths: 5\n  rawTextMonths: 0\n  archiveMonths: never',
@@ -295,24 +295,27 @@ suite('a mistake is told with its place, and with what is allowed', () => {
     ],
     'files that go before the rows that are read from them': [
       'retention: {rowsMonths: 24, archiveMonths: 12}',
-      '1:29: retention.archiveMonths: "12" is less than rowsMonths, which is 24: what needs old rows reads them again from the archive',
+      '1:29: retention.archiveMonths: "12" is less than rowsMonths (24), but old rows are restored from the archive: use at least as many months',
     ],
     'a folder that deletes files': [
       portal('    keepDays: 7'),
-      '5:5: sources[0].keepDays: "7" is only of use beside sftp: nobody deletes files from a folder of ours',
+      '5:5: sources[0].keepDays: "7" needs sftp beside it: nobody deletes files from a local folder',
     ],
-    'no number': ['http: {port: abc}', '1:8: http.port: "abc" is no whole number from 0 to 65535'],
-    'a number with a point': ['processes: 1.5', '1:1: processes: "1.5" is no whole number from 1 to 64'],
+    'no number': ['http: {port: abc}', '1:8: http.port: "abc" is not a whole number from 0 to 65535'],
+    'a number with a point': ['processes: 1.5', '1:1: processes: "1.5" is not a whole number from 1 to 64'],
     'too large a number': [
       server('      port: 70000'),
-      '8:7: sources[0].sftp.port: "70000" is no whole number from 1 to 65535',
+      '8:7: sources[0].sftp.port: "70000" is not a whole number from 1 to 65535',
     ],
-    'a tolerance below zero': ['tolerance: -1', '1:1: tolerance: "-1" is no whole number of minor units'],
-    'no time zone': ['timeZone: Mars', '1:1: timeZone: "Mars" is no time zone (Asia/Shanghai is one)'],
-    'an empty text': ['merchant: ""', '1:1: merchant: "" is empty, or holds a line end or another control character'],
+    'a tolerance below zero': ['tolerance: -1', '1:1: tolerance: "-1" is not a whole number of minor units'],
+    'no time zone': ['timeZone: Mars', '1:1: timeZone: "Mars" is not a time zone like Asia/Shanghai'],
+    'an empty text': [
+      'merchant: ""',
+      '1:1: merchant: "" is empty, or contains a line end or another control character',
+    ],
     'an empty one with a rule of its own': [
       'timeZone: ""',
-      '1:1: timeZone: "" is empty, or holds a line end or another control character',
+      '1:1: timeZone: "" is empty, or contains a line end or another control character',
     ],
     'a list for one value': ['merchant: [a]', '1:1: merchant: is a list, and must be one value'],
     'one value for keys': ['http: 9464', '1:1: http: is one value, and must be keys with values'],
@@ -328,11 +331,11 @@ suite('a mistake is told with its place, and with what is allowed', () => {
     'a source from two places': [server('    folder: f'), '2:5: sources[0]: needs exactly one of folder, sftp'],
     'a name that is no label': [
       'sources: [{name: A b, folder: f}]',
-      '1:12: sources[0].name: "A b" is no name of a source: lower case letters, digits and - make one',
+      '1:12: sources[0].name: "A b" is not a valid name: use lower case letters, digits and -',
     ],
     'the name of the command line': [
       'sources: [{name: files, folder: f}]',
-      '1:12: sources[0].name: "files" is what the command line names: take another name',
+      '1:12: sources[0].name: "files" is reserved for files of the command line: use another name',
     ],
     'the same name twice': [
       'sources:\n  - {name: a, folder: f}\n  - {name: b, folder: f}\n  - {name: a, folder: g}',
@@ -350,7 +353,7 @@ suite('a mistake is told with its place, and with what is allowed', () => {
     'two ways to log in': [server('      passwordFile: f'), `4:5: sources[0].sftp: ${ONE_LOGIN}`],
     'a passphrase without a key': [
       server('      passphraseEnv: P'),
-      '8:7: sources[0].sftp.passphraseEnv: is only of use beside privateKeyFile',
+      '8:7: sources[0].sftp.passphraseEnv: needs a privateKeyFile beside it',
     ],
     'an address for a host': [
       source('    sftp: {host: "sftp://h", username: u, passwordEnv: P}'),
@@ -380,9 +383,9 @@ suite('a mistake is told with its place, and with what is allowed', () => {
         '      settlementSummary: ../{date}',
         '      transactionDetails: out/{date}-{date}',
       ),
-      '8:7: sources[0].directories.transactionDetails: "out/{date}-{date}" holds the same placeholder twice in one folder',
-      '6:7: sources[0].directories.settlementDetails: "out/{day}" may hold {merchantId} and {date}, and no other braces',
-      '7:7: sources[0].directories.settlementSummary: "../{date}" may not lead up by ..',
+      '8:7: sources[0].directories.transactionDetails: "out/{date}-{date}" contains the same placeholder twice in one folder',
+      '6:7: sources[0].directories.settlementDetails: "out/{day}" may contain {merchantId} and {date}, and no other braces',
+      '7:7: sources[0].directories.settlementSummary: "../{date}" must not contain ..',
     ],
     'names that do not say what they have to': [
       portal(
@@ -391,14 +394,14 @@ suite('a mistake is told with its place, and with what is allowed', () => {
         '      settlementDetails: [a, "b_{currency}_{batchId}_{seq}_{seq}"]',
         '      settlementSummary: in/{currency}_{batchId}',
       ),
-      '7:27: sources[0].names.settlementDetails[0]: "a" lacks {currency} and {batchId}: the name says to which batch a report belongs',
-      '7:30: sources[0].names.settlementDetails[1]: "b_{currency}_{batchId}_{seq}_{seq}" holds the same placeholder twice',
-      '8:7: sources[0].names.settlementSummary: "in/{currency}_{batchId}" is a path: names stand here, directories under directories',
-      '6:7: sources[0].names.transactionDetails: "items" lacks {date}: the name says the day, or else directories.transactionDetails does',
+      '7:27: sources[0].names.settlementDetails[0]: "a" lacks {currency} and {batchId}: the name must say which batch the report belongs to',
+      '7:30: sources[0].names.settlementDetails[1]: "b_{currency}_{batchId}_{seq}_{seq}" contains the same placeholder twice',
+      '8:7: sources[0].names.settlementSummary: "in/{currency}_{batchId}" is a path: write only the name here, and directories under directories',
+      '6:7: sources[0].names.transactionDetails: "items" lacks {date}: the name or directories.transactionDetails must contain the day',
     ],
     'a name of a day with a batch': [
       portal('    names:', '      transactionDetails: "{date}_{batchId}"'),
-      '6:7: sources[0].names.transactionDetails: "{date}_{batchId}" may hold {date} {psp} {seq}, and no other braces',
+      '6:7: sources[0].names.transactionDetails: "{date}_{batchId}" may contain {date} {psp} {seq}, and no other braces',
     ],
     'no customers': [
       portal('    customerIds: []'),
@@ -406,46 +409,46 @@ suite('a mistake is told with its place, and with what is allowed', () => {
     ],
     'a ledger with two amounts': [
       'ledger:\n  relation: shop.payments\n  columns: {amount: a, amountMinor: b}',
-      '3:24: ledger.columns.amountMinor: "b" stands beside amount: name the one of the two that counts',
+      '3:24: ledger.columns.amountMinor: "b" is set beside amount: keep the one that counts',
     ],
     'columns and a time zone without their relation': [
       'ledger:\n  where: true\n  timeZone: UTC\n  columns: {type: kind}',
-      '4:3: ledger.columns: is only of use beside the relation that it is about',
-      '3:3: ledger.timeZone: "UTC" is only of use beside the relation that it is about',
+      '4:3: ledger.columns: needs a relation that it applies to',
+      '3:3: ledger.timeZone: "UTC" needs a relation that it applies to',
     ],
     'a relation with too many parts, an empty condition and an unknown column': [
       'ledger:\n  relation: a.b.c\n  where: " "\n  columns: {requestID: id}',
-      '2:3: ledger.relation: "a.b.c" is no table or view: write schema.name, or imported for the records of "ledger import"',
-      '4:13: ledger.columns.requestID: is not known; allowed are requestId, type, amount, amountMinor, currency, status, occurredAt, merchantId, orderId, originalRequestId, source, updatedAt; did you mean requestId?',
+      '2:3: ledger.relation: "a.b.c" is not a table or view: write schema.name, or imported for the records of "ledger import"',
+      '4:13: ledger.columns.requestID: is unknown; allowed: requestId, type, amount, amountMinor, currency, status, occurredAt, merchantId, orderId, originalRequestId, source, updatedAt; did you mean requestId?',
       '3:3: ledger.where: " " is empty: leave it out where all records count',
     ],
-    'a key with a line end': ['"a\\nb": 1', `1:1: a\uFFFDb: is not known; allowed are ${TOP}`],
+    'a key with a line end': ['"a\\nb": 1', `1:1: a\uFFFDb: is unknown; allowed: ${TOP}`],
     'a long value': [
       `amountUnit: ${'x'.repeat(100)}`,
       `1:1: amountUnit: "${'x'.repeat(60)}…" is neither major (14.50) nor minor (1450)`,
     ],
-    'a tab': ['http:\n\tport: 1', '2:1: a tab stands here: indent with spaces.'],
+    'a tab': ['http:\n\tport: 1', '2:1: this is a tab: indent with spaces.'],
     'a key twice, and the rest is read': [
       'folder: a\nfolder: b\nformat: c',
-      '2:1: this key comes twice: keep one of them.',
-      '3:1: format: "c" is none of apo, antom, adyen-settlement-details, and no .yaml file with a format of your own',
+      '2:1: this key appears twice: keep one of them.',
+      '3:1: format: "c" is neither one of apo, antom, adyen-settlement-details nor a .yaml file with a format of your own',
     ],
     'two documents': [
       'folder: a\n---\nfolder: b',
-      '2:1: a second document begins here: all settings stand in one, so remove the line with --- or ...',
+      '2:1: a second document begins here, but all settings must be in one: remove the line with --- or ...',
     ],
-    'a tag': ['merchant: !env M', '1:11: a tag (a word that starts with !) stands here: remove it.'],
+    'a tag': ['merchant: !env M', '1:11: this is a tag (a word that starts with !): remove it.'],
     'an open quote': [
       'merchant: "M\nfolder: x',
       '2:10: something is missing here or before: a closing quote or bracket, a colon, the - of a list, or quotes around a value with brackets.',
     ],
     'wrong indentation': [
       'http:\n  host: h\n    port: 1',
-      '2:9: a colon is too many, or the next line has the wrong indentation.',
+      '2:9: there is one colon too many, or the next line has the wrong indentation.',
     ],
     'an unknown anchor': [
       'merchant: *M',
-      '1:11: no anchor of this name stands before: a value that starts with * needs quotes.',
+      '1:11: there is no earlier anchor of this name: a value that starts with * needs quotes.',
     ],
     'anchors in anchors': ['sources: &a [*a, *a]', '1:14: anchors are repeated more than 100 times.'],
   };
@@ -489,18 +492,18 @@ suite('mistakes of all places are told in one answer', () => {
       options: { httpPort: 'abc', pollSeconds: '0' },
     });
     assert.deepEqual(
-      told.map((line) => line.replace(/allowed are .*/, 'allowed are …')),
+      told.map((line) => line.replace(/allowed: .*/, 'allowed: …')),
       [
-        's.yaml:1:8: http.port: "abc" is no whole number from 0 to 65535',
-        's.yaml:2:1: foldr: is not known; allowed are …',
-        'SETTLESTREAM_HTTP_PORT=70000: is no whole number from 0 to 65535',
-        'SETTLESTREAM_SOURCES:1:3: sources[0].name: "A" is no name of a source: lower case letters, digits and - make one',
-        '--poll-seconds=0: is no whole number from 1 to 86400',
-        '--http-port=abc: is no whole number from 0 to 65535',
-        'DATABASE_URL: is no address like postgres://user:password@host:5432/book; in a password write # / ? @ as %23 %2F %3F %40',
-        'REDIS_URL: is no address like redis://:password@host:6379; in a password write # / ? @ as %23 %2F %3F %40',
+        's.yaml:1:8: http.port: "abc" is not a whole number from 0 to 65535',
+        's.yaml:2:1: foldr: is unknown; allowed: …',
+        'SETTLESTREAM_HTTP_PORT=70000: is not a whole number from 0 to 65535',
+        'SETTLESTREAM_SOURCES:1:3: sources[0].name: "A" is not a valid name: use lower case letters, digits and -',
+        '--poll-seconds=0: is not a whole number from 1 to 86400',
+        '--http-port=abc: is not a whole number from 0 to 65535',
+        'DATABASE_URL: is not an address like postgres://user:password@host:5432/book; in a password write # / ? @ as %23 %2F %3F %40',
+        'REDIS_URL: is not an address like redis://:password@host:6379; in a password write # / ? @ as %23 %2F %3F %40',
         'SETTLESTREAM_LOG_LEVEL=loud: is none of trace, debug, info, warn, error, fatal, silent',
-        'SETTLESTREAM_DATADIR: is not known; did you mean SETTLESTREAM_DATA_DIR?',
+        'SETTLESTREAM_DATADIR: unknown; did you mean SETTLESTREAM_DATA_DIR?',
       ],
     );
   });
@@ -511,12 +514,12 @@ suite('mistakes of all places are told in one answer', () => {
     writeFileSync(join(folder, 'large.yaml'), Buffer.alloc(10 << 20, '#'));
     const env = { SETTLESTREAM_HTTP_PORT: 'x' };
     for (const [file, sentence] of [
-      ['nowhere.yaml', 'is not there.'],
-      ['dir', 'is a folder and no file.'],
-      ['latin.yaml', 'is no UTF-8 text: save it in this encoding.'],
-      ['large.yaml', 'is larger than 1 MiB: is it the right file?'],
+      ['nowhere.yaml', 'does not exist.'],
+      ['dir', 'is a folder, not a file.'],
+      ['latin.yaml', 'is not UTF-8 text: save it in this encoding.'],
+      ['large.yaml', 'is larger than 1 MiB: check that it is the right file.'],
     ] as const) {
-      const port = 'SETTLESTREAM_HTTP_PORT=x: is no whole number from 0 to 65535';
+      const port = 'SETTLESTREAM_HTTP_PORT=x: is not a whole number from 0 to 65535';
       const config = join(folder, file);
       assert.deepEqual(mistakesIn('', { options: { config }, env }), [`--config=${file}: ${sentence}`, port]);
       const named = { ...env, SETTLESTREAM_CONFIG: config };
@@ -536,7 +539,7 @@ suite('mistakes of all places are told in one answer', () => {
     };
     const text = source('    sftp: {host: h, username: u, passwordEnv: SETTLESTREAM_SFTP_PASSWORD}');
     assert.equal(configOf(text, { env }).sources.length, 1);
-    assert.match(mistakesIn(portal(), { env })[0]!, /^SETTLESTREAM_SFTP_PASSWORD: is not known/);
+    assert.match(mistakesIn(portal(), { env })[0]!, /^SETTLESTREAM_SFTP_PASSWORD: unknown/);
   });
 
   test('every verb reads the file that --config names', async () => {
@@ -554,7 +557,7 @@ suite('mistakes of all places are told in one answer', () => {
     ]) {
       const { code, stdout, stderr } = await settlestream([...verb, '--config', file], { cwd: folder });
       assert.deepEqual([code, stdout], [2, ''], verb.join(' '));
-      assert.match(stderr, /^settlestream: .*wrong\.yaml:1:1: foldr: is not known/, verb.join(' '));
+      assert.match(stderr, /^settlestream: .*wrong\.yaml:1:1: foldr: is unknown/, verb.join(' '));
     }
   });
 });
@@ -621,19 +624,19 @@ suite('secrets are read where the settings say they are', () => {
   test('what is not there, or open to all, is told', () => {
     const of = (more: Partial<SftpConfig>, env: Record<string, string> = {}) =>
       usageError(() => secretsOf({ ...login, ...more }, env));
-    const unset = 'PW is not set: the passwordEnv of u@h names it, so put the secret into it.';
+    const unset = 'PW is not set, but the passwordEnv of u@h names it: put the secret into it.';
     assert.equal(of({ passwordEnv: 'PW' }), unset);
     assert.equal(of({ passwordEnv: 'PW' }, { PW: '' }), unset);
     const nowhere = join(folder, 'nowhere');
-    assert.equal(of({ passwordFile: nowhere }), 'nowhere, the passwordFile of u@h, is not there.');
-    assert.equal(of({ privateKeyFile: nowhere }), 'nowhere, the privateKeyFile of u@h, is not there.');
+    assert.equal(of({ passwordFile: nowhere }), 'nowhere, the passwordFile of u@h, does not exist.');
+    assert.equal(of({ privateKeyFile: nowhere }), 'nowhere, the privateKeyFile of u@h, does not exist.');
     const empty = file('empty', '\n');
     assert.equal(of({ passwordFile: empty }), 'empty, the passwordFile of u@h, is empty: write the password into it.');
     for (const mode of [0o604, 0o640]) {
       const privateKeyFile = file('open', 'KEY', mode);
       assert.equal(
         of({ privateKeyFile }),
-        'open is a private key that others on this machine may read: chmod 600 open',
+        'open is a private key that others on this machine can read: run chmod 600 open',
       );
     }
   });

@@ -219,19 +219,19 @@ types:
   Sale: { matchBy: id, grossSign: 2, ids: { requestId: Reference } }
 `;
   assert.deepEqual(mistakesOf(wrong), [
-    'mine.yaml:1:1: name: "Apo" is no name of a format: lower case letters, digits and - make one',
+    'mine.yaml:1:1: name: "Apo" is not a valid name: use lower case letters, digits and -',
     'mine.yaml:8:19: extensions[1]: "doc" is none of csv, xlsx, zip',
-    'mine.yaml:9:1: directory: "../{day}" may hold {merchantId} and {date}, and no other braces',
-    'mine.yaml:4:23: names.settlementDetails[0]: "payout_{batch}" may hold {date} {psp} {currency} {batchId} {seq}, each once, and no other braces',
-    'mine.yaml:4:41: names.settlementDetails[1]: "folder/{batchId}" is a path: names stand here, the directory under directory',
-    'mine.yaml:5:3: names.refunds: is not known; allowed are transactionDetails, settlementDetails, settlementSummary',
+    'mine.yaml:9:1: directory: "../{day}" may contain {merchantId} and {date}, and no other braces',
+    'mine.yaml:4:23: names.settlementDetails[0]: "payout_{batch}" may contain {date} {psp} {currency} {batchId} {seq}, each once, and no other braces',
+    'mine.yaml:4:41: names.settlementDetails[1]: "folder/{batchId}" is a path: write only the name here, and the directory under directory',
+    'mine.yaml:5:3: names.refunds: is unknown; allowed: transactionDetails, settlementDetails, settlementSummary',
     'mine.yaml:13:48: amounts.settlementDetails[0].role: "net" is none of transaction, converted, settlement, fee, charge, discount, breakdown',
     'mine.yaml:15:36: times.paymentTime.mayBeDate: "maybe" is neither true nor false',
-    'mine.yaml:16:10: zones.CET: "one" is no offset like +01:00 or -08:00',
+    'mine.yaml:16:10: zones.CET: "one" is not an offset like +01:00 or -08:00',
     'mine.yaml:18:11: types.Sale.matchBy: "id" is none of own, original, none',
     'mine.yaml:18:24: types.Sale.grossSign: "2" is neither 1 (its gross comes in) nor -1 (it goes out)',
-    'mine.yaml:18:45: types.Sale.ids.requestId: is not known; allowed are transactionRequestId, transactionId, originalTransactionRequestId, originalTransactionId',
-    'mine.yaml:2:1: extend: is not known; allowed are name, extends, extensions, encoding, directory, names, portalNames, endMarker, columns, required, aliases, amounts, deducted, priceNeedsNoPair, mayBeUnsettled, doneStatuses, notDoneStatuses, times, zones, typeNames, types; did you mean extends?',
+    'mine.yaml:18:45: types.Sale.ids.requestId: is unknown; allowed: transactionRequestId, transactionId, originalTransactionRequestId, originalTransactionId',
+    'mine.yaml:2:1: extend: is unknown; allowed: name, extends, extensions, encoding, directory, names, portalNames, endMarker, columns, required, aliases, amounts, deducted, priceNeedsNoPair, mayBeUnsettled, doneStatuses, notDoneStatuses, times, zones, typeNames, types; did you mean extends?',
   ]);
 });
 
@@ -248,14 +248,14 @@ test('parts that do not fit together are told beside what is wrong in others', (
   const lines = mistakesOf(misfit).map((line) => line.replace(/^mine\.yaml:\d+:\d+: /, ''));
   assert.deepEqual(lines, [
     'aliases.paymentTime: is empty',
-    'names.settlementDetails[0]: lacks {batchId}: the name says to which batch a report belongs',
+    'names.settlementDetails[0]: lacks {batchId}: the name must say which batch the report belongs to',
     'amounts.settlementDetails: needs exactly one amount with the role settlement',
-    'required.settlementDetails: must name the columns by which such a report is known, transactionType among them',
-    'required.settlementDetails[0]: Amount is no column that is read, nor one that stands under columns; did you mean count?',
-    'deducted.*[0]: Costs is no column that is read, nor one that stands under columns; did you mean Cost?',
-    'times.paymentTime.zoneColumn: Zones is no column that is read, nor one that stands under columns; did you mean Zone?',
-    'types.REFUND.ids.originalTransactionRequestId: Originals is no column that is read, nor one that stands under columns; did you mean Original?',
-    'typeNames.Return: REFUNDS does not stand under types, which say how such rows are matched',
+    'required.settlementDetails: must name the columns that identify such a report, including transactionType',
+    'required.settlementDetails[0]: Amount is neither a column that is read nor one under columns; did you mean count?',
+    'deducted.*[0]: Costs is neither a column that is read nor one under columns; did you mean Cost?',
+    'times.paymentTime.zoneColumn: Zones is neither a column that is read nor one under columns; did you mean Zone?',
+    'types.REFUND.ids.originalTransactionRequestId: Originals is neither a column that is read nor one under columns; did you mean Original?',
+    'typeNames.Return: REFUNDS is missing under types, which define how such rows are matched',
   ]);
 });
 
@@ -265,14 +265,14 @@ test('what is no format at all is told so', () => {
     ['- a\n- b\n', /^mine\.yaml:1:1: is a list, and must be keys with values$/],
     ['name: "x\n', /^mine\.yaml:\d+:\d+: /],
     ['name: apo\nextends: apo\n', /name: "apo" is the name of a format that comes with the program/],
-    ['name: mine\n', /^mine\.yaml:1:1: names: is missing: what are reports called/],
+    ['name: mine\n', /^mine\.yaml:1:1: names: is missing: add the name patterns/],
     [
       'name: mine\nextends: apo\nnames: { transactionDetails: [daily] }\ndirectory: /in\n',
       /names.transactionDetails\[0\]: lacks \{date\}/,
     ],
     [
       'name: mine\nextends: apo\ntimes: { paymentTime: { zoneColumn: pspName } }\n',
-      /times.paymentTime: names a column of time zones, and zones says no offset/,
+      /times.paymentTime: names a column of time zones, but zones defines no offset/,
     ],
     [
       'name: mine\nextends: apo\nnames: { settlementDetails: "{psp}-{batchId}" }\n',
@@ -283,7 +283,7 @@ test('what is no format at all is told so', () => {
   for (const [yaml, expected] of table) assert.match(mistakesOf(yaml).join('\n'), expected, yaml);
   assert.throws(
     () => loadFormat(join(folder, 'nowhere.yaml'), 'nowhere.yaml'),
-    /^UsageError: nowhere\.yaml is not there/,
+    /^UsageError: nowhere\.yaml does not exist/,
   );
 });
 

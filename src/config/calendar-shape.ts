@@ -36,20 +36,20 @@ const weekday = z.enum(WEEKDAYS, { error: `is none of ${WEEKDAYS.join(', ')}` })
 const holiday = z.string().transform((text, context) => {
   const [, date = ''] = /^(\d{4}-\d{2}-\d{2})( .*)?$/.exec(text) ?? [];
   if (parseCompactDate(date.replaceAll('-', '')) !== null) return date;
-  return refuse(context, 'is no day from 2000 to 2100: 2026-12-25 is one, 2026-12-25 Christmas Day too');
+  return refuse(context, 'is not a day from 2000 to 2100: write 2026-12-25, or 2026-12-25 Christmas Day');
 });
 
 const dayCount = z.string().transform((text, context) => {
   const count = countIn(text);
   if (count !== null) return count;
-  return refuse(context, 'is no number of days from 1 to 99: T+2 is one, T+2 business too');
+  return refuse(context, 'is not a number of days from 1 to 99: write T+2, or T+2 business');
 });
 
 const dueTime = z.string().transform((text, context) => {
   const [, days = '', at = ''] = /^(.*) ((?:[01]\d|2[0-3]):[0-5]\d)$/.exec(text) ?? [];
   const count = countIn(days);
   if (count !== null) return { ...count, at };
-  return refuse(context, 'is no time from 1 to 99 days later: T+1 10:00 is one, T+2 business 12:00 too');
+  return refuse(context, 'is not a time 1 to 99 days later: write T+1 10:00, or T+2 business 12:00');
 });
 
 function countIn(text: string): DayCount | null {
@@ -63,7 +63,7 @@ function refuse(context: z.RefinementCtx, message: string): never {
 }
 
 const checkSettlement: Check = ({ date, on }, refuse) => {
-  if (on !== undefined && date === undefined) refuse(['on'], 'is only of use beside date');
+  if (on !== undefined && date === undefined) refuse(['on'], 'needs a date beside it');
   if (Array.isArray(on) && on.length === 0) refuse(['on'], 'is empty: leave it out, or name the days');
 };
 
@@ -72,6 +72,6 @@ const checkSettlementDays: Check = ({ weekend, settlement }, refuse) => {
   if (!Array.isArray(on) || !Array.isArray(weekend)) return;
   on.forEach((day, at) => {
     if (weekend.includes(day))
-      refuse(['settlement', 'on', at], 'is a day of the weekend: take it out of one of the two');
+      refuse(['settlement', 'on', at], 'is a day of the weekend: remove it from one of the two');
   });
 };

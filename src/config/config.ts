@@ -131,7 +131,7 @@ export function readConfig(
   if (ledger && !ledger.relation) {
     for (const key of ['columns', 'timeZone'] as const) {
       if (layers.some(({ given }) => valueAt(given, ['ledger', key]) !== undefined))
-        mistakes.push(`${beginOf(layers, ['ledger', key])}is only of use beside the relation that it is about`);
+        mistakes.push(`${beginOf(layers, ['ledger', key])}needs a relation that it applies to`);
     }
   }
   const settings = complete(said.reduce(over));
@@ -221,7 +221,7 @@ function onlyVariablesLayer(environment: NodeJS.ProcessEnv): Layer {
     const file = isAddress(variable) ? environment[variable + IN_FILE] : undefined;
     const value = environment[variable] || undefined;
     if (!file) return { path, name: variable, value };
-    if (value) mistakes.push(`${variable + IN_FILE}: ${variable} is set, too: leave one of them out`);
+    if (value) mistakes.push(`${variable + IN_FILE}: ${variable} is set too: remove one of them`);
     const name = `${variable + IN_FILE}=${file}`;
     try {
       return { path, name, value: readTextFile(file, `${name}:`).trim() };
@@ -271,7 +271,7 @@ function mistakesTogether({ retention: { rowsMonths, archiveMonths } }: Config, 
   if (rowsMonths === null || archiveMonths === null || archiveMonths >= rowsMonths) return [];
   const begin = beginOf(layers, ['retention', 'archiveMonths']);
   return [
-    `${begin}is less than rowsMonths, which is ${rowsMonths}: what needs old rows reads them again from the archive`,
+    `${begin}is less than rowsMonths (${rowsMonths}), but old rows are restored from the archive: use at least as many months`,
   ];
 }
 
@@ -286,8 +286,8 @@ function unknownVariables(environment: NodeJS.ProcessEnv, layers: readonly Layer
     .filter(([name, value = '']) => !name.startsWith(`${PREFIX}TEST_`) && !isServiceLink(name, value))
     .map(([name]) => {
       const meant = nearest(name.slice(PREFIX.length), known);
-      const hint = meant === undefined ? `known are ${VARIABLES.join(', ')}` : `did you mean ${PREFIX}${meant}?`;
-      return `${name}: is not known; ${hint}`;
+      const hint = meant === undefined ? `known variables: ${VARIABLES.join(', ')}` : `did you mean ${PREFIX}${meant}?`;
+      return `${name}: unknown; ${hint}`;
     });
 }
 

@@ -51,7 +51,7 @@ const kindOf = (value: Given): string =>
 
 const notKnown = (key: string, allowed: readonly string[]): string => {
   const meant = nearest(key, allowed);
-  return `is not known; allowed are ${allowed.join(', ')}${meant === undefined ? '' : `; did you mean ${meant}?`}`;
+  return `is unknown; allowed: ${allowed.join(', ')}${meant === undefined ? '' : `; did you mean ${meant}?`}`;
 };
 
 /** The name that was probably meant. */

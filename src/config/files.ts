@@ -5,10 +5,10 @@ import { UsageError } from '../domain/errors.ts';
 const MAX_BYTES = 1 << 20;
 
 const WRONG: Readonly<Record<string, string>> = {
-  ENOENT: 'is not there',
-  ENOTDIR: 'is not there',
+  ENOENT: 'does not exist',
+  ENOTDIR: 'does not exist',
   EACCES: 'may not be read by this user',
-  EISDIR: 'is a folder and no file',
+  EISDIR: 'is a folder, not a file',
 };
 
 /**
@@ -17,13 +17,14 @@ const WRONG: Readonly<Record<string, string>> = {
  */
 export function readTextFile(path: string, name: string): string {
   try {
-    if (statSync(path).size > MAX_BYTES) throw new UsageError(`${name} is larger than 1 MiB: is it the right file?`);
+    if (statSync(path).size > MAX_BYTES)
+      throw new UsageError(`${name} is larger than 1 MiB: check that it is the right file.`);
     return new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(path));
   } catch (error) {
     if (error instanceof UsageError) throw error;
     const { code = '' } = error as NodeJS.ErrnoException;
     throw new UsageError(
-      `${name} ${WRONG[code] ?? (error instanceof TypeError ? 'is no UTF-8 text: save it in this encoding' : `cannot be read (${code})`)}.`,
+      `${name} ${WRONG[code] ?? (error instanceof TypeError ? 'is not UTF-8 text: save it in this encoding' : `cannot be read (${code})`)}.`,
     );
   }
 }

@@ -156,7 +156,7 @@ type Misfit = { readonly needs: readonly Part[]; readonly path: Path; readonly m
 function misfits(format: Format, given: GivenFormat): Misfit[] {
   const kinds = KINDS.filter((kind) => hasNames(format, kind));
   if (kinds.length === 0) {
-    const message = 'is missing: what are reports called that are in this format?';
+    const message = 'is missing: add the name patterns of the reports in this format';
     return [{ needs: ['extends', 'names', 'portalNames'], path: ['names'], message }];
   }
   return [
@@ -176,11 +176,11 @@ function nameMisfits(kind: ReportKind, format: Format): Misfit[] {
   const isDay = kind === 'transactionDetails';
   const mistakeIn = (name: string): string | null => {
     if (!isDay) {
-      if (!name.includes('{batchId}')) return 'lacks {batchId}: the name says to which batch a report belongs';
+      if (!name.includes('{batchId}')) return 'lacks {batchId}: the name must say which batch the report belongs to';
       return isAmbiguous(name) ? AMBIGUOUS_NAME : null;
     }
     const saysDay = [name, format.directory].some((pattern) => pattern.includes('{date}'));
-    return saysDay ? null : 'lacks {date}: the name says the day, or else the directory does';
+    return saysDay ? null : 'lacks {date}: the name or the directory must contain the day';
   };
   return (['names', 'portalNames'] as const).flatMap((part) =>
     format[part][kind].flatMap((name, at) => {
@@ -214,7 +214,7 @@ const keyMisfits = (kind: ReportKind, format: Format): Misfit[] =>
     .map((column) => ({
       needs: ['extends', 'names', 'portalNames', 'required'],
       path: ['required', kind],
-      message: `must name the columns by which such a report is known, ${column} among them`,
+      message: `must name the columns that identify such a report, including ${column}`,
     }));
 
 /** Whether a row is done is said by words, and nobody but the format knows what these mean. */
@@ -223,7 +223,7 @@ function statusMisfits(format: Format, given: GivenFormat): Misfit[] {
   const { doneStatuses, notDoneStatuses = [] } = format;
   const twice = notDoneStatuses.filter((word) => doneStatuses.includes(word));
   if (twice.length > 0) {
-    const message = `${twice.join(', ')} stands under doneStatuses, too`;
+    const message = `${twice.join(', ')} is also under doneStatuses: keep one`;
     return [{ needs, path: ['notDoneStatuses'], message }];
   }
   const mentions: readonly (readonly [Part, ...Path])[] = [
@@ -237,7 +237,7 @@ function statusMisfits(format: Format, given: GivenFormat): Misfit[] {
   const [first] = mentions;
   if (first === undefined || doneStatuses.length + notDoneStatuses.length > 0) return [];
   const message =
-    'is read, and nothing says which of its words mean that a transaction is done: write them under doneStatuses, and those of what is not done under notDoneStatuses, as in doneStatuses: [paid] and notDoneStatuses: [pending, failed]';
+    'is read, but its values are not defined: list those of done transactions under doneStatuses and the others under notDoneStatuses, as in doneStatuses: [paid] and notDoneStatuses: [pending, failed]';
   return [{ needs: [...needs, first[0]], path: first, message }];
 }
 
@@ -266,7 +266,7 @@ function columnMisfits(format: Format, given: GivenFormat): Misfit[] {
     .map(({ path, column }) => {
       const meant = nearest(column, known);
       const hint = meant === undefined ? '' : `; did you mean ${meant}?`;
-      const message = `${column} is no column that is read, nor one that stands under columns${hint}`;
+      const message = `${column} is neither a column that is read nor one under columns${hint}`;
       return { needs: ['extends', 'names', 'portalNames', 'columns', 'amounts', path[0]], path, message };
     });
 }
@@ -277,7 +277,7 @@ const typeNameMisfits = (format: Format, given: GivenFormat): Misfit[] =>
     .map(([printed, type]) => ({
       needs: ['extends', 'types', 'typeNames'],
       path: ['typeNames', printed],
-      message: `${type} does not stand under types, which say how such rows are matched`,
+      message: `${type} is missing under types, which define how such rows are matched`,
     }));
 
 const zoneMisfits = (format: Format, given: GivenFormat): Misfit[] =>
@@ -286,5 +286,5 @@ const zoneMisfits = (format: Format, given: GivenFormat): Misfit[] =>
     .map(([time]) => ({
       needs: ['extends', 'times', 'zones'],
       path: ['times', time],
-      message: 'names a column of time zones, and zones says no offset for any',
+      message: 'names a column of time zones, but zones defines no offset',
     }));

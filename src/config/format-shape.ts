@@ -3,7 +3,7 @@ import { FORMATS } from '../domain/formats/all.ts';
 import { AMOUNT_ROLES, ID_COLUMNS } from '../domain/formats/format.ts';
 import { encoding } from './values.ts';
 
-const text = z.string().regex(/^\P{Cc}+$/u, 'is empty, or holds a line end or another control character');
+const text = z.string().regex(/^\P{Cc}+$/u, 'is empty, or contains a line end or another control character');
 const texts = z.preprocess((given) => (typeof given === 'string' ? [given] : given), z.array(text).min(1, 'is empty'));
 const yesOrNo = z
   .enum(['true', 'false'], { error: 'is neither true nor false' })
@@ -43,8 +43,8 @@ export const AMBIGUOUS_NAME =
 
 const reportName = checked((pattern) => {
   const fixed = PLACEHOLDERS.reduce((rest, placeholder) => rest.replace(placeholder, ''), pattern);
-  if (/[{}]/.test(fixed)) return `may hold ${PLACEHOLDERS.join(' ')}, each once, and no other braces`;
-  return /[/\\]/.test(fixed) ? 'is a path: names stand here, the directory under directory' : null;
+  if (/[{}]/.test(fixed)) return `may contain ${PLACEHOLDERS.join(' ')}, each once, and no other braces`;
+  return /[/\\]/.test(fixed) ? 'is a path: write only the name here, and the directory under directory' : null;
 }).transform((pattern) => pattern.replace(/\.(csv|xlsx|zip)$/i, ''));
 const reportNames = z.preprocess(
   (given) => (typeof given === 'string' ? [given] : given),
@@ -53,8 +53,8 @@ const reportNames = z.preprocess(
 
 const directory = checked((pattern) => {
   if (/[{}]/.test(pattern.replaceAll(/\{(merchantId|date)\}/g, '')))
-    return 'may hold {merchantId} and {date}, and no other braces';
-  return pattern.split('/').includes('..') ? 'may not lead up by ..' : null;
+    return 'may contain {merchantId} and {date}, and no other braces';
+  return pattern.split('/').includes('..') ? 'must not contain ..' : null;
 });
 
 const amount = group({
@@ -82,10 +82,10 @@ const rule = group({
 /** A format as it is written; the meaning of its parts stands beside the type `Format`. Messages are the ends of sentences. */
 export const formatShape = group({
   name: text
-    .regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'is no name of a format: lower case letters, digits and - make one')
+    .regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'is not a valid name: use lower case letters, digits and -')
     .refine(
       (name) => !Object.hasOwn(FORMATS, name),
-      'is the name of a format that comes with the program: take another, and extend that one',
+      'is the name of a format that comes with the program: use another name, and extend that one',
     ),
   extends: oneOf(Object.keys(FORMATS)).optional(),
   extensions: z.array(oneOf(['csv', 'xlsx', 'zip'])).optional(),
@@ -107,7 +107,7 @@ export const formatShape = group({
     paymentTime: group({ zoneColumn: text.optional(), mayBeDate: yesOrNo }).optional(),
     settlementTime: group({ zoneColumn: text.optional(), mayBeDate: yesOrNo }).optional(),
   }).optional(),
-  zones: table(text.regex(/^[+-](0\d|1[0-4]):[0-5]\d$/, 'is no offset like +01:00 or -08:00')),
+  zones: table(text.regex(/^[+-](0\d|1[0-4]):[0-5]\d$/, 'is not an offset like +01:00 or -08:00')),
   typeNames: table(text),
   types: table(rule),
 });

@@ -20,7 +20,7 @@ export function ledgerShape() {
         if (relation !== undefined) return { schema: schema === undefined ? null : bare(schema), name: bare(relation) };
         context.addIssue({
           code: 'custom',
-          message: `is no table or view: write schema.name, or ${IMPORTED} for the records of "ledger import"`,
+          message: `is not a table or view: write schema.name, or ${IMPORTED} for the records of "ledger import"`,
         });
         return z.NEVER;
       })
@@ -53,12 +53,12 @@ export function ledgerShape() {
   });
 }
 
-const column = text.refine((name) => Buffer.byteLength(name) <= 63, 'is longer than any name of a column');
+const column = text.refine((name) => Buffer.byteLength(name) <= 63, 'is longer than a column name can be');
 
 const bare = (part: string): string => (part.startsWith('"') ? part.slice(1, -1).replaceAll('""', '"') : part);
 
 const checkColumns: Check = ({ amount, amountMinor }, refuse) => {
   const isThere = (name: unknown) => name !== undefined && name !== NO_COLUMN;
   if (isThere(amount) && isThere(amountMinor))
-    refuse(['amountMinor'], 'stands beside amount: name the one of the two that counts');
+    refuse(['amountMinor'], 'is set beside amount: keep the one that counts');
 };

@@ -21,7 +21,7 @@ export function secretsOf(sftp: SftpConfig, environment: NodeJS.ProcessEnv = pro
   const inVariable = (variable: string, key: string): string => {
     const value = environment[variable];
     if (value) return value;
-    throw new UsageError(`${variable} is not set: the ${key} of ${login} names it, so put the secret into it.`);
+    throw new UsageError(`${variable} is not set, but the ${key} of ${login} names it: put the secret into it.`);
   };
   return {
     password:
@@ -47,6 +47,6 @@ function readKey(file: string, login: string): string {
   const { mode, uid } = statSync(file);
   // As ssh does it: of a file that belongs to another (a mounted secret, for one) this user cannot change who may read it.
   if (uid === process.getuid?.() && (mode & 0o077) !== 0)
-    throw new UsageError(`${file} is a private key that others on this machine may read: chmod 600 ${file}`);
+    throw new UsageError(`${file} is a private key that others on this machine can read: run chmod 600 ${file}`);
   return key;
 }

@@ -43,8 +43,8 @@ export function settingsShape({ folder, hasMerchant }: { folder: string; hasMerc
   const source = group(
     {
       name: text
-        .regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'is no name of a source: lower case letters, digits and - make one')
-        .refine((name) => name !== 'files', 'is what the command line names: take another name'),
+        .regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'is not a valid name: use lower case letters, digits and -')
+        .refine((name) => name !== 'files', 'is reserved for files of the command line: use another name'),
       merchantId: text.optional(),
       ...reading,
       /** How the text of its reports is read, where the bytes do not tell it. */
@@ -134,7 +134,7 @@ const readingShape = (folder: string) => ({
   timeZone: timeZone.optional(),
   /** In minor units of the compared currency. */
   tolerance: text
-    .regex(/^\d{1,9}$/, 'is no whole number of minor units')
+    .regex(/^\d{1,9}$/, 'is not a whole number of minor units')
     .transform(BigInt)
     .optional(),
 });
@@ -147,34 +147,34 @@ function formatAt(name: string, folder: string, context: z.RefinementCtx): strin
     return z.NEVER;
   };
   if (!/\.ya?ml$/i.test(name)) {
-    return refuse(`is none of ${Object.keys(FORMATS).join(', ')}, and no .yaml file with a format of your own`);
+    return refuse(`is neither one of ${Object.keys(FORMATS).join(', ')} nor a .yaml file with a format of your own`);
   }
   const path = resolve(folder, name);
   try {
     loadFormat(path, name);
     return path;
   } catch (error) {
-    if (error instanceof UsageError) return refuse(`is no format: ${error.message.replaceAll('\n', '; ')}`);
+    if (error instanceof UsageError) return refuse(`is not a valid format: ${error.message.replaceAll('\n', '; ')}`);
     throw error;
   }
 }
 
 const host = text.refine(
   (name) => isIP(name) !== 0 || /^\w([\w.-]*\w)?$/.test(name),
-  'is no name or IP address of a host: without sftp://, user and port',
+  'is not a host name or IP address: write it without sftp://, user and port',
 );
 
 /** Upper case, so that a password that was written here by mistake is mostly noticed. */
 const variable = text.regex(
   /^[A-Z_][A-Z0-9_]*$/,
-  'is no name of an environment variable in upper case: write the name, not the secret itself',
+  'is not the name of an environment variable in upper case: write the name, not the secret itself',
 );
 
 /** As `ssh-keygen -l` prints it, or in hex; kept in the first way. */
 const fingerprint = text
   .regex(
     /^((SHA256:)?[A-Za-z0-9+/]{43}=?|[0-9A-Fa-f]{64})$/,
-    'is no SHA-256 fingerprint: SHA256: and 43 characters, as ssh-keygen -l prints it, or 64 hex digits',
+    'is not a SHA-256 fingerprint: write SHA256: and 43 characters, as ssh-keygen -l prints it, or 64 hex digits',
   )
   .transform((given) => {
     const base64 = given.length === 64 ? Buffer.from(given, 'hex').toString('base64') : given.replace('SHA256:', '');
@@ -184,9 +184,9 @@ const fingerprint = text
 const directory = checked((pattern) => {
   const folders = pattern.split('/');
   if (/[{}]/.test(pattern.replaceAll(/\{(merchantId|date)\}/g, '')))
-    return 'may hold {merchantId} and {date}, and no other braces';
-  if (folders.includes('..')) return 'may not lead up by ..';
-  return folders.some(hasTwice) ? 'holds the same placeholder twice in one folder' : null;
+    return 'may contain {merchantId} and {date}, and no other braces';
+  if (folders.includes('..')) return 'must not contain ..';
+  return folders.some(hasTwice) ? 'contains the same placeholder twice in one folder' : null;
 });
 
 const DAY_NAME = ['{date}', '{psp}', '{seq}'];
@@ -196,12 +196,14 @@ const BATCH_NAME = ['{date}', '{psp}', '{currency}', '{batchId}', '{seq}'];
 const reportName = (allowed: readonly string[], needed: readonly string[]) =>
   checked((pattern) => {
     const fixed = allowed.reduce((rest, placeholder) => rest.replaceAll(placeholder, ''), pattern);
-    if (/[{}]/.test(fixed)) return `may hold ${allowed.join(' ')}, and no other braces`;
-    if (/[/\\]/.test(fixed)) return 'is a path: names stand here, directories under directories';
-    if (hasTwice(pattern)) return 'holds the same placeholder twice';
+    if (/[{}]/.test(fixed)) return `may contain ${allowed.join(' ')}, and no other braces`;
+    if (/[/\\]/.test(fixed)) return 'is a path: write only the name here, and directories under directories';
+    if (hasTwice(pattern)) return 'contains the same placeholder twice';
     if (isAmbiguous(pattern)) return AMBIGUOUS_NAME;
     const missing = needed.filter((placeholder) => !pattern.includes(placeholder));
-    return missing.length > 0 ? `lacks ${missing.join(' and ')}: the name says to which batch a report belongs` : null;
+    return missing.length > 0
+      ? `lacks ${missing.join(' and ')}: the name must say which batch the report belongs to`
+      : null;
   }).transform((pattern) => pattern.replace(/\.(csv|xlsx|zip)$/i, ''));
 
 const hasTwice = (pattern: string): boolean => /(\{\w+\}).*\1/.test(pattern);
@@ -223,7 +225,7 @@ function checkLogin(sftp: Readonly<Record<string, unknown>>, refuse: Refuse): vo
   const ways = ['passwordEnv', 'passwordFile', 'privateKeyFile'];
   if (ways.filter((way) => sftp[way] !== undefined).length !== 1) refuse([], `needs exactly one of ${ways.join(', ')}`);
   if (sftp['passphraseEnv'] !== undefined && sftp['privateKeyFile'] === undefined)
-    refuse(['passphraseEnv'], 'is only of use beside privateKeyFile');
+    refuse(['passphraseEnv'], 'needs a privateKeyFile beside it');
 }
 
 const checkSource =
@@ -239,12 +241,12 @@ const checkSource =
       if (isFolder && isAbsolute) refuse(['directories', kind], 'must not start with /: it is below the folder');
     }
     if (isFolder && source['keepDays'] !== undefined)
-      refuse(['keepDays'], 'is only of use beside sftp: nobody deletes files from a folder of ours');
+      refuse(['keepDays'], 'needs sftp beside it: nobody deletes files from a local folder');
     const isNamed = isFolder && directories.every(([, pattern]) => pattern.includes('{merchantId}'));
     if (!isNamed && !hasMerchant && source['merchantId'] === undefined)
       refuse(
         ['merchantId'],
-        'is missing, and nothing else says whose reports these are: write the id of the merchant here, or once for all sources as merchant',
+        'is missing, and no other setting names the merchant: write its id here, or once for all sources as merchant',
       );
     const [, dayDirectory = ''] = directories.find(([kind]) => kind === 'transactionDetails') ?? [];
     const dayNames = isGroup(source['names']) ? textsIn(source['names']['transactionDetails']) : [];
@@ -252,7 +254,7 @@ const checkSource =
       if (![name, dayDirectory].some((pattern) => pattern.includes('{date}')))
         refuse(
           ['names', 'transactionDetails', Number(at)],
-          'lacks {date}: the name says the day, or else directories.transactionDetails does',
+          'lacks {date}: the name or directories.transactionDetails must contain the day',
         );
     }
   };
@@ -274,5 +276,5 @@ function isAddress(...protocols: readonly string[]) {
 }
 
 function addressLike(example: string): string {
-  return `is no address like ${example}; in a password write # / ? @ as %23 %2F %3F %40`;
+  return `is not an address like ${example}; in a password write # / ? @ as %23 %2F %3F %40`;
 }

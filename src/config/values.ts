@@ -4,11 +4,11 @@ import { isGroup } from './raw.ts';
 
 /** Nothing more is said of a text that is empty. */
 export const text = z.string().regex(/^\P{Cc}+$/u, {
-  error: 'is empty, or holds a line end or another control character',
+  error: 'is empty, or contains a line end or another control character',
   abort: true,
 });
 
-export const timeZone = text.refine(isTimeZone, 'is no time zone (Asia/Shanghai is one)');
+export const timeZone = text.refine(isTimeZone, 'is not a time zone like Asia/Shanghai');
 
 function isTimeZone(name: string): boolean {
   try {
@@ -44,7 +44,7 @@ export function wholeNumber(min: number, max: number) {
     .string()
     .refine(
       (text) => /^\d{1,10}$/.test(text) && Number(text) >= min && Number(text) <= max,
-      `is no whole number from ${min} to ${max}`,
+      `is not a whole number from ${min} to ${max}`,
     )
     .transform(Number);
 }

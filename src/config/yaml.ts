@@ -3,16 +3,16 @@ import { dotted, type Given, type Layer, type Path } from './raw.ts';
 
 /** Sentences of our own: those of the parser quote the text, which may hold a password. */
 const WRONG: Readonly<Partial<Record<YAMLError['code'], string>>> = {
-  TAB_AS_INDENT: 'a tab stands here: indent with spaces.',
-  DUPLICATE_KEY: 'this key comes twice: keep one of them.',
-  MULTIPLE_DOCS: 'a second document begins here: all settings stand in one, so remove the line with --- or ...',
-  TAG_RESOLVE_FAILED: 'a tag (a word that starts with !) stands here: remove it.',
-  NON_STRING_KEY: 'this key is no text: write a name.',
-  BAD_SCALAR_START: 'the value starts with a character that means something to YAML: put the value in quotes.',
+  TAB_AS_INDENT: 'this is a tab: indent with spaces.',
+  DUPLICATE_KEY: 'this key appears twice: keep one of them.',
+  MULTIPLE_DOCS: 'a second document begins here, but all settings must be in one: remove the line with --- or ...',
+  TAG_RESOLVE_FAILED: 'this is a tag (a word that starts with !): remove it.',
+  NON_STRING_KEY: 'this key is not a text: write a name.',
+  BAD_SCALAR_START: 'the value starts with a special character of YAML: put the value in quotes.',
   MISSING_CHAR:
     'something is missing here or before: a closing quote or bracket, a colon, the - of a list, or quotes around a value with brackets.',
   BAD_INDENT: 'the indentation is wrong, or a bracket is not closed.',
-  BLOCK_AS_IMPLICIT_KEY: 'a colon is too many, or the next line has the wrong indentation.',
+  BLOCK_AS_IMPLICIT_KEY: 'there is one colon too many, or the next line has the wrong indentation.',
   RESOURCE_EXHAUSTION: 'lists or keys are nested too deeply.',
 };
 
@@ -47,7 +47,7 @@ export function readYaml(text: string, name: string, folder: string, root: Path 
     .filter((error) => error === confusing || HARMLESS.includes(error.code))
     .map(
       ({ code, pos }) =>
-        `${place(pos[0])}: ${WRONG[code] ?? 'this is no YAML: a value with brackets or a colon needs quotes.'}`,
+        `${place(pos[0])}: ${WRONG[code] ?? 'this is not valid YAML: a value with brackets or a colon needs quotes.'}`,
     );
   const offsets = new Map<string, number>([[dotted(root), 0]]);
   const given = confusing
@@ -84,7 +84,7 @@ function plain(document: Document.Parsed, { root, found, wrong }: Findings): Giv
     if (isAlias(node)) {
       const target = node.resolve(document);
       const offset = node.range?.[0] ?? 0;
-      if (!target) wrong(offset, 'no anchor of this name stands before: a value that starts with * needs quotes.');
+      if (!target) wrong(offset, 'there is no earlier anchor of this name: a value that starts with * needs quotes.');
       if (++aliases === MAX_ALIASES + 1) wrong(offset, `anchors are repeated more than ${MAX_ALIASES} times.`);
       return aliases > MAX_ALIASES ? undefined : read(target, path);
     }

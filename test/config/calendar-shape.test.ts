@@ -70,25 +70,25 @@ test('an empty file on days without transactions has to be told', () => {
 
 test('what is no time, day or weekday is refused with one that is', () => {
   const table: [yaml: string, mistake: string][] = [
-    ['holidays: [2026-02-29]', 'holidays[0]: "2026-02-29" is no day from 2000 to 2100'],
-    ['holidays: 25.12.2026', 'holidays: "25.12.2026" is no day from 2000 to 2100'],
+    ['holidays: [2026-02-29]', 'holidays[0]: "2026-02-29" is not a day from 2000 to 2100'],
+    ['holidays: 25.12.2026', 'holidays: "25.12.2026" is not a day from 2000 to 2100'],
     ['weekend: [sonntag]', 'weekend[0]: "sonntag" is none of sunday, monday'],
-    ['quietMinutes: soon', 'quietMinutes: "soon" is no whole number from 0 to 1440'],
-    ['transactionDetails: { due: T+1 }', 'transactionDetails.due: "T+1" is no time from 1 to 99 days later'],
-    ['transactionDetails: { due: T+0 10:00 }', 'transactionDetails.due: "T+0 10:00" is no time'],
-    ['transactionDetails: { due: T+1 24:00 }', 'transactionDetails.due: "T+1 24:00" is no time'],
-    ['transactionDetails: { due: T+1 9:00 }', 'transactionDetails.due: "T+1 9:00" is no time'],
+    ['quietMinutes: soon', 'quietMinutes: "soon" is not a whole number from 0 to 1440'],
+    ['transactionDetails: { due: T+1 }', 'transactionDetails.due: "T+1" is not a time 1 to 99 days later'],
+    ['transactionDetails: { due: T+0 10:00 }', 'transactionDetails.due: "T+0 10:00" is not a time'],
+    ['transactionDetails: { due: T+1 24:00 }', 'transactionDetails.due: "T+1 24:00" is not a time'],
+    ['transactionDetails: { due: T+1 9:00 }', 'transactionDetails.due: "T+1 9:00" is not a time'],
     ['transactionDetails: {}', 'transactionDetails.due: is missing'],
     ['transactionDetails: { due: T+1 10:00, daysWithoutTransactions: none }', 'is neither empty file nor no file'],
     ['settlement: { date: T+2 }', 'settlement.reportsDue: is missing'],
-    ['settlement: { reportsDue: T+1 10:00, date: 2 }', 'settlement.date: "2" is no number of days from 1 to 99'],
-    ['settlement: { reportsDue: T+1 10:00, on: friday }', 'settlement.on: "friday" is only of use beside date'],
+    ['settlement: { reportsDue: T+1 10:00, date: 2 }', 'settlement.date: "2" is not a number of days from 1 to 99'],
+    ['settlement: { reportsDue: T+1 10:00, on: friday }', 'settlement.on: "friday" needs a date beside it'],
     ['settlement: { reportsDue: T+1 10:00, date: T+1, on: [] }', 'settlement.on: is empty'],
     [
       'settlement: { reportsDue: T+1 10:00, date: T+1, on: [friday, sunday] }',
       'settlement.on[1]: "sunday" is a day of the weekend',
     ],
-    ['holiday: 2026-12-25', 'holiday: is not known; allowed are weekend, holidays'],
+    ['holiday: 2026-12-25', 'holiday: is unknown; allowed: weekend, holidays'],
   ];
   for (const [yaml, mistake] of table) {
     const lines = mistakesIn(yaml);

@@ -59,7 +59,7 @@ const WORDS = { bases: [], categories: ['S', 'E'], what: 'a text or an enum' };
 const AMOUNTS = {
   bases: [...WHOLE, 'numeric'],
   categories: [],
-  what: 'numeric or an integer: of other types, cents may have been rounded, or are not meant; make a view that casts it',
+  what: 'numeric or an integer: other types may round cents or mean something else; make a view that casts it',
 };
 const TIMES = { bases: ['timestamptz', 'timestamp'], categories: [], what: 'timestamp with time zone' };
 const ALLOWED: Readonly<Record<Field, { bases: readonly string[]; categories: readonly string[]; what: string }>> = {
@@ -95,12 +95,12 @@ export async function findRelation(db: Db, settings: LedgerSettings, mistakes: s
     .execute(db)
     .catch((error: Error) => error);
   if (found instanceof Error) {
-    mistakes.push(`${begin}cannot be looked at: ${found.message}`);
+    mistakes.push(`${begin}cannot be read: ${found.message}`);
     return null;
   }
   const [relation] = found.rows;
   if (!relation) {
-    mistakes.push(`${begin}is no table or view of this database${await similar(db, name)}`);
+    mistakes.push(`${begin}is not a table or view of this database${await similar(db, name)}`);
     return null;
   }
   if (!['r', 'p', 'v', 'm', 'f'].includes(relation.kind)) {
@@ -129,7 +129,7 @@ async function similar(db: Db, name: string): Promise<string> {
      where c.relkind in ('r', 'p', 'v', 'm', 'f') and n.nspname not in ('pg_catalog', 'information_schema') and n.nspname !~ '^pg_'
        and lower(c.relname) = lower(${name}) order by 1 limit 3`.execute(db);
   const names = found.rows.map((row) => row.name);
-  return names.length === 0 ? '' : `; there is ${names.join(' and ')}`;
+  return names.length === 0 ? '' : `; similar: ${names.join(' and ')}`;
 }
 
 async function catalogColumns(db: Db, oid: bigint): Promise<Map<string, CatalogColumn>> {
@@ -170,16 +170,14 @@ function columnOf(
   const begin =
     named === undefined ? `${settings.begin(['relation'])}column ${column?.name} ` : settings.begin(['columns', field]);
   if (!column) {
-    if (named !== undefined) mistakes.push(`${begin}is no column of it; there are ${[...catalog.keys()].join(', ')}`);
+    if (named !== undefined) mistakes.push(`${begin}is not a column of it; columns: ${[...catalog.keys()].join(', ')}`);
     return undefined;
   }
   const allowed = ALLOWED[field];
   if (!allowed.bases.includes(column.base) && !allowed.categories.includes(column.category))
     mistakes.push(`${begin}is ${column.type}, and must be ${allowed.what}`);
   else if (column.base === 'timestamp' && settings.timeZone === undefined)
-    mistakes.push(
-      `${begin}is ${column.type}, which is no moment: say in ledger.timeZone by which clock it is, such as UTC`,
-    );
+    mistakes.push(`${begin}is ${column.type}, which has no time zone: set ledger.timeZone, such as UTC`);
   if (!column.isReadable) mistakes.push(`${begin}may not be read by this user: grant select on it`);
   return column;
 }
