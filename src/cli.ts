@@ -4,28 +4,28 @@ import { type Options, readConfig } from './config/config.ts';
 import { DEFAULT_FORMAT } from './domain/formats/all.ts';
 import { lastWords, takeOverWords } from './verbs/words.ts';
 
-/** What stands beside the program: the demo uses it and is no part of it. */
+/** What `bin` passes in: the demo uses the program and is no part of it. */
 export type Beside = {
-  /** Aborted when a service is told to stop. The program listens from its first moment on. */
+  /** Aborted by SIGTERM. The program listens from its first moment on. */
   readonly stop: AbortSignal;
   readonly demo: () => Promise<{
     demo(request: { dataDir: string | null; json: boolean; everySeconds: number | null }): Promise<number>;
   }>;
 };
 
-/** Verbs that go on until they are told to stop. */
+/** Commands that run until SIGTERM. */
 const SERVICES = [
-  ['run', 'finds reports and works on them, until SIGTERM'],
-  ['produce', 'finds reports and asks for work, until SIGTERM'],
-  ['work', 'works on what is asked for, until SIGTERM'],
+  ['run', 'runs the service: finds reports and reconciles them, until SIGTERM'],
+  ['produce', 'finds reports and enqueues jobs, until SIGTERM'],
+  ['work', 'does the enqueued jobs, until SIGTERM'],
 ] as const;
 
-/** The verbs: what is asked for on the command line, and the exit code it ends with. Each verb is loaded when it is used. */
+/** Runs the command of the command line and returns its exit code. The module of a command is loaded when it is used. */
 export async function main(argv: readonly string[], beside: Beside): Promise<number> {
   let exitCode = 0;
   const words = takeOverWords();
   const { say } = words;
-  // Who reads only the beginning (`| head`) has had enough: nothing is wrong, and nothing more has to be said.
+  // A reader that reads only the beginning (`| head`) closes the pipe: this is no error.
   process.stdout.on('error', (error: NodeJS.ErrnoException) =>
     process.exit(error.code === 'EPIPE' ? 0 : lastWords(error, say)),
   );
@@ -49,38 +49,41 @@ export async function main(argv: readonly string[], beside: Beside): Promise<num
     program
       .command(name)
       .description(description)
-      .option('--json', 'one JSON document on stdout, nothing else there')
-      .option('--config <file>', 'the file with the settings (settlestream.yaml, if it is there)')
-      .option('--data-dir <dir>', 'where the book is kept (SETTLESTREAM_DATA_DIR)')
+      .option('--json', 'prints one JSON document on stdout and nothing else')
+      .option('--config <file>', 'file with the settings (settlestream.yaml, if it exists)')
+      .option('--data-dir <dir>', 'folder of the database and the archive (SETTLESTREAM_DATA_DIR)')
       .addHelpText('after', `\nExample:\n  $ settlestream ${example}\n`);
 
   const reading = (command: Command) =>
     command
-      .option('--merchant <id>', 'whose reports and records these are, where nothing else says it')
-      .option('--format <name>', `the layout of the reports (${DEFAULT_FORMAT})`)
-      .option('--amount-unit <unit>', 'how the reports print amounts: major (14.50) or minor (1450)')
-      .option('--time-zone <zone>', 'of the provider, for the borders of days (Asia/Shanghai)')
-      .option('--tolerance <units>', 'minor units that nets, breakdowns and conversions may be off (2)');
+      .option('--merchant <id>', 'merchant of reports and records that do not name one')
+      .option('--format <name>', `format of the reports (${DEFAULT_FORMAT})`)
+      .option('--amount-unit <unit>', 'how reports print amounts: major (14.50) or minor (1450)')
+      .option('--time-zone <zone>', 'time zone of the provider; decides where a day begins (Asia/Shanghai)')
+      .option(
+        '--tolerance <units>',
+        'allowed difference of net amounts, fee breakdowns and conversions, in minor units (2)',
+      );
   const working = (command: Command) =>
     command
-      .addOption(new Option('--processes <n>', 'parser processes (one per core)'))
-      .option('--chunk-bytes <n>', 'bytes a job parses at once');
+      .addOption(new Option('--processes <n>', 'number of parser processes (one per core)'))
+      .option('--chunk-bytes <n>', 'bytes that one job parses (8388608)');
   const filters = (command: Command) =>
     command
-      .option('--merchant <id>', 'only of this merchant')
+      .option('--merchant <id>', 'only this merchant')
       .option('--from <date>', 'from this day on, YYYY-MM-DD')
-      .option('--to <date>', 'up to this day')
-      .option('--kind <kind>', 'only with discrepancies of this kind')
-      .option('--state <state>', 'only of batches in this state: reconciled, discrepant, incomplete, waiting')
-      .option('--format <format>', 'table, json, csv or xlsx (a workbook, for a file)', 'table');
+      .option('--to <date>', 'until this day')
+      .option('--kind <kind>', 'only discrepancies of this kind')
+      .option('--state <state>', 'only batches in this state: reconciled, discrepant, incomplete, waiting')
+      .option('--format <format>', 'table, json, csv or xlsx (a workbook: redirect it to a file)', 'table');
 
   working(
     reading(
-      verb('reconcile', 'reconciles report files and folders, once', 'reconcile reports/ --ledger records.csv --json'),
+      verb('reconcile', 'reconciles report files and folders once', 'reconcile reports/ --ledger records.csv --json'),
     ),
   )
     .argument('<path...>', 'folders with reports, or report files')
-    .option('--ledger <file>', "the merchant's records, imported first")
+    .option('--ledger <file>', "file with the merchant's records, imported first")
     .action((paths: string[], options: Given) =>
       run(async () => {
         const { reconcilePaths } = await import('./verbs/reconcile.ts');
@@ -92,7 +95,7 @@ export async function main(argv: readonly string[], beside: Beside): Promise<num
     reading(
       verb(
         'replay',
-        "reads reports again, from the archive, under today's settings and records; tells what changed",
+        "reads reports again from the archive, under today's settings and records; prints what changed",
         'replay --batch 2026010112345 --amount-unit minor --dry-run',
       ),
     ),
@@ -100,39 +103,39 @@ export async function main(argv: readonly string[], beside: Beside): Promise<num
     .option('--batch <id>', 'the reports of this settlement batch, or of this day')
     .option('--report <id>', 'one report: its file, its name, or 8 digits of its SHA-256; a withdrawn one comes back')
     .option('--from <date>', 'the reports of all batches and days from this day on, YYYY-MM-DD')
-    .option('--to <date>', 'up to this day')
-    .option('--refused', 'everything that was refused or given up')
-    .option('--dry-run', 'only tells what would change')
+    .option('--to <date>', 'until this day')
+    .option('--refused', 'everything that was refused or parked')
+    .option('--dry-run', 'prints what would change, and changes nothing')
     .action((options: Given) =>
       run(async () => (await import('./verbs/replay.ts')).replay(readConfig(settings(options)), options))(),
     );
   working(
     verb(
       'withdraw',
-      'takes a wrong report out; the content before it counts again, if there is one',
+      'takes a wrong report out; the revision before it counts again, if there is one',
       'withdraw --report settlementItems_USD_2026010112345_000 --reason "sent by mistake"',
     ),
   )
     .addHelpText(
       'after',
-      '\nThe same file does not bring it back, however often it is listed. Other bytes under its name do, and "replay --report".\n',
+      '\nThe same file does not bring it back, however often it is listed. Other content under its name does, and so does "replay --report".\n',
     )
-    .option('--report <id>', 'its file, its name, or 8 digits of its SHA-256')
-    .option('--reason <text>', 'why: it is shown wherever the report is')
-    .option('--merchant <id>', 'of this merchant')
+    .option('--report <id>', 'file, name, or 8 digits of the SHA-256')
+    .option('--reason <text>', 'reason, shown wherever the report is')
+    .option('--merchant <id>', 'only this merchant')
     .action((options: Given) =>
       run(async () => (await import('./verbs/replay.ts')).withdrawReport(readConfig(settings(options)), options))(),
     );
   program
     .command('demo')
-    .description('the whole path on a made-up week of reports with known faults')
-    .option('--json', 'one JSON document on stdout, nothing else there')
+    .description('shows the whole path with a week of made-up reports and known faults')
+    .option('--json', 'prints one JSON document on stdout and nothing else')
     .option(
       '--data-dir <dir>',
-      'keep the reports and the book here, to look into them; without it they are thrown away',
+      'keeps reports and database here, so that they can be queried; by default they are removed',
     )
-    .option('--keep', 'go on as the standing service, with new reports now and then, until Ctrl-C')
-    .option('--every <seconds>', 'with --keep: how often a new batch comes', '20')
+    .option('--keep', 'continues as a service with new reports, until Ctrl-C')
+    .option('--every <seconds>', 'with --keep: seconds between two new batches', '20')
     .addHelpText('after', '\nExample:\n  $ settlestream demo --data-dir demo-book\n')
     .action((options: Given) =>
       run(async () => {
@@ -144,12 +147,12 @@ export async function main(argv: readonly string[], beside: Beside): Promise<num
   const ledger = program.command('ledger').description("the merchant's own records");
   ledger
     .command('import')
-    .description('loads the records of a CSV file; the same file twice changes nothing')
+    .description('imports the records of a CSV file; the same file twice changes nothing')
     .argument('<file>')
-    .option('--merchant <id>', 'whose records these are, where the file does not say it')
-    .option('--json', 'one JSON document on stdout, nothing else there')
-    .option('--config <file>', 'the file with the settings (settlestream.yaml, if it is there)')
-    .option('--data-dir <dir>', 'where the book is kept (SETTLESTREAM_DATA_DIR)')
+    .option('--merchant <id>', 'merchant of records that do not name one')
+    .option('--json', 'prints one JSON document on stdout and nothing else')
+    .option('--config <file>', 'file with the settings (settlestream.yaml, if it exists)')
+    .option('--data-dir <dir>', 'folder of the database and the archive (SETTLESTREAM_DATA_DIR)')
     .addHelpText('after', '\nExample:\n  $ settlestream ledger import records.csv --data-dir book\n')
     .action((file: string, options: Given) =>
       run(async () => {
@@ -159,9 +162,9 @@ export async function main(argv: readonly string[], beside: Beside): Promise<num
     );
   for (const [name, description] of SERVICES) {
     working(reading(verb(name, description, `${name} --data-dir book`)))
-      .option('--folder <dir>', 'the folder in which reports arrive (SETTLESTREAM_FOLDER)')
-      .option('--poll-seconds <n>', 'how often it is looked at (30)')
-      .option('--http-port <n>', 'where metrics and health are told; 0 is any free port (9464)')
+      .option('--folder <dir>', 'folder in which reports arrive (SETTLESTREAM_FOLDER)')
+      .option('--poll-seconds <n>', 'seconds between two polls (30)')
+      .option('--http-port <n>', 'port of /metrics, /healthz and /readyz; 0 takes any free port (9464)')
       .action((options: Given) =>
         run(async () => {
           const { serve } = await import('./verbs/serve.ts');
@@ -171,7 +174,7 @@ export async function main(argv: readonly string[], beside: Beside): Promise<num
         })(),
       );
   }
-  verb('migrate', 'brings the database up to date', 'migrate').action((options: Given) =>
+  verb('migrate', 'creates or updates the database schema', 'migrate').action((options: Given) =>
     run(async () =>
       (await import('./verbs/migrate.ts')).migrateBook(readConfig(settings(options)), Boolean(options['json'])),
     )(),
@@ -179,7 +182,7 @@ export async function main(argv: readonly string[], beside: Beside): Promise<num
   const lookBack = (command: Command) =>
     command.option(
       '--as-of <time>',
-      'what was known then: a time with its offset, or a day, which means its end in UTC',
+      'shows what was known then: a time with offset, or a day, which means its end in UTC',
     );
   lookBack(filters(verb('batches', 'lists batches and days', 'batches --from 2026-01-01 --format csv'))).action(
     (options: Given) =>
@@ -188,11 +191,11 @@ export async function main(argv: readonly string[], beside: Beside): Promise<num
   filters(
     verb('discrepancies', 'lists what does not add up', 'discrepancies --kind unknown_transaction --limit 100 --json'),
   )
-    .option('--batch <id>', 'only of this settlement batch id or transaction date')
-    .option('--source <name>', 'only of this source of the settings')
-    .option('--closed', 'also those that were closed, with when and why')
-    .option('--limit <n>', 'at most so many; the place of the next is told')
-    .option('--after <place>', 'go on behind this place')
+    .option('--batch <id>', 'only this settlement batch id or transaction date')
+    .option('--source <name>', 'only this source of the settings')
+    .option('--closed', 'also closed ones, with time and cause')
+    .option('--limit <n>', 'at most this many; prints the cursor of the next page')
+    .option('--after <cursor>', 'continues behind this cursor')
     .action((options: Given) =>
       run(async () =>
         (await import('./verbs/discrepancies.ts')).listDiscrepancies(readConfig(bookOf(options)), options),
@@ -200,31 +203,31 @@ export async function main(argv: readonly string[], beside: Beside): Promise<num
     );
   verb(
     'open',
-    'lists what is still to come, by age and money: reports, and what is not settled yet',
+    'lists what is still to come, by age and money: reports, and sales that are not settled yet',
     'open --merchant 2188120000004188\n  $ settlestream open --format xlsx > open.xlsx',
   )
-    .option('--merchant <id>', 'only of this merchant')
+    .option('--merchant <id>', 'only this merchant')
     .option('--from <date>', 'of batches and days from this day on, YYYY-MM-DD')
-    .option('--to <date>', 'up to this day')
-    .option('--records', 'every record that is not settled yet, not only the sums')
-    .option('--limit <n>', 'at most so many of these records; the place of the next is told')
-    .option('--after <place>', 'go on behind this place')
-    .option('--format <format>', 'table, json, csv or xlsx (a workbook, for a file)', 'table')
+    .option('--to <date>', 'until this day')
+    .option('--records', 'lists every record that is not settled yet, not only the sums')
+    .option('--limit <n>', 'at most this many of these records; prints the cursor of the next page')
+    .option('--after <cursor>', 'continues behind this cursor')
+    .option('--format <format>', 'table, json, csv or xlsx (a workbook: redirect it to a file)', 'table')
     .action((options: Given) =>
       run(async () => (await import('./verbs/open.ts')).listOpen(readConfig(bookOf(options)), options))(),
     );
   lookBack(
     verb(
       'show',
-      'shows a batch or day: its reports, runs and why they came about, restatements, digest and discrepancies',
+      'shows a batch or day: reports, runs and their causes, restatements, digest and discrepancies',
       'show 2026010112345 --json\n  $ settlestream show reserves',
     ),
   )
-    .argument('<batch>', 'a settlement batch id, or a transaction date; reserves: what acquirers keep back')
-    .option('--merchant <id>', 'of this merchant')
-    .option('--currency <code>', 'in this settlement currency')
-    .option('--rows', 'every row that a restated report added, removed or changed')
-    .option('--format <format>', 'table, json, csv or xlsx (a workbook, for a file)', 'table')
+    .argument('<batch>', 'settlement batch id or transaction date; reserves: money that acquirers hold back')
+    .option('--merchant <id>', 'only this merchant')
+    .option('--currency <code>', 'only this settlement currency')
+    .option('--rows', 'lists every row that a restated report added, removed or changed')
+    .option('--format <format>', 'table, json, csv or xlsx (a workbook: redirect it to a file)', 'table')
     .action((batch: string, options: Given) =>
       run(async () => {
         const config = readConfig(bookOf(options));
@@ -233,14 +236,18 @@ export async function main(argv: readonly string[], beside: Beside): Promise<num
           : (await import('./verbs/show.ts')).showBatch(config, batch, options);
       })(),
     );
-  verb('explain', "tells a payment's whole story, from records and every row about it", 'explain ORDER-4711 --json')
-    .argument('<requestId>', "the merchant's own request id, or a transaction id of the provider's")
-    .option('--merchant <id>', 'of this merchant')
+  verb(
+    'explain',
+    'shows everything known about one payment: records, report rows, how each row was matched, discrepancies',
+    'explain ORDER-4711 --json',
+  )
+    .argument('<requestId>', "the merchant's request id, or the provider's transaction id")
+    .option('--merchant <id>', 'only this merchant')
     .option('--format <format>', 'table, json, csv or xlsx (its rows)', 'table')
     .action((id: string, options: Given) =>
       run(async () => (await import('./verbs/explain.ts')).explain(readConfig(bookOf(options)), id, options))(),
     );
-  verb('doctor', 'checks settings, database, queue, sources and reports, and says what to mend', 'doctor').action(
+  verb('doctor', 'checks settings, database, queue, sources and reports, and says what to fix', 'doctor').action(
     (options: Given) =>
       run(async () => (await import('./verbs/doctor/doctor.ts')).doctor(bookOf(options), Boolean(options['json'])))(),
   );
