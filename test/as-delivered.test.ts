@@ -198,7 +198,7 @@ const STRANGE: Readonly<Record<string, readonly [content: Content, code: string,
     /^the file is UTF-16: Save it in UTF-8/,
   ],
   'utf16-unmarked.csv': [Buffer.from(withSeparator(','), 'utf16le'), 'bad_encoding', /^the file is UTF-16: /],
-  'text.xlsx': [withSeparator(','), 'not_xlsx', /^this is text, and no ZIP archive: If it is CSV, name it \.csv\.$/],
+  'text.xlsx': [withSeparator(','), 'not_xlsx', /^this is text, not a ZIP archive: If it is CSV, name it \.csv\.$/],
   'html.xlsx': ['<html></html>', 'not_xlsx', /^this is an HTML page: /],
   'old.xlsx': [oldContainer('Workbook'), 'not_xlsx', /^this is a workbook of the old kind/],
   'locked.xlsx': [
@@ -209,7 +209,7 @@ const STRANGE: Readonly<Record<string, readonly [content: Content, code: string,
   'locked.zip': [
     zipOf([{ name: 'payout_in.csv', content: withSeparator(','), says: { flags: 1 } }]),
     'unreadable',
-    /^payout_in\.csv is encrypted in the zip: Have it packed without a password/,
+    /^payout_in\.csv is encrypted in the zip: Ask for it without a password/,
   ],
 };
 

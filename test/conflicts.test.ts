@@ -286,7 +286,7 @@ suite('a conflict heals', () => {
     assert.equal(replayed.code, 3, replayed.stderr);
     isConflict(await ask(), [csv, other]);
     const unclear = await inBook(['withdraw', '--report', ITEMS, '--reason', 'old', ...at]);
-    assert.match(unclear.stderr, /several files that hold different contents[\s\S]*old\/M1/);
+    assert.match(unclear.stderr, /several files with different contents[\s\S]*old\/M1/);
     const withdrawn = await inBook(['withdraw', '--report', other, '--reason', 'old', ...at]);
     assert.equal(withdrawn.code, 0, withdrawn.stderr);
     const after = await ask();

@@ -56,7 +56,7 @@ suite('the book', () => {
   test('that is not there yet is no problem, and is not made by looking', async () => {
     const { code, of } = await doctor({ SETTLESTREAM_DATA_DIR: join(folder, 'nowhere') });
     assert.equal(code, 0);
-    assert.match(of('database')[0]!.message, /no book in .*nowhere yet/);
+    assert.match(of('database')[0]!.message, /no database in .*nowhere yet/);
   });
 
   test('that lacks a migration has to be brought up to date', async () => {
@@ -202,7 +202,7 @@ suite('sources', async () => {
     const fetched = await ask(source('right'));
     assert.deepEqual(fetched.of('source right: retention'), []);
     const account = fetched.of('source right: account')[0]!;
-    assert.match(account.message, /not let in there for 85 days/);
+    assert.match(account.message, /last login was 85 days ago/);
     assert.equal(account.state, 'problem');
   });
 
@@ -234,7 +234,7 @@ suite('sources', async () => {
       `- { name: local, merchantId: M1, folder: gone }\n- { name: silent, merchantId: M1, sftp: { host: 127.0.0.1, username: me, passwordEnv: NOT_SET } }\n${source('right')}`,
     );
     assert.equal(code, 2);
-    assert.match(of('source local')[0]!.message, /gone is not there/);
+    assert.match(of('source local')[0]!.message, /gone does not exist/);
     assert.match(of('source silent')[0]!.message, /NOT_SET is not set/);
     assert.equal(of('source right')[0]!.state, 'ok');
   });

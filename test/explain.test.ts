@@ -120,7 +120,7 @@ suite('the story of a payment', async () => {
 
     assert.deepEqual([mismatch.kind, mismatch.reported, mismatch.recorded], ['amount_mismatch', '11.00', '10.00']);
     assert.ok(Date.parse(mismatch.since) < Date.parse(mismatch.until));
-    assert.match(mismatch.closedBecause, /read other reports, or other contents/);
+    assert.match(mismatch.closedBecause, /read other reports, or other revisions/);
   });
 
   test('is the same for its refund, and for an id that the provider gave it', async () => {
@@ -165,7 +165,7 @@ test('an id that nobody knows ends with 2', async () => {
 test('a row without a record says for which one was looked', async () => {
   const { json } = await run('explain', 'p-9', '--json');
   assert.deepEqual([json.records, json.rows.length, json.rows[0].matchedBy], [[], 1, 'notFound']);
-  assert.match(json.rows[0].rule, /No record is PAYMENT p-9/);
+  assert.match(json.rows[0].rule, /There is no record PAYMENT p-9/);
   assert.equal(json.discrepancies[0].kind, 'unknown_transaction');
   assert.equal(json.discrepancies[0].until, null);
 });
@@ -216,10 +216,10 @@ test('the rule of a row is a sentence', () => {
   );
   assert.match(
     rule({ ...placed, type: 'DISPUTE' }, 'original', [refund], []),
-    /^notFound: No record of x, .* is a PAYMENT, CAPTURE, AUTHORIZATION\.$/,
+    /^notFound: There is no PAYMENT, CAPTURE, AUTHORIZATION record of x, the original that it names\.$/,
   );
   const byProvider = { ...placed, type: 'DISPUTE', originalRequestId: null, originalTransactionId: 't' };
-  assert.match(rule(byProvider, 'original', [payment], []), /^notFound: No reported row says whose transaction t is/);
+  assert.match(rule(byProvider, 'original', [payment], []), /^notFound: No reported row has the transaction t is/);
   assert.match(rule(placed, 'none', [], []), /^none: .*needs no record/);
-  assert.match(rule(placed, 'lost', [], []), /^notFound: .*names nothing/);
+  assert.match(rule(placed, 'lost', [], []), /^notFound: .*has no id/);
 });

@@ -151,7 +151,7 @@ suite('a relation', () => {
     await run(`insert into batch (merchant_no, batch_id, currency, wanted) values (1, 'B', 'USD', 1);
                insert into discrepancy (batch_no, identity, kind, of_matchable, message, first_seen_at, opened_run, opened_at, referenced_ids)
                values (1, 'i', 'unknown_transaction', true, '', now(), 1, now(), '{p}')`);
-    assert.match((await mistakes('plain'))[0]!, /^relation: is no table or view of this database/);
+    assert.match((await mistakes('plain'))[0]!, /^relation: is not a table or view of this database/);
     await assert.rejects(
       useLedger(database, undefined),
       /cannot be read from shop\.plain.*relation "shop\.plain" does not exist/,
@@ -309,7 +309,7 @@ suite('a relation', () => {
     );
     const { json: checked } = await call(book, 'doctor', '--json', ...withSettings('ledger: { relation: shop.twins }'));
     const keys = checked.checks.find(({ name }: { name: string }) => name === 'records: keys');
-    assert.match(keys.message, /^4 keys stand in several records, one of them is PAYMENT p-1/);
+    assert.match(keys.message, /^4 keys have several records, one of them is PAYMENT p-1/);
   });
 });
 
@@ -339,9 +339,9 @@ ledger:
     assert.deepEqual(
       lines.map((line) => line.replace(/^.*?(\d+:\d+: )/, '$1')),
       [
-        '5:5: ledger.columns.requestId: "payment_reff" is no column of it; there are id, payment_ref, cents, cur, created, state, type, parent',
-        '6:5: ledger.columns.amountMinor: "cents" is double precision, and must be numeric or an integer: of other types, cents may have been rounded, or are not meant; make a view that casts it',
-        '8:5: ledger.columns.occurredAt: "created" is timestamp without time zone, which is no moment: say in ledger.timeZone by which clock it is, such as UTC',
+        '5:5: ledger.columns.requestId: "payment_reff" is not a column of it; columns: id, payment_ref, cents, cur, created, state, type, parent',
+        '6:5: ledger.columns.amountMinor: "cents" is double precision, and must be numeric or an integer: other types may round cents or mean something else; make a view that casts it',
+        '8:5: ledger.columns.occurredAt: "created" is timestamp without time zone, which has no time zone: set ledger.timeZone, such as UTC',
         '9:5: ledger.columns.originalRequestId: "parent" is json, and must be a text, a number or a uuid',
         '3:3: ledger.relation: "shop.wrong" has no column called status: name it under ledger.columns',
         `10:3: ledger.where: "provder = 'x'" the database says: column "provder" does not exist`,
@@ -375,10 +375,10 @@ ledger:
       `narrowed.provider = 'x' -- ours`,
     ])
       assert.equal((await use('narrowed', { where })).described, `shop.narrowed where ${where}`);
-    assert.match((await mistakes('narrowed" where true; --'))[0]!, /is no table or view/);
+    assert.match((await mistakes('narrowed" where true; --'))[0]!, /is not a table or view/);
     assert.match(
       (await mistakes('narrowed', { columns: { orderId: 'q"; drop table shop.narrowed' } }))[0]!,
-      /is no column of it/,
+      /is not a column of it/,
     );
     await use('narrowed', { columns: { orderId: 'q"uote' } });
     assert.deepEqual(await records(), []);
@@ -483,7 +483,7 @@ suite('a book that reads a relation', async () => {
       [['p-2', '10.00']],
     );
     const { json: closed } = await call(book, 'discrepancies', '--closed', '--json');
-    assert.match(closed.discrepancies[0].closedBecause, /found other records: they came late, or changed/);
+    assert.match(closed.discrepancies[0].closedBecause, /found late or changed records/);
   });
 
   test('is examined by the doctor: columns, indexes, plans, what cannot be used', async () => {
@@ -515,7 +515,7 @@ suite('a book that reads a relation', async () => {
     const large = await examine();
     assert.match(
       large.said[2]!,
-      /^warning records: found by time: no index serves: payments with some 20002 rows is read as a whole/,
+      /^warning records: found by time: no index is used: payments with about 20002 rows is scanned as a whole/,
     );
     assert.equal(
       large.checks[2]!.mend,
@@ -526,7 +526,7 @@ suite('a book that reads a relation', async () => {
     assert.equal((await examine()).said[2], 'ok records: found by time: by payments_time');
     const wrong = await examine(withSettings('ledger: { relation: shop.payments, columns: { requestId: nothing } }'));
     assert.equal(wrong.checks[0]!.isUsage, true);
-    assert.match(wrong.said[0]!, /ledger\.columns\.requestId: "nothing" is no column of it/);
+    assert.match(wrong.said[0]!, /ledger\.columns\.requestId: "nothing" is not a column of it/);
     const silent = await examine([]);
     assert.match(silent.said[0]!, /^ok records: shop\.payments: 20001/);
   });

@@ -96,7 +96,7 @@ before(async () => {
     quiet.says(/"batch":"A1".*"state":"reconciled"/),
     quiet.says(/"batch":"A2".*"state":"discrepant"/),
     quiet.says(/"outcome":"refused"/),
-    quiet.says(/"source":"away".*looking for reports failed/),
+    quiet.says(/"source":"away".*poll failed/),
   ]);
   well = await stop(quiet);
 

@@ -216,9 +216,9 @@ suite('read again', () => {
     for (const [args, said] of [
       [['--batch', 'nowhere'], /nothing to replay/],
       [['--report', 'nowhere'], /there is no report nowhere/],
-      [[], /in one way/],
-      [['--batch', 'x', '--refused'], /in one way/],
-      [['--from', '2026-02-30'], /is no day/],
+      [[], /exactly one of/],
+      [['--batch', 'x', '--refused'], /exactly one of/],
+      [['--from', '2026-02-30'], /not a day/],
     ] as const) {
       const { code, stderr } = await settlestream(['replay', ...args], { env: book });
       assert.equal(code, 2);

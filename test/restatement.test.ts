@@ -209,7 +209,7 @@ suite('a report that is restated, and withdrawn', () => {
     );
     assert.equal((await call('show', 'B1', '--as-of', '2020-01-01')).code, 2);
     const unclear = await call('show', 'B1', '--as-of', '2026-01-05T10:00');
-    assert.match(unclear.stderr, /no time with an offset/);
+    assert.match(unclear.stderr, /nor a time with an offset/);
   });
 });
 

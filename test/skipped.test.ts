@@ -160,7 +160,10 @@ suite('what is not read is told', () => {
       const { code, json, stderr } = await run(folder, '--json');
       assert.equal(code, 3);
       assert.equal(json.reports.length, Object.keys(files).length);
-      assert.match(stderr, /nothing was read in .*: (no file lies there|3 files lie there, and none is a report)/);
+      assert.match(
+        stderr,
+        /nothing was read in .*: (there are no files|3 files are there, and none is a readable report)/,
+      );
     }
   });
 
@@ -170,7 +173,7 @@ suite('what is not read is told', () => {
     const url = await freshDatabase();
     const env = { DATABASE_URL: url, SETTLESTREAM_FOLDER: join(folder, 'reports'), SETTLESTREAM_POLL_SECONDS: '1' };
     const service = startSettlestream(['run', '--data-dir', temporaryFolder()], { env });
-    await service.says(/symbolic link, which is not followed.*are no reports/);
+    await service.says(/symbolic link, which is not followed.*skipped files that are no reports/);
     for (const name of ['a', 'b']) {
       const path = join(folder, 'reports', DAY, `settlementItems_USD_${name}_000.csv`);
       writeFileSync(path, details(name));
@@ -184,6 +187,6 @@ suite('what is not read is told', () => {
     const { stderr } = await service.ended;
     assert.equal(stderr.split('\n').filter((line) => line.includes('symbolic link')).length, 1);
     const { json } = await settlestream(['doctor', '--json', '--data-dir', temporaryFolder()], { env });
-    assert.match(JSON.stringify(json.checks), /1 symbolic links or special files are not looked into/);
+    assert.match(JSON.stringify(json.checks), /1 symbolic links or special files are not followed/);
   });
 });

@@ -110,7 +110,7 @@ test('what lies on its servers is reconciled, by source and merchant', async () 
 });
 
 test('a server that is away keeps only its own reports waiting, and is told', async () => {
-  await service.says(/"source":"away".*looking for reports failed/);
+  await service.says(/"source":"away".*poll failed/);
   assert.equal(await metric('recon_last_poll_success_timestamp_seconds', 'source="away"'), null);
   const polled = await metric('recon_last_poll_success_timestamp_seconds', 'source="first"');
   assert.ok(polled! > Date.now() / 1_000 - 30, `${polled}`);
@@ -156,14 +156,14 @@ test('what is no report is told once, and a directory that is closed every round
   put('out/M1/20260108/settlement_items.csv', lines(detailsOf('A5')));
   put('out/M1/20260108/settlementSummary_USD_A5_000.csv', lines(summaryOf('A5')));
   await until('the file beside', stateOf('settlementSummary_USD_A5_000'), [{ state: 'closed', revision: 1 }]);
-  const skipped = await service.says(/are no reports, and are not read/);
+  const skipped = await service.says(/skipped files that are no reports/);
   const { source, count, files } = JSON.parse(skipped);
   assert.deepEqual([source, count], ['first', 1]);
   assert.match(
     files.join(),
     /\/20260108\/settlement_items\.csv: The name matches no report of this format: check the name/,
   );
-  const unseen = JSON.parse(await service.says(/not everything could be looked at/));
+  const unseen = JSON.parse(await service.says(/poll incomplete/));
   assert.match(unseen.error, /20260107 may not be read by this user: ask the provider to allow it\.$/);
   // What could not be looked at may hide a report: meanwhile that round was no success.
   const before = await metric('recon_last_poll_success_timestamp_seconds', 'source="first"');
@@ -224,7 +224,7 @@ test('SIGTERM ends it in seconds, and nothing was written to the server', async 
   assert.equal(code, 0, stderr.slice(-1_000));
   assert.ok(Date.now() - startedAt < 15_000, `${Date.now() - startedAt} ms`);
   assert.deepEqual(
-    stderr.split('\n').filter((line) => line.includes('are no reports')),
+    stderr.split('\n').filter((line) => line.includes('skipped files that are no reports')),
     [toldOfSkipped],
     'what was skipped was told once',
   );

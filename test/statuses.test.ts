@@ -123,7 +123,7 @@ test('the formats that come with the program hear a state in settlements, too', 
 
 test('a format that reads states and lists none is refused, with the line and what to write', async () => {
   for (const [more, place] of [
-    ['aliases: { status: State }\n', /format\.yaml:\d+:\d+: aliases\.status: is read, and nothing says/],
+    ['aliases: { status: State }\n', /format\.yaml:\d+:\d+: aliases\.status: is read, but its values are not defined/],
     ['columns: { settlementDetails: [Note, status] }\n', /columns\.settlementDetails\[1\]: is read/],
   ] as const) {
     const { ended } = await tryFiles({ files: {}, records: RECORDS, format: formatWith(more) });

@@ -183,7 +183,7 @@ suite('one report, however it is wrapped', () => {
       [`${NAME}.zip`]: 'closed',
       'settlementSummary_USD_B1_000.csv': 'closed',
       'sum.zip': refused(`${names[0]} has another checksum than the archive says`),
-      'encrypted.zip': `${names[1]} is encrypted in the zip: Have it packed without a password, or unpack it.`,
+      'encrypted.zip': `${names[1]} is encrypted in the zip: Ask for it without a password, or unpack it.`,
       'short.zip': refused(`${names[2]} is shorter than the archive says`),
       'long.zip': refused(`${names[3]} is longer than the archive says`),
       'moved.zip': refused('the file ends within its directory'),
@@ -195,16 +195,16 @@ suite('one report, however it is wrapped', () => {
     const skipped = Object.fromEntries(
       [...stderr.matchAll(/^skipped: .*\/(\w+\.zip): (.*)$/gm)].map(([, name, why]) => [name, why]),
     );
-    const none = 'No file in the zip has the name of a report: check the names, and the name patterns of the source.';
+    const none = 'No file in the zip is named like a report: check the names, and the name patterns of the source.';
     assert.deepEqual(skipped, {
       'inside.zip':
-        'This cannot be read (End of central directory record signature not found. Either not a zip file, or file is truncated.): unpack it, and put the files themselves there.',
+        'This cannot be read (End of central directory record signature not found. Either not a zip file, or file is truncated.): unpack it, and provide the files themselves.',
       'none.zip': none,
       'cut.zip':
-        'The zip cannot be opened (End of central directory record signature not found. Either not a zip file, or file is truncated.), so it is open what is in it: fetch it again.',
-      'empty.zip': 'The zip cannot be opened (the file is empty), so it is open what is in it: fetch it again.',
+        'The zip cannot be opened (End of central directory record signature not found. Either not a zip file, or file is truncated.), so its content is unknown: fetch it again.',
+      'empty.zip': 'The zip cannot be opened (the file is empty), so its content is unknown: fetch it again.',
     });
-    assert.doesNotMatch(stderr, /tried again/);
+    assert.doesNotMatch(stderr, /tried again|retrying/);
   });
 
   test('an id that a workbook keeps as a number has lost digits: its row is refused, the others are read', async () => {

@@ -47,7 +47,7 @@ export async function archiveTrouble(folder: string, needsBytes: number | null):
 }
 
 const notMounted = (folder: string): string =>
-  `the archive ${folder} is not there, or this is another folder: mount it, or bring it back.`;
+  `the archive ${folder} does not exist, or this is another folder: mount or restore it.`;
 
 const isThere = (path: string): Promise<boolean> =>
   stat(path).then(
@@ -69,14 +69,14 @@ export async function archiveError(folder: string, error: unknown, needsBytes: n
   if (isDiskAway(error)) {
     const isFull = isNoRoom(error);
     return new ArchiveAway(
-      `the archive ${folder} cannot be used (${message}): ${isFull ? 'make room on its disk' : 'check its disk'}.`,
+      `the archive ${folder} cannot be used (${message}): ${isFull ? 'free space on its disk' : 'check its disk'}.`,
       isFull ? needsBytes : null,
     );
   }
   const isBelow = path !== undefined && !relative(folder, path).startsWith('..');
   if (!isBelow) return error;
   if (code === 'EACCES' || code === 'EPERM')
-    return new ArchiveAway(`the archive may not be used (${message}): let this user write to ${folder}.`);
+    return new ArchiveAway(`the archive cannot be written (${message}): allow this user to write to ${folder}.`);
   if ((code === 'ENOENT' || code === 'ENOTDIR') && !(await isThere(join(folder, ARCHIVE_MARK))))
     return new ArchiveAway(notMounted(folder));
   return error;

@@ -41,7 +41,7 @@ export async function openHttp(
       return { status: 200, text: `${['ready', ...((await pages.notes?.()) ?? [])].join('\n')}\n` };
     },
   };
-  const notFound = { status: 404, text: `There is no such page. There are: ${Object.keys(answers).join(' ')}\n` };
+  const notFound = { status: 404, text: `There is no such page. Pages: ${Object.keys(answers).join(' ')}\n` };
   const server = createServer(
     {
       headersTimeout: REQUEST_MS,
@@ -56,8 +56,8 @@ export async function openHttp(
         const page = Object.hasOwn(answers, path) ? answers[path] : undefined;
         send(response, page ? await page() : notFound);
       } catch (error) {
-        log.error({ path, error: (error as Error).stack }, 'a page could not be made');
-        send(response, { status: 500, text: 'This page could not be made. The log says why.\n' });
+        log.error({ path, error: (error as Error).stack }, 'a page failed');
+        send(response, { status: 500, text: 'This page failed. See the log.\n' });
       }
     },
   );
@@ -90,17 +90,17 @@ function send(response: ServerResponse, { status, text, contentType = 'text/plai
 /** Whatever the request carries is not read: the connection ends with the answer. */
 function refuseMethod(request: IncomingMessage, response: ServerResponse): void {
   response.setHeader('allow', 'GET, HEAD').setHeader('connection', 'close');
-  send(response, { status: 405, text: `${request.method} is not known here, only GET and HEAD are.\n` });
+  send(response, { status: 405, text: `${request.method} is not allowed: use GET or HEAD.\n` });
 }
 
 const nameOf = (host: string, port: number): string => `${host.includes(':') ? `[${host}]` : host}:${port}`;
 
 function cannotListen({ code, message }: NodeJS.ErrnoException, name: string): UsageError {
   const why: Readonly<Record<string, string>> = {
-    EADDRINUSE: 'another program has the port (another settlestream?); give another one',
-    EACCES: 'this user may not have the port; give one above 1023',
-    EADDRNOTAVAIL: 'this machine has no such address; change http.host in the configuration, or give another port',
+    EADDRINUSE: 'another program uses the port (another settlestream?); choose another one',
+    EACCES: 'this user may not use the port; choose one above 1023',
+    EADDRNOTAVAIL: 'this machine has no such address; change http.host in the configuration, or choose another port',
   };
-  const reason = why[code ?? ''] ?? `${message}; give another port`;
+  const reason = why[code ?? ''] ?? `${message}; choose another port`;
   return new UsageError(`cannot listen on ${name}: ${reason} with --http-port, or http.port in the configuration.`);
 }

@@ -1,26 +1,26 @@
 import { awayServer } from './away.ts';
 
-/** What a line of the log carries beside its sentence. */
+/** Fields of a log line beside its text. */
 type Fields = Readonly<Record<string, unknown>>;
 type Write = (fields: Fields, message: string) => void;
 type Line = { readonly fields: Fields; readonly message: string; readonly write: Write };
 
-/** So often, at most, a cause is told. */
+/** A cause is logged once in this time. */
 const WINDOW_MS = 60_000;
-/** So many of the reports, batches or sources of lines that were only counted are named. */
+/** Of counted lines, this many reports, batches or sources are named. */
 const NAMED = 10;
-/** These keep their words where a server is away: people look for them. */
-const OF_WORK = /^(failed, will be tried again|gave up after many tries|looking for reports failed)/;
+/** These texts stay as they are while a server is unavailable: people search for them. */
+const OF_WORK = /^(failed, will be tried again|gave up after many tries|poll failed)/;
 
 /**
- * Keeps a log readable while something is away: of a cause the first line is written at once, those that follow are counted, and once a
- * minute the last of them is written with their `count` and, in `among`, the reports, batches or sources that they were about. Of one cause are
+ * Keeps a log readable while something is unavailable. The first line of a cause is written at once. Later ones are counted, and once a
+ * minute the last of them is written with their `count` and, in `among`, the reports, batches or sources concerned. One cause have
  *
- * - lines whose `error` says that a server is away (`awayText`): they become one line about the server, whatever it was wanted for;
- * - else lines with the same sentence and the same `cause` in their fields or, without one, the same `error`: numbers, paths and quoted
- *   words in it make no difference.
+ * - lines whose `error` names an unavailable server (`awayText`): they become one line about the server, whatever needed it;
+ * - else lines with the same text and the same `cause` in their fields or, without one, the same `error`: numbers, paths and quoted
+ *   words in it are ignored.
  *
- * A line with neither is a piece of news of its own, and is never counted; nor is one that says how something ended (`outcome`).
+ * A line with neither is always written, and so is one that says how something ended (`outcome`).
  */
 export class Repeats {
   readonly #counted = new Map<string, { count: number; last: Line; readonly among: Set<string> }>();
@@ -50,7 +50,7 @@ export class Repeats {
     if (typeof subject === 'string' && counted.among.size < NAMED) counted.among.add(subject);
   }
 
-  /** Writes what was only counted so far: at the end of a process nobody else does. */
+  /** Writes what was only counted so far, at the end of a process. */
   flush(): void {
     for (const key of [...this.#counted.keys()]) this.#write(key);
   }
@@ -59,7 +59,7 @@ export class Repeats {
     setTimeout(() => this.#write(key) && this.#wait(key), this.#windowMs).unref();
   }
 
-  /** False where nothing came in this minute: the next line of the cause is news again. */
+  /** False if nothing came in this minute: the next line of the cause is then written at once. */
   #write(key: string): boolean {
     const { count, last, among } = this.#counted.get(key) ?? {};
     this.#counted.delete(key);
@@ -82,5 +82,5 @@ function causeOf(fields: Fields, message: string): string | null {
 
 function sentenceOf({ error }: Fields, message: string): string {
   const server = typeof error === 'string' ? awayServer(error) : null;
-  return server === null || OF_WORK.test(message) ? message : `${server}, and is tried again`;
+  return server === null || OF_WORK.test(message) ? message : `${server}; retrying`;
 }

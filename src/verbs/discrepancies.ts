@@ -20,7 +20,9 @@ export async function listDiscrepancies(config: Config, options: Options): Promi
   const page = { after: after === undefined ? undefined : BigInt(after), limit };
   return withDatabase(config, async (database) => {
     if (page.after !== undefined && !(await isDiscrepancy(database.db, page.after)))
-      throw new UsageError(`--after ${page.after}: is no place in this list; give what the call before said is next.`);
+      throw new UsageError(
+        `--after ${page.after}: not a valid cursor. Use the value of "next" from the previous page.`,
+      );
     const batches = state === undefined ? null : await batchesIn(database.db, { ...filterOf(options), kind }, state);
     const filter = batches === null ? asked : { ...asked, batchNos: batches.map(({ no }) => no) };
     const list = discrepancyPage(database, { ...filter, ...page });
@@ -32,6 +34,7 @@ export async function listDiscrepancies(config: Config, options: Options): Promi
     } else if (output === 'csv') await writeAll(csv(columns, list.portions()));
     else if (output === 'xlsx') await writeAll(workbook('discrepancies', columns, list.portions()));
     else for await (const rows of list.portions()) await writeAll([`${datedTable(rows, isClosedToo)}\n`]);
-    if (list.next() !== null) process.stderr.write(`settlestream: there are more: --after ${list.next()}\n`);
+    if (list.next() !== null)
+      process.stderr.write(`settlestream: there are more, see the next page with --after ${list.next()}\n`);
   });
 }

@@ -40,7 +40,8 @@ export async function listOpen(config: Config, options: Options, now: () => numb
       await writeAll(textOf(open));
       if (isListed) for await (const rows of list.portions()) await writeAll([`${tables.recordTable(rows)}\n`]);
     }
-    if (list.next() !== null) process.stderr.write(`settlestream: there are more: --after ${list.next()}\n`);
+    if (list.next() !== null)
+      process.stderr.write(`settlestream: there are more, see the next page with --after ${list.next()}\n`);
   });
 }
 

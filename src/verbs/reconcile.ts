@@ -97,7 +97,7 @@ export async function reconcileSources(
 
 async function existing(path: string): Promise<string> {
   const found = await lstat(path).catch((error: NodeJS.ErrnoException) => {
-    const why = error.code === 'ENOENT' ? 'is not there' : `cannot be read (${error.message})`;
+    const why = error.code === 'ENOENT' ? 'does not exist' : `cannot be read (${error.message})`;
     throw new UsageError(`${path} ${why}: give a folder with reports, or report files.`);
   });
   if (!found.isDirectory() && !found.isFile()) {
@@ -142,7 +142,7 @@ async function recordAll(looked: readonly Looked[], book: Storage, enqueue: Enqu
   const deliveryNos = listed.flatMap((found) => found.deliveryNos);
   const notReports = listed.flatMap((found) => found.notReports);
   const unseen = listed.flatMap((found) => found.unseen);
-  for (const { message } of unseen) process.stderr.write(`not seen: ${message}\n`);
+  for (const { message } of unseen) process.stderr.write(`not read: ${message}\n`);
   tellNotReports(notReports);
   return withBatches(book, { deliveryNos, batchNos: [], notReports, unseen: unseen.length });
 }
@@ -163,8 +163,8 @@ function tellNothing(sources: readonly Source[], { notReports }: FoundReports): 
   const where = sources.map(({ at }) => ('folder' in at ? at.folder : at.sftp.host)).join(', ');
   const what =
     notReports.length === 0
-      ? 'no file lies there'
-      : `${notReports.length} files lie there, and none is a report that can be read`;
+      ? 'there are no files'
+      : `${notReports.length} files are there, and none is a readable report`;
   process.stderr.write(
     `settlestream: nothing was read in ${where}: ${what}. Check the path, the names and --format.\n`,
   );
@@ -219,13 +219,13 @@ async function lookAtRecords(config: Config, { database }: Storage, ledger: Ledg
     });
     if (!(await hasRecords(db)))
       throw new UsageError(
-        `there are no records to compare with in ${ledger.described} of a merchant whose reports are here: "settlestream doctor" says what stands there.`,
+        `there are no records to compare with in ${ledger.described} of a merchant whose reports are here: run "settlestream doctor" to see what it contains.`,
       );
     const refused = await refusedRecords(db, REFUSED_LIMIT_MS);
     for (const records of refused ?? []) process.stderr.write(`refused: ${refusedText(records)}\n`);
     if (refused === null)
       process.stderr.write(
-        `settlestream: looking for records that cannot be used takes longer than ${REFUSED_LIMIT_MS / 1_000} s and was left: they count as not there\n`,
+        `settlestream: checking for unusable records takes longer than ${REFUSED_LIMIT_MS / 1_000} s and was skipped: such records count as absent\n`,
       );
     await checkAllRecords({ database });
     return (refused ?? []).reduce((sum, { count }) => sum + count, 0);

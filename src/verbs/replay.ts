@@ -42,9 +42,9 @@ export async function replay(config: Config, options: Options): Promise<number> 
 /** Takes a report out, reconciles its batch again and tells what that changed. */
 export async function withdrawReport(config: Config, options: Options): Promise<number> {
   const { report, reason, merchant } = options;
-  if (report === undefined) throw new UsageError('--report is missing: which report is to be withdrawn?');
+  if (report === undefined) throw new UsageError('--report is missing: name the report to withdraw.');
   if (reason === undefined || reason.trim() === '')
-    throw new UsageError('--reason is missing: say why, for whoever looks into the book later.');
+    throw new UsageError('--reason is missing: say why the report is withdrawn.');
   const calendars = calendarsOf(config);
   return withWorkers(config, sourcesOfAll(config), { mayBeTemporary: false, calendars }, async (at) => {
     const { database } = at.book;
@@ -53,7 +53,7 @@ export async function withdrawReport(config: Config, options: Options): Promise<
     );
     const { file, revision, isNew } = withdrawn;
     process.stderr.write(
-      `settlestream: revision ${revision} of ${file} ${isNew ? 'is withdrawn' : 'was withdrawn before: nothing is new'}\n`,
+      `settlestream: revision ${revision} of ${file} ${isNew ? 'is withdrawn' : 'was withdrawn before: nothing changes'}\n`,
     );
     at.start();
     await at.sweep();
@@ -140,12 +140,12 @@ async function readDropped(
 ): Promise<void> {
   const { database } = book;
   if (error.loads.some(({ fileDroppedAt }) => fileDroppedAt !== null))
-    throw new UsageError(`it cannot be tried out: ${error.message}, and so were their archived copies.`);
+    throw new UsageError(`the dry run is not possible: ${error.message}; their archived copies were dropped too.`);
   const nos = error.loads.map(({ loadNo }) => loadNo);
   await onOneConnection(database, (db) => requestRows(db, queue.enqueue, batchNo, error));
   await untilDone(() => areDropped(database.db, nos, MAX_ATTEMPTS), []);
   if (await areDropped(database.db, nos))
-    throw new UsageError(`it cannot be tried out: ${error.message}, and they cannot be read again.`);
+    throw new UsageError(`the dry run is not possible: ${error.message}; they cannot be read again.`);
 }
 
 /** Rows of these loads are not there yet, after less than so many tries. */
@@ -234,7 +234,7 @@ function sourceFinder(sources: readonly Source[]): SourceNamed {
     const source = sources.find((source) => source.name === name) ?? null;
     if (!source && !missed.has(name))
       process.stderr.write(
-        `settlestream: there is no source ${name} in the configuration: its reports are read again as they were read before\n`,
+        `settlestream: there is no source ${name} in the configuration: its reports are read again with their previous settings\n`,
       );
     missed.add(name);
     return source;
@@ -245,10 +245,10 @@ function requestOf({ batch, report, from, to, refused, merchant }: Options): Rep
   const ways = [batch, report, from ?? to, refused].filter((way) => way !== undefined);
   if (ways.length !== 1)
     throw new UsageError(
-      'say what is to be read again, in one way: --batch ID, --report ID, --from DATE --to DATE, or --refused.',
+      'choose what to read again with exactly one of: --batch ID, --report ID, --from DATE --to DATE, or --refused.',
     );
   for (const [name, day] of Object.entries({ from, to })) {
-    if (day !== undefined && !isDay(day)) throw new UsageError(`--${name} ${day}: is no day, give it as YYYY-MM-DD.`);
+    if (day !== undefined && !isDay(day)) throw new UsageError(`--${name} ${day}: not a day. Use YYYY-MM-DD.`);
   }
   return { batch, report, from, to, merchant, isRefused: refused !== undefined };
 }

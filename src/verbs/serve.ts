@@ -155,9 +155,9 @@ async function logRefusedRecords({ database }: Storage, log: Log, stop: AbortSig
     const refused = await onOneConnection(database, (db) =>
       untilStopped(database, db, stop, () => refusedRecords(db, REFUSED_LIMIT_MS)),
     );
-    for (const records of refused ?? []) log.warn({}, `records that cannot be used: ${refusedText(records)}`);
+    for (const records of refused ?? []) log.warn({}, `unusable records: ${refusedText(records)}`);
   } catch (error) {
-    log.warn({ error: (error as Error).message }, 'could not look for records that cannot be used');
+    log.warn({ error: (error as Error).message }, 'could not check for unusable records');
   }
 }
 
@@ -180,7 +180,7 @@ async function produce(
     const warner = warnerOf(source, database.db, log);
     const { name } = source;
     const logSkippedFiles = eachOnce((files: object) =>
-      log.warn({ source: name, ...files }, 'these files are no reports, and are not read'),
+      log.warn({ source: name, ...files }, 'skipped files that are no reports'),
     );
     // A server that hangs must not hold up the end.
     stop.addEventListener('abort', () => void place.close(), { once: true });
@@ -198,16 +198,19 @@ async function produce(
         isAway = !found.isReached;
         if (found.isReached) {
           const seconds = await clearAway(database.db, `source ${name}`);
-          if (seconds !== null) log.warn({ source: name, seconds }, 'it can be reached again');
+          if (seconds !== null) log.warn({ source: name, seconds }, 'available again');
         } else
           await recordAway(database.db, `source ${name}`, {
-            reason: found.unseen[0]?.message ?? 'its folder is not there',
+            reason: found.unseen[0]?.message ?? 'its folder does not exist',
           });
         await warner.listed(found.late);
         for (const { file } of found.growing) log.debug({ source: name, file }, 'still growing');
         logSkippedFiles(found.notReports);
         for (const { message } of found.unseen)
-          log.error({ source: name, error: message }, 'not everything could be looked at, the next round tries again');
+          log.error(
+            { source: name, error: message },
+            'poll incomplete: some files or directories could not be read; retrying in the next poll',
+          );
         reportLoadEnd(found.unseen.length === 0 ? 'done' : 'failed');
       } catch (error) {
         reportLoadEnd('failed');
@@ -222,12 +225,12 @@ async function produce(
         const cause = error instanceof LoginRefused ? { cause: `login refused, time ${refusals}` } : {};
         log.error(
           { source: name, error: (error as Error).message, ...cause },
-          'looking for reports failed, the next round tries again',
+          'poll failed; retrying in the next poll',
         );
       }
       await warner
         .account()
-        .catch((error: Error) => log.error({ source: name, error: error.message }, 'could not look'));
+        .catch((error: Error) => log.error({ source: name, error: error.message }, 'poll failed unexpectedly'));
     });
   });
   const lookAgain = async () => {
@@ -243,13 +246,13 @@ async function produce(
     stop,
     () =>
       lookAgain().catch((error: Error) =>
-        log.error({ error: error.message }, 'the sweep failed, the next round tries again'),
+        log.error({ error: error.message }, 'sweep failed; retrying in the next one'),
       ),
   );
   const lookAtAway = lookerAtAway({
     ...context,
     archiveDir,
-    tellBack: (what, seconds) => log.warn({ what, seconds }, 'it can be reached again'),
+    tellBack: (what, seconds) => log.warn({ what, seconds }, 'available again'),
   });
   // The sweep says what is wrong with the book.
   const withDatabase = everySoOften(
@@ -266,7 +269,7 @@ async function produce(
       try {
         if (!(await retain({ database, archiveDir, log, stop }, retention))) retainAtMs = Date.now() + RETAIN_MS;
       } catch (error) {
-        log.error({ error: (error as Error).message }, 'dropping what is old failed, the next round tries again');
+        log.error({ error: (error as Error).message }, 'retention failed; retrying in the next round');
       }
     },
   );

@@ -85,5 +85,5 @@ async function batchNamed(db: Db, id: string, options: Options, asOf: string | u
   const which = named
     .map((batch) => `${batch.merchantId} ${batch.settlementDate ?? batch.day} ${batch.currency ?? ''}`)
     .join(', ');
-  throw new UsageError(`${id} is the name of several batches (${which}): say which with --merchant or --currency.`);
+  throw new UsageError(`${id} names several batches (${which}): choose one with --merchant or --currency.`);
 }

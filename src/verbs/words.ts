@@ -34,7 +34,7 @@ export function takeOverWords(): Words {
     process.on('warning', ({ name, message }) => say(WARN, message, { warning: name }));
   }
   process.on('uncaughtException', (error: unknown) => {
-    say(FATAL, 'ended by a mistake of its own', { error: stackOf(error) });
+    say(FATAL, 'internal error', { error: stackOf(error) });
     process.exit(OWN_MISTAKE);
   });
   return {
@@ -79,17 +79,21 @@ export function lastWords(error: unknown, say: Say): number {
   const { code = '', syscall, message } = error as NodeJS.ErrnoException;
   // The machine says no; where in our code it said so helps nobody.
   if (syscall !== undefined && OF_THE_MACHINE.includes(code)) {
-    say(ERROR, `${message}. See that it is there, that this user may read and write it, and that there is room.`, {
-      exitCode: OWN_MISTAKE,
-    });
+    say(
+      ERROR,
+      `${message}. Check that it exists, that this user may read and write it, and that the disk is not full.`,
+      {
+        exitCode: OWN_MISTAKE,
+      },
+    );
     return OWN_MISTAKE;
   }
   if (code === INSUFFICIENT_PRIVILEGE) {
-    say(ERROR, `${message}: the role in DATABASE_URL has to own its database.`, { exitCode: 2 });
+    say(ERROR, `${message}: the role in DATABASE_URL must own its database.`, { exitCode: 2 });
     return 2;
   }
   // Our own: all of it is needed to mend it.
-  say(FATAL, 'ended by a mistake of its own', { exitCode: OWN_MISTAKE, error: stackOf(error) });
+  say(FATAL, 'internal error', { exitCode: OWN_MISTAKE, error: stackOf(error) });
   return OWN_MISTAKE;
 }
 

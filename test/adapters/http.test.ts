@@ -138,7 +138,7 @@ test('a port that another program has is told with what to do', async () => {
     assert.ok(error instanceof UsageError);
     assert.equal(
       error.message,
-      `cannot listen on 127.0.0.1:${port}: another program has the port (another settlestream?); give another one with --http-port, or http.port in the configuration.`,
+      `cannot listen on 127.0.0.1:${port}: another program uses the port (another settlestream?); choose another one with --http-port, or http.port in the configuration.`,
     );
     return true;
   });

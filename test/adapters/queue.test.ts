@@ -301,7 +301,7 @@ test('Redis goes away: adding and looking fail at once, and a worker can still b
   const { host } = new URL(redis.url);
   const isNamed = (error: Error) =>
     error instanceof Unreachable &&
-    error.message.startsWith(`Redis at ${host} is away (`) &&
+    error.message.startsWith(`Redis at ${host} is unavailable (`) &&
     !error.message.includes('enableOfflineQueue');
   await assert.rejects(queue.enqueue(note, { no: 2, attempt: 0 }), isNamed);
   await assert.rejects(queue.state([note]), isNamed);

@@ -45,27 +45,27 @@ test('of one cause the first line is written, and after a minute the last with h
 
 test('a server that is away is one cause, whatever it was wanted for and however that failed', async () => {
   const error = (no: number) => ({ error: awayText(REDIS, `reason ${'x'.repeat(no)}`) });
-  const sentences = ['queue', 'could not enqueue', 'the sweep failed, the next round tries again', 'cannot look'];
+  const sentences = ['queue', 'could not enqueue', 'sweep failed; retrying in the next one', 'cannot look'];
   const out = await written([
     ...times(20, (no) => [sentences[no % sentences.length]!, { ...error(no), job: 'load-chunk', loadNo: no }]),
     ['queue', { error: awayText('Postgres at [::1]:5432', 'Connection terminated unexpectedly') }],
   ]);
   assert.deepEqual(
     out.map(([message]) => message),
-    [`${REDIS} is away, and is tried again`, 'Postgres at [::1]:5432 is away, and is tried again'],
+    [`${REDIS} is unavailable; retrying`, 'Postgres at [::1]:5432 is unavailable; retrying'],
   );
 });
 
 test('what people look for keeps its words while a server is away', async () => {
   const { error } = { error: awayText(REDIS, 'gone') };
-  const kept = ['looking for reports failed, the next round tries again', 'failed, will be tried again'];
+  const kept = ['poll failed; retrying in the next poll', 'failed, will be tried again'];
   const out = await written([
     ['queue', { error }],
     ...times(10, (no): SftpSession => [kept[no % 2]!, { source: `s${no}`, error }]),
   ]);
   assert.deepEqual(
     out.map(([message]) => message),
-    [`${REDIS} is away, and is tried again`, ...kept],
+    [`${REDIS} is unavailable; retrying`, ...kept],
   );
 });
 

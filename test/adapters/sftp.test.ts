@@ -268,7 +268,7 @@ describe('who is let in', () => {
       const port = known.port ?? server.port;
       assert.equal(
         error.message,
-        `sftp://${username}@127.0.0.1:${port} refuses the login (tried: the password). Check the user and how it logs in with the provider, and that it lets this machine's address in.`,
+        `sftp://${username}@127.0.0.1:${port} refuses the login (tried: the password). Check with the provider the user and its login method, and that this machine's address is allowed.`,
       );
       return true;
     });
@@ -360,7 +360,7 @@ describe('where the door is', () => {
     const { port, username } = server;
     await assert.rejects(open({ host: '127.0.0.2', fallbackHost: '127.0.0.3' }).entries('/'), {
       name: 'Unreachable',
-      message: `cannot reach sftp://${username}@127.0.0.2:${port} (connect ECONNREFUSED 127.0.0.2:${port}), nor sftp://${username}@127.0.0.3:${port} (connect ECONNREFUSED 127.0.0.3:${port}). Check host and port, and that the provider lets this machine's address in.`,
+      message: `cannot reach sftp://${username}@127.0.0.2:${port} (connect ECONNREFUSED 127.0.0.2:${port}), nor sftp://${username}@127.0.0.3:${port} (connect ECONNREFUSED 127.0.0.3:${port}). Check host and port, and that the provider allows this machine's address.`,
     });
   });
 
@@ -484,14 +484,14 @@ describe('what is there', () => {
       const place = open(dumb.settings);
       const told = {
         name: 'Unreachable',
-        message: new RegExp(`of /.* the server does not tell ${what}, .*ask the provider`),
+        message: new RegExp(`of /.* of ${what}, .*ask the provider`),
       };
       await assert.rejects(place.entries('/'), told);
       await assert.rejects(place.stat('/a'), told);
       assert.equal(dumb.openFiles(), 0);
     }
     const timeless = await startOtherServer(Buffer.alloc(9), { stats: { mode: 0o100644, size: 9 } });
-    await assert.rejects(open(timeless.settings).read('/a', 0, 9), /does not tell its size and time/);
+    await assert.rejects(open(timeless.settings).read('/a', 0, 9), /does not say its size and time/);
     assert.equal(timeless.openFiles(), 0);
   });
 
@@ -516,7 +516,10 @@ describe('what is there', () => {
       const other = await startOtherServer(Buffer.alloc(0), { listings });
       await assert.rejects(open(other.settings, { maxEntries: 12 }).entries('/out'), (error: Error) => {
         assert.ok(error instanceof Denied);
-        assert.match(error.message, /more than 12 files are in \/out: ask the provider for directories of days\.$/);
+        assert.match(
+          error.message,
+          /more than 12 has more than \/outfiles: ask the provider for directories of days\.$/,
+        );
         return true;
       });
       assert.equal(other.openFiles(), 0);
@@ -792,7 +795,7 @@ describe('the connection', () => {
   test('is given up when the server gives signs of life and no answers', async () => {
     const hung = await startOtherServer(Buffer.from('abc'), { isHung: true });
     const place = open(hung.settings, { keepaliveMs: 100 });
-    await assert.rejects(place.read('/a', 0, 3), { name: 'Unreachable', message: /nothing came for 0\.4 s/ });
+    await assert.rejects(place.read('/a', 0, 3), { name: 'Unreachable', message: /no data for 0\.4 s/ });
     assert.equal(hung.reads(), 2);
   });
 

@@ -545,7 +545,7 @@ test('what is no workbook is refused', async () => {
   const without = (name: string) => zipOf(withParts(parts, { [name]: null }));
   const cases: [name: string, bytes: Buffer, reason: RegExp][] = [
     ['nothing', Buffer.alloc(0), /^not_xlsx: the file is empty/],
-    ['CSV', Buffer.from('a,b\nc,d\n'), /^not_xlsx: this is text, and no ZIP archive/],
+    ['CSV', Buffer.from('a,b\nc,d\n'), /^not_xlsx: this is text, not a ZIP archive/],
     ['a page', Buffer.from('<html><body>Please log in'), /^not_xlsx/],
     ['an old .xls', Buffer.from('d0cf11e0a1b11ae1', 'hex'), /^not_xlsx: .*password.*\.xls/],
     ['another ZIP', zipOf([{ name: 'a.csv', content: 'a' }]), /^not_xlsx: .*no xl\/workbook\.xml/],

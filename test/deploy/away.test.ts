@@ -53,12 +53,12 @@ test('the database and the archive go away and come back while the service runs'
 
   await postgres.kill();
   writeFiles(reports, reportsOf('A2'));
-  await service.says(/looking for reports failed/);
+  await service.says(/poll failed/);
   const { reasons, ...status } = await pages();
   assert.deepEqual(status, { healthz: 200, readyz: 503, metrics: 200 });
   assert.match(
     reasons,
-    new RegExp(`^database: Postgres at ${postgres.host}:${postgres.port} is away \\(.+\\); it is tried again`),
+    new RegExp(`^database: Postgres at ${postgres.host}:${postgres.port} is unavailable \\(.+\\); retrying`),
   );
   await postgres.start();
   await reconciled('A2');
@@ -68,7 +68,7 @@ test('the database and the archive go away and come back while the service runs'
   writeFiles(join(folder, 'data'), { archive: ['no folder any more'] });
   writeFiles(reports, reportsOf('A3'));
   await service.says(/"report":"settlementItems_USD_A3_000".*"what":"archive".*cannot be reached/);
-  assert.match((await pages()).reasons, /^archive: .*is not there/);
+  assert.match((await pages()).reasons, /^archive: .*does not exist/);
   renameSync(join(folder, 'data/archive'), join(folder, 'data/not-a-folder'));
   renameSync(join(folder, 'data/elsewhere'), join(folder, 'data/archive'));
   await reconciled('A3');

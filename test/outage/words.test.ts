@@ -56,11 +56,11 @@ test('Redis is killed while reports come: the log says which server and how ofte
   process.kill(first.pid, 'SIGKILL');
   await first.stop();
   deliver('A2');
-  await service.says(new RegExp(`Redis at ${host} is away, and is tried again`));
-  await service.says(/looking for reports failed/);
+  await service.says(new RegExp(`Redis at ${host} is unavailable; retrying`));
+  await service.says(/poll failed/);
   const readyz = await fetch(`${page}/readyz`);
   assert.equal(readyz.status, 503);
-  assert.match(await readyz.text(), new RegExp(`^queue: Redis at ${host} is away \\(.+\\); it is tried again`));
+  assert.match(await readyz.text(), new RegExp(`^queue: Redis at ${host} is unavailable \\(.+\\); retrying`));
   // Until the second file, too, was found in vain: the round of a second later.
   while ((await query(url, `select from delivery where path like '%_A2_%'`)).length === 0) await soon();
   const second = await startRedis(['--port', port]);
@@ -71,7 +71,7 @@ test('Redis is killed while reports come: the log says which server and how ofte
   const ended = await service.ended;
   assert.equal(ended.code, 0);
   assert.doesNotMatch(ended.stderr, /enableOfflineQueue|writeable/);
-  const about = linesOf(ended).filter(({ error }) => String(error).startsWith(`Redis at ${host} is away`));
+  const about = linesOf(ended).filter(({ error }) => String(error).startsWith(`Redis at ${host} is unavailable`));
   const times = Object.entries(Object.groupBy(about, ({ msg }) => msg)).map(([, lines]) => lines!);
   // Once when it began, and what was counted at the end.
   for (const lines of times) assert.ok(lines.length <= 2, JSON.stringify(lines));
@@ -168,10 +168,10 @@ test('what keeps a verb from starting is one sentence, without a stack trace, an
     [
       { DATABASE_URL: 'postgres://me:s3cret@127.0.0.1:1/book' },
       4,
-      /Postgres at 127\.0\.0\.1:1 is away \(.*ECONNREFUSED/,
+      /Postgres at 127\.0\.0\.1:1 is unavailable \(.*ECONNREFUSED/,
     ],
-    [{ DATABASE_URL: `${database}_none` }, 4, /does not let us in \(database .* does not exist\)\. Create/],
-    [{ DATABASE_URL: database, REDIS_URL: 'redis://:s3cret@127.0.0.1:1' }, 4, /Redis at 127\.0\.0\.1:1 is away/],
+    [{ DATABASE_URL: `${database}_none` }, 4, /refuses the login \(database .* does not exist\)\. Create/],
+    [{ DATABASE_URL: database, REDIS_URL: 'redis://:s3cret@127.0.0.1:1' }, 4, /Redis at 127\.0\.0\.1:1 is unavailable/],
     [{ DATABASE_URL: database, SETTLESTREAM_ARCHIVE_FOLDER: join(folder, 'a-file') }, 2, /archive folder .*a-file/],
   ] as const;
   for (const [env, code, says] of cases) {

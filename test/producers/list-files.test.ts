@@ -104,7 +104,7 @@ test('a directory that has to be there and is not is told with what to look at',
   const settings = { merchantId: 'M1', directories: everywhere('/out/{merchantId}/{date}') };
   const { files, notListed } = await look(folder, settings);
   assert.deepEqual(files, []);
-  assert.match(notListed.join('\n'), /^the directory out\/M1 is not there: check merchantId and directories[^\n]*$/);
+  assert.match(notListed.join('\n'), /^the directory out\/M1 does not exist: check merchantId and directories[^\n]*$/);
 });
 
 test('a directory that is not there, or closed, hides no file of the others, and is told once', async () => {

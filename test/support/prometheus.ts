@@ -55,7 +55,7 @@ export async function startPrometheus(
   for (let tries = 1; ; tries++) {
     const started = await start(await freePort(), configOf(targets));
     if (typeof started !== 'string') return started;
-    if (tries === 5) throw new Error(`Prometheus did not start on 5 ports. Its last words:\n${started}`);
+    if (tries === 5) throw new Error(`Prometheus did not start on 5 ports. Its last output:\n${started}`);
   }
 }
 

@@ -31,7 +31,7 @@ export async function lookIntoZip(source: ByteSource): Promise<ZipContents> {
       const name = `${prefix}${entry.name}`;
       if (entry.name.endsWith('/')) continue;
       if (!isZipName(entry.name)) {
-        if (files.has(name)) unopened.push({ name, why: 'the name stands twice in the zip' });
+        if (files.has(name)) unopened.push({ name, why: 'the name appears twice in the zip' });
         else files.add(name);
         continue;
       }
@@ -76,7 +76,7 @@ export async function findInZip(outer: Zip, path: string): Promise<{ zip: Zip; e
 /** A zip within a zip. It has to be unpacked first, for its directory stands at its end. */
 async function openInner(zip: Zip, entry: ZipEntry): Promise<Zip> {
   if (isSuspicious(entry) || entry.sizeBytes > MOST_UNPACKED_BYTES)
-    throw new ReportRefused('too_large', `${entry.name} would be ${entry.sizeBytes} bytes, unpacked`);
+    throw new ReportRefused('too_large', `${entry.name} would have ${entry.sizeBytes} bytes when unpacked`);
   const source = await (entry.sizeBytes <= IN_MEMORY_BYTES ? inMemory : onDisk)(zip.blocks(entry));
   const inner = await openZip(source).catch(async (error) => {
     await source.close();
@@ -136,7 +136,7 @@ export async function* gunzipped(packed: AsyncGenerator<Buffer>): AsyncGenerator
     for await (const block of inflating as AsyncIterable<Buffer>) {
       sizeBytes += block.length;
       if (sizeBytes > UNSUSPICIOUS_BYTES && sizeBytes > MAX_UNPACKED * packedBytes)
-        throw new ReportRefused('too_large', `${packedBytes} gzipped bytes come to more than ${sizeBytes}`);
+        throw new ReportRefused('too_large', `${packedBytes} gzipped bytes unpack to more than ${sizeBytes}`);
       yield block;
     }
   } catch (error) {

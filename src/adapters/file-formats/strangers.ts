@@ -3,13 +3,13 @@ import { isUtf16 } from './encoding.ts';
 /** What a file is that is no CSV, and what to do. */
 export type Stranger = { readonly what: string; readonly advice: string };
 
-const SAVE_AS_CSV = 'Save it as CSV in UTF-8, or take the CSV that it was made of.';
-const FETCH_AGAIN = 'Look at what was delivered in its place, and fetch the report again.';
+const SAVE_AS_CSV = 'Save it as CSV in UTF-8, or use the CSV that it was made from.';
+const FETCH_AGAIN = 'Check what was delivered instead, and fetch the report again.';
 
 const BINARY: readonly { readonly begins: string; readonly is: Stranger }[] = [
   {
     begins: 'PK\x03\x04',
-    is: { what: 'a ZIP archive or a workbook', advice: 'Name it as what it is, .zip or .xlsx, or unpack it.' },
+    is: { what: 'a ZIP archive or a workbook', advice: 'Rename it to .zip or .xlsx, or unpack it.' },
   },
   { begins: '\x1f\x8b', is: { what: 'packed by gzip', advice: 'Unpack it; a report may also be named .csv.gz.' } },
   { begins: '%PDF-', is: { what: 'a PDF', advice: 'Ask for the report as CSV.' } },
@@ -25,7 +25,7 @@ export function strangerIn(head: Buffer): Stranger | null {
   const binary = BINARY.find(({ begins }) => start.startsWith(begins));
   if (binary) return binary.is;
   if (isUtf16(head.subarray(0, 16)))
-    return { what: 'UTF-16', advice: 'Save it in UTF-8, or take it anew as it was sent.' };
+    return { what: 'UTF-16', advice: 'Save it in UTF-8, or fetch the original again.' };
   const text = start.replace(/^\xef\xbb\xbf/, '').trimStart();
   if (/^(<!doctype html|<html|<head|<body|<!--)/i.test(text)) return { what: 'an HTML page', advice: FETCH_AGAIN };
   if (/^<\?xml/i.test(text)) return { what: 'XML', advice: FETCH_AGAIN };

@@ -114,7 +114,7 @@ async function checkBeginning(source: ByteSource): Promise<void> {
   if (stranger !== null) throw new NotAZip(false, `this is ${stranger.what}`, stranger.advice);
   const isText = !bytes.subarray(0, 64).some((byte) => byte < 0x09);
   throw isText
-    ? new NotAZip(false, 'this is text, and no ZIP archive', 'If it is CSV, name it .csv.')
+    ? new NotAZip(false, 'this is text, not a ZIP archive', 'If it is CSV, name it .csv.')
     : new NotAZip(false, 'this does not begin like a ZIP archive');
 }
 
@@ -137,11 +137,11 @@ async function* blocksOf(reader: SourceReader, directory: ZipFile, entry: Entry)
   const { fileName: name, compressionMethod, compressedSize, uncompressedSize } = entry;
   if (!entry.canDecodeFileData()) {
     throw entry.isEncrypted()
-      ? new NotAZip(false, `${name} is encrypted in the zip`, 'Have it packed without a password, or unpack it.')
+      ? new NotAZip(false, `${name} is encrypted in the zip`, 'Ask for it without a password, or unpack it.')
       : new NotAZip(
           false,
           `${name} is compressed by method ${compressionMethod}`,
-          'Have it packed in the usual way (deflate), or unpack it.',
+          'Ask for the usual method (deflate), or unpack it.',
         );
   }
   const from = await dataStart(reader, directory, entry);

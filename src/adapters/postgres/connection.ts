@@ -49,7 +49,7 @@ export async function openDatabase(url: string, connections = 4, idleInTransacti
   } catch (error) {
     await pool.end();
     const reason = reasonOf(error);
-    const cannot = reason.includes(' is away (') ? 'cannot reach' : 'cannot open';
+    const cannot = reason.includes(' is unavailable (') ? 'cannot reach' : 'cannot open';
     throw new DatabaseAway(`${cannot} the database: ${reason}. ${mendFor(error)}`, { cause: error });
   }
   return { url, pool, db, close: () => pool.end() };
@@ -118,7 +118,7 @@ export function postgresAt(url: string): string {
     const { host, port } = new pg.Client({ connectionString: url });
     return `Postgres at ${host.includes(':') ? `[${host}]` : host}:${port}`;
   } catch (error) {
-    throw new UsageError(`DATABASE_URL: ${(error as Error).message}. Correct it, or bring that file.`);
+    throw new UsageError(`DATABASE_URL: ${(error as Error).message}. Correct it, or provide that file.`);
   }
 }
 
@@ -136,18 +136,18 @@ export function postgresNamer(url: string): <E>(error: E) => E | DatabaseAway {
 /** A server that answers is not told to be away. */
 function whatItDoes(error: Error): Parameters<typeof awayText>[2] {
   const { code = '' } = error as NodeJS.ErrnoException;
-  if (isOfTls(error)) return 'does not speak TLS as asked';
-  if (/^(28|3D)/.test(code)) return 'does not let us in';
-  return /^(53|58030|25006)/.test(code) ? 'takes nothing now' : 'is away';
+  if (isOfTls(error)) return 'does not support the requested TLS';
+  if (/^(28|3D)/.test(code)) return 'refuses the login';
+  return /^(53|58030|25006)/.test(code) ? 'accepts no writes' : 'is unavailable';
 }
 
 function mendFor(error: unknown): string {
   const { code = '', message } = error as NodeJS.ErrnoException;
   if (code.startsWith('28')) return 'Check the user and the password in DATABASE_URL, and pg_hba.conf of the server.';
   if (code === '3D000') return 'Create this database, or correct its name in DATABASE_URL.';
-  if (code.startsWith('53')) return 'See the log of the server, and its max_connections.';
-  if (message.includes('does not speak TLS'))
-    return 'Check sslmode and sslrootcert in DATABASE_URL against what the server has.';
+  if (code.startsWith('53')) return 'Check the log of the server, and its max_connections.';
+  if (message.includes('does not support the requested TLS'))
+    return 'Check sslmode and sslrootcert in DATABASE_URL against the certificate of the server.';
   return 'Check DATABASE_URL and that the server is up.';
 }
 
@@ -160,8 +160,8 @@ export async function pingDatabase(connectionString: string): Promise<void> {
   try {
     await client.connect();
     const { rows } = await client.query<{ readOnly: boolean }>('select pg_is_in_recovery() as "readOnly"');
-    const why = 'it can only be read: it is a standby, or recovering';
-    if (rows[0]!.readOnly) throw new DatabaseAway(awayText(postgresAt(connectionString), why, 'takes nothing now'));
+    const why = 'read only: it is a standby, or recovering';
+    if (rows[0]!.readOnly) throw new DatabaseAway(awayText(postgresAt(connectionString), why, 'accepts no writes'));
   } catch (error) {
     throw postgresNamer(connectionString)(error);
   } finally {

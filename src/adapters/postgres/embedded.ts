@@ -197,7 +197,7 @@ export async function openEmbeddedPostgres(options: {
     if (error instanceof EmbeddedPostgresFailed) throw error;
     throw new EmbeddedPostgresFailed(
       `The data folder ${dataDir} cannot be used: ${(error as Error).message}. ` +
-        `Give one that this user can write, with --data-dir. ${INSTEAD}`,
+        `Choose one that this user can write, with --data-dir. ${INSTEAD}`,
     );
   }
   const { home } = place;
@@ -245,13 +245,13 @@ async function admission(ticket: string, place: SourceFiles, bin: string, throwa
     // 0: it stopped for want of users before it had read our token; ours is next.
     if (ended !== LOCKED && ended !== 0) {
       throw new EmbeddedPostgresFailed(
-        `The Postgres in ${home} did not start (${ended}). Its last words:\n${keeper.lastWords()}\nMend that and try again. ${INSTEAD}`,
+        `The Postgres in ${home} did not start (${ended}). Its last output:\n${keeper.lastWords()}\nFix that and try again. ${INSTEAD}`,
       );
     }
     if (performance.now() > deadline) {
       throw new EmbeddedPostgresFailed(
-        `Another process has held ${join(home, 'lock')} for two minutes without letting us in. ` +
-          `See ${join(home, 'server.log')}, and who holds it: fuser ${join(home, 'lock')}. ${INSTEAD}`,
+        `Another process has held ${join(home, 'lock')} for two minutes. ` +
+          `Check ${join(home, 'server.log')}, and find the process: fuser ${join(home, 'lock')}. ${INSTEAD}`,
       );
     }
     await seen(admitted, 30);
@@ -337,7 +337,7 @@ function refuseToThrowAway(dataDir: string, link: string) {
   const others = readdirSync(dataDir).filter((name) => name !== 'postgres');
   const isKept = existsSync(join(link, 'data')) && !existsSync(join(link, 'throwaway'));
   if (isKept || (others.length > 0 && !existsSync(link))) {
-    throw new EmbeddedPostgresFailed(`${dataDir} is not empty, and would be removed at the end: give a new folder.`);
+    throw new EmbeddedPostgresFailed(`${dataDir} is not empty, and would be removed at the end: choose a new folder.`);
   }
 }
 
@@ -360,7 +360,7 @@ function makeHomeOfRoot(dataDir: string, link: string, throwaway: boolean) {
     const isLost = (error as NodeJS.ErrnoException).code === 'EEXIST';
     throw isLost
       ? new EmbeddedPostgresFailed(
-          `The books of ${dataDir} are gone: the link ${link} leads nowhere. Bring its folder back, or remove the link to start with empty books.`,
+          `The database of ${dataDir} is gone: the link ${link} leads nowhere. Restore its folder, or remove the link to start with an empty database.`,
         )
       : error;
   }
@@ -402,7 +402,7 @@ function binariesFor(user: User | undefined, root: string, dataDir: string): str
   const reason = whyUnusable(copy, user);
   if (reason !== undefined) {
     throw new EmbeddedPostgresFailed(
-      `The Postgres in ${copy} does not run here: ${reason}. It needs glibc, which Alpine has not; else remove that folder and try again. ${INSTEAD}`,
+      `The Postgres in ${copy} does not run here: ${reason}. It needs glibc, which Alpine lacks; otherwise remove that folder and try again. ${INSTEAD}`,
     );
   }
   return join(copy, 'bin');

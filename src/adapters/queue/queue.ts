@@ -239,14 +239,18 @@ function serverNamer(client: Redis, server: string): (error: Error) => Error {
     if (error instanceof Unreachable) return error;
     const meaning = AWAY_WORDS.find(([words]) => words.test(error.message))?.[1];
     const reason = meaning === undefined ? reasonOf(error) : lost ? reasonOf(lost) : meaning;
-    const does = NO_LOGIN.test(reason) ? 'does not let us in' : NO_ROOM.test(reason) ? 'takes nothing now' : 'is away';
-    const isAway = meaning !== undefined || does !== 'is away' || isLostConnection(error);
+    const does = NO_LOGIN.test(reason)
+      ? 'refuses the login'
+      : NO_ROOM.test(reason)
+        ? 'accepts no writes'
+        : 'is unavailable';
+    const isAway = meaning !== undefined || does !== 'is unavailable' || isLostConnection(error);
     return isAway ? new QueueAway(awayText(server, reason, does), { cause: error }) : error;
   };
 }
 
 const mendFor = (message: string): string =>
-  message.includes('does not let us in')
+  message.includes('refuses the login')
     ? 'Check the user and the password in REDIS_URL.'
     : 'Check REDIS_URL and that the server is up.';
 

@@ -81,10 +81,10 @@ function notThere(error: NodeJS.ErrnoException): null {
 /** A disk or network share that is broken says nothing of the file. */
 function notReached(error: unknown, path: string): never {
   if (!isDiskAway(error)) throw error;
-  throw new Unreachable(`${path} cannot be reached (${error.message}): check the disk or share that it lies on.`);
+  throw new Unreachable(`${path} cannot be reached (${error.message}): check its disk or share.`);
 }
 
 function notAllowed(error: NodeJS.ErrnoException, directory: string): never {
   if (error.code !== 'EACCES' && error.code !== 'EPERM') throw error;
-  throw new Denied(`the directory ${directory} may not be read by this user: change who may read it.`);
+  throw new Denied(`the directory ${directory} may not be read by this user: change its permissions.`);
 }

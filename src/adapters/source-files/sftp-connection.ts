@@ -120,7 +120,7 @@ async function connect(settings: SftpSettings, limits: Limits, closed: AbortSign
     }
   }
   throw new ConnectionLost(
-    `cannot reach ${reasons.join(', nor ')}. Check host and port, and that the provider lets this machine's address in.`,
+    `cannot reach ${reasons.join(', nor ')}. Check host and port, and that the provider allows this machine's address.`,
   );
 }
 
@@ -270,7 +270,7 @@ function hostKeyRefused(where: string, keys: readonly Buffer[], pinned: readonly
 function loginRefused(where: string, settings: SftpSettings): LoginRefused {
   const tried = waysIn(settings).map((way) => (way === 'publickey' ? 'the private key' : 'the password'));
   return new LoginRefused(
-    `${where} refuses the login (tried: ${tried.join(', ') || 'nothing, for neither a password nor a private key is set'}). Check the user and how it logs in with the provider, and that it lets this machine's address in.`,
+    `${where} refuses the login (tried: ${tried.join(', ') || 'nothing, because neither a password nor a private key is set'}). Check with the provider the user and its login method, and that this machine's address is allowed.`,
   );
 }
 
@@ -324,7 +324,7 @@ function overSocket(
     if (waiting.size === 0 || isHeard) {
       silentLooks = 0;
       heard = { bytes: socket.bytesRead, answers };
-    } else if (++silentLooks === LOOKS) giveUp(`nothing came for ${stallMs / 1000} s`);
+    } else if (++silentLooks === LOOKS) giveUp(`no data for ${stallMs / 1000} s`);
   }, stallMs / LOOKS);
 
   socket.once('close', () => lose());
@@ -353,7 +353,7 @@ function overSocket(
         });
       }),
     async end() {
-      lose('it was ended from here');
+      lose('it was closed on our side');
       if (socket.destroyed) return;
       const late = setTimeout(() => socket.destroy(), GOODBYE_MS);
       client.end().catch(() => {});

@@ -77,7 +77,7 @@ async function entriesOf(connection: Connection, directory: string, maxEntries: 
       seen += Math.max(1, some.length);
       if (seen > maxEntries)
         throw new Denied(
-          `${where}: more than ${maxEntries} files are in ${directory}: ask the provider for directories of days.`,
+          `${where}: ${directory} has more than ${maxEntries} files: ask the provider for directories of days.`,
         );
       entries.push(...(await told(connection, directory, some)));
     }
@@ -269,7 +269,7 @@ function stateOf({ where }: Connection, path: string, { size, mtime }: Partial<S
 }
 
 const untold = (where: string, path: string, what: string): string =>
-  `${where}: of ${path} the server does not tell ${what}, so nothing of it can be relied on: ask the provider.`;
+  `${where}: the server does not say ${what} of ${path}, so it cannot be read safely: ask the provider.`;
 
 /** A name that leads elsewhere, or that no text can hold, is no name. */
 const isName = (text: string): boolean => !['', '.', '..'].includes(text) && !/[/\0]/.test(text);

@@ -24,7 +24,7 @@ export function warnerOf(source: Source, db: Db, log: Log, now: () => number = D
       for (const one of late.filter((one) => !told.has(keyOf(one))))
         log.warn(
           { source: source.name, file: one.file.file, goesAt: new Date(one.goesAtMs).toISOString() },
-          'this report is not fetched, and the provider may soon delete it',
+          'this report is not fetched yet, and the provider may soon delete it',
         );
       told = new Set(late.map(keyOf));
     },
@@ -36,7 +36,7 @@ export function warnerOf(source: Source, db: Db, log: Log, now: () => number = D
       if (days === null || days < WARNED_DAYS) return;
       log.warn(
         { source: source.name, days, disabledAfterDays: UNUSED_DAYS },
-        'nobody was let in to this server for long, and an account that is not used is disabled',
+        'no successful login to this server for a long time: the provider disables unused accounts',
       );
     },
   };

@@ -188,7 +188,7 @@ async function entriesOf(place: SourceFiles, directory: string, isNeeded: boolea
   if (entries !== null) return entries;
   if (!isNeeded) return [];
   throw new Denied(
-    `the directory ${directory} is not there: check merchantId and directories of the source, or wait for the first delivery`,
+    `the directory ${directory} does not exist: check merchantId and directories of the source, or wait for the first delivery`,
   );
 }
 

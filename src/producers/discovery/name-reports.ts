@@ -56,7 +56,7 @@ async function inZip(
   } catch (error) {
     if (isAway(error)) throw error;
     if (outer) return ofItsKind(file, [{ ...outer, entry: null, shown: file.file }], []);
-    const why = `The zip cannot be opened (${(error as Error).message}), so it is open what is in it: fetch it again.`;
+    const why = `The zip cannot be opened (${(error as Error).message}), so its content is unknown: fetch it again.`;
     // Nobody knows what is in it.
     return {
       reports: [],
@@ -84,16 +84,15 @@ async function inZip(
   return ofItsKind(file, reports, notReports);
 }
 
-const NONE_IN_ZIP =
-  'No file in the zip has the name of a report: check the names, and the name patterns of the source.';
+const NONE_IN_ZIP = 'No file in the zip is named like a report: check the names, and the name patterns of the source.';
 
 function unopened(file: ListedFile, name: string, why: string, formats: readonly Format[]): NotReport {
-  const said = `This cannot be read (${why}): unpack it, and put the files themselves there.`;
+  const said = `This cannot be read (${why}): unpack it, and provide the files themselves.`;
   return { ...byName(file, `${file.file}/${name}`, formats), code: 'unreadable', why: said, isUnseen: true };
 }
 
 const OTHER_KIND =
-  'By its name this is a report of another kind than its directory is for: check directories and names of the source.';
+  'The name is that of another kind of report than the directory is for: check directories and names of the source.';
 
 /** Reports of a kind that their directory is not for are none. */
 function ofItsKind(file: ListedFile, reports: readonly Named[], notReports: readonly NotReport[]): InFile {
@@ -108,15 +107,15 @@ function ofItsKind(file: ListedFile, reports: readonly Named[], notReports: read
 
 const READ = '.csv, .xlsx, .zip and .gz are';
 const WHY_ENDINGS: readonly (readonly [RegExp, string])[] = [
-  [/\.(pgp|gpg|asc|age|enc|p7m)$/i, 'it is encrypted: have it decrypted before it comes here'],
-  [/\.(7z|rar|tar|tgz|tar\.gz|bz2|xz|zst|z)$/i, `it is packed in a way that is not read (${READ}): unpack it`],
+  [/\.(pgp|gpg|asc|age|enc|p7m)$/i, 'it is encrypted: decrypt it first'],
+  [/\.(7z|rar|tar|tgz|tar\.gz|bz2|xz|zst|z)$/i, `its archive format is not supported (${READ}): unpack it`],
   [
     /\.(part|filepart|tmp|temp|crdownload|download|partial)$/i,
-    'its upload is not complete: wait for the rest, or fetch it again',
+    'its upload is incomplete: wait for the rest, or fetch it again',
   ],
   [
     /(\.(bak|old|orig|copy)|~| ?\(\d+\)\.\w+| - [^-]*)$/i,
-    'it looks like a copy: give it the name of the report, or take it away',
+    'it looks like a copy: give it the name of the report, or remove it',
   ],
 ];
 
@@ -124,9 +123,12 @@ const WHY_ENDINGS: readonly (readonly [RegExp, string])[] = [
 function byName({ isNamed }: ListedFile, file: string, formats: readonly Format[]): NotReport {
   const name = basename(file);
   const kind = kindInName(name, formats);
-  const how = WHY_ENDINGS.find(([ending]) => ending.test(name))?.[1] ?? `check its ending (${READ} read) and its parts`;
+  const how =
+    WHY_ENDINGS.find(([ending]) => ending.test(name))?.[1] ?? `check its extension (${READ} supported) and its parts`;
   const why =
-    kind === null ? REPORT_REFUSALS.unknown_format : `By its name this is a report, and it is not read: ${how}.`;
+    kind === null
+      ? REPORT_REFUSALS.unknown_format
+      : `The name is that of a report, but the file cannot be read: ${how}.`;
   return { file, isRefused: isNamed, code: 'unknown_format', why, kind, isUnseen: kind !== null };
 }
 
@@ -135,8 +137,8 @@ export function notLookedInto({ path, file, what }: Other, formats: readonly For
   const kind = readReportName(basename(path), formats)?.kind ?? kindInName(basename(path), formats);
   const why =
     what === 'special'
-      ? 'This is neither a file nor a folder, so it is not read: put the file itself there.'
-      : `This is a symbolic link, which is not followed: put the ${what === 'link' ? 'file' : 'folder'} itself there.`;
+      ? 'This is neither a file nor a folder: provide the file itself.'
+      : `This is a symbolic link, which is not followed: provide the ${what === 'link' ? 'file' : 'folder'} itself.`;
   return {
     file,
     isRefused: false,
@@ -149,7 +151,7 @@ export function notLookedInto({ path, file, what }: Other, formats: readonly For
 
 /** A report, and nobody knows whose. */
 export function ofNobody({ shown, kind }: Named, merchants: string): NotReport {
-  const why = `Of which of these merchants it is, nothing says (${merchants}): ${REPORT_REFUSALS.unclear_merchant}`;
+  const why = `The report belongs to one of these merchants (${merchants}): ${REPORT_REFUSALS.unclear_merchant}`;
   return { file: shown, isRefused: true, code: 'unclear_merchant', why, kind, isUnseen: true };
 }
 

@@ -87,8 +87,8 @@ function describeLost(lost: readonly query.Revision[], { from, to }: ReplayReque
     .flatMap(({ date }) => date ?? [])
     .sort()
     .at(-1);
-  const range = (from ?? to) !== undefined && last !== undefined ? ` What is later than ${last} can be replayed.` : '';
-  return `the archived copies were dropped by retention, so they cannot be read again; totals and discrepancies are kept:${named.join('')}${more}\nHave the files delivered once more, under their names.${range}`;
+  const range = (from ?? to) !== undefined && last !== undefined ? ` Batches after ${last} can be replayed.` : '';
+  return `retention dropped the archived copies, so they cannot be read again; totals and discrepancies are kept:${named.join('')}${more}\nDeliver the files again, under their names.${range}`;
 }
 
 const isUnderWay = ({ state, isParked }: query.Revision): boolean =>
@@ -115,7 +115,7 @@ function ofOneReport(found: readonly query.Revision[], report: string): query.Re
   const old = named.find(({ revision, countingRevision }) => revision !== null && revision < countingRevision);
   if (old)
     throw new UsageError(
-      `${report} is revision ${old.revision} of ${old.file}, and revision ${old.countingRevision} counts: withdraw that one first, and the one before it counts again.`,
+      `${report} is revision ${old.revision} of ${old.file}, and revision ${old.countingRevision} counts: withdraw that one first, so that the one before it counts again.`,
     );
   return named.length > 0 ? named : contents.filter((content) => content.state !== 'withdrawn' || content === newest);
 }
@@ -124,7 +124,7 @@ function ofOneReport(found: readonly query.Revision[], report: string): query.Re
 export function isOneReport(found: readonly query.Revision[], report: string): readonly query.Revision[] {
   if (found.length === 0)
     throw new UsageError(
-      `there is no report ${report}: give its file as "settlestream show" tells it, its name, or at least 8 digits of its SHA-256.`,
+      `there is no report ${report}: use its file as "settlestream show" prints it, its name, or at least 8 digits of its SHA-256.`,
     );
   const reports = Map.groupBy(found, ({ reportNo }) => reportNo);
   if (reports.size === 1) return found;
@@ -132,7 +132,7 @@ export function isOneReport(found: readonly query.Revision[], report: string): r
     const { file, sha256 } = contents.at(-1)!;
     return `\n  ${file}${sha256 === null ? '' : ` (SHA-256 ${sha256.slice(0, 16)})`}`;
   });
-  throw new UsageError(`${report} names several reports; say which by its file or its SHA-256:${list.join('')}`);
+  throw new UsageError(`${report} names several reports; choose one by its file or its SHA-256:${list.join('')}`);
 }
 
 function describeRequest({ merchant, batch, from, to, report, isRefused }: ReplayRequest): string {

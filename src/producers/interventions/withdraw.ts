@@ -25,11 +25,11 @@ export async function withdraw(
   const conflicting = exact.length > 0 ? exact : named;
   if (conflicting.length > 1)
     throw new UsageError(
-      `${report} names several files that hold different contents of a report; say which is to be withdrawn:${conflicting.map(({ file }) => `\n  ${file}`).join('')}`,
+      `${report} names several files with different contents of a report; choose the one to withdraw:${conflicting.map(({ file }) => `\n  ${file}`).join('')}`,
     );
   const content = conflicting[0] ?? candidates.at(-1);
   if (content?.revision == null)
-    throw new UsageError(`${report}: nothing of it counts, so there is nothing to withdraw.`);
+    throw new UsageError(`${report}: none of its contents counts, so there is nothing to withdraw.`);
   const { file, revision, countingRevision, batchNo, reportNo } = content;
   const withdrawn = { file, revision, deliveryNos: [], batchNos: [batchNo], lastRuns: await query.lastRuns(db) };
   if (content.state === 'withdrawn') return { ...withdrawn, interventionNo: 0, isNew: false };

@@ -43,10 +43,10 @@ export async function importLedger(
   );
 }
 
-const WRAPPED_IDS = 'ids stand in ="…" or behind \', as a spreadsheet writes them: read as what they mean';
+const WRAPPED_IDS = 'ids are written as ="…" or behind \', as by a spreadsheet: the characters around them are ignored';
 
 /**
- * The number in the book of each merchant that the file names. A record that names none belongs to the one that was given, or to the only one
+ * Returns the database number of each merchant that the file names. A record that names none belongs to the one that was given, or to the only one
  * there is. Records that belong to nobody are refused and taken out.
  */
 async function merchantsOf(db: Db, file: LedgerFile, given: string | null): Promise<query.MerchantNos> {

@@ -20,7 +20,7 @@ async function lookAt(path: string): Promise<Look> {
   }
   const stranger = strangerIn(head.bytes);
   if (stranger !== null)
-    throw new UsageError(`${path} is ${stranger.what}, and a file of records is CSV. ${stranger.advice}`);
+    throw new UsageError(`${path} is ${stranger.what}, but a file of records must be CSV. ${stranger.advice}`);
   const known = encoding.result();
   if (known === 'bad_encoding') throw new UsageError(`${path} is UTF-16. Save it in UTF-8.`);
   return { head, encoding: known };
@@ -80,7 +80,7 @@ export class LedgerFile {
     reader.end();
     takeRows();
     if (!takeRecord)
-      throw new UsageError(`${this.#path} is empty: a ledger file begins with a header of column names.`);
+      throw new UsageError(`${this.#path} is empty: a file of records must begin with a header of column names.`);
     yield writer.finish();
   }
 
@@ -100,7 +100,7 @@ export class LedgerFile {
       const trouble = headerTrouble(head.lines(encoding), known);
       if (trouble !== null) throw new UsageError(`${this.#path}: ${trouble.what}. ${trouble.advice}`);
       throw new UsageError(
-        `${this.#path}, line 1: ${problems.join('; ')}. Needed are requestId, type, amount or amountMinor, currency, status and occurredAt.`,
+        `${this.#path}, line 1: ${problems.join('; ')}. Required: requestId, type, amount or amountMinor, currency, status and occurredAt.`,
       );
     }
     return columns;

@@ -173,7 +173,7 @@ async function dropTexts({ database, log }: Context, old: query.Old): Promise<bo
   const count = dropped.reduce((sum, { count }) => sum + count, 0n);
   log.info(
     { batches: dropped.length, texts: Number(count), months: old.months },
-    'retention: dropped what refused rows of old batches said',
+    'retention: dropped the text of refused rows of old batches',
   );
   return Number(count) === TEXTS;
 }
@@ -198,7 +198,7 @@ async function removeFiles({ database, archiveDir, log }: Context, nowMs: number
   const left = await query.filesToRemove(database.db, archiveDir + sep, FILES);
   for (const { no, path } of left) {
     if (await isBelow(archiveDir, path)) await unlink(path).catch(ignoreMissing);
-    else log.warn({ file: path, archive: archiveDir }, 'retention: left alone, for it is not in the archive folder');
+    else log.warn({ file: path, archive: archiveDir }, 'retention: kept a file outside of the archive folder');
     await query.markFileGone(database.db, no, nowMs);
   }
   return left.length === FILES;

@@ -46,7 +46,7 @@ export async function check(
     return await within(limitMs, look());
   } catch (error) {
     const isAway = error instanceof Unreachable;
-    return [{ ...problem(name, reasonOf(error), 'See what it says, and try again.'), isAway }];
+    return [{ ...problem(name, reasonOf(error), 'Fix this, and try again.'), isAway }];
   }
 }
 

@@ -33,7 +33,7 @@ export async function checkServer(db: Db, config: Config): Promise<readonly Chec
   const hereMs = (askedAtMs + Date.now()) / 2;
   return [
     settings.versionNum < OLDEST
-      ? problem('database version', `Postgres ${settings.version}`, 'Take Postgres 13 or newer.')
+      ? problem('database version', `Postgres ${settings.version}`, 'Use Postgres 13 or newer.')
       : ok('database version', `Postgres ${settings.version}`),
     ...checkSettings(settings, config),
     checkClock('database clock', settings.nowMs - hereMs),
@@ -58,24 +58,24 @@ function checkSettings(settings: Settings, config: Config): readonly Checked[] {
   const needed = OF_PROCESS + OF_PARSER * config.processes + (config.redisUrl ? 0 : OF_QUEUE);
   const wrong: Checked[] = [];
   if (settings.encoding !== 'UTF8')
-    wrong.push(problem(name, `its encoding is ${settings.encoding}`, "Make the database with encoding 'UTF8'."));
+    wrong.push(problem(name, `its encoding is ${settings.encoding}`, "Create the database with encoding 'UTF8'."));
   for (const [setting, value] of [
     ['fsync', settings.fsync],
     ['full_page_writes', settings.fullPageWrites],
   ] as const) {
     if (value === 'off')
       wrong.push(
-        problem(name, `${setting} is off: a crash of its machine can destroy the book`, `Set ${setting} to on.`),
+        problem(name, `${setting} is off: a crash of its machine can destroy the database`, `Set ${setting} to on.`),
       );
   }
   if (settings.synchronousCommit === 'off')
-    wrong.push(warning(name, 'synchronous_commit is off: a crash can lose what was said to be done', 'Set it to on.'));
+    wrong.push(warning(name, 'synchronous_commit is off: a crash can lose committed work', 'Set it to on.'));
   if (settings.maxConnections - settings.usedConnections < needed)
     wrong.push(
       warning(
         name,
         `${settings.usedConnections} of ${settings.maxConnections} connections are in use, and one "run" of ${config.processes} processes may need ${needed}`,
-        'Raise max_connections, or take fewer processes.',
+        'Raise max_connections, or use fewer processes.',
       ),
     );
   if (Number(settings.sharedBuffersBytes) < SMALL_BUFFERS_BYTES)
@@ -92,7 +92,7 @@ export function checkClock(name: string, offMs: number): Checked {
   return warning(
     name,
     `is ${seconds} s ${offMs > 0 ? 'ahead of' : 'behind'} this machine's`,
-    'Set both machines by the same time servers: ages and due times are wrong until then.',
+    'Use the same time servers on both machines: until then ages and due times are wrong.',
   );
 }
 

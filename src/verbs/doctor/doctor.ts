@@ -55,7 +55,7 @@ async function examineWith(config: Config, origins: readonly string[]): Promise<
   const dataDir = resolve(config.dataDir ?? DEFAULT_DATA_DIR);
   const archiveDir = config.archive.folder ?? join(dataDir, 'archive');
   const { sources, mistakes } = sourcesToCheck(config);
-  const from = origins.length > 0 ? origins.join(', ') : 'no file and no variable says anything: all defaults';
+  const from = origins.length > 0 ? origins.join(', ') : 'no file and no variable: all defaults';
   const begin = [
     ok('configuration', `${from}; ${sources.length + mistakes.length} sources`),
     ...mistakes,
@@ -87,12 +87,15 @@ async function onBook(
   if (config.databaseUrl) return onServer(config.databaseUrl, withoutPassword(config.databaseUrl), work);
   // Opening a book that is not there would make one.
   if (!existsSync(join(dataDir, 'postgres')))
-    return work(ok('database', `there is no book in ${dataDir} yet; its first use makes one`), null);
+    return work(
+      ok('database', `there is no database in ${dataDir} yet; the first command that writes creates it`),
+      null,
+    );
   let own: EmbeddedPostgres;
   try {
     own = await within(START_LIMIT_MS, openEmbeddedPostgres({ dataDir }));
   } catch (error) {
-    return work(away('database', reasonOf(error), 'See the log that it names.'), null);
+    return work(away('database', reasonOf(error), 'Check the log that it names.'), null);
   }
   return onServer(own.url, `its own Postgres in ${dataDir}`, work).finally(() => own.close());
 }
@@ -110,7 +113,7 @@ async function onServer(
       ask((db) => sql`select 1`.execute(db)),
     ).then(() => null, reasonOf);
     if (failure === null) return await work(ok('database', `${where} answers`), ask);
-    const mend = 'Check DATABASE_URL and that the server is up. Migrations and reports are not looked at without it.';
+    const mend = 'Check DATABASE_URL and that the server is up. Without it migrations and reports are not checked.';
     return await work(away('database', `cannot reach the database at ${where}: ${failure}`, mend), null);
   } finally {
     // One that hangs cannot be waited for.

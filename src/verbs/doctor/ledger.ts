@@ -66,7 +66,7 @@ async function checkContent(db: Db, described: string, from: RawBuilder<unknown>
   if (newest === null)
     return warning(
       NAME,
-      `${described}: none that can be used, of a merchant whose reports are here`,
+      `${described}: no usable record of a merchant whose reports are here`,
       'Import some (settlestream ledger import FILE), or check ledger.relation, ledger.where and which ids stand in merchantId.',
     );
   return ok(
@@ -90,25 +90,25 @@ async function checkPlans(db: Db, ledger: Ledger, from: RawBuilder<unknown>): Pr
     {
       field: 'requestId',
       what: 'found by key',
-      price: 'every batch with a row that does not match at once reads all of it',
+      price: 'every batch with a row that does not match at once scans all of it',
       condition: functions.isRecord('r.key', 'r.key_hash', 'r.request_id', 'k.id', 'hashtextextended(k.id, 0)'),
     },
     {
       field: 'occurredAt',
       what: 'found by time',
-      price: 'every batch and day reads all of it',
+      price: 'every batch and day scans all of it',
       condition: functions.occurredBetween('r.raw_occurred_at', 'r.occurred_at', ...day),
     },
     {
       field: 'originalRequestId',
       what: 'found by original',
-      price: 'records that were cancelled are looked for by reading all of it',
+      price: 'every search for cancelled records scans all of it',
       condition: functions.isOfOriginal('r.original_key', 'r.original_request_id', 'k.id'),
     },
     {
       field: 'updatedAt',
       what: 'found by change',
-      price: 'each look for changes reads all of it',
+      price: 'every search for changes scans all of it',
       condition: functions.updatedSince('r.raw_updated_at', 'r.updated_at', day[0]),
     },
   ];
@@ -123,12 +123,12 @@ async function checkPlans(db: Db, ledger: Ledger, from: RawBuilder<unknown>): Pr
     if (plan.scanned.length === 0)
       checked.push(ok(name, `by ${plan.indexes.join(', ') || 'no index: it is a function or a foreign table'}`));
     else if (plan.rows < SMALL_ROWS)
-      checked.push(ok(name, `${plan.scanned.join(', ')} is read as a whole, and is small`));
+      checked.push(ok(name, `${plan.scanned.join(', ')} is scanned as a whole, and is small`));
     else
       checked.push(
         warning(
           name,
-          `no index serves: ${plan.scanned.join(', ')} with some ${plan.rows} rows is read as a whole; ${price}`,
+          `no index is used: ${plan.scanned.join(', ')} with about ${plan.rows} rows is scanned as a whole; ${price}`,
           `create index concurrently on ${shown} (${indexed(field, columns[field])}); or on the table below, where that is a view.`,
         ),
       );
@@ -172,7 +172,7 @@ async function checkRefused(db: Db, from: RawBuilder<unknown>): Promise<readonly
   const refused = await refusedRecords(db, LIMIT_MS, from);
   const name = `${NAME}: refused`;
   if (!refused)
-    return [ok(name, `looking for records that cannot be used takes longer than ${LIMIT_MS / 1_000} s and was left`)];
+    return [ok(name, `checking for unusable records takes longer than ${LIMIT_MS / 1_000} s and was skipped`)];
   return refused.map((records) =>
     problem(
       name,
@@ -194,8 +194,8 @@ async function checkTwins(db: Db, from: RawBuilder<unknown>): Promise<readonly C
   return [
     problem(
       `${NAME}: keys`,
-      `${twin.count} keys stand in several records, one of them is ${twin.type} ${twin.requestId}`,
-      'Merchant, type and request id must tell a record. Until then the one that agrees with a row counts, else the newest.',
+      `${twin.count} keys have several records, one of them is ${twin.type} ${twin.requestId}`,
+      'Make merchant, type and request id unique. Until then the record that agrees with a row counts, else the newest.',
     ),
   ];
 }

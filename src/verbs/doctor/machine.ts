@@ -23,7 +23,7 @@ export async function checkFolders(dataDir: string, archiveDir: string): Promise
 
 function spaceOf(name: string, folder: string, free: number): Checked {
   const message = `${folder}: ${(free / GIB).toFixed(1)} GiB free`;
-  const mend = 'Make room: every report is archived here, and kept.';
+  const mend = 'Free some space: every report is archived here, and kept.';
   if (free < LITTLE_BYTES) return problem(name, message, mend);
   return free < SCARCE_BYTES ? warning(name, message, mend) : ok(name, message);
 }
@@ -48,7 +48,7 @@ async function checkWritable(archiveDir: string): Promise<Checked> {
     return problem(
       'archive',
       `${archiveDir} cannot be written (${why})`,
-      'Let this user write there, or set archive.folder.',
+      'Allow this user to write there, or set archive.folder.',
     );
   }
 }

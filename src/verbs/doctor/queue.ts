@@ -15,9 +15,9 @@ export async function checkQueue(redisUrl: string | undefined, limitMs: number):
   const found: Checked[] = [ok('queue', `Redis ${facts.version} at ${where}`)];
   const [major = 0, minor = 0] = facts.version.split('.').map(Number);
   if (major < OLDEST[0] || (major === OLDEST[0] && minor < OLDEST[1]))
-    found.push(warning('queue version', `Redis ${facts.version}`, `Take Redis ${OLDEST.join('.')} or newer.`));
+    found.push(warning('queue version', `Redis ${facts.version}`, `Use Redis ${OLDEST.join('.')} or newer.`));
   if (facts.evictionPolicy !== 'noeviction') {
-    const message = `maxmemory-policy is ${facts.evictionPolicy}: when memory is short, Redis throws jobs away`;
+    const message = `maxmemory-policy is ${facts.evictionPolicy}: when memory is short, Redis evicts jobs`;
     const mend = 'Set maxmemory-policy to noeviction.';
     // Without a limit nothing is thrown away yet.
     found.push(
@@ -28,7 +28,7 @@ export async function checkQueue(redisUrl: string | undefined, limitMs: number):
     found.push(
       warning(
         'queue persistence',
-        'Redis writes nothing to disk: after a restart of it every job is asked for again, which costs time',
+        'Redis writes nothing to disk: after its restart every job must be enqueued again, which costs time',
         'Set appendonly to yes.',
       ),
     );

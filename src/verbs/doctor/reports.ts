@@ -24,21 +24,21 @@ export async function checkReports(db: Db): Promise<readonly Checked[]> {
     ...away.map(({ what, reason, since }) =>
       problem(
         'away',
-        `the ${what} is away since ${since.toISOString()}: ${reason}`,
-        'Bring it back: what waits for it goes on by itself.',
+        `the ${what} has been unavailable since ${since.toISOString()}: ${reason}`,
+        'Restore it: waiting work then continues by itself.',
       ),
     ),
     ...refused.rows.map((row) => ofReports('refused reports', 'cannot be used', row)),
-    ...parked.rows.map((row) => ofReports('parked reports', 'were given up after several tries', row)),
+    ...parked.rows.map((row) => ofReports('parked reports', 'were parked after several tries', row)),
     ...batches.rows.map(({ name, reason, count }) =>
       problem(
         'parked batches',
         `${count} could not be reconciled, the first is ${name}: ${reason}`,
-        `Mend the reason, then: settlestream replay --refused. Look: settlestream show ${name}`,
+        `Fix the cause, then run: settlestream replay --refused. Details: settlestream show ${name}`,
       ),
     ),
   ];
-  return found.length > 0 ? found : [ok('reports', 'none is refused or given up')];
+  return found.length > 0 ? found : [ok('reports', 'none is refused or parked')];
 }
 
 async function hasTable(db: Db, name: string): Promise<boolean> {
@@ -50,5 +50,5 @@ const ofReports = (name: string, what: string, { file, reason, since, count }: S
   problem(
     name,
     `${count} ${what}, the oldest since ${since.toISOString().slice(0, 10)}: ${file}: ${reason}`,
-    'Ask the provider for the file again; another content of it is read by itself. Look: settlestream batches --state incomplete',
+    'Ask the provider for a corrected file; it is read automatically. Details: settlestream batches --state incomplete',
   );

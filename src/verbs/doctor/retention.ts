@@ -21,8 +21,8 @@ export async function checkRetention(
     ['rows', rowsMonths],
     ['texts of refused rows', rawTextMonths],
     ['archived files', archiveMonths],
-  ].map(([what, months]) => `${what} ${months === null ? 'for ever' : `${months} months`}`);
-  const longer = held === 0 ? '' : `; ${held} older batches keep their rows, for something of them is open or new`;
+  ].map(([what, months]) => `${what} ${months === null ? 'forever' : `${months} months`}`);
+  const longer = held === 0 ? '' : `; ${held} older batches keep their rows, because something of them is open or new`;
   return [
     ok('retention', `kept are ${kept.join(', ')}${longer}`),
     ...(elsewhere === 0

@@ -34,7 +34,7 @@ export function sourcesToCheck(config: Config): Sources {
       sources.push(...sourcesOf({ ...config, folder: undefined, sources: [source] }));
     } catch (error) {
       if (!(error instanceof UsageError)) throw error;
-      mistakes.push({ ...problem(nameOf(source), error.message, 'Then run this again.'), isUsage: true });
+      mistakes.push({ ...problem(nameOf(source), error.message, 'Fix this and run doctor again.'), isUsage: true });
     }
   }
   return { sources, mistakes };
@@ -72,7 +72,7 @@ function listed(source: Source, reports: readonly ListedFile[]): Checked {
   if (newest === null)
     return warning(
       nameOf(source),
-      `${whereOf(source)} can be read, and no report lies there`,
+      `${whereOf(source)} can be read, but there is no report`,
       'Check directories and names of the source, or wait for the first delivery.',
     );
   const when = new Date(timeOf(newest)).toISOString().slice(0, 16).replace('T', ' ');
@@ -89,8 +89,8 @@ function othersOf(source: Source, others: readonly Other[]): readonly Checked[] 
   return [
     warning(
       `${nameOf(source)}: links`,
-      `${others.length} symbolic links or special files are not looked into, among them ${first.file}`,
-      'Put the files or folders themselves there, or name the place they lead to as the folder of the source.',
+      `${others.length} symbolic links or special files are not followed, among them ${first.file}`,
+      'Put the files or folders themselves there, or use the target of the links as the folder of the source.',
     ),
   ];
 }
@@ -130,8 +130,8 @@ function usedOf(source: Source, days: number | null): readonly Checked[] {
   return [
     (days < PRESSING_DAYS ? warning : problem)(
       `${nameOf(source)}: account`,
-      `the service was not let in there for ${days} days, and an account that is unused for ${UNUSED_DAYS} days is disabled`,
-      'Keep "settlestream run" running, and see in its log why it is not let in.',
+      `the last login was ${days} days ago, and an account that is unused for ${UNUSED_DAYS} days is disabled`,
+      'Keep "settlestream run" running, and check its log for failed logins.',
     ),
   ];
 }
@@ -142,12 +142,12 @@ const LOOK_AT = 'Check merchantId, directories and folder of the source, and who
 async function whyNot(source: Source, error: unknown): Promise<Checked> {
   const found = (mend: string) => problem(nameOf(source), reasonOf(error), mend);
   if (!(error instanceof Unreachable))
-    return found(error instanceof UsageError ? 'Mend it and run this again.' : LOOK_AT);
+    return found(error instanceof UsageError ? 'Fix it and run doctor again.' : LOOK_AT);
   const { HostKeyRefused } = await import('../../adapters/source-files/sftp.ts');
   if (error instanceof HostKeyRefused)
     return found(
-      "Compare the key with what the provider says; if it is the provider's, set hostKeySha256 of the source to it.",
+      'Compare the key with the one that the provider publishes; if they are equal, enter it as hostKeySha256 of the source.',
     );
   if (error instanceof LoginRefused) return found('Check the user and the password or key of the source.');
-  return { ...found("Check host and port, and that the provider lets this machine's address in."), isAway: true };
+  return { ...found("Check host and port, and that the provider allows this machine's address."), isAway: true };
 }

@@ -17,7 +17,7 @@ export function outputOf(verb: string, options: Options): (typeof OUTPUTS)[numbe
   if (output === undefined) throw notAllowed('--format', format, OUTPUTS);
   if (output === 'xlsx' && process.stdout.isTTY)
     throw new UsageError(
-      `--format xlsx: a workbook is bytes, which no terminal shows; send it to a file: settlestream ${verb} --format xlsx > ${verb.replace(' ', '-')}.xlsx`,
+      `--format xlsx: a workbook is binary, so it cannot be shown on a terminal. Redirect it to a file: settlestream ${verb} --format xlsx > ${verb.replace(' ', '-')}.xlsx`,
     );
   return output;
 }
@@ -32,7 +32,7 @@ export function filterOf(options: Options): BatchFilter {
   if (state !== undefined && !STATES.includes(state)) throw notAllowed('--state', state, STATES);
   for (const name of ['from', 'to'] as const) {
     const day = options[name];
-    if (day !== undefined && !isDay(day)) throw new UsageError(`--${name} ${day}: is no day, give it as YYYY-MM-DD.`);
+    if (day !== undefined && !isDay(day)) throw new UsageError(`--${name} ${day}: not a day. Use YYYY-MM-DD.`);
   }
   return { merchant: options['merchant'], from: options['from'], to: options['to'] };
 }
@@ -46,7 +46,7 @@ export function asOfGiven({ asOf }: Options): string | undefined {
   const isTime = /^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:\d{2})$/.test(asOf);
   if (!isDay(asOf) && !(isTime && isDay(asOf.slice(0, 10)) && !Number.isNaN(Date.parse(asOf))))
     throw new UsageError(
-      `--as-of ${asOf}: is no day (YYYY-MM-DD, up to its end in UTC) and no time with an offset (2026-01-31T10:00:00+08:00).`,
+      `--as-of ${asOf}: neither a day (YYYY-MM-DD, until its end in UTC) nor a time with an offset (2026-01-31T10:00:00+08:00).`,
     );
   const time = isDay(asOf) ? `${asOf}T23:59:59.999999Z` : asOf;
   process.stderr.write(`settlestream: as it was known at ${time}\n`);
@@ -57,9 +57,9 @@ export function asOfGiven({ asOf }: Options): string | undefined {
 export function numberIn(name: string, options: Options): number | undefined {
   const given = options[name];
   if (given === undefined) return undefined;
-  if (!/^[1-9]\d{0,14}$/.test(given)) throw new UsageError(`--${name} ${given}: is no whole number above zero.`);
+  if (!/^[1-9]\d{0,14}$/.test(given)) throw new UsageError(`--${name} ${given}: not a whole number above zero.`);
   return Number(given);
 }
 
 const notAllowed = (option: string, value: string, allowed: readonly string[]) =>
-  new UsageError(`${option} ${value}: is not known; allowed are ${allowed.join(', ')}.`);
+  new UsageError(`${option} ${value}: unknown; allowed: ${allowed.join(', ')}.`);

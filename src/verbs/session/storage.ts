@@ -36,7 +36,7 @@ export async function openStorage(config: Config, { mayBeTemporary }: { mayBeTem
   const archiveDir = config.archive.folder ?? join(dataDir, 'archive');
   await openArchive(archiveDir).catch((error: Error) => {
     throw new UsageError(
-      `The archive folder ${archiveDir} cannot be made: ${error.message}. Give one that this user can write, with archive.folder or --data-dir.`,
+      `The archive folder ${archiveDir} cannot be created: ${error.message}. Choose one that this user can write, with archive.folder or --data-dir.`,
     );
   });
   const database = await openDatabase(url, 6);

@@ -79,7 +79,7 @@ export async function withWorkers<T>(
   } catch (error) {
     // Whoever called waits for an answer, and not for a server: the same call goes on later where this one ended.
     throw book && isDatabaseAway(error)
-      ? new DatabaseAway(`${(error as Error).message}: call again when it is back.`, { cause: error })
+      ? new DatabaseAway(`${(error as Error).message}: run this again when it is available.`, { cause: error })
       : error;
   } finally {
     stopping.abort();

@@ -14,7 +14,7 @@ export function batchText({ batch, reports, runs, revisions }: BatchDetail, tota
     `${reportTable(reports)}\n\n`,
     ...(dropped === '' ? [] : [`${dropped}\n`]),
     ...reports.flatMap(({ file, sameBytesAs }) =>
-      sameBytesAs.length === 0 ? [] : [`${file} has the same bytes as ${sameBytesAs.join(', ')}\n\n`],
+      sameBytesAs.length === 0 ? [] : [`${file} has the same content as ${sameBytesAs.join(', ')}\n\n`],
     ),
     ...reports.flatMap(({ file, headerChange }) =>
       headerChange === undefined ? [] : [headerText(file, headerChange)],
@@ -34,7 +34,7 @@ const reportTable = (reports: readonly BatchReport[]): string =>
   );
 
 const headerText = (file: string, { since, came, went }: NonNullable<BatchReport['headerChange']>): string =>
-  `the header of ${file} is not that of ${since}: ${[
-    ...(came.length > 0 ? [`${came.join(', ')} came`] : []),
-    ...(went.length > 0 ? [`${went.join(', ')} went`] : []),
+  `the header of ${file} differs from that of ${since}: ${[
+    ...(came.length > 0 ? [`added: ${came.join(', ')}`] : []),
+    ...(went.length > 0 ? [`removed: ${went.join(', ')}`] : []),
   ].join('; ')}\n\n`;

@@ -232,14 +232,14 @@ export const openDiscrepancies = (filter: DiscrepancyFilter) => sql`
 /** Why a discrepancy is closed: by what the run that no longer found it differs from the one before. */
 const CLOSED_BECAUSE = sql`
   case when closing.no is null then null
-       when d.is_superseded then 'it goes on: run ' || closing.no || ' tells it with other amounts, or in another place'
-       when closing.batch_no <> d.batch_no then 'another batch was reconciled (run ' || closing.no || '), and with it this is settled'
-       when closing.changed then 'run ' || closing.no || ' read other reports, or other contents of them'
+       when d.is_superseded then 'superseded: run ' || closing.no || ' found it with other amounts, or in another place'
+       when closing.batch_no <> d.batch_no then 'another batch was reconciled (run ' || closing.no || '), which resolved it'
+       when closing.changed then 'run ' || closing.no || ' read other reports, or other revisions of them'
        when closing.rules <> (select before.rules from run before where before.batch_no = closing.batch_no and before.no < closing.no
-                               order by before.no desc limit 1) then 'run ' || closing.no || ' was made under other rules'
+                               order by before.no desc limit 1) then 'run ' || closing.no || ' used other rules'
        when exists (select from run_cause c where c.batch_no = closing.batch_no and c.cause = 'records' and c.wanted <= closing.answers
                        and c.wanted > coalesce((select max(before.answers) from run before where before.batch_no = closing.batch_no and before.no < closing.no), 0))
-         then 'run ' || closing.no || ' found other records: they came late, or changed'
+         then 'run ' || closing.no || ' found late or changed records'
        else 'run ' || closing.no || ' found other records, or other reports in other batches' end`;
 
 /** Discrepancies in the promised order, each with since when and until when it was open. */

@@ -14,8 +14,8 @@ export function droppedText(reports: readonly Kept[]): string {
   const rows = days(reports.map(({ rowsDroppedAt }) => rowsDroppedAt));
   const files = days(reports.map(({ fileDroppedAt }) => fileDroppedAt));
   return [
-    rows && `Rows of it were dropped on ${rows} by retention; totals and discrepancies are kept.\n`,
-    files && `Archived copies of its reports were dropped on ${files} by retention: they cannot be replayed.\n`,
+    rows && `Retention dropped rows on ${rows}; totals and discrepancies are kept.\n`,
+    files && `Retention dropped archived copies of its reports on ${files}: they cannot be replayed.\n`,
   ].join('');
 }
 

@@ -95,7 +95,7 @@ export function startWatch(
     },
     notes: () =>
       within(CHECK_MS, ask(whatIsAway)).then(
-        (away) => away.flatMap(({ what, reason }) => (what === 'archive' ? [] : [`${what} is away: ${reason}`])),
+        (away) => away.flatMap(({ what, reason }) => (what === 'archive' ? [] : [`${what} is unavailable: ${reason}`])),
         () => [],
       ),
     stop() {
@@ -147,7 +147,10 @@ function lookAgainAndAgain(
       tellUnreachable(1);
       failures++;
       if (failures === 1)
-        log.warn({ of, error: reasonAt(server, result.error) }, 'cannot look: these metrics grow old');
+        log.warn(
+          { of, error: reasonAt(server, result.error) },
+          'collecting metrics failed: these values are getting old',
+        );
       if (failures === FAILURES) metrics.replaceGauges(withoutSeries(seen));
     } else {
       tellUp(1);

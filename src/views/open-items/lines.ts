@@ -76,7 +76,7 @@ export function placeGiven(text: string | undefined): query.Place | null {
   } catch {
     // Told below.
   }
-  throw new UsageError(`--after ${text}: is no place in this list; give what the call before said is next.`);
+  throw new UsageError(`--after ${text}: not a valid cursor. Use the value of "next" from the previous page.`);
 }
 
 const isPlace = (value: unknown): value is query.Place =>

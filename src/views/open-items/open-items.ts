@@ -270,11 +270,11 @@ function sumOf(group: readonly (query.Carried & { readonly merchantId: string })
 /** What nobody can say, because no calendar says it. */
 export const notesOf = (merchants: readonly Merchant[]): string[] =>
   merchants.flatMap(({ id, ofDays, ways }) => [
-    ...(ofDays ? [] : [`No calendar says when reports of days are due for ${id}: none is expected.`]),
+    ...(ofDays ? [] : [`No calendar says when transaction reports of ${id} are due: none is expected.`]),
     ...(ways.some(({ calendar }) => calendar)
       ? []
       : [
-          `No calendar says when what ${id} sells is settled: what no settlement has is listed for the last ${DAYS_WITHOUT_CALENDAR} days, without a due time.`,
+          `No calendar says when sales of ${id} are settled: unsettled ones of the last ${DAYS_WITHOUT_CALENDAR} days are listed, without a due time.`,
         ]),
   ]);
 

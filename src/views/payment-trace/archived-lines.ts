@@ -50,13 +50,13 @@ async function linesOfChunk(rows: readonly StoryRow[]): Promise<(readonly [Story
 const droppedLine = (at: Date): Archived => ({
   text: null,
   cells: [],
-  error: `its archived copy was dropped on ${dayOf(at)} by retention`,
+  error: `retention dropped its archived copy on ${dayOf(at)}`,
 });
 
 const whyNot = (rows: readonly StoryRow[], error: NodeJS.ErrnoException): [StoryRow, Archived][] => {
   const why =
     error.code === 'ENOENT'
-      ? `the archived copy ${rows[0]!.archivePath} is not there: run this where the archive is, or restore it from a backup`
+      ? `the archived copy ${rows[0]!.archivePath} is missing: run this where the archive is, or restore it from a backup`
       : error.message;
   return rows.map((row) => [row, { text: null, cells: [], error: why }]);
 };

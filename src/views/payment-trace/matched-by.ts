@@ -32,13 +32,15 @@ export function matchedBy(
   others: readonly Reported[],
 ): Rule {
   if (matchBy === 'none') return { matchedBy: 'none', rule: `A row of type ${row.type} needs no record.` };
-  if (matchBy === 'lost')
-    return { matchedBy: 'notFound', rule: 'It needs a record, and names nothing to find one by.' };
+  if (matchBy === 'lost') return { matchedBy: 'notFound', rule: 'It needs a record, but has no id to find one by.' };
   if (matchBy === 'own') {
     const own = records.find(({ type, requestId }) => type === row.type && requestId === row.requestId);
     return own
       ? { matchedBy: 'requestId', rule: `By its own request id: the record ${nameOf(own)}.` }
-      : { matchedBy: 'notFound', rule: `No record is ${row.type} ${row.requestId}, its own type and request id.` };
+      : {
+          matchedBy: 'notFound',
+          rule: `There is no record ${row.type} ${row.requestId}, its own type and request id.`,
+        };
   }
   return byOriginal(row, records, others);
 }
@@ -47,7 +49,7 @@ function byOriginal(row: Reported, records: readonly LedgerRecord[], others: rea
   const types = row.type === 'REFUND_REVERSAL' ? ['REFUND', ...PAYMENTS] : PAYMENTS;
   const recordOf = (id: string) =>
     types.flatMap((type) => records.filter((record) => record.type === type && record.requestId === id))[0];
-  const missing = (id: string) => `No record of ${id}, the original that it names, is a ${types.join(', ')}`;
+  const missing = (id: string) => `There is no ${types.join(', ')} record of ${id}, the original that it names`;
   if (row.originalRequestId !== null) {
     const original = recordOf(row.originalRequestId);
     return original
@@ -60,7 +62,7 @@ function byOriginal(row: Reported, records: readonly LedgerRecord[], others: rea
   if (!carrier)
     return {
       matchedBy: 'notFound',
-      rule: `No reported row says whose transaction ${named} is, the original it names.`,
+      rule: `No reported row has the transaction ${named}, the original that it names.`,
     };
   const original = recordOf(carrier.requestId!);
   const way = `${named} is the transaction of ${carrier.requestId} in ${carrier.file}, line ${carrier.line}`;

@@ -35,15 +35,15 @@ const cell = (amount: string | null, currency: string | null) =>
 /** A story for people: the records, the rows, what was settled, what does not add up, and each line as it stands in the archive. */
 export function* storyText(story: PaymentTrace): Generator<string> {
   yield `${story.requestId} of ${story.merchantId}\n\n`;
-  yield story.records.length === 0 ? 'No record names it.\n\n' : `${recordsTable(story)}\n\n`;
-  const none = story.dropped.length === 0 ? 'No row of a report names it.' : 'No row that is still here names it.';
+  yield story.records.length === 0 ? 'There is no record of it.\n\n' : `${recordsTable(story)}\n\n`;
+  const none = story.dropped.length === 0 ? 'There is no report row of it.' : 'There is no report row of it any more.';
   yield story.rows.length === 0 ? `${none}\n\n` : `${rowsTable(story)}\n\n`;
   const movements = movementsOf(story);
   if (movements.length > 0) yield `${movementsTable(story)}\n\n`;
-  yield story.discrepancies.length === 0 ? 'Nothing of it ever did not add up.\n' : `${discrepanciesTable(story)}\n`;
+  yield story.discrepancies.length === 0 ? 'It never had a discrepancy.\n' : `${discrepanciesTable(story)}\n`;
   if (story.dropped.length > 0) yield `\n${droppedTable(story)}\n`;
   for (const row of story.rows) yield `\n${lineText(row)}`;
-  if (story.isCut) yield '\nThere is more than is shown here.\n';
+  if (story.isCut) yield '\nThere is more; only the first 1,000 are shown.\n';
 }
 
 const recordsTable = ({ records }: PaymentTrace): string =>
@@ -111,7 +111,7 @@ const discrepanciesTable = ({ discrepancies }: PaymentTrace): string =>
 /** What the sums above are without. */
 const droppedTable = ({ dropped }: PaymentTrace): string =>
   table(
-    ['rows of it that were dropped by retention', 'batch or day', 'revision', 'dropped on', 'archived copy'],
+    ['rows that retention dropped', 'batch or day', 'revision', 'dropped on', 'archived copy'],
     dropped.map((report) => [
       report.file,
       report.settlementBatchId ?? report.transactionDate,
@@ -126,10 +126,10 @@ const droppedTable = ({ dropped }: PaymentTrace): string =>
 
 function lineText(row: ToldRow): string {
   const place = `${row.file}, line ${row.line}, revision ${row.revision}${row.isCounted ? '' : ', which no longer counts'}`;
-  const made = row.isSheet ? 'A row of a workbook; this is the text that was made of it:\n' : '';
+  const made = row.isSheet ? 'A row of a workbook, converted to text:\n' : '';
   const lines =
     row.text === null
-      ? `It cannot be shown: ${row.error}.\n`
+      ? `The line cannot be shown: ${row.error}.\n`
       : `${made}${row.text}\n${table(
           ['column', 'says'],
           cellsOf(row).map(({ column, text }) => [column, text]),

@@ -76,7 +76,7 @@ async function merchantOf({ db }: Database, id: string, merchantId: string | und
   if (asked.length === 1) return asked[0]!;
   if (asked.length === 0) throw new UsageError(nothingKnown(id));
   throw new UsageError(
-    `${id} may be of several merchants (${asked.map((merchant) => merchant.id).join(', ')}): say whose with --merchant.`,
+    `${id} may belong to several merchants (${asked.map((merchant) => merchant.id).join(', ')}): choose one with --merchant.`,
   );
 }
 
@@ -110,7 +110,7 @@ async function linkedTransactions(
     const transactionIds = news(family.transactionIds, looked.transactions);
     if (loads.length === 0 || ids.length + transactionIds.length === 0) break;
     const count = loads.reduce((sum, { rows }) => sum + rows, 0);
-    if (count > MANY_ROWS) tell(`looking through ${count.toLocaleString('en')} rows for those that only name it`);
+    if (count > MANY_ROWS) tell(`searching ${count.toLocaleString('en')} rows for those that only name it`);
     for (const row of await query.rowsLeadingTo(db, loads, { ids, transactionIds })) addRow(family, row);
   } while (!isFull());
   return family;

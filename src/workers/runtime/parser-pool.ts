@@ -115,7 +115,7 @@ export function startParsers(
     tellPrinted(child.stderr!, (text) => {
       const cause = /FATAL ERROR: [^\d]*/.exec(text)?.[0] ?? text.slice(0, 100).replaceAll(/\d+/g, '…');
       if (!isClosed)
-        logEvent('warn', 'a parser process says', { ...parser.job?.logContext, parser: place, cause, text });
+        logEvent('warn', 'output of a parser process', { ...parser.job?.logContext, parser: place, cause, text });
     });
     child.on('exit', (code, signal) => {
       parsers.delete(parser);

@@ -55,7 +55,9 @@ function placesOf(named: OpenSettings['places']): (source: string) => Promise<So
   const openNamed = (source: string): Promise<SourceFiles> => {
     const place = named.find(({ name }) => name === source);
     if (place) return openSourceFiles(place.at);
-    throw new Error(`the configuration of this worker has no source ${source}: start it with the one that names it`);
+    throw new Error(
+      `the configuration of this worker has no source ${source}: start it with a configuration that names it`,
+    );
   };
   return (source) => {
     const place = places.get(source) ?? openNamed(source);
@@ -97,7 +99,7 @@ process.on('warning', ({ name, message }) =>
   send({
     say: 'noted',
     level: 'warn',
-    note: 'Node warns of something in a parser process',
+    note: 'warning of Node in a parser process',
     logContext: { warning: name, error: message },
   }),
 );

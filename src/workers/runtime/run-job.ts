@@ -24,7 +24,7 @@ export async function runJob(context: JobContext, name: string, payload: unknown
     if (!isUsed) return;
     for (const what of needs) {
       const seconds = await clearAway(db, what);
-      if (seconds !== null) context.logEvent('warn', 'it can be reached again', { what, seconds });
+      if (seconds !== null) context.logEvent('warn', 'available again', { what, seconds });
     }
   } catch (thrown) {
     const error = await archiveError(context.archiveDir, thrown);

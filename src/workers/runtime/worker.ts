@@ -44,7 +44,7 @@ export function work({
   const gate = openGate({
     ping: () => pingDatabase(database.url),
     stop,
-    tellAway: ({ message }) => log.warn({ error: message }, 'the database is away: jobs wait until it answers'),
+    tellAway: ({ message }) => log.warn({ error: message }, 'the database is unavailable: jobs wait until it answers'),
     tellBack: (seconds) => log.warn({ seconds }, 'the database answers again'),
   });
   const run = async (job: JobKind<object>, payload: object, waitedMs: number | null) => {
@@ -72,7 +72,7 @@ export function work({
     };
     // What cannot be done by the end the queue forgets; the book does not, and the sweep asks again.
     await gate.pass(runOnce).catch((lost: Error) => {
-      log.warn({ ...logContext, error: lost.message }, 'failed, and could not be noted');
+      log.warn({ ...logContext, error: lost.message }, 'failed, and the failure could not be recorded');
       throw lost;
     });
   };
@@ -84,8 +84,7 @@ export function work({
         ? { needsBytes: away.needsBytes, isSeen: (await archiveTrouble(archiveDir, away.needsBytes)) !== null }
         : { isLogin: away.isLogin };
     const isNew = await recordAway(database.db, what, { reason, ...found });
-    if (isNew)
-      log.warn({ ...logContext, what, error: reason }, 'cannot be reached: what needs it waits, and is tried again');
+    if (isNew) log.warn({ ...logContext, what, error: reason }, 'unavailable: jobs that need it wait and are retried');
   };
   const tryAgain = async (job: JobKind<object>, payload: object, logContext: object, error: string) => {
     // A parser that was killed at the very beginning did not come to say it.
