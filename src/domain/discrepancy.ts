@@ -1,7 +1,7 @@
 import type { Currency } from './money/currency.ts';
 import { formatAmount, type Money, magnitude } from './money/money.ts';
 
-/** Every kind of discrepancy that can be told, in the order a reader meets them in the documentation. */
+/** Every kind of discrepancy. docs/discrepancies.md describes each. */
 export const KINDS = [
   'unknown_transaction',
   'amount_mismatch',
@@ -34,17 +34,17 @@ export const KINDS = [
   'missing_report',
 ] as const;
 
-/** What time tells, in the standing service alone: a call of `reconcile` takes what is there for all there is. */
+/** Kinds that depend on time, in the service only: a call of `reconcile` treats the given files as everything there is. */
 const TOLD_BY_TIME: readonly Kind[] = ['unsettled_transaction', 'settled_not_reported', 'missing_report'];
 
-/** What one call of `reconcile` can tell. */
+/** Kinds that one call of `reconcile` can report. */
 export const KINDS_AT_ONCE: readonly Kind[] = KINDS.filter((kind) => !TOLD_BY_TIME.includes(kind));
 
 export type Kind = (typeof KINDS)[number];
 
 /**
  * Something that does not add up, as it is shown: amounts are decimal strings in major units.
- * Where it stands (merchant, batch or day, file) is known to whoever keeps it.
+ * Its merchant, batch or day and file are stored beside it.
  */
 export type Discrepancy = {
   readonly kind: Kind;
@@ -56,16 +56,16 @@ export type Discrepancy = {
   readonly field: string | null;
   readonly reported: string | null;
   readonly recorded: string | null;
-  /** reported − recorded: above zero, the provider says more than we do. Null when a side is null or no amount. */
+  /** reported − recorded: above zero, the provider reports more than the merchant recorded. Null if a side is null or no amount. */
   readonly difference: string | null;
-  /** Currency of `reported` and `recorded` where these are amounts. */
+  /** Currency of `reported` and `recorded` if these are amounts. */
   readonly currency: Currency | null;
   readonly message: string;
-  /** How much money it is about, as a magnitude; null where the kind has none. */
+  /** Money at stake, as a magnitude; null if the kind has none. */
   readonly stake: Money | null;
 };
 
-/** A discrepancy of which only what is named has to be said. */
+/** Builds a discrepancy; fields that are left out are null. */
 export const tell = (
   kind: Kind,
   message: string,
@@ -86,7 +86,7 @@ export const tell = (
   message,
 });
 
-/** Two amounts that should be one, shown side by side; the stake is what lies between them. */
+/** Returns two amounts that should be equal, as the fields of a discrepancy; the stake is their difference. */
 export const sayAmounts = (reportedMinor: bigint, recordedMinor: bigint, currency: Currency) => ({
   reported: formatAmount(reportedMinor, currency),
   recorded: formatAmount(recordedMinor, currency),
@@ -95,7 +95,7 @@ export const sayAmounts = (reportedMinor: bigint, recordedMinor: bigint, currenc
   stake: { amountMinor: magnitude(reportedMinor - recordedMinor), currency },
 });
 
-/** Code point order, null first: what Postgres does with collation "C". JavaScript's `<` puts 😀 before ﬀ. */
+/** Compares by code point, null first, as Postgres does with collation "C". JavaScript's `<` puts 😀 before ﬀ. */
 export function compareText(a: string | null, b: string | null): number {
   if (a === b) return 0;
   if (a === null) return -1;
@@ -109,14 +109,14 @@ export function compareText(a: string | null, b: string | null): number {
   return a.length - b.length;
 }
 
-/** Surrogates stand for code points above all others, so they move behind U+E000 to U+FFFF. */
+/** Surrogates encode the highest code points, so they rank behind U+E000 to U+FFFF. */
 const codePointRank = (unit: number): number => (unit < 0xd800 ? unit : unit < 0xe000 ? unit + 0x2000 : unit - 0x800);
 
 export type BatchState = 'waiting' | 'incomplete' | 'discrepant' | 'reconciled';
 
 /**
- * The state of a batch or day. Waiting wins over missing: what may still come is not yet missed. What is not compared at all is not
- * reconciled, though nothing is told of it.
+ * Returns the state of a batch or day. Waiting wins over missing: a report that may still arrive is not missing yet. A batch of which nothing
+ * was compared is not reconciled, even without a discrepancy.
  */
 export function stateOf(batch: { waiting: boolean; missing: boolean; open: number; uncompared: boolean }): BatchState {
   if (batch.waiting) return 'waiting';

@@ -4,16 +4,16 @@ import type { SourceFiles } from '../adapters/source-files/source-files.ts';
 import type { Calendar } from '../domain/calendar/calendar.ts';
 import type * as jobs from '../jobs.ts';
 
-/** What a job is about, for the log; what is not known of it is left out. */
+/** Fields that identify a job in every log line; unknown ones are left out. */
 export type LogContext = { readonly source?: string; readonly report?: string; readonly batch?: string };
 
-/** `info`: how something ended. `warn`: something that a person may want to look at. */
+/** `info`: how something ended. `warn`: something that a person may want to check. */
 export type LogLevel = 'info' | 'warn';
 
-/** Something for the log. */
+/** Writes a line of the log. */
 export type LogEvent = (level: LogLevel, note: string, logContext: object) => void;
 
-/** When the reports of a source are due, and whose they are. */
+/** The calendar of a source, and its merchant. */
 export type SourceCalendar = {
   readonly source: string;
   readonly merchantId: string | null;
@@ -24,18 +24,18 @@ export type JobContext = {
   readonly database: Database;
   readonly enqueue: jobs.Enqueue;
   readonly recordMetric: RecordMetric;
-  /** Said once, before anything is done. */
+  /** Called once, before the job starts. */
   readonly logContext: (logContext: LogContext) => void;
   readonly logEvent: LogEvent;
   readonly archiveDir: string;
   readonly chunkBytes: number;
-  /** Where the files of a source lie. */
+  /** Opens the files of a source. */
   sourceFilesOf(source: string): Promise<SourceFiles>;
-  /** Null in a call that takes what is there for all there is. */
+  /** Null in a call of `reconcile`, which treats the given files as everything there is. */
   readonly calendars: readonly SourceCalendar[] | null;
   /** Milliseconds since 1970. */
   readonly now: () => number;
 };
 
-/** What time has to do with a batch: nothing, in a call that takes what is there for all there is. */
+/** Calendars and clock; null in a call of `reconcile`, which treats the given files as everything there is. */
 export type Schedule = Pick<JobContext, 'calendars' | 'now'>;

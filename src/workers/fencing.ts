@@ -2,16 +2,16 @@ import { sql } from 'kysely';
 import type { Db } from '../adapters/postgres/connection.ts';
 import { inTransaction } from '../adapters/postgres/transactions.ts';
 
-/** Grows with every change that can change a result. */
+/** Raised with every change of the program that can change a result. */
 export const RULES_VERSION = 3;
 
 /**
- * Names this connection after its task, and ends any other connection that holds the same name: its process was stopped or
- * cut off in the middle, another took the task over, and a COPY that waits for a stopped process would hold its locks for ever.
+ * Claims a task: names this connection after it, and ends any other connection with the same name. The process of that connection was
+ * stopped or disconnected in the middle, and its COPY, which waits for it, would hold its locks forever.
  */
 export async function claimTask(db: Db, task: string): Promise<void> {
   const name = `settlestream ${task}`;
-  // One after the other, so that two that come together do not end each other.
+  // Under a lock, so that two claims at the same time do not end each other.
   await inTransaction(db, async () => {
     await sql`select pg_advisory_xact_lock(7355613, hashtext(${name}))`.execute(db);
     await sql`select set_config('application_name', ${name}, false)`.execute(db);
@@ -24,7 +24,7 @@ export async function claimTask(db: Db, task: string): Promise<void> {
 export const wasFenced = (error: unknown): boolean =>
   error instanceof Fenced || ['57P01', '55P03'].includes((error as { code?: string }).code ?? '');
 
-/** The step is no longer ours: another worker took over. What it did is rolled back, and nothing is wrong. */
+/** Another worker claimed the task. The transaction is rolled back, and the data is correct. */
 export class Fenced extends Error {
   override readonly name = 'Fenced';
 }

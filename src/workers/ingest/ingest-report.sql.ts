@@ -12,34 +12,34 @@ export type Delivery = {
   kind: ReportKind;
   merchantNo: number;
   batchId: string | null;
-  /** Null where the report's name does not say what it settles in. */
+  /** Null if the report's name has no settlement currency. */
   settlementCurrency: string | null;
-  /** Of the batch that it stands in; null where nothing has told it yet. */
+  /** Currency of its batch; null if it is not known yet. */
   batchCurrency: string | null;
   /** Some content of it counts. */
   isCounting: boolean;
   name: string;
   source: string;
   path: string;
-  /** Its path below the folder that was given; on a server its path. */
+  /** Its path below the folder; on a server its path. */
   file: string;
   /** Inside a zip: the file that is the report. */
   entry: string | null;
   isSheet: boolean;
-  /** The same report is read from a CSV, which goes before a workbook. */
+  /** The same report is read from a CSV, which has priority over a workbook. */
   hasCsv: boolean;
   sizeBytes: bigint;
   modifiedAtMicros: bigint;
   rules: Rules;
-  /** Where its bytes are in the archive, where they are read again; null: they are read from their source. */
+  /** Path of its copy in the archive, for a replay; null if it is read from its source. */
   archived: string | null;
   archivedSha256: string | null;
   isDry: boolean;
 };
 
 /**
- * Takes a delivered file: older attempts at it lose it, and their loads are abandoned. Null: there is nothing to do, or an
- * earlier content of the same report is still being read, whose end asks for this one.
+ * Claims a delivered file: older attempts are fenced, and their loads are abandoned. Returns null if there is nothing to do, or if an
+ * earlier content of the same report is still being read; its end enqueues this one.
  */
 export async function claimDelivery(db: Db, deliveryNo: number): Promise<Delivery | null> {
   const taken = await sql<Delivery>`
@@ -64,7 +64,7 @@ export async function claimDelivery(db: Db, deliveryNo: number): Promise<Deliver
   return delivery;
 }
 
-/** What an attempt that failed had recorded of the file: nobody goes on with it. */
+/** Abandons what a failed attempt had recorded of the file. */
 export const abandonLoad = (db: Db, { no, epoch }: Pick<Delivery, 'no' | 'epoch'>) =>
   sql`update load set state = 'abandoned' where delivery_no = ${no} and state = 'reading' and chunks is null
          and exists (select from delivery where no = ${no} and epoch = ${epoch})`.execute(db);
@@ -72,8 +72,8 @@ export const abandonLoad = (db: Db, { no, epoch }: Pick<Delivery, 'no' | 'epoch'
 export type Revision = { revision: number; sha256: string; sizeBytes: bigint; isSameRules: boolean };
 
 /**
- * The newest content of a report that was read to its end, and whether it was read under this delivery's rules. One of which
- * nothing is kept, neither rows nor file, is not known well enough to be the same.
+ * Returns the newest content of a report that was read to its end, and whether it was read under this delivery's rules. A content of which
+ * neither rows nor file are kept cannot be compared.
  */
 export async function newestRevision(db: Db, reportNo: number, deliveryNo: number): Promise<Revision | null> {
   const found = await sql<Revision>`
@@ -85,7 +85,7 @@ export async function newestRevision(db: Db, reportNo: number, deliveryNo: numbe
   return found.rows[0] ?? null;
 }
 
-/** A withdrawn content of a report, of this size and newer than what counts. The same bytes do not bring it back. */
+/** Returns withdrawn contents of a report with this size that are newer than the one that counts. The same bytes do not bring them back. */
 export async function withdrawnRevisions(db: Db, reportNo: number, sizeBytes: number) {
   const found = await sql<{ revision: number; sha256: string; reason: string }>`
     select d.revision, l.sha256, d.withdrawn_reason as reason
@@ -96,7 +96,7 @@ export async function withdrawnRevisions(db: Db, reportNo: number, sizeBytes: nu
   return found.rows;
 }
 
-/** A report that cannot be read is kept as it came, to be read again once what was wrong is mended. */
+/** Stores a refused report as it was received, so that it can be replayed once the cause is fixed. */
 export const keepRefused = (db: Db, deliveryNo: number, path: string, sha256: string) =>
   sql`update delivery set archived = ${path}, archived_sha256 = ${sha256} where no = ${deliveryNo}`.execute(db);
 
@@ -108,10 +108,10 @@ export async function createLoad(
     reportNo: number;
     isLarge: boolean;
     rules: Rules;
-    /** The id of the format that its header is read as. */
+    /** The id of the format that its header selected. */
     format: string;
     header: readonly string[];
-    /** As its rows say; null where the report's name does. */
+    /** From its rows; null if the report's name has it. */
     currency: string | null;
     archivePath: string;
     originalPath: string | null;
@@ -132,7 +132,7 @@ export async function createLoad(
   return inserted.numAffectedRows === 1n ? { loadNo: no, slot } : null;
 }
 
-/** A report whose name does not say what it settles in belongs to the batch that its rows tell. Returns that batch. */
+/** Assigns a report without a currency in its name to the batch of its rows. Returns that batch. */
 export async function moveReport(
   db: Db,
   { reportNo, merchantNo, batchId }: Pick<Delivery, 'reportNo' | 'merchantNo' | 'batchId'>,
@@ -150,7 +150,7 @@ export async function moveReport(
   return batchNo;
 }
 
-/** Records a chunk. False: another attempt has taken the file over. */
+/** Records a chunk. Returns false if another attempt has claimed the file. */
 export async function insertChunk(
   db: Db,
   deliveryNo: number,
@@ -172,7 +172,7 @@ export async function insertChunk(
   return inserted.numAffectedRows === 1n;
 }
 
-/** The file was read to its end: all chunks are known. False: another attempt has taken the file over. */
+/** Records that the file was read to its end and all chunks are known. Returns false if another attempt has claimed the file. */
 export async function finishReading(
   db: Db,
   {

@@ -43,13 +43,13 @@ export type IngestContext = {
   readonly logEvent: LogEvent;
   readonly archiveDir: string;
   readonly chunkBytes: number;
-  /** Where the files of a source lie. */
+  /** Opens the files of a source. */
   sourceFilesOf(source: string): Promise<SourceFiles>;
 };
 
 /**
  * Reads a delivered file once, from start to end: copies it to the archive, hashes it, and records and enqueues each chunk as
- * its boundary is found. A file without its end is waiting, one that cannot be read is refused; neither leaves a row. False: there
+ * its boundary is found. A file without its end is waiting, an unreadable one is refused; neither leaves a row. Returns false if there
  * was nothing to read.
  */
 export async function ingestReport(context: IngestContext, { deliveryNo }: IngestReportJob): Promise<boolean> {
@@ -85,10 +85,10 @@ export async function ingestReport(context: IngestContext, { deliveryNo }: Inges
   return true;
 }
 
-/** A disk needs so much more room than the copy of a report. */
+/** Free space that the disk needs in addition to the copy of a report. */
 const ROOM_BYTES = 1 << 16;
 
-/** Reads the file into a load. Returns how it ends where it brings nothing new; null where the load goes on by itself. */
+/** Reads the file into a load. Returns the end state if it brings nothing new; null if the load continues by itself. */
 async function read(context: IngestContext, delivery: query.Delivery): Promise<closing.End | null> {
   if (delivery.archived !== null) {
     await finishLoad(context, await readAgain(context, delivery, delivery.archived));
@@ -98,23 +98,23 @@ async function read(context: IngestContext, delivery: query.Delivery): Promise<c
   await checkUnchanged(place, delivery);
   const newest = await query.newestRevision(context.database.db, delivery.reportNo, delivery.no);
   const duplicate: closing.End = { state: 'duplicate', code: null, message: null, revision: newest?.revision ?? null };
-  // A workbook beside its CSV brings nothing, whatever is in it.
+  // A workbook beside its CSV is a duplicate, whatever its content.
   if (delivery.isSheet && delivery.hasCsv) return duplicate;
   const load = await fetch(context, delivery, place, newest).catch(async (error) => {
-    // What was exchanged while it was read may end or look anyhow: that it was exchanged is what there is to say.
+    // If the file was replaced while it was read, any other error is a consequence of that: report only the replacement.
     if (!(error instanceof Fenced)) await checkUnchanged(place, delivery);
     throw refusalOf(error, delivery);
   });
   if (load === 'duplicate') return duplicate;
   if ('state' in load) return load;
-  // From here on the load lives by itself, whatever becomes of this job: its copy must stay.
+  // From here on the load continues even if this job fails, so its copy must stay.
   await finishLoad(context, load);
   return null;
 }
 
 /**
- * Reads the file from its place, once, into the archive and into chunks; or tells how it ends where its bytes are those of the
- * newest content, or of a withdrawn one.
+ * Reads the file from its source, once, into the archive and into chunks. Returns the end state if its bytes are those of the newest
+ * content, or of a withdrawn one.
  */
 async function fetch(
   context: IngestContext,
@@ -147,7 +147,7 @@ async function fetch(
     recordFetch(context, startedAt);
     return load;
   } catch (error) {
-    // Nobody is to read parts of a copy that goes away.
+    // Stop chunk jobs before the copy is removed.
     await query.abandonLoad(context.database.db, delivery).catch(() => {});
     await archive?.discard().catch(() => {});
     await incoming.discard().catch(() => {});
@@ -155,11 +155,11 @@ async function fetch(
   }
 }
 
-/** Reads what the archive keeps into chunks of a new load, which points at the same copy. Nothing is copied or removed. */
+/** Reads the archived copy into chunks of a new load, which uses the same copy. Nothing is copied or removed. */
 async function readAgain(context: IngestContext, delivery: query.Delivery, path: string): Promise<ReadLoad> {
   const startedAt = performance.now();
   const incoming = await openArchived(delivery, path, context.archiveDir);
-  // The text of a workbook is made anew, for its times depend on the source's time zone.
+  // The text of a workbook is made again, because its times depend on the source's time zone.
   const archive = incoming.original
     ? await archiveFile(context.archiveDir, `${archiveNameOf(delivery)}.csv`)
     : await keptFile(path);
@@ -190,7 +190,7 @@ function recordFetch(context: IngestContext, startedAt: number): void {
   context.recordMetric({ name: 'recon_stage_duration_seconds', labels: { stage: 'fetch' }, value: seconds });
 }
 
-/** Keeps a report that cannot be read as it came. What cannot even be copied is read from its source again, if ever. */
+/** Archives a refused report as it was received. One that cannot even be copied can only be read from its source again. */
 async function keepRefused(context: IngestContext, delivery: query.Delivery): Promise<void> {
   try {
     const place = await context.sourceFilesOf(delivery.source);
@@ -218,7 +218,7 @@ async function keepRefused(context: IngestContext, delivery: query.Delivery): Pr
   }
 }
 
-/** Bytes that were withdrawn stay withdrawn, also under a new time. */
+/** Returns the end state of withdrawn bytes: they stay withdrawn, also under a new time. */
 async function withdrawnAs(
   { database }: IngestContext,
   { reportNo }: query.Delivery,
@@ -235,11 +235,11 @@ async function withdrawnAs(
   return null;
 }
 
-/** Only a file of the same size can hold the same bytes, and is hashed for it. */
+/** Returns whether the bytes are the same. Only a file of the same size is hashed. */
 const isSameAs = async (incoming: ReportContent, newest: query.Revision): Promise<boolean> =>
   newest.isSameRules && Number(newest.sizeBytes) === incoming.sizeBytes && (await incoming.sha256()) === newest.sha256;
 
-/** Where several chunks are loaded elsewhere, whoever is last closes the load: perhaps it is us. One chunk is loaded here. */
+/** Closes the load if its last chunk was loaded before this job ended. A single chunk is loaded here. */
 async function finishLoad(context: IngestContext, { loadNo, chunks, isLarge }: ReadLoad): Promise<void> {
   if (!isLarge && chunks === 1) {
     await loadChunk(context, { loadNo, chunk: 0, attempt: 0 });
@@ -281,7 +281,7 @@ async function readChunks(
 
   const record = async (found: readonly Chunk[], isAtEnd: boolean) => {
     held.push(...found);
-    // A file may turn out to be GB18030 by its very last byte; until that is known, what holds such text waits.
+    // The last byte may decide that a file is GB18030; until then chunks with such text wait.
     if (!onlyAscii && !encoding.isDecided && !isAtEnd) return;
     const known = knownEncoding(encoding);
     for (const chunk of held.splice(0)) {
@@ -324,7 +324,7 @@ async function readChunks(
   return { loadNo: load.loadNo, chunks, sha256, isLarge };
 }
 
-/** Reads the header, which tells whether the report can be read at all, and makes the load. */
+/** Reads the header, which decides whether the report can be read at all, and creates the load. */
 async function createLoad(
   context: IngestContext,
   delivery: query.Delivery,
@@ -340,7 +340,7 @@ async function createLoad(
       : await currencyIn(archive, chunk, encoding, { kind, columns, format }, delivery.batchCurrency);
   const load = await onOneConnection(context.database, (db) =>
     inTransaction(db, async () => {
-      // While another content counts the report stays where that one belongs, until this one is read.
+      // While another content counts, the report stays in the batch of that one until this one is read.
       if (currency !== null && !delivery.isCounting && !delivery.isDry)
         delivery.batchNo = await query.moveReport(db, delivery, currency);
       const made = await query.createLoad(db, {
@@ -368,11 +368,11 @@ type Reading = {
   readonly incoming: ReportContent;
   readonly archive: ArchivedFile;
   readonly isLarge: boolean;
-  /** The first; null where the report has no row. */
+  /** The first; null if the report has no row. */
   readonly chunk: Chunk | null;
 };
 
-/** The first rows tell what a report settles in whose name does not say it. */
+/** Reads the settlement currency from the first rows, for a report without it in its name. */
 async function currencyIn(
   archive: ArchivedFile,
   chunk: Chunk | null,
@@ -396,7 +396,7 @@ async function currencyIn(
   throw new ReportRefused('missing_columns', ...whyNoCurrency(rows, context));
 }
 
-/** The last bytes hold no end mark: the whole file tells whether it is cut off, or goes on behind its end. */
+/** Reads the whole file if its last bytes hold no end mark: it is truncated, or has text behind its end. */
 async function checkEnd(incoming: ReportContent, delivery: query.Delivery, own: Format): Promise<void> {
   const encoding = new EncodingDetector(saidEncoding(delivery, own, incoming));
   const boundaries = new BoundaryFinder(Number.MAX_SAFE_INTEGER);
@@ -413,13 +413,13 @@ async function checkEnd(incoming: ReportContent, delivery: query.Delivery, own: 
     throw new ReportRefused('rows_after_end', `line ${boundaries.rowsAfterEndLine}`);
 }
 
-/** A source knows its files better than a format, which is of many. The text of a workbook is ours. */
+/** Returns the encoding: that of the source before that of the format. The text of a workbook is always UTF-8. */
 const saidEncoding = ({ rules }: query.Delivery, own: Format, { original }: ReportContent): Encoding | null =>
   original === null ? (rules.encoding ?? own.encoding ?? null) : 'utf8';
 
 /**
- * A file that is not the one that was found is another delivery, which the next listing finds.
- * @throws Unreachable where its source is away, or lists it all the same.
+ * Handles a file that is no longer the one that was found: it is another delivery, which the next poll finds.
+ * @throws Unreachable if its source is unavailable, or still lists it.
  */
 async function checkUnchanged(place: SourceFiles, delivery: query.Delivery): Promise<void> {
   const now = await place.stat(delivery.path).catch((error: unknown) => {
@@ -431,7 +431,7 @@ async function checkUnchanged(place: SourceFiles, delivery: query.Delivery): Pro
   }
 }
 
-/** A folder that is away takes its files along: it says nothing of them. */
+/** A missing folder hides its files, so it says nothing about them. */
 async function whyNotThere(place: SourceFiles, { path, file }: query.Delivery): Promise<Error> {
   const listed = await place.entries(dirname(path));
   if (listed?.some(({ name, isDirectory }) => !isDirectory && name === basename(path)))
@@ -442,7 +442,7 @@ async function whyNotThere(place: SourceFiles, { path, file }: query.Delivery): 
   return new ReportVanished('unreadable', `${path} no longer exists`);
 }
 
-/** A file that this user may not read will not be read by trying again. A server or a disk that does not answer says nothing of it. */
+/** Refuses a file that this user may not read, because a retry cannot help. A silent server or disk says nothing about the file. */
 function refusalOf(error: unknown, { path }: query.Delivery): unknown {
   const { code, path: logContext, message } = error as NodeJS.ErrnoException;
   const isDenied = (code === 'EACCES' || code === 'EPERM') && logContext === path;

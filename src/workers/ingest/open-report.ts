@@ -8,29 +8,29 @@ import { ReportRefused, Unreachable } from '../../domain/errors.ts';
 import { isGzipName, isZipName } from '../../domain/report/report-name.ts';
 import type { Delivery } from './ingest-report.sql.ts';
 
-/** A delivered report as text, whatever it is wrapped in. */
+/** The content of a delivered report as text, unpacked. */
 export type ReportContent = {
-  /** Of the report itself: of what is in a zip, not of the zip. */
+  /** Size of the report itself: of the file in a zip, not of the zip. */
   readonly sizeBytes: number;
-  /** About how long its text will be. */
+  /** Estimated length of its text. */
   readonly textBytes: number;
-  /** The workbook in the archive that the text is made from; null where the report is text itself. */
+  /** The workbook in the archive that the text is made from; null if the report is text itself. */
   readonly original: { readonly path: string; readonly sha256: string } | null;
-  /** Its last bytes, where they can be had without the rest. */
+  /** Its last bytes, if they can be read without the rest. */
   readonly tail: (() => Promise<Buffer>) | null;
   /** CSV, from start to end. */
   text(): AsyncGenerator<Buffer>;
   sha256(): Promise<string>;
   close(): Promise<void>;
-  /** Closes it, and removes what was put into the archive for it. */
+  /** Closes it, and removes what was added to the archive for it. */
   discard(): Promise<void>;
 };
 
 const TAIL_BYTES = 65_536;
-/** What a workbook's packed bytes come to as text: in reports of 44 columns 4 to 8 times as much. */
+/** Ratio of a workbook's text to its packed bytes: in reports of 44 columns 4 to 8. */
 const TEXT_OF_SHEET = 6;
 
-/** Opens what was delivered. A workbook has to be whole before it can be read, so it is fetched into the archive first. */
+/** Opens a delivered file. A workbook must be complete before it can be read, so it is fetched into the archive first. */
 export async function openReport(
   place: SourceFiles,
   delivery: Delivery,
@@ -48,7 +48,7 @@ export async function openReport(
   };
 }
 
-/** Opens what the archive keeps of a delivery. It stays there whatever becomes of this reading. */
+/** Opens the archived copy of a delivery. The copy stays, whatever happens to this reading. */
 export async function openArchived(delivery: Delivery, path: string, archiveDir: string): Promise<ReportContent> {
   const archive = openFolders();
   const kept = await archive.stat(path);
@@ -75,7 +75,7 @@ const textOf = (file: File): ReportContent => ({
   discard: file.close,
 });
 
-/** The report itself, out of what it is packed in. */
+/** Unpacks the report. */
 export async function openFile(place: SourceFiles, delivery: Delivery): Promise<File> {
   const { path, entry } = delivery;
   const size = Number(delivery.sizeBytes);
@@ -96,7 +96,7 @@ type File = {
 async function openEntry(place: SourceFiles, { path, sizeBytes, entry: name }: Delivery): Promise<File> {
   const blocks = (from: number, to: number) => place.blocks(path, from, to);
   const zip: Zip = await openZip({ sizeBytes: Number(sizeBytes), blocks }).catch((error: Error) => {
-    // A server that does not answer says nothing of the zip.
+    // A silent server says nothing about the zip.
     if (error instanceof Unreachable || error instanceof ReportRefused) throw error;
     throw new ReportRefused('unreadable', `the zip cannot be opened (${error.message})`);
   });
@@ -114,7 +114,7 @@ async function openEntry(place: SourceFiles, { path, sizeBytes, entry: name }: D
   return { sizeBytes: entry.sizeBytes, blocks: () => blocksOf(inner, entry), close: () => inner.close() };
 }
 
-/** What is damaged stays so: it is refused, and not tried again. */
+/** Refuses a damaged file, because a retry cannot help. */
 async function* blocksOf(zip: Zip, entry: ZipEntry): AsyncGenerator<Buffer> {
   try {
     yield* zip.blocks(entry);

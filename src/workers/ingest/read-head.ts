@@ -17,7 +17,7 @@ type Reading = {
 
 export type ReadHeader = { readonly cells: string[]; readonly format: Format; readonly columns: Columns };
 
-/** The names of the columns, and the format that they are of. Throws ReportRefused, which says what stands there instead. */
+/** Returns the names of the columns and their format. Throws ReportRefused, which says what the first line is instead. */
 export function readHead({ head, boundaries: { header }, encoding, kind, own }: Reading): ReadHeader {
   refuseStranger(head);
   const known = knownEncoding(encoding);
@@ -38,13 +38,13 @@ export function readHead({ head, boundaries: { header }, encoding, kind, own }: 
   }
 }
 
-/** Why a text without its end mark is not read: it is no report at all, or its upload is not complete. */
+/** Returns why a text without its end mark is not read: it is no report at all, or its upload is incomplete. */
 export function noEnd(reading: Reading): ReportRefused {
   const { head, boundaries, encoding } = reading;
   refuseStranger(head);
   const known = knownEncoding(encoding);
   const lines = head.lines(known);
-  // What is still being uploaded may end within its header.
+  // An incomplete upload may end within its header.
   if (boundaries.header && lines.length > 1) {
     const trouble = headerTrouble(lines, (names) => namesKnown(names, reading.kind, candidateFormats(reading.own)));
     if (trouble) return new ReportRefused('no_header', trouble.what, trouble.advice);
@@ -52,7 +52,7 @@ export function noEnd(reading: Reading): ReportRefused {
   return new ReportRefused('no_end');
 }
 
-/** Refuses what is no text, whatever else may be wrong with it. */
+/** Refuses a file that is not text, before any other check. */
 function refuseStranger(head: Head): void {
   const stranger = strangerIn(head.bytes);
   if (stranger === null) return;

@@ -7,15 +7,15 @@ import type { ReadLoad } from '../../store/loads.ts';
 import type { RunDay } from './completeness/settled-not-reported.sql.ts';
 import type * as query from './snapshot.sql.ts';
 
-/** What a run says of its batch; what it tells stands in temporary tables. */
+/** The result of a run before it is published; its findings are in temporary tables. */
 export type Decision = {
   readonly batch: BatchRow;
   readonly lastRun: number;
-  /** The last drop of rows that it knows of; what goes later is looked for when it is published. */
+  /** The last drop of rows that it has seen; later drops are checked when it is published. */
   readonly lastDropped: bigint;
   readonly calendar: Calendar | null;
   readonly details: readonly ReadLoad[];
-  /** Null: nothing of the batch can be read, and nothing ever could. */
+  /** Null if nothing of the batch can be read, or ever could. */
   readonly run: {
     readonly facts: RunFacts;
     readonly coverage: RunCoverage;
@@ -23,31 +23,31 @@ export type Decision = {
     readonly rules: string;
     readonly parts: readonly { loadNo: number; part: number }[];
     readonly settlementDate: string | null;
-    /** When it is to be asked for again, though nothing comes: something is waited for until then, or due. */
+    /** When the batch must be reconciled again even if nothing arrives: something is waited for until then, or due. */
     readonly againAtMs: number | null;
-    /** The days on which its rows were paid, where reports of these are expected. */
+    /** The days on which its rows were paid, if reports of these days are expected. */
     readonly listed: readonly RunDay[];
     readonly acquirer: string | null;
-    /** Nothing is left of what the run before had read. */
+    /** Nothing is left of the reports that the previous run read. */
     readonly isGone: boolean;
   } | null;
 };
 
 export type PublishResult = {
-  /** What was published, in short; null: nothing was. */
+  /** Summary of the published run; null if none was published. */
   readonly run: { readonly run: number; readonly rows: number; readonly state: string } | null;
-  /** The batches to be asked for again. */
+  /** The batches to enqueue again. */
   readonly asked: readonly number[];
-  /** It reads other loads than the batch's run before. */
+  /** It reads other loads than the previous run of the batch. */
   readonly changed: boolean;
   /** Reports of the batch were read again for it. */
   readonly isReplay: boolean;
 };
 
-/** The parts of the details that are read, in order, and their loads. */
+/** The parts of the details in reading order, and their loads. */
 export type Details = {
   readonly read: readonly (query.ReportState & Part)[];
   readonly loads: readonly ReadLoad[];
-  /** What is said beside a wrong net, by load. */
+  /** Text that is added to the message of a wrong net amount, by load. */
   readonly besideNet: ReadonlyMap<number, string>;
 };

@@ -3,7 +3,7 @@ import type { Db } from '../../adapters/postgres/connection.ts';
 import type { Discrepancy } from '../../domain/discrepancy.ts';
 import { clean } from '../../store/stored-row.ts';
 
-/** A discrepancy with its place, as it is written down. */
+/** A discrepancy with its position, before it is published. */
 export type Finding = {
   readonly discrepancy: Discrepancy;
   readonly loadNo: number | null;
@@ -12,20 +12,20 @@ export type Finding = {
   readonly otherBatchNo?: number;
   /** Request ids of the records that it is about, or that are missing: another run is due when these come or change. At most three. */
   readonly referencedIds?: readonly (string | null)[];
-  /** What those records said, where it is known already. */
+  /** Fingerprint of these records, if it is known already. */
   readonly referencedFingerprint?: bigint | null;
-  /** The row that it names, where that is not among those of the run: `identifyFindings` looks up the others. */
+  /** The row that it names, if the run does not read it: `identifyFindings` looks up the others. */
   readonly row?: NamedRow;
 };
 
-/** What is kept of a row beside what is told of it. */
+/** What a finding stores of its row. */
 export type NamedRow = {
   readonly type: string;
   readonly needsRecord: boolean;
   readonly settlementMinor: bigint | null;
 };
 
-/** Writes down what is told, many in one statement: an array for each column, so that no number of parameters is too large. */
+/** Records findings, many in one statement: an array for each column, so that the number of parameters is fixed. */
 export async function recordFindings(
   db: Db,
   findings: readonly Finding[],

@@ -85,7 +85,7 @@ export async function reconcile(
       logEvent('warn', 'rows whose records cannot be used: settlestream doctor says why', { rows: refused });
     if (published.run) logEvent('info', 'run published', published.run);
     if (published.changed) await countRowOutcomes(db, batchNo, recordMetric);
-    // A call that takes what is there for all there is tells nobody, and should not take longer for it.
+    // A call of `reconcile` has no metrics to count, and should not take longer for them.
     if (published.changed && standing.calendars) await countAmounts(db, decided, recordMetric);
     if (published.isReplay) recordMetric({ name: 'recon_replays_total', labels: {}, value: 1 });
     return published.asked;
@@ -106,8 +106,8 @@ async function decideAndPublish(
 }
 
 /**
- * Decides and publishes a batch inside the transaction that is open, for whoever rolls it back. Returns the batches to be asked
- * for again. Nobody else may publish for this merchant meanwhile.
+ * Decides and publishes a batch inside the caller's transaction, which a dry run rolls back. Returns the batches to enqueue again.
+ * No other run of this merchant may be published meanwhile.
  */
 export async function reconcileInside(db: Db, batchNo: number, standing: Schedule): Promise<readonly number[]> {
   const taken = await claimBatch(db, batchNo);
@@ -129,7 +129,7 @@ const stopwatch =
     return result;
   };
 
-/** What became of the rows of a run that brought new ones. */
+/** Counts the rows of a run by outcome, if it read new ones. */
 async function countRowOutcomes(db: Db, batchNo: number, recordMetric: RecordMetric): Promise<void> {
   for (const { source, kind, ...outcomes } of await rowOutcomes(db, batchNo)) {
     for (const [outcome, rows] of Object.entries(outcomes) as [keyof typeof outcomes, bigint][])
@@ -137,7 +137,7 @@ async function countRowOutcomes(db: Db, batchNo: number, recordMetric: RecordMet
   }
 }
 
-/** How much money the rows of such a run are about. */
+/** Counts the settlement amounts of such a run by outcome. */
 async function countAmounts(db: Db, { batch, details }: Decision, recordMetric: RecordMetric): Promise<void> {
   const { no, batchId, currency } = batch;
   if (batchId === null || currency === null || details.length === 0) return;
@@ -147,7 +147,7 @@ async function countAmounts(db: Db, { batch, details }: Decision, recordMetric: 
   }
 }
 
-/** Everything that can be said of the batch by itself, in one snapshot. What is told stands in a temporary table. */
+/** Decides everything about the batch itself, in one snapshot. Findings go to a temporary table. */
 async function decide(db: Db, batchNo: number, timed: Timed, standing: Schedule): Promise<Decision> {
   const batch = await batchOf(db, batchNo);
   const lastRun = await query.lastRunOf(db, batch.merchantNo);
@@ -162,10 +162,10 @@ async function decide(db: Db, batchNo: number, timed: Timed, standing: Schedule)
   const isNothingRead = details.read.length + summary.read.length === 0;
   const isUnsettledDue = [due, ...due.others].some(({ settledBy }) => settledBy !== null);
   const held = heldOf(reports, (kind) => (kind === 'settlementSummary' ? summary : details).reading);
-  // A batch is known from a report that was read; a day from its name.
+  // A batch exists once a report of it was read; a day by the name of its report.
   const isHeldDay = isDay && held.length > 0;
   const isEmpty = isNothingRead && !due.isReportDue && !isUnsettledDue && !isHeldDay;
-  // What was there and is gone needs one more run, which closes what was told of it.
+  // A batch that has lost all its reports needs one more run, which closes its discrepancies.
   if (isEmpty && !(await query.hasReports(db, batch.currentRun)))
     return { batch, lastRun, lastDropped: dropped, calendar, details: [], run: null };
 
@@ -199,7 +199,7 @@ async function decide(db: Db, batchNo: number, timed: Timed, standing: Schedule)
     : waitUntil(due, standing, {
         duty: isDay ? 'transactionDetails' : 'settlementReports',
         day: isDay ? batch.day : settlementDate,
-        // A report of one file holds all its rows; of parts another one may say what is paid out.
+        // A report without parts has all its rows; another part may contain the payout row.
         isMissing: missing.length > (lacksPayout && !mayHaveParts(details.read, formats) ? 1 : 0),
         hasAllRows: isDay || !hasSummaries || summed?.count === facts.rows,
       });
@@ -218,7 +218,7 @@ async function decide(db: Db, batchNo: number, timed: Timed, standing: Schedule)
   const totals =
     details.read.length > 0 && !isDay ? detailsTotals(typeSums(facts), prints(detailsHeaders, 'fee')) : null;
   const summaryWhole = summary.read.length > 0 ? summary.reading.missing.length === 0 : paid !== null;
-  // What may still come is not missed, and what it would change is not told.
+  // A report that may still arrive is not missing, and nothing that it could change is reported.
   const missed = isWaiting ? [] : due.isReportDue && isNothingRead ? [missingReport(batch.day!)] : missing;
   const said: Finding[] = missed.map((discrepancy) => ({ discrepancy, loadNo: null, ofMatchable: false }));
   if (summary.read.length > 0 && batch.currency) {
@@ -234,7 +234,7 @@ async function decide(db: Db, batchNo: number, timed: Timed, standing: Schedule)
     for (const discrepancy of comparePayout(totals, payout, batch.currency))
       said.push({ discrepancy, loadNo: payout.at!.loadNo, ofMatchable: false });
   await recordFindings(db, said);
-  // A day without a report is no result by itself; what was told of it before has to be taken back.
+  // A day without a report produces no run, unless an earlier run opened discrepancies that must be closed.
   if (isNothingRead && batch.currentRun === null && !isHeldDay && !(await query.hasFindings(db)))
     return { batch, lastRun, lastDropped: dropped, calendar, details: [], run: null };
   if (dropped > 0n) await requireOtherRows(db, { batch, details: details.loads, settlementDate });
@@ -310,11 +310,11 @@ async function decide(db: Db, batchNo: number, timed: Timed, standing: Schedule)
 const earlier = (a: number | null, b: number | null): number | null =>
   a === null || b === null ? (a ?? b) : Math.min(a, b);
 
-/** Some providers state no totals: their batches are whole without a summary. */
+/** Some providers send no totals: their batches are complete without a summary. */
 const mayHaveSummaries = (formats: readonly Format[]): boolean =>
   formats.length === 0 || formats.some(({ names }) => names.settlementSummary.length > 0);
 
-/** Its names say that the details may come in parts. */
+/** By the name patterns of the format, the details may have several parts. */
 const mayHaveParts = (details: readonly ReadPart[], formats: ReadonlyMap<string, Format>): boolean =>
   details.some((part) => formats.get(part.format!)!.names.settlementDetails.some((name) => name.includes('{seq}')));
 
@@ -342,8 +342,8 @@ const rowsNotDone = (rows: readonly query.SummedRows[]): number =>
   rows.reduce((sum, { isDone, count }) => sum + (isDone ? 0 : Number(count)), 0);
 
 /**
- * Whether no row was compared with a record, though some should be: they name none, or, in a settlement, did not happen. A day of
- * which nothing happened is compared from the side of the records.
+ * Returns whether no row was compared with a record although some should be: they have no id, or, in a settlement, did not happen. A day
+ * without any transaction is compared from the side of the records.
  */
 const isUncompared = (rows: readonly query.SummedRows[], isDay: boolean): boolean =>
   !rows.some(({ matchBy }) => isMatchable(matchBy)) &&
@@ -371,7 +371,7 @@ const inText = <C>({
   feeMinor: feeMinor?.toString() ?? null,
 });
 
-/** Of the directory; else of the rows, in the source's time zone. The details' before the summary's. */
+/** Returns the day of the directory, else of the rows in the source's time zone; of the details before the summary. */
 function settlementDateOf(details: readonly ReadPart[], summary: readonly ReadPart[]): string | null {
   for (const parts of [details, summary]) {
     const day = parts.map((part) => part.day).find((date) => date !== null);

@@ -6,9 +6,9 @@ import { fingerprintsOf, hasCancels } from '../../store/ledger/conditions.ts';
 import { partOf, type ReadLoad, rowsOf } from '../../store/loads.ts';
 import { matchByOf } from '../../store/stored-row.ts';
 
-/** Temporary tables of one reconciliation; the connection may have served another one before. */
+/** Creates the temporary tables of one reconciliation; the connection may have served another one before. */
 export async function makeWorkTables(db: Db): Promise<void> {
-  // For each of several processes: enough for a million rows, and what is more goes to disk rather than into memory.
+  // Per process: enough for a million rows; larger sets use the disk instead of more memory.
   await sql`set work_mem = '16MB'`.execute(db);
   for (const table of [
     'candidate',
@@ -53,7 +53,7 @@ export type ReportState = {
   psp: string | null;
   seq: number;
   isPortal: boolean;
-  /** The id of what its newest content is read as. */
+  /** The id of the format of its newest content. */
   format: string | null;
   state: 'closed' | 'waiting' | 'refused' | 'duplicate' | 'withdrawn';
   loadNo: number | null;
@@ -64,15 +64,15 @@ export type ReportState = {
   file: string;
   source: string;
   day: string | null;
-  /** A content of it that was found and is not read, because it was given up or waits for what is away; and why. */
+  /** A found file of it that is not read, because it was parked or its source or the archive is unavailable; and the reason. */
   heldFile: string | null;
   heldWhy: string | null;
 };
 
-/** A delivery `e` waits for what is away. */
+/** True if a delivery `e` waits for an unavailable source or archive. */
 const HELD_E = sql`exists (select from away) and away_reason(e) is not null`;
 
-/** The reports of a batch: its newest content where one was read to the end, else the state of what came last. */
+/** Returns the reports of a batch: the newest content that was read to the end, else the state of the last delivery. */
 export async function reportsOf(db: Db, batchNo: number): Promise<ReportState[]> {
   const found = await sql<ReportState>`
     select r.kind, r.name, r.psp, r.seq, r.is_portal as "isPortal", l.format, r.load_no as "loadNo", l.slot, l.facts, l.rules, l.header, d.file, d.source, d.day::text,
@@ -95,7 +95,7 @@ export async function reportsOf(db: Db, batchNo: number): Promise<ReportState[]>
   return found.rows;
 }
 
-/** Whether a run has read any report, or waits for one: what it shows has to be taken back when nothing is left of it. */
+/** Returns whether a run has read any report, or waits for one: then a batch without any content needs a run that closes its discrepancies. */
 export async function hasReports(db: Db, runNo: number | null): Promise<boolean> {
   const found = await sql`
     select from run r where r.no = ${runNo} and (r.facts ? 'waiting' or exists (select from run_load l where l.run_no = r.no))`.execute(
@@ -104,7 +104,7 @@ export async function hasReports(db: Db, runNo: number | null): Promise<boolean>
   return found.rows.length > 0;
 }
 
-/** The rows of one type that find their record alike, and what they add up to. */
+/** The sums of the rows of one type that find their record in the same way. */
 export type SummedRows = {
   type: string;
   matchBy: MatchBy;
@@ -114,7 +114,7 @@ export type SummedRows = {
   feeMinor: string | null;
 };
 
-/** Totals once more, summed by the database from the rows that it holds; apart by what has to become of the rows. */
+/** Returns the control totals: sums of the stored rows, by type and by how they find their record. */
 export async function sumsOf(db: Db, loads: readonly ReadLoad[]): Promise<SummedRows[]> {
   const found = await sql<Omit<SummedRows, 'matchBy'> & { flags: number }>`
     select type, flags & 3 as flags, (flags & 8) = 0 as "isDone", count(*) as count, sum(settlement_minor)::text as "settlementMinor",
@@ -124,7 +124,7 @@ export async function sumsOf(db: Db, loads: readonly ReadLoad[]): Promise<Summed
 }
 
 export async function summaryRowsOf(db: Db, loads: readonly ReadLoad[]) {
-  // Rows of one type are added and the first is named: grouping here bounds what a strange file can bring.
+  // Rows of one type are added and the first is named. Grouping in SQL limits the result of a malformed file.
   const found = await sql<{
     type: string | null;
     count: string | null;
@@ -144,7 +144,7 @@ export async function hasFindings(db: Db): Promise<boolean> {
   return found.rows.length > 0;
 }
 
-/** Of this merchant alone: its runs are numbered in the order of their commits, those of several merchants are not. */
+/** Returns the last run of this merchant. Only runs of one merchant are numbered in the order of their commits. */
 export async function lastRunOf(db: Db, merchantNo: number): Promise<number> {
   const found = await sql<{ no: number | null }>`
     select max(r.no) as no from run r join batch b on b.no = r.batch_no where b.merchant_no = ${merchantNo}`.execute(
@@ -153,7 +153,7 @@ export async function lastRunOf(db: Db, merchantNo: number): Promise<number> {
   return found.rows[0]!.no ?? 0;
 }
 
-/** Gives each told discrepancy its identity, and the row of the details that it names; numbers those that share an identity. */
+/** Sets the identity and the named row of each finding, and numbers findings that share an identity. */
 export async function identifyFindings(
   db: Db,
   { batchNo, loads, details }: { batchNo: number; loads: readonly ReadLoad[]; details: readonly ReadLoad[] },
@@ -168,7 +168,7 @@ export async function identifyFindings(
    where t.ctid = n.place`.execute(db);
 }
 
-/** Leaves beside what is told what the records said that it quotes, as they stand in this snapshot. */
+/** Stores with each finding the fingerprint of the records that it references, as they are in this snapshot. */
 export async function fingerprintReferences(db: Db, merchantNo: number): Promise<void> {
   const some = await sql`select from finding where referenced_ids is not null limit 1`.execute(db);
   if (some.rows.length === 0) return;
@@ -178,11 +178,11 @@ export async function fingerprintReferences(db: Db, merchantNo: number): Promise
    where t.ctid = p.place`.execute(db);
 }
 
-/** Kind, type, request or transaction id and field; the report and line where there is no id, unless it is told once for all rows of a type. */
+/** Kind, type, request or transaction id and field; report and line if there is no id, unless it is reported once for all rows of a type. */
 export const IDENTITY = sql`concat_ws('|', t.kind, t.type, case when t.kind <> 'unknown_type' then coalesce('r ' || t.request_id, 't ' || t.transaction_id,
   'f ' || l.report_no || ':' || t.line) end, t.field, case when t.kind = 'missing_part' then t.recorded end)`;
 
-/** An order-free sum over what is told: 128 bits, without files and lines. */
+/** Returns a sum over the findings that does not depend on their order: 128 bits, without files, lines and messages. */
 export async function digestOfFindings(db: Db): Promise<string> {
   const text = sql`concat_ws('|', kind, coalesce(type, '~'), coalesce(request_id, '~'), coalesce(transaction_id, '~'), coalesce(field, '~'),
     coalesce(reported, '~'), coalesce(recorded, '~'), coalesce(currency, '~'), stake_minor, stake_currency)`;

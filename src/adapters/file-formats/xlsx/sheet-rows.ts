@@ -147,7 +147,7 @@ export class SheetRows implements XmlHandler {
     let row = this.#row + 1;
     while (xml.nextAttribute())
       if (xml.attribute === R && !xml.hasPrefix) row = wholeNumber(xml.buf, xml.valueStart, xml.valueEnd);
-    if (!(row > this.#row)) throw new BadXml(`a row ${row} stands behind row ${this.#row}, and rows must go up`);
+    if (!(row > this.#row)) throw new BadXml(`a row ${row} is behind row ${this.#row}, but rows must ascend`);
     if (row > MAX_ROWS) throw new BadXml(`row ${row} is beyond the ${MAX_ROWS} that a sheet can have`);
     this.#writer.skipRows(row - this.#row - 1);
     this.#row = row;
@@ -166,7 +166,7 @@ export class SheetRows implements XmlHandler {
       else if (xml.attribute === S) this.#style = wholeNumber(xml.buf, xml.valueStart, xml.valueEnd);
     }
     if (column <= this.#column || column > MAX_COLUMNS)
-      throw new BadXml(`column ${column} of row ${this.#row} stands behind column ${this.#column}, or beyond the last`);
+      throw new BadXml(`column ${column} of row ${this.#row} is behind column ${this.#column}, or beyond the last`);
     this.#column = column;
     this.#cell.begin();
   }
@@ -223,7 +223,7 @@ function columnOf({ buf, valueStart, valueEnd }: XmlReader, row: number): number
   }
   if (column === 0 || wholeNumber(buf, at, valueEnd) !== row) {
     const ref = buf.toString('utf8', valueStart, Math.min(valueEnd, valueStart + 20));
-    throw new BadXml(`a cell ${ref} stands in row ${row}`);
+    throw new BadXml(`a cell ${ref} is in row ${row}`);
   }
   return column;
 }
@@ -406,7 +406,7 @@ class RowWriter {
     this.#waitingBytes += this.#length;
     this.#textBytes += this.#length;
     if (this.#waitingBytes > MAX_WAITING_BYTES || this.#textBytes > MAX_TEXT_BYTES)
-      throw new ReportRefused('too_large', 'the same long text stands in too many cells');
+      throw new ReportRefused('too_large', 'the same long text is in too many cells');
     this.#length = this.#rowStart = 0;
   }
 }

@@ -3,9 +3,9 @@ import type { Db } from '../../../adapters/postgres/connection.ts';
 import { type ReadLoad, rowsOf } from '../../../store/loads.ts';
 
 /**
- * Keeps what the run looked for and did not find, in place of what the run before looked for; and what it found in another batch
- * (an original, a cancellation, a refund), for a revision of that one may no longer say it. Returns how many were not found, or
- * were found where nobody reads any more.
+ * Replaces the open references of the previous run: ids that this run looked for and did not find, and those that it found in another batch
+ * (an original, a cancellation, a refund), because a later revision may no longer contain them. Returns how many were not found, or were
+ * found in a load that no current run reads any more.
  */
 export async function replaceOpenReferences(
   db: Db,
@@ -24,7 +24,7 @@ export async function replaceOpenReferences(
     select ${runNo}::int, ${merchantNo}::int, case when n.transaction_id is null then n.request_id end, n.transaction_id
       from named_refund n where n.payment is null`.execute(db);
   await sql`drop table if exists pg_temp.found_elsewhere`.execute(db);
-  // What a batch has found in its own loads, or in a record, no other report can take back.
+  // No other report can change what a batch found in its own loads or in a record.
   await sql`create temp table found_elsewhere as
     select null::text collate "C" as request_id, transaction_id, other_load from reference where other_load is not null
     union all
@@ -43,7 +43,7 @@ export async function replaceOpenReferences(
   return Number(inserted.numAffectedRows ?? 0n) + gone.rows.length;
 }
 
-/** The batches that looked for rows which stand in these loads, old or new. */
+/** Returns the batches that looked for rows in these loads, old or new. */
 export async function withOpenReferences(
   db: Db,
   loads: readonly ReadLoad[],
@@ -73,8 +73,8 @@ export async function withOpenReferences(
 }
 
 /**
- * The neighbouring days whose answer this day's report can change: those that miss records which may stand in it, and, where it
- * replaced an older report, all.
+ * Returns the neighbouring days whose result this day's report can change: those that miss records which may be in it, and all of them
+ * if it replaced an older report.
  */
 export async function neighboursOf(
   db: Db,
@@ -90,7 +90,7 @@ export async function neighboursOf(
   return found.rows.map((row) => row.no);
 }
 
-/** Runs of the merchant's other batches that were published after this one looked, and read what nobody had read before. */
+/** Returns runs of the merchant's other batches with new loads that were published after this one took its snapshot. */
 export async function publishedSince(db: Db, merchantNo: number, batchNo: number, lastRun: number) {
   const found = await sql<{ batchNo: number; day: string | null; isSettlement: boolean }>`
     select b.no as "batchNo", b.day::text, b.batch_id is not null as "isSettlement" from run r join batch b on b.no = r.batch_no

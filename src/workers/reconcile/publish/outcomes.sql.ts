@@ -3,7 +3,7 @@ import type { Db } from '../../../adapters/postgres/connection.ts';
 import type { ReportKind } from '../../../domain/formats/format.ts';
 import { type ReadLoad, rowsOf } from '../../../store/loads.ts';
 
-/** The rows of a batch's current run by what became of them. In a report of the wrong unit none is matched. */
+/** Returns the rows of a batch's current run by outcome. In a report of the wrong unit none is matched. */
 export async function rowOutcomes(db: Db, batchNo: number) {
   const found = await sql<{
     source: string;
@@ -30,8 +30,8 @@ export async function rowOutcomes(db: Db, batchNo: number) {
 }
 
 /**
- * Settlement amounts of the rows of a batch's current run, as magnitudes in the smallest unit, by what became of the row. A million
- * rows take 0.25 s.
+ * Returns the settlement amounts of a batch's current run by outcome of the row, as magnitudes in the smallest unit. A million rows take
+ * 0.25 s.
  */
 export async function amountOutcomes(db: Db, batchNo: number, loads: readonly ReadLoad[]) {
   const found = await sql<{ source: string; outcome: 'matched' | 'discrepant' | 'unmatchable'; amountMinor: string }>`

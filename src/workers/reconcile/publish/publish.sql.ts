@@ -4,7 +4,7 @@ import type { NamedRows, Split } from '../../../domain/matching/coverage.ts';
 import type { RunFacts } from '../../../domain/matching/run.ts';
 import { identifyCrossBatchFindings } from '../cross-batch/settled-twice.sql.ts';
 
-/** Locks the batch for this run. False: another worker took over, or a later run is published already. */
+/** Locks the batch for this run. Returns false if another worker claimed it, or a later run is published already. */
 export async function lockBatch(db: Db, batchNo: number, epoch: number, answers: number): Promise<boolean> {
   const mine = await sql`
     select from batch where no = ${batchNo} and epoch = ${epoch} and done < ${answers} for update`.execute(db);
@@ -37,7 +37,7 @@ export async function insertRun(
   return runNo;
 }
 
-/** Makes the run the one that readers see; null: there is nothing left for them to see. */
+/** Makes the run the current one, which readers see; null if the batch has no content any more. */
 export const switchTo = (
   db: Db,
   batchNo: number,
@@ -50,7 +50,7 @@ export const switchTo = (
     db,
   );
 
-/** The interventions that this run answers, and whether its batch was read again. */
+/** Returns the interventions that this run answers, and whether its batch was replayed. */
 export async function causesOf(db: Db, batchNo: number, answers: number) {
   const found = await sql<{ interventions: number[]; isReplay: boolean }>`
     select coalesce(array_agg(distinct c.intervention_no) filter (where c.intervention_no is not null), '{}') as interventions,
@@ -61,7 +61,7 @@ export async function causesOf(db: Db, batchNo: number, answers: number) {
   return found.rows[0]!;
 }
 
-/** Asks other batches for a run because of this one, and for the same interventions. */
+/** Requests runs of other batches because of this one, for the same interventions. */
 export const requestRunsBecauseOf = (
   db: Db,
   batchNo: number,
@@ -70,18 +70,18 @@ export const requestRunsBecauseOf = (
 ): Promise<unknown> =>
   sql`select want_runs(${[...asked]}::int[], 'batch', ${batchNo}::int, ${[...interventions]}::int[])`.execute(db);
 
-/** What a batch's current run says of its rows, and which of them are named by what is open now. */
+/** Counts of a batch's current run, and the rows that its open discrepancies name. */
 export type ToldOf = {
   batchNo: number;
   facts: RunFacts;
   coverage: Split;
   named: NamedRows[];
-  /** Rows that need a record and are named, as those who told of them have said. */
+  /** Named rows that need a record, counted from the discrepancies. */
   toldRows: number;
   open: number;
 };
 
-/** Of this batch, and of others in which this run has told or taken back what belongs to keys. */
+/** Returns these of this batch, and of others in which this run opened or closed cross-batch discrepancies. */
 export async function toldOf(db: Db, batchNo: number, runNo: number): Promise<ToldOf[]> {
   const found = await sql<ToldOf>`
     select b.no as "batchNo", r.facts, r.coverage, t.open, t.rows as "toldRows",
@@ -97,7 +97,7 @@ export async function toldOf(db: Db, batchNo: number, runNo: number): Promise<To
   return found.rows;
 }
 
-/** Nothing of the batch can be read: the request is answered, and no run comes of it. */
+/** Answers the request without a run, because nothing of the batch can be read. */
 export const answerWithoutRun = (db: Db, batchNo: number, answers: number) =>
   sql`update batch set done = ${answers}, attempts = 0, next_attempt_at = null where no = ${batchNo} and done < ${answers}`.execute(
     db,
@@ -127,14 +127,14 @@ const NAMES =
 const COLUMNS = sql.raw(NAMES.join(', '));
 const COLUMNS_OF_T = sql.raw(NAMES.map((name) => `t.${name}`).join(', '));
 
-/** Closes what the run no longer tells of its batch, keeps what it still tells, opens what is new. */
+/** Closes discrepancies of the batch that the run no longer finds, keeps the others, opens new ones. */
 export async function publishFindings(db: Db, batchNo: number, runNo: number): Promise<void> {
   await sql`analyze finding`.execute(db);
   await close(db, 'finding', runNo, sql`x.batch_no = ${batchNo} and not x.is_cross_batch`);
   await keepAndOpen(db, 'finding', runNo);
 }
 
-/** Whose discrepancies were decided anew by a sum of each kind. */
+/** Discrepancies whose cumulative total was computed again by this run. */
 const SUMMED = sql`exists (select from allocation_key k where k.request_id = x.request_id and coalesce(k.record_type, x.type) = x.type
   and x.kind = case k.total when 'refunded' then 'over_refunded' when 'captured' then 'over_captured' else 'amount_mismatch' end)`;
 
@@ -147,7 +147,7 @@ export const publishSettledTwice = (db: Db, runNo: number) =>
     runNo,
   );
 
-/** The same for what belongs to keys: `decided` says whose discrepancies were decided anew, in whatever batch they stand. */
+/** Publishes cross-batch findings: `decided` selects the discrepancies that were decided again, in all batches of the merchant. */
 async function publishCrossBatchFindings(db: Db, decided: RawBuilder<unknown>, runNo: number): Promise<void> {
   await identifyCrossBatchFindings(db);
   const ofMerchant = sql`x.batch_no in (select b.no from batch b join batch mine on mine.merchant_no = b.merchant_no
@@ -158,7 +158,7 @@ async function publishCrossBatchFindings(db: Db, decided: RawBuilder<unknown>, r
   await sql`truncate cross_batch_finding`.execute(db);
 }
 
-/** Closes those of `mine` that are open and not told as they are. */
+/** Closes the open discrepancies of `mine` without an equal finding. */
 const close = (db: Db, table: 'finding' | 'cross_batch_finding', runNo: number, mine: RawBuilder<unknown>) =>
   sql`update discrepancy x set closed_run = ${runNo}, closed_at = now(), is_superseded = exists (select from ${sql.ref(table)} t where ${IS_ITS})
     where x.closed_run is null and ${mine} and not exists (select from ${sql.ref(table)} t where ${isSame(table)})`.execute(
@@ -174,7 +174,7 @@ async function keepAndOpen(db: Db, table: 'finding' | 'cross_batch_finding', run
          is distinct from (t.load_no, t.message, t.referenced_ids, t.referenced_fingerprint, t.row_type, t.row_needs_record, t.row_settlement_minor)`.execute(
     db,
   );
-  // What this very run closed, because it changed, is the same discrepancy still: it keeps its first-seen time.
+  // A changed discrepancy, which this run has just closed, keeps its first-seen time when it is reopened.
   await sql`insert into discrepancy (${COLUMNS}, first_seen_at, opened_run, opened_at)
     select ${COLUMNS_OF_T}, coalesce(o.first_seen_at, now()), ${runNo}::int, now()
       from ${sql.ref(table)} t

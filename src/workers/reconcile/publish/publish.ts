@@ -16,7 +16,7 @@ import type { Decision, PublishResult } from '../decision.ts';
 import { neighboursOf, publishedSince, replaceOpenReferences, withOpenReferences } from './follow-ups.sql.ts';
 import * as publish from './publish.sql.ts';
 
-/** Publishes what was decided, under the merchant's lock. Run twice, or twice at once, it publishes once: the epoch decides. */
+/** Publishes a decision under the merchant's lock. Run twice, or twice at once, it publishes once: the epoch decides. */
 export async function publishRun(
   db: Db,
   { batch, details, lastRun, lastDropped: knownDrop, calendar, run }: Decision,
@@ -76,7 +76,7 @@ export async function publishRun(
     asked.push(...(await daysSettledBy(db, batch.merchantNo, details, before)));
   }
   if (changed) {
-    // What another batch found in the loads of before may stand there no longer.
+    // Rows that another batch found in the previous loads may be gone.
     const loads = [...details, ...(before ?? [])];
     asked.push(...(await withOpenReferences(db, loads, { merchantNo: batch.merchantNo, batchNo: batch.no })));
     if (drop > 0n && before) asked.push(...(await batchesLookingFor(db, before, batch)));
@@ -87,7 +87,7 @@ export async function publishRun(
     }
   }
   const since = await publishedSince(db, batch.merchantNo, batch.no, lastRun);
-  // What was published after this run looked may answer what it did not find.
+  // Runs that were published after this one took its snapshot may contain what it did not find.
   const looksInto = batch.batchId === null ? [batch.day!] : run.listed.map(({ day }) => day);
   const isNear = (day: string) => looksInto.some((own) => Math.abs(Date.parse(day) - Date.parse(own)) <= DAY_MS);
   if (since.some(({ isSettlement, day }) => openReferences > 0 || (!isSettlement && day !== null && isNear(day))))
@@ -100,8 +100,8 @@ export async function publishRun(
 }
 
 /**
- * What the answers are made of must add up to what was counted while their rows were read: of this batch, and of others in which
- * this run told of rows. Returns how much is open in this batch.
+ * Throws unless the coverage adds up to what was counted while rows were read: of this batch, and of others in which this run opened or
+ * closed discrepancies. Returns the number of open discrepancies of this batch.
  */
 async function checkCoverage(db: Db, batchNo: number, runNo: number): Promise<number> {
   let open = 0;
