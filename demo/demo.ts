@@ -35,7 +35,7 @@ export type DemoRequest = {
  */
 export async function demo({ dataDir, json, everySeconds }: DemoRequest): Promise<number> {
   if (json && everySeconds !== null) {
-    throw new UsageError('--json prints one document at the end, and --keep goes on without an end: give one of them.');
+    throw new UsageError('--json prints one document at the end, but --keep has no end: use one of them.');
   }
   if (everySeconds !== null && !(Number.isInteger(everySeconds) && everySeconds > 0)) {
     throw new UsageError('--every takes a whole number of seconds, 1 or more.');

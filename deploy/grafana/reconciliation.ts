@@ -137,7 +137,7 @@ const moneyAtRisk: Row = {
     ),
     table(
       'Largest open discrepancies',
-      'Each is known to somebody. settlestream explain REQUEST_ID tells the whole story of one.',
+      'Each has an owner. settlestream explain REQUEST_ID shows everything about one.',
       WHOLE,
       `select first_seen_at, kind, amount_at_stake, stake_currency, merchant, settlement_batch, date, request_id, transaction_id, reported, recorded, message, file, line
   from dashboard.discrepancy where ${FROM_SOURCE} and amount_at_stake > 0

@@ -36,6 +36,6 @@ export async function importRecords(config: Config, file: string, json: boolean)
 export function refuseImport({ isImported, described }: LedgerInUse, what: string): void {
   if (isImported) return;
   throw new UsageError(
-    `${what}: this book compares with ${described}, where the merchant's records stand already, so a file of them would count for nothing. Leave the file out, or set ledger.relation to imported.`,
+    `${what}: this database reads the merchant's records from ${described}, so a file of records would be ignored. Leave the file out, or set ledger.relation to imported.`,
   );
 }

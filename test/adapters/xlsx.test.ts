@@ -569,7 +569,7 @@ test('what is no workbook is refused', async () => {
     ['a row that is no number', withSheet(sheetXml('<row r="1e"/>')), /^not_xlsx/],
     ['a row too many', withSheet(sheetXml('<row r="1048577"/>')), /^not_xlsx: .*1048577/],
     ['cells that go back', withSheet(sheetXml('<row><c r="B1"/><c r="A1"/></row>')), /^not_xlsx: .*column 1 of row 1/],
-    ['a cell of another row', withSheet(sheetXml('<row><c r="B2"/></row>')), /^not_xlsx: .*B2 stands in row 1/],
+    ['a cell of another row', withSheet(sheetXml('<row><c r="B2"/></row>')), /^not_xlsx: .*B2 is in row 1/],
     ['a cell beyond the last', withSheet(sheetXml('<row><c r="XFE1"/></row>')), /^not_xlsx: .*column 16385/],
     ['a text that is not there', withSheet(sheetXml('<row><c t="s"><v>0</v></c></row>')), /^not_xlsx: .*text 0/],
     ['a type that is not there', withSheet(sheetXml('<row><c t="z"><v>0</v></c></row>')), /^not_xlsx: .*type/],

@@ -149,7 +149,7 @@ test('a service that is told to stop while it starts ends with 0, whatever it wa
   const cases = [
     ['run', hangs, /"pages: /],
     ['produce', queueHangs, /"records: /],
-    ['work', { DATABASE_URL: await freshDatabase() }, /"book: /],
+    ['work', { DATABASE_URL: await freshDatabase() }, /"database: /],
   ] as const;
   for (const [verb, env, moment] of cases) {
     const service = startSettlestream([verb, '--folder', reports], { env: settings(env) });

@@ -41,7 +41,7 @@ export function headerTrouble(
   if (best.separator !== ',') return { what: `line 1: the columns are separated by ${best.word}`, advice: COMMAS };
   return {
     what: 'line 1 is in quotes as a whole, so it is a single cell',
-    advice: 'Take the file anew from where it came: a program has put quotes around its lines.',
+    advice: 'A program has put quotes around its lines: fetch the original file again.',
   };
 }
 

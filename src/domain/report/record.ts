@@ -49,7 +49,7 @@ export function readLedgerHeader(cells: readonly string[]): { columns: RecordCol
     const at = names.indexOf(name);
     if (at < 0) continue;
     columns[name] = at;
-    if (names.lastIndexOf(name) !== at) problems.push(`column ${name} stands twice`);
+    if (names.lastIndexOf(name) !== at) problems.push(`column ${name} appears twice`);
   }
   for (const name of REQUIRED) if (columns[name] === undefined) problems.push(`column ${name} is missing`);
   if (columns.amount === undefined && columns.amountMinor === undefined)

@@ -28,7 +28,7 @@ export async function useLedger(
     // What was there when it was made may be gone by now.
     await sql`select from ledger() limit 0`.execute(db).catch((error: Error) => {
       throw new UsageError(
-        `the records cannot be read from ${ledger.described}, as this book was told to: ${error.message}. Put it right there, or in ledger of the settings.`,
+        `the records cannot be read from ${ledger.described}, as configured: ${error.message}. Correct it there, or in ledger of the settings.`,
       );
     });
     return ledger;

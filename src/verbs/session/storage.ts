@@ -45,7 +45,7 @@ export async function openStorage(config: Config, { mayBeTemporary }: { mayBeTem
   return {
     database,
     archiveDir,
-    description: `book: ${where} · queue: ${queue}`,
+    description: `database: ${where} · queue: ${queue}`,
     async close() {
       await database.close();
       await own?.close();

@@ -58,7 +58,7 @@ export const waitingTable = (rows: readonly Waiting[]): string =>
 
 export const missingTable = (rows: readonly Missing[]): string =>
   table(
-    ['missing', 'batch or day', 'what', 'was due', 'days overdue', 'told since'],
+    ['missing', 'batch or day', 'what', 'was due', 'days overdue', 'reported since'],
     rows
       .filter(isDue)
       .map((row) => [
@@ -130,7 +130,7 @@ export const recordTable = (rows: readonly OpenRecord[]): string =>
       'currency',
       'to be settled on',
       'days overdue',
-      'told since',
+      'reported since',
     ],
     rows.map((row) => [
       row.transactionDate,
