@@ -3,7 +3,7 @@ import type { Columns } from '../report/header.ts';
 import type { Instead, Lack } from '../report/unread.ts';
 import type { Sums } from './totals.ts';
 
-/** What is checked of a batch or day, by the names under which it is shown, in their order. docs/commands.md says what each is. */
+/** Names of the checks of a batch or day, in their order. docs/commands.md describes each. */
 export type CheckName =
   | 'records'
   | 'unreported'
@@ -16,14 +16,14 @@ export type CheckName =
   | 'summaryFeeAmount'
   | 'total';
 
-/** `why` it could not be done; null where it was. */
+/** A check; `why` is the reason if it was not possible, else null. */
 export type Check = {
   readonly name: CheckName;
   readonly state: 'done' | 'notPossible';
   readonly why: string | null;
 };
 
-/** A report that was read, and what its header leaves out. */
+/** A report that was read, and what its header lacks. */
 export type ReadHeader = {
   readonly kind: ReportKind;
   readonly format: Format;
@@ -32,14 +32,14 @@ export type ReadHeader = {
   readonly insteads: readonly Instead[];
 };
 
-/** How far a batch or day could be looked at. */
+/** What could be checked of a batch or day. */
 export type Looked = {
   readonly details: readonly ReadHeader[];
   readonly rows: number;
   readonly matchableRows: number;
   readonly notDoneRows: number;
   readonly wrongUnit: boolean;
-  /** More may still come, so what one more part could change is not told. */
+  /** Another report or part may arrive, so nothing that it could change is reported. */
   readonly isWaiting: boolean;
 };
 
@@ -51,13 +51,13 @@ export type LookedAtSettlement = Looked & {
   readonly summaryWhole: boolean;
   /** Some row of the details states a fee. */
   readonly hasFees: boolean;
-  /** What the summary says, or without one the rows that say what is paid out; null where neither says anything. */
+  /** Totals of the summary, or without one of the payout rows; null if neither states any. */
   readonly stated: Sums | null;
-  /** The types of the summary's rows; null where a row has none. */
+  /** The types of the summary's rows; null for a row without one. */
   readonly summaryTypes: readonly (string | null)[];
 };
 
-/** The first reason that there is, is why it is not possible. */
+/** Builds a check; the first reason makes it impossible. */
 const check = (name: CheckName, ...reasons: readonly (string | false | null | undefined)[]): Check => {
   const why = reasons.find((reason) => typeof reason === 'string') ?? null;
   return { name, state: why === null ? 'done' : 'notPossible', why: why as string | null };
@@ -113,12 +113,12 @@ function noRecords({ rows, matchableRows, notDoneRows, wrongUnit }: Looked): str
 }
 
 function withoutSummary({ summary, hasSummaries, stated }: LookedAtSettlement): string | false {
-  // Rows that say what is paid out stand for one.
+  // Payout rows replace a summary.
   if (summary.length > 0 || stated !== null) return false;
   return hasSummaries ? 'the settlement summary is missing' : 'reports of this format come without a summary';
 }
 
-/** Why details and summary cannot be compared. */
+/** Returns why details and summary cannot be compared. */
 function withoutPair(looked: LookedAtSettlement): string | false {
   const { details, detailsWhole, summaryWhole, isWaiting } = looked;
   const without = withoutSummary(looked);
@@ -137,17 +137,17 @@ function lackOf(read: readonly ReadHeader[], of: Lack['of'], what: string): stri
   return `${what} without the column ${column}${instead ? `; ${instead.unread} is not read` : ''}`;
 }
 
-/** The columns of this role that the format knows, and whether the header has one of them. */
+/** Returns the columns of this role that the format knows, and whether the header has one of them. */
 function columnsOf({ kind, format, columns }: ReadHeader, role: AmountRole) {
   const wanted = format.amounts[kind].filter((amount) => amount.role === role).map(({ column }) => column);
   return { wanted, isPrinted: wanted.some((column) => columns.at[column] !== undefined) };
 }
 
-/** Some of these reports has a column for amounts of this role, whatever its rows say there. */
+/** Returns whether a report has a column for amounts of this role, whatever its rows contain. */
 export const prints = (read: readonly ReadHeader[], role: AmountRole): boolean =>
   read.some((header) => columnsOf(header, role).isPrinted);
 
-/** Why amounts of this role are not looked at: the format, or the header of some part, has none of their columns. */
+/** Returns why amounts of this role are not checked: the format, or the header of a part, has none of their columns. */
 function withoutRole(read: readonly ReadHeader[], role: AmountRole): string | false {
   for (const header of read) {
     const { wanted, isPrinted } = columnsOf(header, role);

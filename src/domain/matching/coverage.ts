@@ -1,11 +1,11 @@
 import { compareText } from '../discrepancy.ts';
 import type { Check } from './checks.ts';
 
-/** Rows of which the same is to be said, and what they settle, in the smallest unit of the settlement currency. */
+/** A number of rows and their settlement amount, in the smallest unit of the settlement currency. */
 export type Rows = { readonly rows: number; readonly settlementMinor: string };
 export type RowsOfType = Rows & { readonly type: string };
 
-/** The rows of a batch or day by what has to become of them, before anything is told of them. */
+/** The rows of a batch or day by how they find their record, before discrepancies. */
 export type Split = {
   /** They need a record, and name one. */
   readonly matchable: Rows;
@@ -16,19 +16,19 @@ export type Split = {
   readonly refused: number;
 };
 
-/** What a run keeps of its rows, and what it could check. */
+/** What a run stores about its rows and checks. */
 export type RunCoverage = Split & { readonly checks: readonly Check[] };
 
 /** The rows of a type that open discrepancies name; each row once. */
 export type NamedRows = RowsOfType & { readonly needsRecord: boolean };
 
-/** What the answer is made of: each row of a batch or day stands in one part. */
+/** The coverage of a result: each row of a batch or day belongs to one part. */
 export type Coverage = {
-  /** Their record was found, and nothing is told of them. */
+  /** Their record was found, and no discrepancy names them. */
   readonly matched: Rows;
   readonly noRecordNeeded: readonly RowsOfType[];
   readonly notDone: Rows;
-  /** A discrepancy names them; where the unit of a report is wrong, all that were to be compared. */
+  /** A discrepancy names them; in a report of the wrong unit, all rows that need a record. */
   readonly discrepant: Rows;
   readonly refused: number;
 };
@@ -66,7 +66,7 @@ export function coverageOf(split: Split, named: readonly NamedRows[], wrongUnit:
 }
 
 /**
- * Why a coverage cannot be right; null where it may be. `counted`: what was counted while the rows were read.
+ * Returns why a coverage is wrong; null if it adds up. `counted`: counted while the rows were read.
  */
 export function wrongIn(
   { matched, noRecordNeeded, notDone, discrepant, refused }: Coverage,

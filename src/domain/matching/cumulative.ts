@@ -4,32 +4,32 @@ import type { LedgerRecord } from '../report/record-types.ts';
 import { overCaptured, overRefunded, wrongInstalments } from './match.ts';
 
 /**
- * What is summed over all batches of a merchant and compared with one record.
+ * A total over all batches of a merchant that is compared with one record.
  * - `refunded`: what was given back of a payment, by refunds and disputes.
  * - `captured`: what was captured of an authorization.
  * - `instalments`: what a key settles in several rows.
  */
 export type CumulativeTotal = 'refunded' | 'captured' | 'instalments';
 
-/** Rows of these types are about a dispute. Which way their money goes is said by the sign of their amount, not by their type. */
+/** Types of dispute rows. The sign of the amount gives the direction of the money, not the type. */
 export const DISPUTE_TYPES: readonly string[] = ['DISPUTE', 'DISPUTE_REVERSAL', 'RAPID_DISPUTE_RESOLUTION', 'CDRN'];
 
-/** A row that counts towards a sum. */
+/** A row that counts towards a total. */
 export type Allocation = {
   readonly line: number;
   readonly type: string;
   readonly requestId: string | null;
   readonly transactionId: string | null;
-  /** What it adds, in the currency of the record; below zero what it takes back. */
+  /** The amount that it adds, in the currency of the record; below zero if it subtracts. */
   readonly amountMinor: bigint;
   /** In how many rows its key settles. */
   readonly instalments: number;
 };
 
-/** What has to be known of the shares of a record when all have passed, however many they are. */
+/** What is remembered of all allocations of a record, however many they are. */
 export type Summed<S extends Allocation> = {
   readonly sumMinor: bigint;
-  /** What disputes took, beside the sum of all others. */
+  /** Total of disputes, beside that of all other rows. */
   readonly disputedMinor: bigint;
   readonly shares: number;
   /** How many of them add something. */
@@ -71,7 +71,7 @@ export function addShare<S extends Allocation>(summed: Summed<S>, share: S, reco
   };
 }
 
-/** What is wrong with a sum, and the share on which it stands. A sum that later shares bring back is not told. */
+/** Returns what is wrong with a total, and the allocation that it is reported on. A total that later allocations correct is not reported. */
 export function tellSum<S extends Allocation>(
   sum: CumulativeTotal,
   record: LedgerRecord,
@@ -88,11 +88,11 @@ export function tellSum<S extends Allocation>(
   }
   if (!isAbove) return null;
   if (sum === 'captured') return { share: firstAbove, discrepancy: overCaptured(record, total, firstAbove.line) };
-  // A single dispute of more than its payment is told by its own row.
+  // A single dispute that exceeds its payment is reported on its own row.
   if (summed.sumMinor <= recorded && summed.adding < 2) return null;
   return { share: firstAbove, discrepancy: overRefunded(record, summed, firstAbove.line) };
 }
 
-/** What disputes gave back beyond what they took makes no room for refunds. */
+/** Disputes that returned more than they took do not allow further refunds. */
 const totalOf = ({ sumMinor, disputedMinor }: Pick<Summed<Allocation>, 'sumMinor' | 'disputedMinor'>): bigint =>
   sumMinor + (disputedMinor > 0n ? disputedMinor : 0n);

@@ -4,33 +4,33 @@ import { formatAmount, type Money, magnitude } from '../money/money.ts';
 import type { LedgerRecord } from '../report/record-types.ts';
 import type { Row } from '../report/row.ts';
 
-/** What else has to be known of the report in which a row stands. */
+/** What matching needs to know about the report of a row. */
 export type Report = {
   /** The batch's; null in a transaction report. */
   readonly settlementCurrency: Currency | null;
-  /** The report has a `unit_mismatch`, told once: its rows' amounts say nothing. */
+  /** The report has a `unit_mismatch`, reported once: the amounts of its rows are not compared. */
   readonly wrongUnit: boolean;
 };
 
-/** What has to be known of a row with a request id of its own, beside its record. */
+/** What matching needs to know about a row with its own request id, beside its record. */
 export type OwnFacts = {
   /** A CANCEL or VOID of this request id is recorded or reported. */
   readonly cancelled: boolean;
-  /** Request id of the original the row names, as printed or by its `originalTransactionId`; null if it names none or it cannot be told. */
+  /** Request id of the original that the row names, as printed or by its `originalTransactionId`; null if it names none or none was found. */
   readonly original: string | null;
   /** The merchant has a record of that original. */
   readonly originalRecorded: boolean;
-  /** The payment at the end of the row's chain of originals; null where no record leads on: then the original itself is the end. */
+  /** The payment at the end of the row's chain of originals; null if no record continues it: the original itself is then the end. */
   readonly reportedRoot: string | null;
   /** The same for the original that the record names. */
   readonly recordedRoot: string | null;
 };
 
-/** A row with a request id of its own, against the merchant's record of that type and id. */
+/** Compares a row that has its own request id with the merchant's record of that type and id. */
 export function compareOwn(row: Row, record: LedgerRecord | null, facts: OwnFacts, report: Report): Discrepancy[] {
   if (!record) return [unknown(row, report)];
   const found: Discrepancy[] = [];
-  // An instalment prints its part, or the whole of which it settles a part: only all of them together say whether that is right.
+  // An instalment prints its part, or the whole of which it settles a part: only the sum of all instalments can be compared.
   const isPart = row.instalments > 1 && report.settlementCurrency !== null;
   found.push(...compareAmounts(row, record, report, isPart ? 'any' : 'equal'));
   if (record.status !== 'SUCCESS' && !(record.status === 'CANCELLED' && facts.cancelled)) {
@@ -64,9 +64,9 @@ export function compareOwn(row: Row, record: LedgerRecord | null, facts: OwnFact
 }
 
 /**
- * A reversal or dispute, against the merchant's record of the payment it names. It may be about a part of that payment, so
- * only more than the payment is wrong; a status is not compared, because a disputed payment was done.
- * `original` is the request id it names, as printed or by its `originalTransactionId`; null if it cannot be told.
+ * Compares a reversal or dispute with the merchant's record of the payment that it names. It may be about a part of that payment, so
+ * only a larger amount is wrong; the status is not compared, because a disputed payment was done.
+ * `original` is the request id that it names, as printed or by its `originalTransactionId`; null if none was found.
  */
 export const compareOriginal = (
   row: Row,
@@ -117,7 +117,7 @@ const amountOf = ({ amountMinor, currency }: Row) =>
     : {};
 
 function orphan(row: Row, original: string | null, report: Report): Discrepancy {
-  // Where only the provider's id is printed and no reported row has it, the merchant's id is not known: only the message can name it.
+  // If only the provider's id is printed and no reported row has it, the merchant's id is unknown: only the message can name it.
   const which = original ?? (row.originalTransactionId && `the provider's transaction ${row.originalTransactionId}`);
   const message = which
     ? `This ${row.type} belongs to ${which}, which is not in the merchant's records.`
@@ -149,7 +149,7 @@ export const duplicateOf = (
   );
 };
 
-/** A row whose key was settled before: in `otherBatchId`, which is this batch when only the transaction id differs. */
+/** A row whose key was settled before: in `otherBatchId`, which is this batch if only the transaction id differs. */
 export const settledTwice = (row: Row, thisBatchId: string, otherBatchId: string, report: Report): Discrepancy =>
   tell(
     'settled_twice',
@@ -166,8 +166,8 @@ export const settledTwice = (row: Row, thisBatchId: string, otherBatchId: string
   );
 
 /**
- * A payment of which more was given back than paid: `sumMinor` by refunds, `disputedMinor` by disputes, where these took more
- * than they gave. `line` is the row that first went over.
+ * A payment of which more was refunded than paid: `sumMinor` by refunds, `disputedMinor` by disputes, if these took more than they
+ * returned. `line` is the row that first exceeded it.
  */
 export function overRefunded(
   payment: LedgerRecord,
@@ -185,7 +185,7 @@ export function overRefunded(
   );
 }
 
-/** An authorization of which more was captured than it allowed; `line` is the row that first went over. */
+/** An authorization of which more was captured than authorized; `line` is the row that first exceeded it. */
 export function overCaptured(authorization: LedgerRecord, sumMinor: bigint, line: number): Discrepancy {
   const { type, requestId, currency } = authorization;
   const amounts = sayAmounts(sumMinor, magnitude(authorization.amountMinor), currency);
@@ -196,7 +196,7 @@ export function overCaptured(authorization: LedgerRecord, sumMinor: bigint, line
   );
 }
 
-/** A key whose instalments are not its record's amount. `count`: all of so many are there; null: it is too much already. */
+/** A key whose instalments do not add up to its record. `count`: all of this many are there; null: they exceed it already. */
 export function wrongInstalments(
   row: Pick<Row, 'line' | 'type' | 'requestId' | 'transactionId'>,
   record: LedgerRecord,
@@ -213,7 +213,7 @@ export function wrongInstalments(
   );
 }
 
-/** A row that settles what no transaction report of the day of its payment lists, nor one of the days next to it. */
+/** A settled row that the transaction reports of its payment's day and the neighbouring days do not contain. */
 export function notReported(row: Row, day: string, report: Report): Discrepancy {
   return tell(
     'settled_not_reported',
@@ -222,7 +222,7 @@ export function notReported(row: Row, day: string, report: Report): Discrepancy 
   );
 }
 
-/** A record that no report lists. `missingNeighbours` are the days next to its own whose reports are not there. */
+/** A record that no report contains. `missingNeighbours` are the neighbouring days whose reports are missing. */
 export function unreported(record: LedgerRecord, missingNeighbours: readonly string[]): Discrepancy {
   const amountMinor = magnitude(record.amountMinor);
   const recorded = formatAmount(amountMinor, record.currency);
@@ -242,7 +242,7 @@ export function unreported(record: LedgerRecord, missingNeighbours: readonly str
   );
 }
 
-/** A record that no settlement has, though it was due: `settled` is the date by which it should have been settled. */
+/** A record without a settlement although it was due: `settled` is the latest settlement date. */
 export function unsettled(record: LedgerRecord, settled: string): Discrepancy {
   const amountMinor = magnitude(record.amountMinor);
   const recorded = formatAmount(amountMinor, record.currency);
@@ -262,7 +262,7 @@ export function unsettled(record: LedgerRecord, settled: string): Discrepancy {
 /** `up`: the report's amount is 10^digits times the record's; `down`: the other way; `none`: neither. */
 export type UnitFactor = 'up' | 'down' | 'none';
 
-/** How a matched row bears on its report's unit; null for a row that cannot tell: another currency, no digits, no amount. */
+/** Returns what a matched row shows about its report's unit; null if it shows nothing: another currency, no digits, no amount. */
 export function unitFactorOf(row: Row, record: LedgerRecord): UnitFactor | null {
   if (!row.amountMinor || row.currency === null || row.currency !== record.currency) return null;
   const digits = digitsOf(row.currency);
@@ -273,16 +273,16 @@ export function unitFactorOf(row: Row, record: LedgerRecord): UnitFactor | null 
   return reported === recorded * factor ? 'up' : reported * factor === recorded ? 'down' : 'none';
 }
 
-/** How many rows of a report (all its parts) can tell its unit, and what they say. */
+/** How many rows of a report (all its parts) show its unit, and what they show. */
 export type UnitCounts = { readonly matched: number; readonly up: number; readonly down: number };
 
-/** Is the whole report in the other unit? Below five rows a few wrong amounts would look the same. */
+/** Returns whether the whole report is in the other unit. With fewer than five rows a few wrong amounts would look the same. */
 export function decideUnit({ matched, up, down }: UnitCounts): 'up' | 'down' | null {
   if (matched < 5) return null;
   return up * 10 >= matched * 9 ? 'up' : down * 10 >= matched * 9 ? 'down' : null;
 }
 
-/** Told once for a report, on its first part. */
+/** Reported once for a report, on its first part. */
 export const unitMismatch = (direction: 'up' | 'down', counts: UnitCounts): Discrepancy =>
   tell(
     'unit_mismatch',
@@ -292,7 +292,7 @@ export const unitMismatch = (direction: 'up' | 'down', counts: UnitCounts): Disc
     {},
   );
 
-/** What a row is worth: its settlement amount, else its transaction amount, as a magnitude. */
+/** Returns the money at stake in a row: its settlement amount, else its transaction amount, as a magnitude. */
 function stakeOf(row: Row, { settlementCurrency }: Report): Money | null {
   if (row.settlementMinor !== null && settlementCurrency !== null) {
     return { amountMinor: magnitude(row.settlementMinor), currency: settlementCurrency };

@@ -2,7 +2,7 @@ import { compareText, type Discrepancy, tell } from '../discrepancy.ts';
 import type { ReportKind } from '../formats/format.ts';
 import type { Awaited } from './run.ts';
 
-/** A report that came for one batch or day, of one kind. */
+/** A report of one batch or day, of one kind. */
 export type Part = {
   /** The file's base name, with its extension. */
   readonly name: string;
@@ -10,7 +10,7 @@ export type Part = {
   readonly psp: string | null;
   /** From 0; 0 where the name carries no number. */
   readonly seq: number;
-  /** A portal export is a delivery of its own, which holds the whole. */
+  /** A portal export is a delivery of its own with the whole report. */
   readonly isPortal: boolean;
   readonly state: 'closed' | 'waiting' | 'refused' | 'duplicate' | 'withdrawn';
 };
@@ -21,26 +21,26 @@ export type MissingPart = {
   readonly why: 'absent' | 'waiting' | 'refused' | 'withdrawn';
 };
 
-/** What a batch or day reads of one kind. */
+/** The reports of one kind that a batch or day reads. */
 export type Reading<P extends Part> = {
   /** In the order in which their rows are counted. Empty: nothing of this kind is there. */
   readonly read: readonly P[];
-  /** Closed, but what they hold is read from another report. */
+  /** Closed, but their content is read from another report. */
   readonly duplicates: readonly P[];
   /** Gaps in what is read, and parts that cannot be read. None where nothing is there: then the kind itself is missing. */
   readonly missing: readonly MissingPart[];
 };
 
 /**
- * Which reports a batch or day reads: the numbered parts if they are whole, else a portal export, else the parts there are.
- * Two names that differ only in extension are one part, and the CSV wins while it can be read.
+ * Returns the reports that a batch or day reads: the numbered parts if they are complete, else a portal export, else the existing parts.
+ * Two names that differ only in extension are one part; the CSV wins while it can be read.
  */
 export function readParts<P extends Part>(reports: readonly P[]): Reading<P> {
   const parts = readDelivery(reports.filter((report) => !report.isPortal));
   const portal = readDelivery(reports.filter((report) => report.isPortal));
   const partsAreWhole = parts.read.length > 0 && parts.missing.length === 0;
   const [chosen, other] = partsAreWhole || portal.read.length === 0 ? [parts, portal] : [portal, parts];
-  // Without anything to read, a gap is not the news.
+  // If nothing can be read, the kind itself is missing, not a part.
   const missing = chosen.read.length === 0 ? [] : chosen.missing;
   return { read: chosen.read, duplicates: [...chosen.duplicates, ...other.read, ...other.duplicates], missing };
 }
@@ -59,7 +59,7 @@ function readDelivery<P extends Part>(reports: readonly P[]): Reading<P> {
     const numbered = Map.groupBy(parts, (report) => report.seq);
     const last = Math.max(...numbered.keys());
     for (let seq = 0; seq <= last; seq++) {
-      // What it holds stands in a report of another name.
+      // Its content is read from a report of another name.
       if (!numbered.has(seq) && fills(stem, seq)) continue;
       const [best, ...rest] = (numbered.get(seq) ?? []).sort(compareChoices);
       if (best?.state === 'closed') {
@@ -77,7 +77,7 @@ function readDelivery<P extends Part>(reports: readonly P[]): Reading<P> {
 /** A name without its number and extension. */
 const stemOf = ({ name }: Part): string => name.replace(/\.\w+$/, '').replace(/_\d{3}$/, '');
 
-/** What can be read comes first, then what may still be read; of two, the CSV. */
+/** Readable reports come first, then those that may become readable; of two, the CSV. */
 const compareChoices = (a: Part, b: Part): number =>
   STATE_RANK[a.state] - STATE_RANK[b.state] || Number(!isCsv(a)) - Number(!isCsv(b)) || compareText(a.name, b.name);
 
@@ -93,11 +93,11 @@ export const missingParts = (kind: ReportKind, missing: readonly MissingPart[]):
     return tell('missing_part', `${which} ${WHY_WORDS[why]}.`, { field: kind, recorded: number });
   });
 
-/** A day whose report was due and did not come. */
+/** A day whose report is overdue. */
 export const missingReport = (day: string): Discrepancy =>
   tell('missing_report', `The transaction details of ${day} are overdue.`, {});
 
-/** What a batch lacks altogether, given what is read of each kind. A batch exists once one report of it is closed. */
+/** Returns the kinds of reports that a batch lacks. A batch exists once one report of it is closed. */
 export function missingReports(details: Reading<Part>, summary: Reading<Part>, hasSummaries = true): Discrepancy[] {
   const found: Discrepancy[] = [];
   if (details.read.length === 0) {
@@ -109,7 +109,7 @@ export function missingReports(details: Reading<Part>, summary: Reading<Part>, h
   return found;
 }
 
-/** What may still come, given what is missing; where no report is, rows that the summary states and nobody has read. */
+/** Returns what may still arrive, given what is missing; without a missing report, rows that the summary counts and no part contains. */
 export const awaitedOf = (
   missing: readonly Pick<Discrepancy, 'kind' | 'field' | 'recorded'>[],
   rowsRead: number,

@@ -2,11 +2,11 @@ import { type Discrepancy, sayAmounts, tell } from '../discrepancy.ts';
 import type { Currency } from '../money/currency.ts';
 import type { DetailsTotals, Sums } from './totals.ts';
 
-/** What the rows of a batch say of what is paid out: where its provider writes no summary, the only total that is stated. */
+/** The payout rows of a batch: the only stated total if its provider sends no summary. */
 export type PayoutRows<Place> = {
   /** Rows of payouts, added: below zero, the merchant owes it. */
   readonly paidMinor: bigint;
-  /** Rows that bring what is left over to another batch, or from one. */
+  /** Rows that carry a remainder to another batch, or from one. */
   readonly carryOvers: number;
   /** The first row of a payout, else the first of those; null where there is neither. */
   readonly at: Place | null;
@@ -21,7 +21,7 @@ export type PayoutPlace = {
   readonly transactionId: string | null;
 };
 
-/** What is stated: several payouts add up, and where all is carried over nothing is paid. Null: nothing is stated. */
+/** Returns the stated total: the sum of payouts; zero if everything is carried over. Null if nothing is stated. */
 export const statedPayout = ({
   paidMinor,
   payouts,
@@ -29,7 +29,7 @@ export const statedPayout = ({
 }: Pick<PayoutRows<unknown>, 'paidMinor' | 'payouts' | 'carryOvers'>): Sums | null =>
   payouts + carryOvers === 0 ? null : { count: null, settlementMinor: paidMinor, feeMinor: null };
 
-/** `missing_summary`, of a batch that is whole: no row says what is paid out, and there is no summary to say it. */
+/** `missing_summary` of a complete batch: it has neither a payout row nor a summary. */
 export const missingPayout = (): Discrepancy =>
   tell(
     'missing_summary',
@@ -37,7 +37,7 @@ export const missingPayout = (): Discrepancy =>
     {},
   );
 
-/** `summary_mismatch` on the row that says what is paid out. There is no tolerance. */
+/** `summary_mismatch` on the payout row. There is no tolerance. */
 export function comparePayout(
   { all }: DetailsTotals,
   { at, paidMinor, payouts }: PayoutRows<PayoutPlace>,

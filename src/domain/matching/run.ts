@@ -1,20 +1,20 @@
 import type { ReportKind } from '../formats/format.ts';
 
-/** What a run says of its batch beside its discrepancies. Amounts are decimal strings of minor units. */
+/** The facts of a run beside its discrepancies. Amounts are decimal strings of minor units. */
 export type RunFacts = {
   readonly rows: number;
   readonly matchableRows: number;
   readonly wrongUnit: boolean;
   readonly missing: boolean;
-  /** Something may still come: what one more part could change is not told yet. Left out where nothing may. */
+  /** Something may still arrive: nothing that it could change is reported yet. Left out otherwise. */
   readonly waiting?: true;
-  /** What that is; left out where nothing may come, and by runs of before. */
+  /** What may arrive; left out if nothing may, and by older runs. */
   readonly awaits?: readonly Awaited[];
   readonly totals: readonly { type: string; count: number; settlementMinor: string | null; feeMinor: string | null }[];
   readonly details: ShownSums | null;
   readonly summary: ShownSums | null;
   readonly residualMinor: string | null;
-  /** No row was compared with a record, though some should be. Left out where one was, or none should be. */
+  /** No row was compared with a record although some should be. Left out otherwise. */
   readonly uncompared?: true;
 };
 type ShownSums = {
@@ -23,15 +23,15 @@ type ShownSums = {
   readonly feeMinor: string | null;
 };
 
-/** What may still come for a batch or day. */
+/** What may still arrive for a batch or day. */
 export type Awaited = {
   readonly what: 'report' | 'part' | 'rows';
   readonly kind: ReportKind;
-  /** '001'; null where it is no part. */
+  /** '001'; null if it is no part. */
   readonly part: string | null;
-  /** How many rows the summary counts that are not there; null where it is not about rows, or no summary says so. */
+  /** How many rows of the summary's count are missing; null if it is not about rows, or no summary counts them. */
   readonly rows: number | null;
-  /** A report that was found, and why it is not read: it was given up, or waits for what is away. Left out where none was found. */
+  /** A report that was found, and why it is not read: it was parked, or its source or the archive is unavailable. Left out if none was found. */
   readonly file?: string;
   readonly why?: string;
 };

@@ -2,7 +2,7 @@ import type { Currency } from '../money/currency.ts';
 
 /** A settled row of one key (merchant, type, request id). */
 export type SettledRow = {
-  /** The batch's, `YYYY-MM-DD`; empty where it is not known. */
+  /** The batch's, `YYYY-MM-DD`; empty if unknown. */
   readonly settlementDate: string;
   readonly batchId: string;
   /** The settlement currency: with the id it makes the batch. */
@@ -10,29 +10,29 @@ export type SettledRow = {
   readonly transactionId: string | null;
 };
 
-/** What has to be remembered of a key's earlier rows, however many they are. */
+/** What is remembered of a key's earlier rows, however many they are. */
 export type Earlier<R> = {
   readonly last: R;
-  /** The latest before the last that is another transaction. */
+  /** The latest row before the last that is another transaction. */
   readonly other: R | null;
 };
 
 /**
- * Whether a row settles what was settled before, and by which row last. The rows of a key come one after the other, in the order
- * in which they settle; instalments, duplicates and rows that are not settled are not among them.
+ * Returns the last row that settled the same before; null if none did. The rows of a key come in the order in which they settle, without
+ * instalments, duplicates and unsettled rows.
  */
 export function settledBefore<R extends SettledRow>(earlier: Earlier<R> | null, row: R, lookbackDays = 120): R | null {
   const other = latestOther(earlier, row);
   return other !== null && daysBetween(other.settlementDate, row.settlementDate) <= lookbackDays ? other : null;
 }
 
-/** What is to be remembered when that row has passed. */
+/** Returns what is remembered after that row. */
 export const andAfter = <R extends SettledRow>(earlier: Earlier<R> | null, row: R): Earlier<R> => ({
   last: row,
   other: latestOther(earlier, row),
 });
 
-/** The same transaction in one batch is told as a duplicate, if it is one: it settles nothing again. */
+/** The same transaction in one batch is reported as a duplicate, if it is one: it is not settled twice. */
 const latestOther = <R extends SettledRow>(earlier: Earlier<R> | null, row: R): R | null =>
   earlier === null ? null : isSameTransaction(earlier.last, row) ? earlier.other : earlier.last;
 

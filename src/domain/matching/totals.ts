@@ -4,26 +4,26 @@ import { formatAmount } from '../money/money.ts';
 
 const TOTAL = 'TOTAL';
 
-/** What rows add up to. Null: no row states it. Amounts are in the smallest unit of the settlement currency. */
+/** Sums of rows; null if no row states a value. Amounts are in the smallest unit of the settlement currency. */
 export type Sums = {
   readonly count: number | null;
   readonly settlementMinor: bigint | null;
   readonly feeMinor: bigint | null;
 };
 
-/** The details rows of one type, added up. Null: no row of the type states it. */
+/** Sums of the details rows of one type; null if no row of the type states a value. */
 export type TypeSums = Sums & { readonly type: string; readonly count: number };
 
 /** A readable row of a summary. `type` is null where the layout has no `summaryType`. */
 export type SummaryRow = Sums & { readonly line: number; readonly type: string | null };
 
-/** What the details of a batch add up to: nothing is zero here, because it is our own count. */
+/** Sums of the details of a batch: nothing is zero here, because it is our own count. */
 export type DetailsTotals = {
   readonly types: readonly (Totals & { readonly type: string })[];
   readonly all: Totals;
   /**
-   * Some row states a fee, or could: its column is there, and blank says zero. Where the layout has no fee column, a summary's fee has
-   * nothing to be compared with.
+   * Some row states a fee, or could: its column is there, and blank means zero. Without a fee column a summary's fee cannot be
+   * compared.
    */
   readonly hasFees: boolean;
 };
@@ -33,33 +33,33 @@ export function detailsTotals(sums: readonly TypeSums[], printsFees: boolean): D
   const types = sums
     .map((sum) => ({ type: sum.type, ...filled(addUp([sum])) }))
     .sort((a, b) => compareText(a.type, b.type));
-  // Details without any row state that nothing was settled and no fee was taken.
+  // Details without any row state zero: nothing was settled, and no fee was taken.
   const hasFees = printsFees || sums.length === 0 || sums.some((sum) => sum.feeMinor !== null);
   return { types, all: filled(addUp(sums)), hasFees };
 }
 
-/** What a summary says the batch comes to: its TOTAL (rows of several parts are added), else the sum of its rows. */
+/** Returns the total of a summary: its TOTAL (rows of several parts are added), else the sum of its rows. */
 export function summaryTotals(rows: readonly SummaryRow[]): Sums {
   const total = rows.filter(isTotal);
   return addUp(total.length > 0 ? total : rows);
 }
 
-/** What the details say beyond the summary, in settlement amount. Null where the summary states no amount. */
+/** Returns details − summary, in settlement amount; null if the summary states no amount. */
 export const residualOf = (details: DetailsTotals, summary: Sums): bigint | null =>
   summary.settlementMinor === null ? null : details.all.settlementMinor - summary.settlementMinor;
 
-/** Totals as they are shown; what is not stated stays null. */
+/** Returns totals as they are shown; null for what is not stated. */
 export const showSums = ({ count, settlementMinor, feeMinor }: Sums, currency: Currency) => ({
   count,
   settlementAmount: settlementMinor === null ? null : formatAmount(settlementMinor, currency),
   feeAmount: feeMinor === null ? null : formatAmount(feeMinor, currency),
 });
 
-/** A discrepancy and the summary row it names; null where the summary has no such row. */
+/** A discrepancy and the summary row that it names; null if the summary has no such row. */
 export type ToldOnSummary<R extends SummaryRow> = { readonly at: R | null; readonly discrepancy: Discrepancy };
 
 /**
- * The details against the summary, and the summary against itself. Both must be whole; without details, only the latter.
+ * Compares the details with the summary, and the summary with itself. Both must be complete; without details, only the latter.
  * DEFAULT rows (the acquirer's correction) stand in both and are a type like any other. There is no tolerance.
  */
 export const compareTotals = <R extends SummaryRow>(
@@ -96,7 +96,7 @@ function compareWithSummary<R extends SummaryRow>(
   const total = rows.filter(isTotal);
   const typed = rows.filter((row) => !isTotal(row) && row.type !== null);
   compare(TOTAL, details.all, summaryTotals(rows), total[0] ?? null);
-  // A summary that only states its TOTAL says nothing of types.
+  // A summary with only a TOTAL has no types to compare.
   if (typed.length === 0) return found;
   const stated = addUp(typed);
   const theirs = Map.groupBy(typed, (row) => row.type!);
@@ -105,7 +105,7 @@ function compareWithSummary<R extends SummaryRow>(
   names.delete(TOTAL);
   for (const type of [...names].sort(compareText)) {
     const rowsOfType = theirs.get(type) ?? [];
-    // A blank cell is zero in a column that other rows fill, and no statement in one that none does.
+    // A blank cell is zero in a column that other rows fill, and states nothing in a column that no row fills.
     compare(type, ours.get(type) ?? NOTHING, filledWhere(stated, addUp(rowsOfType)), rowsOfType[0] ?? null);
   }
   return found;
@@ -152,7 +152,7 @@ const isTotal = (row: SummaryRow): boolean => row.type === TOTAL;
 
 const NOTHING: Totals = { count: 0, settlementMinor: 0n, feeMinor: 0n };
 
-/** No rows at all say zero; rows that leave a column blank say nothing of it. */
+/** No rows at all mean zero; rows with a blank column state nothing about it. */
 function addUp(rows: readonly (Sums & { readonly type: string | null })[]): Sums {
   if (rows.length === 0) return NOTHING;
   const add = (amounts: (bigint | null)[]) => amounts.reduce((a, b) => (a === null ? b : b === null ? a : a + b), null);
@@ -164,7 +164,7 @@ function addUp(rows: readonly (Sums & { readonly type: string | null })[]): Sums
   };
 }
 
-/** A correction may state its amount in the fee column only: it is then what is settled, too. */
+/** A correction may state its amount in the fee column only: it is then the settled amount, too. */
 const settlementOf = (row: Sums & { readonly type: string | null }): bigint | null =>
   row.settlementMinor ?? (row.type === 'DEFAULT' ? row.feeMinor : null);
 

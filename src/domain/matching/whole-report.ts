@@ -1,4 +1,4 @@
-/** What no row shows by itself, but all rows of a report together, in all of its parts. */
+/** Checks of all rows of a report together, over all of its parts. */
 
 import { type Discrepancy, tell } from '../discrepancy.ts';
 import type { Currency } from '../money/currency.ts';
@@ -6,17 +6,17 @@ import { formatAmount, magnitude } from '../money/money.ts';
 import { namesOf } from '../report/gross.ts';
 import type { Row } from '../report/row.ts';
 
-/** Rows of a type that the format does not list, which move money and name nothing that they could be compared with. */
+/** Rows of a type that the format does not list, which move money and name no transaction to compare them with. */
 export type Unlisted = {
   readonly type: string;
   readonly rows: number;
   /** What they settle; null in the report of a day. */
   readonly settlementMinor: bigint | null;
-  /** Where the first of them stands. */
+  /** Position of the first of them. */
   readonly line: number;
 };
 
-/** `unknown_type`: told once for all of its rows. */
+/** `unknown_type`, reported once for all of its rows. */
 export function unknownType({ type, rows, settlementMinor, line }: Unlisted, currency: Currency | null): Discrepancy {
   const isOne = rows === 1;
   const what = `${rows} ${isOne ? 'row' : 'rows'} of the type ${type}, which the format does not list, ${isOne ? 'moves' : 'move'} money and ${isOne ? 'names' : 'name'} no transaction`;
@@ -40,13 +40,13 @@ export function checkDirection(row: Row, direction: 1 | -1 | 0): Discrepancy[] {
   return [wrongWay(row, `A ${row.type} is expected above zero, and this one is below zero.`)];
 }
 
-/** Some providers print what goes out with a minus, some without: only beside all others can a row of it be wrong. */
+/** Some providers print outgoing money with a minus, some without: a row is wrong only in comparison with all others. */
 export const isReturnAbove = (row: Pick<Row, 'amountMinor' | 'isDone'>, direction: 1 | -1 | 0): boolean =>
   direction === -1 && row.isDone && row.amountMinor !== null && row.amountMinor > 0n;
 
 /**
- * Which signs are wrong, of rows that give money back: a sign that most others of the report do not have; of one alone, above
- * zero. Where both have as many, most others of each have the other sign, and all are told: one half must be wrong.
+ * Returns which signs are wrong among rows that return money: a sign that most others of the report do not have; for a single row, above
+ * zero. If both signs are equally frequent, most others of each row have the other sign, and all are reported: one half must be wrong.
  */
 export function wrongSigns({ above, below }: { readonly above: number; readonly below: number }) {
   return {

@@ -9,24 +9,24 @@ import type { Currency } from '../money/currency.ts';
  */
 export type MatchBy = 'own' | 'original' | 'lost' | 'none';
 
-/** By the number that is kept of it. */
+/** In the order of their stored numbers. */
 export const MATCH_BY: readonly MatchBy[] = ['none', 'own', 'original', 'lost'];
 
-/** What is kept of a readable row of a details report: all that is matched, summed and shown. Blank is null. */
+/** The stored columns of a readable row of a details report: everything that is matched, summed and shown. Blank is null. */
 export type Row = {
   readonly line: number;
   readonly type: string;
   readonly matchBy: MatchBy;
-  /** False for what was tried and did not happen, which some reports list: it is counted, and answers no question. */
+  /** False for a transaction that did not happen, which some reports list: it is counted, and nothing is found through it. */
   readonly isDone: boolean;
   readonly requestId: string | null;
   readonly transactionId: string | null;
   readonly originalRequestId: string | null;
   readonly originalTransactionId: string | null;
-  /** Transaction amount as printed, with its sign, in the smallest unit of `currency`; of a payout, what is paid out. */
+  /** Transaction amount as printed, with its sign, in the smallest unit of `currency`; of a payout row, the payout. */
   readonly amountMinor: bigint | null;
   readonly currency: Currency | null;
-  /** Settlement amount in the smallest unit of the settlement currency; a DEFAULT row's fee where that is all it has. Null for what is not settled, and for a payout. */
+  /** Settlement amount in the smallest unit of the settlement currency; a DEFAULT row's fee if it has nothing else. Null for an unsettled row, and for a payout row. */
   readonly settlementMinor: bigint | null;
   /** The fee as printed, all of its columns that are in the settlement currency. */
   readonly feeMinor: bigint | null;
@@ -34,7 +34,7 @@ export type Row = {
   readonly paidAtMicros: bigint | null;
   /** When the provider settled it, in microseconds since 1970. */
   readonly settledAtMicros: bigint | null;
-  /** In how many rows its key settles (`installmentsNum`): 1 where it settles at once. */
+  /** In how many rows its key settles (`installmentsNum`): 1 if it settles at once. */
   readonly instalments: number;
   readonly customerId: string | null;
   readonly acquirer: string | null;

@@ -4,23 +4,23 @@ import { type CellsContext, textOf } from './cells.ts';
 import { namesOf } from './gross.ts';
 import type { Row } from './row.ts';
 
-/** What the report says of whether something happened. */
+/** The status of a row: whether its transaction happened. */
 type Status = {
-  /** False only where the format lists the word as that of what is not done. */
+  /** False only if the format lists the word under `notDoneStatuses`. */
   readonly isDone: boolean;
-  /** The format lists the word, or the report says nothing of it. */
+  /** The format lists the word, or the report has no status. */
   readonly isKnown: boolean;
-  /** As it is printed, trimmed; blank where nothing stands. */
+  /** As it is printed, trimmed; blank for an empty cell. */
   readonly word: string;
 };
 
 const DONE: Status = { isDone: true, isKnown: true, word: '' };
-/** How a blank cell is called in the lists of a format: a cell that holds this very word is absent, too. */
+/** The name of a blank cell in the lists of a format; a cell with this very word is blank, too. */
 const BLANK = 'NONE';
 
 /**
- * Whether a row is done is said by name alone. A word that the format does not list is no reason to leave a row out of all that is
- * compared: it counts as done, and is told. So is a blank cell, but for formats that list no words: to these it says nothing.
+ * Returns the status of a row. A word that the format does not list is no reason to leave the row out of the comparison: it counts as
+ * done, and is reported. So does a blank cell, except in formats that list no words.
  */
 export function statusOf(
   cells: readonly string[],
@@ -38,7 +38,7 @@ export function statusOf(
   return { isDone: true, isKnown: false, word };
 }
 
-/** `unknown_status`: nobody has said what the word means. */
+/** `unknown_status`: the format does not define the word. */
 export function checkStatus(row: Row, { isKnown, word }: Status): Discrepancy[] {
   if (isKnown) return [];
   const what = word === '' ? 'The status of this row is blank' : `The format does not list the status ${word}`;
@@ -47,8 +47,8 @@ export function checkStatus(row: Row, { isKnown, word }: Status): Discrepancy[] 
 }
 
 /**
- * A movement that is not done, and is settled all the same, as its amount says. Whether that is wrong the merchant's record
- * decides: this is told only where the record is done, and no other row of the batch settles it.
+ * A transaction that is not done, but has a settlement amount. The merchant's record decides whether that is wrong: it is reported only if
+ * the record is done, and no other row of the batch settles it.
  */
 export function checkNotDone(row: Row, { word }: Status, amounts: readonly Amount[]): Discrepancy[] {
   const settles = withRole(amounts, 'settlement').some(({ printed }) => printed.amountMinor !== 0n);
