@@ -484,7 +484,7 @@ describe('what is there', () => {
       const place = open(dumb.settings);
       const told = {
         name: 'Unreachable',
-        message: new RegExp(`of /.* of ${what}, .*ask the provider`),
+        message: new RegExp(`the server does not say ${what} of /.*, .*ask the provider`),
       };
       await assert.rejects(place.entries('/'), told);
       await assert.rejects(place.stat('/a'), told);
@@ -516,10 +516,7 @@ describe('what is there', () => {
       const other = await startOtherServer(Buffer.alloc(0), { listings });
       await assert.rejects(open(other.settings, { maxEntries: 12 }).entries('/out'), (error: Error) => {
         assert.ok(error instanceof Denied);
-        assert.match(
-          error.message,
-          /more than 12 has more than \/outfiles: ask the provider for directories of days\.$/,
-        );
+        assert.match(error.message, /\/out has more than 12 files: ask the provider for directories of days\.$/);
         return true;
       });
       assert.equal(other.openFiles(), 0);

@@ -26,7 +26,7 @@ export type Row = {
   /** Transaction amount as printed, with its sign, in the smallest unit of `currency`; of a payout row, the payout. */
   readonly amountMinor: bigint | null;
   readonly currency: Currency | null;
-  /** Settlement amount in the smallest unit of the settlement currency; a DEFAULT row's fee if it has nothing else. Null for an unsettled row, and for a payout row. */
+  /** Settlement amount in the smallest unit of the settlement currency; a DEFAULT row's fee if it has nothing else. Null if unsettled or a payout. */
   readonly settlementMinor: bigint | null;
   /** The fee as printed, all of its columns that are in the settlement currency. */
   readonly feeMinor: bigint | null;
