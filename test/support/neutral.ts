@@ -219,6 +219,12 @@ export const NEUTRAL: readonly Neutral[] = [
     why: "the provider's ids are compared with nothing",
   },
   {
+    kinds: COLUMN_AWAY,
+    in: ['settlementDetails'],
+    columns: ['Our Reference'],
+    why: "the provider's ids are compared with nothing, and this format can do without",
+  },
+  {
     kinds: ['id emptied'],
     in: REPORTS,
     columns: WHOSE,
@@ -252,6 +258,13 @@ export const NEUTRAL: readonly Neutral[] = [
     columns: ['transactionRequestId'],
     when: isOneOf('REFUND_REVERSAL'),
     why: 'it is found by its original: the merchant has no record of its own',
+  },
+  {
+    kinds: ['blank id filled'],
+    in: ['settlementDetails'],
+    columns: ['Your Reference'],
+    when: byOriginal,
+    why: 'it is found by its original',
   },
   {
     kinds: ['id of another row'],
@@ -325,6 +338,7 @@ export const NEUTRAL: readonly Neutral[] = [
       'type',
       'row dropped',
       'id',
+      'id of another row',
       'id in another case',
       'amount with the other sign',
       'amount unreadable',
@@ -361,9 +375,16 @@ export const NEUTRAL: readonly Neutral[] = [
   {
     kinds: ['type'],
     in: ['settlementDetails'],
-    formats: ADYEN,
-    when: ({ from, to }) => from === 'Refunded' && to === 'Chargeback',
+    formats: ['corner', ...ADYEN],
+    when: ({ from, to }) => ['Refunded', 'Return'].includes(from) && to === 'Chargeback',
     why: 'a part of the payment goes back to who paid: that may be disputed as well, and both are summed against the payment; that no settlement has the refund, time tells',
+  },
+  {
+    kinds: ['type'],
+    in: ['settlementDetails'],
+    formats: ['corner'],
+    when: ({ from, to }) => from === 'Chargeback' && to === 'Monthly Fee',
+    why: 'it names its original and prints a gross, so it is found by that, as a dispute is',
   },
   {
     kinds: ['type'],
@@ -398,6 +419,7 @@ export const NEUTRAL: readonly Neutral[] = [
       'amount by a unit',
       'amount by three units',
       'amount ten times',
+      'amount emptied',
       'amount with the other sign',
       'currency',
       'type',
@@ -408,6 +430,14 @@ export const NEUTRAL: readonly Neutral[] = [
     when: isNotDone,
     stays: 'either',
     why: 'what is not done is compared with nothing',
+  },
+
+  {
+    kinds: ['file cut behind a line'],
+    in: ['transactionDetails'],
+    formats: ['corner'],
+    when: ({ to }) => to === '6 lines',
+    why: 'nothing says where such a file ends, and only a row is missing that is not done',
   },
 
   // ---- times
