@@ -55,6 +55,27 @@ test('what is valid UTF-8 throughout is UTF-8, else what is valid GB18030 throug
   }
 });
 
+test('cut characters make no GB18030 of a file whose other characters are UTF-8, nor accidents UTF-8 of one in GBK', () => {
+  const cut = Buffer.from('订').subarray(0, 2);
+  const lines = (...cells: (string | Buffer)[]) =>
+    Buffer.concat(cells.flatMap((cell) => [Buffer.from(cell as string), Buffer.from(',\n')]));
+  // Each of these is valid GB18030 throughout, and no valid UTF-8.
+  const cases: [string, Buffer, string][] = [
+    ['one cut character among many', lines('订单', '订单', '中国', cut), 'utf8'],
+    ['the cut one comes first', lines(cut, '订单', '中国'), 'utf8'],
+    ['two of five are cut', lines(cut, '订单', cut, '中国'), 'utf8'],
+    ['beside characters of two bytes', lines('é', '订单', cut, 'ü'), 'utf8'],
+    ['most are cut', lines(cut, cut, '订单', cut), 'gb18030'],
+    ['characters of two bytes and a cut one', lines('é', 'ü', cut), 'gb18030'],
+    // 涓璏 is E4 B8 AD D1, which begins with 中 in UTF-8.
+    ['GBK with an accident', lines(ORDER_IN_GBK, Buffer.of(0xe4, 0xb8, 0xad, 0xd1), ORDER_IN_GBK), 'gb18030'],
+  ];
+  for (const [name, file, expected] of cases) {
+    assert.ok(new TextDecoder('gb18030', { fatal: true }).decode(file), name);
+    for (const blockSize of [1, 2, 3, file.length]) assert.equal(detect(file, blockSize), expected, name);
+  }
+});
+
 test('what the settings say of a file is so, unless it is UTF-16', () => {
   for (const said of ['utf8', 'gb18030', 'windows-1252'] as const) {
     for (const file of [Buffer.alloc(0), Buffer.from('订单'), ORDER_IN_GBK]) assert.equal(detect(file, 1, said), said);
@@ -99,7 +120,10 @@ test('the result is that of decoders over the whole file, however the file is cu
       const isUtf16 = file.length > 1 && ['fffe', 'feff'].includes(file.toString('hex', 0, 2));
       // A lone 80 is a euro sign to decoders, and no byte of GB18030.
       const isGb = isValid(file, 'gb18030') && !new TextDecoder('gb18030').decode(file).includes('€');
-      const expected = isUtf16 ? 'bad_encoding' : !isValid(file, 'utf-8') && isGb ? 'gb18030' : 'utf8';
+      const shown = new TextDecoder('utf-8', { ignoreBOM: true }).decode(file);
+      const broken = shown.split('\ufffd').length - 1;
+      const wide = [...shown].filter((character) => character >= '\u0800').length - broken;
+      const expected = isUtf16 ? 'bad_encoding' : broken > 0 && wide <= broken && isGb ? 'gb18030' : 'utf8';
       assert.equal(detect(file, blockSize), expected, file.toString('hex'));
     }),
     { numRuns: 3_000 },

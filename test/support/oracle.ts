@@ -60,15 +60,23 @@ const LONGEST_ROW = 1 << 20;
 
 // ---------------------------------------------------------------------------------------------------------------- text
 
-/** UTF-8 where the whole file is that, or its mark says so, else GB18030 where the whole file is that, else UTF-8 with holes; null for UTF-16. */
+/**
+ * UTF-8 where the whole file is that, or its mark says so, or more of its characters of three bytes and more are than are broken; else
+ * GB18030 where the whole file is that, else UTF-8 with holes; null for UTF-16.
+ */
 export function decode(bytes: Uint8Array): string | null {
   if ((bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff)) return null;
   const isMarked = bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf;
-  for (const encoding of isMarked ? [] : ['utf-8', 'gb18030'])
-    try {
-      return new TextDecoder(encoding, { fatal: true }).decode(bytes);
-    } catch {} // another one, then
-  return new TextDecoder('utf-8').decode(bytes); // takes the byte order mark away
+  const utf8 = new TextDecoder('utf-8').decode(bytes); // takes the byte order mark away
+  const printed = Buffer.from(bytes).toString('latin1').split('\xef\xbf\xbd').length - 1;
+  const broken = utf8.split('\ufffd').length - 1 - printed;
+  const wide = [...utf8].filter((character) => character !== '\ufffd' && character >= '\u0800').length + printed;
+  if (isMarked || broken === 0 || wide > broken) return utf8;
+  try {
+    return new TextDecoder('gb18030', { fatal: true }).decode(bytes);
+  } catch {
+    return utf8;
+  }
 }
 
 /** `cells` is null for bad quoting and for a row that is too long; `raw` is the row's text without its line end. */

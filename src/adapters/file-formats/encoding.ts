@@ -33,7 +33,9 @@ const HEAD_BYTES = 16;
  * Finds out, while a file streams past, how its text is to be read, where nobody has said it.
  *
  * What is valid UTF-8 throughout, or begins with its byte order mark, is UTF-8; else what is valid GB18030 throughout is that; else it is UTF-8, broken
- * cells and all. So a file of GBK is known although a word of two characters often is valid UTF-8, too. UTF-16 is not read.
+ * cells and all. So a file of GBK is known although a word of two characters often is valid UTF-8, too. Cut characters make no GB18030 of a
+ * file whose other ones are UTF-8: of three bytes or more, by accident there are few, and UTF-8 breaks at nearly each character of GB18030.
+ * UTF-16 is not read.
  *
  * The result does not depend on how the file is cut into blocks.
  */
@@ -43,7 +45,6 @@ export class EncodingDetector {
   #headLength = 0;
   #isUtf16 = false;
   #isMarked = false;
-  #isUtf8 = true;
   #isGb = true;
   readonly #utf8 = new Utf8Watch();
   readonly #gb = new GbWatch();
@@ -69,7 +70,7 @@ export class EncodingDetector {
     for (let at = 0; at < block.length; at++) {
       const byte = block[at]!;
       if (byte < 0x80 && this.#utf8.isIdle && this.#gb.isIdle) continue;
-      if (this.#isUtf8 && this.#utf8.breaks(byte)) this.#isUtf8 = false;
+      this.#utf8.see(byte);
       if (this.#gb.breaks(byte)) {
         this.#isGb = false;
         return;
@@ -81,7 +82,8 @@ export class EncodingDetector {
   result(): Encoding | 'bad_encoding' {
     if (this.#isUtf16 || isUtf16(this.#head.subarray(0, this.#headLength))) return 'bad_encoding';
     if (this.#said !== null) return this.#said;
-    const isUtf8 = this.#isMarked || (this.#isUtf8 && this.#utf8.isIdle);
+    const broken = this.#utf8.broken + (this.#utf8.isIdle ? 0 : 1);
+    const isUtf8 = this.#isMarked || broken === 0 || this.#utf8.wide > broken;
     return !isUtf8 && this.#isGb && this.#gb.isIdle ? 'gb18030' : 'utf8';
   }
 
@@ -107,9 +109,12 @@ function hasNulAtEvery(head: Buffer, side: 0 | 1): boolean {
   return true;
 }
 
-/** Tells where UTF-8 breaks. */
+/** Counts the characters of three bytes or more that are UTF-8, and the places where it breaks. */
 class Utf8Watch {
+  wide = 0;
+  broken = 0;
   #missing = 0;
+  #isWide = false;
   /** The range of the next byte: the second byte of E0, ED, F0 and F4 has a narrower one (no overlong form, no surrogate). */
   #low = 0x80;
   #high = 0xbf;
@@ -118,20 +123,28 @@ class Utf8Watch {
     return this.#missing === 0;
   }
 
-  breaks(byte: number): boolean {
+  see(byte: number): void {
     if (this.#missing > 0) {
       const isNext = byte >= this.#low && byte <= this.#high;
       this.#low = 0x80;
       this.#high = 0xbf;
       this.#missing = isNext ? this.#missing - 1 : 0;
-      return !isNext;
+      if (isNext) {
+        if (this.#missing === 0 && this.#isWide) this.wide += 1;
+        return;
+      }
+      // What cuts a character off may begin one.
+      this.broken += 1;
     }
-    if (byte < 0x80) return false;
-    if (byte < 0xc2 || byte > 0xf4) return true;
+    if (byte < 0x80) return;
+    if (byte < 0xc2 || byte > 0xf4) {
+      this.broken += 1;
+      return;
+    }
     this.#missing = byte < 0xe0 ? 1 : byte < 0xf0 ? 2 : 3;
+    this.#isWide = byte >= 0xe0;
     this.#low = byte === 0xe0 ? 0xa0 : byte === 0xf0 ? 0x90 : 0x80;
     this.#high = byte === 0xed ? 0x9f : byte === 0xf4 ? 0x8f : 0xbf;
-    return false;
   }
 }
 
