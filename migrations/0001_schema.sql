@@ -671,8 +671,10 @@ begin
     into is_among;
 
   if winner is null then
-    select string_agg(file, ' and ' order by file) into files
-      from (select file from rival_content where report_no = of_report order by file limit 6) few;
+    -- Below two folders that were given they may be called the same.
+    select string_agg(shown, ' and ' order by shown) into files
+      from (select case when count(*) over (partition by c.file) > 1 then d.path else c.file end as shown
+              from rival_content c join delivery d on d.no = c.delivery_no where c.report_no = of_report order by 1 limit 6) few;
     update delivery d set state = 'refused', error_code = 'conflicting_files',
            error_message = files || ' hold different contents of one report: ' || why
       from rival_content c

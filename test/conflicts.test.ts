@@ -150,7 +150,11 @@ suite('files of one listing for one report', () => {
       [`in/${AT}/two.zip`]: zip({ 'a/settlementItems_USD_B2_000.csv': 'x\n<END>\n' }),
     });
     const both = await reconcile(folder, join(folder, 'other'));
-    assert.equal(both.reports.filter(({ error }) => error?.code === 'conflicting_files').length, 2);
+    const told = both.reports.filter(({ error }) => error?.code === 'conflicting_files');
+    assert.equal(told.length, 2);
+    // They are shown alike, so they are told by their whole paths.
+    for (const { error } of told)
+      for (const at of ['in', 'other']) assert.ok(error!.message.includes(join(folder, at, csv)), error!.message);
     const inside = folderOf({
       [`in/${AT}/two.zip`]: zip({ [`a/${ITEMS}.csv`]: details('10.00'), [`b/${ITEMS}.csv`]: details('9.00') }),
     });

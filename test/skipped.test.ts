@@ -123,6 +123,7 @@ suite('what is not read is told', () => {
     ['SETTLEMENTITEMS_USD_B2_000', details('B2')],
     ['settlementItems_USD_B2_000 (1).csv', details('B2')],
     ['settlementItems_USD_B2_000.csv.filepart', 'x'],
+    ['.settlementItems_USD_B2_000.csv', details('B2')],
     ['more.zip', zip({ 'settlementItems_USD_B2_000.csv.gpg': 'x' }), 'more.zip/settlementItems_USD_B2_000.csv.gpg'],
   ] as const)
     test(`${shown} speaks of a report, and is unseen`, async () => {

@@ -57,6 +57,11 @@ test('what may be the count or the fee is a column of plain numbers that are not
   assert.deepEqual(inSummary('totalFee', '-0.30', '0'), ['feeAmountValue']);
   assert.deepEqual(inSummary('feeMinor', '-30', '0'), ['feeAmountValue']);
   assert.deepEqual(inSummary('Gebühr', '0.30'), ['feeAmountValue']);
+  for (const cell of ['1,234.50', '-1,234,567.00', '12,345', '1.234,50'])
+    assert.deepEqual(inSummary('totalFee', cell, '0'), ['feeAmountValue'], cell);
+  assert.deepEqual(inSummary('rowCount', '1,234', '12'), ['count']);
+  for (const cell of ['1,23.50', '12,34', ',123', '01,234', '1,234,'])
+    assert.deepEqual(inSummary('totalFee', cell), [], cell);
 });
 
 test('words, nothing, zeros, ids, codes, dates and rates are no news', () => {
@@ -81,7 +86,6 @@ test('words, nothing, zeros, ids, codes, dates and rates are no news', () => {
     ['feeCurrencyCode', '840'],
     ['settledDate', '46000'],
     ['x', '1e5'],
-    ['x', '1,000'],
   ];
   for (const [name, ...cells] of told) assert.deepEqual(inSummary(name, ...cells), [], `${name}: ${cells}`);
 });

@@ -350,7 +350,8 @@ function unreadIn(kind: ReportKind, columns: string[], data: CsvRecord[], refuse
   const rows = data.filter(({ line }) => !refused.some((row) => row.line === line));
   const holds = (column: string, number: RegExp) => {
     const cells = rows.map(({ cells }) => present(cells![columns.indexOf(column)])).filter((cell) => cell !== null);
-    return cells.every((cell) => number.test(cell)) && cells.some((cell) => Number(cell) !== 0);
+    const plain = cells.map((cell) => (/^-?\d{1,3}(,\d{3})+(\.\d+)?$/.test(cell) ? cell.replaceAll(',', '') : cell));
+    return plain.every((cell) => number.test(cell)) && plain.some((cell) => Number(cell) !== 0);
   };
   const others = columns.filter((column) => column !== '' && !KNOWN.includes(column));
   const none = (...names: string[]) => !names.some((name) => columns.includes(name));

@@ -79,6 +79,7 @@ export async function openQueue(where: { redisUrl?: string; databaseUrl: string;
     : await postgresBackend(where.databaseUrl);
   const queues = new Map<string, Queue>();
   const workers: Worker[] = [];
+  let underWay = 0;
   let closing: Promise<void> | undefined;
 
   const queueOf = (name: string) => {
@@ -94,7 +95,14 @@ export async function openQueue(where: { redisUrl?: string; databaseUrl: string;
   const closeAll = async (graceMs: number) => {
     // Pausing waits for the jobs under way. Closing at once would wait for them for ever, and a second close for the first.
     const drained = Promise.all(workers.map((worker) => worker.pause()));
-    await Promise.race([drained.catch(() => {}), delay(graceMs)]);
+    // Where the server is away a worker waits for it even with nothing to do. What was done last had time to be written down.
+    const isEnded = new AbortController();
+    const idle = async () => {
+      for (let quietMs = 0; quietMs < IDLE_MS && !isEnded.signal.aborted; quietMs = underWay === 0 ? quietMs + 100 : 0)
+        await delay(100);
+    };
+    await Promise.race([drained.catch(() => {}), idle(), delay(graceMs)]);
+    isEnded.abort();
     // Where Redis is away closing hangs: at the deadline what is left is left to the next worker.
     const closed = [
       ...workers.map((worker) => worker.close(true)),
@@ -122,7 +130,14 @@ export async function openQueue(where: { redisUrl?: string; databaseUrl: string;
       await asked(added);
     },
     work(job, concurrency, run, onError, onStalled = () => {}) {
-      const runTaken = (taken: Job) => run(job.payload.parse(taken.data), waitedMs(taken));
+      const runTaken = async (taken: Job) => {
+        underWay += 1;
+        try {
+          return await run(job.payload.parse(taken.data), waitedMs(taken));
+        } finally {
+          underWay -= 1;
+        }
+      };
       const worker = backend.makeWorker(job.name, runTaken, concurrency);
       worker.on('stalled', onStalled);
       // A connection that breaks while it is being closed is no news.
@@ -141,6 +156,9 @@ export async function openQueue(where: { redisUrl?: string; databaseUrl: string;
     },
   };
 }
+
+/** Writing down that a job is done takes milliseconds where the server answers. */
+const IDLE_MS = 2_000;
 
 /** Postgres takes whole numbers only, and a retry that it refused would be lost until the next sweep. */
 const wholeMs = (ms = 0): number => Math.max(0, Math.round(ms));

@@ -14,9 +14,13 @@ export type CellsLook = {
 /** By the position of the column, from 0; one whose cells are all blank has none. Kept as JSON. */
 export type Looks = Readonly<Record<string, CellsLook>>;
 
-/** No amount in any unit has more digits; an id may. Money has no leading zeros, as ids and codes have. */
-const AMOUNT = /^-?(?:0|[1-9]\d{0,11})(?:\.\d{1,8})?$/;
-const COUNT = /^(?:0|[1-9]\d{0,8})$/;
+/**
+ * No amount in any unit has more digits; an id may. Money has no leading zeros, as ids and codes have. Here it may be printed in groups of
+ * three digits, which no column that is read may.
+ */
+const AMOUNT =
+  /^-?(?:(?:0|[1-9]\d{0,11}|[1-9]\d{0,2}(?:,\d{3}){1,3})(?:\.\d{1,8})?|[1-9]\d{0,2}(?:\.\d{3}){1,3},\d{1,8})$/;
+const COUNT = /^(?:0|[1-9]\d{0,8}|[1-9]\d{0,2}(?:,\d{3}){1,2})$/;
 const DATE = /^20\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])$/;
 const ZERO = /^-?0(?:\.0+)?$/;
 

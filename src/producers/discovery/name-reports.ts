@@ -114,8 +114,12 @@ const WHY_ENDINGS: readonly (readonly [RegExp, string])[] = [
     'its upload is incomplete: wait for the rest, or fetch it again',
   ],
   [
-    /(\.(bak|old|orig|copy)|~| ?\(\d+\)\.\w+| - [^-]*)$/i,
+    /^copy of |(\.(bak|old|orig|copy)|~| ?\(\d+\)\.\w+| - [^-]*)$/i,
     'it looks like a copy: give it the name of the report, or remove it',
+  ],
+  [
+    /^\./,
+    'its name begins with a dot, like hidden files and unfinished uploads: give it the name of the report, or remove it',
   ],
 ];
 
