@@ -16,21 +16,23 @@ export type Decision = {
   readonly calendar: Calendar | null;
   readonly details: readonly ReadLoad[];
   /** Null if nothing of the batch can be read, or ever could. */
-  readonly run: {
-    readonly facts: RunFacts;
-    readonly coverage: RunCoverage;
-    readonly digest: string;
-    readonly rules: string;
-    readonly parts: readonly { loadNo: number; part: number }[];
-    readonly settlementDate: string | null;
-    /** When the batch must be reconciled again even if nothing arrives: something is waited for until then, or due. */
-    readonly againAtMs: number | null;
-    /** The days on which its rows were paid, if reports of these days are expected. */
-    readonly listed: readonly RunDay[];
-    readonly acquirer: string | null;
-    /** Nothing is left of the reports that the previous run read. */
-    readonly isGone: boolean;
-  } | null;
+  readonly run: DecidedRun | null;
+};
+
+export type DecidedRun = {
+  readonly facts: RunFacts;
+  readonly coverage: RunCoverage;
+  readonly digest: string;
+  readonly rules: string;
+  readonly parts: readonly { loadNo: number; part: number }[];
+  readonly settlementDate: string | null;
+  /** When the batch must be reconciled again even if nothing arrives: something is waited for until then, or due. */
+  readonly againAtMs: number | null;
+  /** The days on which its rows were paid, if reports of these days are expected. */
+  readonly listed: readonly RunDay[];
+  readonly acquirer: string | null;
+  /** Nothing is left of the reports that the previous run read. */
+  readonly isGone: boolean;
 };
 
 export type PublishResult = {

@@ -2,6 +2,8 @@ import { type RawBuilder, sql } from 'kysely';
 import type { Db } from '../../../adapters/postgres/connection.ts';
 import type { NamedRows, Split } from '../../../domain/matching/coverage.ts';
 import type { RunFacts } from '../../../domain/matching/run.ts';
+import type { BatchRow } from '../../../store/batches.ts';
+import type { ReadLoad } from '../../../store/loads.ts';
 import { identifyCrossBatchFindings } from '../cross-batch/settled-twice.sql.ts';
 
 /** Locks the batch for this run. Returns false if another worker claimed it, or a later run is published already. */
@@ -190,5 +192,14 @@ export async function wantedOf(db: Db, batchNos: readonly number[]) {
     select no as "batchNo", wanted, attempts as attempt from batch where no = any(${[...batchNos]}::int[]) and done < wanted`.execute(
     db,
   );
+  return found.rows;
+}
+
+/** What the batch's run before has read; null where there is none. */
+export async function loadsBefore(db: Db, batch: BatchRow): Promise<ReadLoad[] | null> {
+  if (batch.currentRun === null) return null;
+  const found = await sql<ReadLoad>`
+    select l.no as "loadNo", l.slot from run_load rl join load l on l.no = rl.load_no
+     where rl.run_no = ${batch.currentRun} order by rl.part`.execute(db);
   return found.rows;
 }

@@ -1,61 +1,37 @@
-import { sql } from 'kysely';
 import type { Db } from '../../../adapters/postgres/connection.ts';
 import { lockMerchant } from '../../../adapters/postgres/locks.ts';
 import { stateOf } from '../../../domain/discrepancy.ts';
-import { coverageOf, wrongIn } from '../../../domain/matching/coverage.ts';
 import type { BatchRow } from '../../../store/batches.ts';
 import { currentLoadsOf, type ReadLoad } from '../../../store/loads.ts';
 import type { Schedule } from '../../context.ts';
-import { batchesLookingFor, lastDropped, wantNoRows } from '../../retention/dropped-rows.sql.ts';
+import { lastDropped, wantNoRows } from '../../retention/dropped-rows.sql.ts';
 import { requireOtherRows } from '../../retention/dropped-rows.ts';
 import { replaceDays } from '../completeness/settled-not-reported.sql.ts';
-import { settlementsListedBy } from '../completeness/settled-not-reported.ts';
-import { daysSettledBy } from '../completeness/unsettled.ts';
 import { publishSettledTwice, publishTotals } from '../cross-batch/settled-twice.ts';
-import type { Decision, PublishResult } from '../decision.ts';
-import { neighboursOf, publishedSince, replaceOpenReferences, withOpenReferences } from './follow-ups.sql.ts';
+import type { DecidedRun, Decision, PublishResult } from '../decision.ts';
+import { checkCoverage } from './check-coverage.ts';
+import { replaceOpenReferences } from './follow-ups.sql.ts';
+import { followUps } from './follow-ups.ts';
 import * as publish from './publish.sql.ts';
 
 /** Publishes a decision under the merchant's lock. Run twice, or twice at once, it publishes once: the epoch decides. */
 export async function publishRun(
   db: Db,
-  { batch, details, lastRun, lastDropped: knownDrop, calendar, run }: Decision,
+  decision: Decision,
   epoch: number,
-  standing: Schedule,
+  schedule: Schedule,
 ): Promise<PublishResult> {
-  await lockMerchant(db, batch.merchantNo);
-  const nothing = { run: null, asked: [batch.no], changed: false, isReplay: false };
-  if (!(await publish.lockBatch(db, batch.no, epoch, batch.wanted))) return nothing;
+  const { batch, details, run } = decision;
+  if (!(await claimPublication(db, batch, epoch))) return nothingPublished(batch);
   if (!run) {
     await publish.answerWithoutRun(db, batch.no, batch.wanted);
-    return nothing;
+    return nothingPublished(batch);
   }
-  const drop = await lastDropped(db, batch.merchantNo);
-  if (drop > knownDrop) await requireOtherRows(db, { batch, details, settlementDate: run.settlementDate }, knownDrop);
-  if (drop > 0n) await wantNoRows(db, batch.no);
+  const hasDropped = await requireRowsDroppedSince(db, decision, run);
   const { interventions, isReplay } = await publish.causesOf(db, batch.no, batch.wanted);
-  const before = await runBefore(db, batch);
-  const changed = !before || before.map((load) => load.loadNo).join() !== run.parts.map((part) => part.loadNo).join();
-  const runNo = await publish.insertRun(
-    db,
-    {
-      batchNo: batch.no,
-      answers: batch.wanted,
-      rules: run.rules,
-      facts: run.facts,
-      digest: run.digest,
-      changed,
-      isGone: run.isGone,
-      coverage: run.coverage,
-    },
-    run.parts,
-  );
-  await publish.switchTo(db, batch.no, run.isGone ? null : runNo, {
-    answers: batch.wanted,
-    settlementDate: run.settlementDate,
-    againAtMs: run.againAtMs,
-    acquirer: run.acquirer,
-  });
+  const before = await publish.loadsBefore(db, batch);
+  const isChanged = !before || numbersOf(before) !== numbersOf(run.parts);
+  const runNo = await writeRun(db, batch, run, isChanged);
   await publish.publishFindings(db, batch.no, runNo);
 
   const others = await currentLoadsOf(db, batch.merchantNo, batch.no);
@@ -65,70 +41,54 @@ export async function publishRun(
     await publishTotals(db, batch, runNo);
   }
   await replaceDays(db, runNo, batch.currentRun, batch.merchantNo, run.listed);
-  const openReferences = await replaceOpenReferences(db, runNo, batch.currentRun, {
-    merchantNo: batch.merchantNo,
-    loads: details,
-    others,
-  });
+  const read = { merchantNo: batch.merchantNo, loads: details, others };
+  const openReferences = await replaceOpenReferences(db, runNo, batch.currentRun, read);
 
-  const asked: number[] = [];
-  if (changed && batch.batchId !== null) {
-    asked.push(...(await daysSettledBy(db, batch.merchantNo, details, before)));
-  }
-  if (changed) {
-    // Rows that another batch found in the previous loads may be gone.
-    const loads = [...details, ...(before ?? [])];
-    asked.push(...(await withOpenReferences(db, loads, { merchantNo: batch.merchantNo, batchNo: batch.no })));
-    if (drop > 0n && before) asked.push(...(await batchesLookingFor(db, before, batch)));
-    if (batch.batchId === null) {
-      const of = { merchantNo: batch.merchantNo, day: batch.day!, replaced: before !== null };
-      asked.push(...(await neighboursOf(db, of)));
-      asked.push(...(await settlementsListedBy(db, batch.merchantNo, batch.day!, calendar, standing)));
-    }
-  }
-  const since = await publishedSince(db, batch.merchantNo, batch.no, lastRun);
-  // Runs that were published after this one took its snapshot may contain what it did not find.
-  const looksInto = batch.batchId === null ? [batch.day!] : run.listed.map(({ day }) => day);
-  const isNear = (day: string) => looksInto.some((own) => Math.abs(Date.parse(day) - Date.parse(own)) <= DAY_MS);
-  if (since.some(({ isSettlement, day }) => openReferences > 0 || (!isSettlement && day !== null && isNear(day))))
-    asked.push(batch.no);
+  const published = { isChanged, before, hasDropped, openReferences };
+  const asked = await followUps(db, { ...decision, run }, published, schedule);
   await publish.requestRunsBecauseOf(db, batch.no, interventions, asked);
   const open = await checkCoverage(db, batch.no, runNo);
   const { waiting = false, missing, uncompared = false, rows } = run.facts;
   const state = stateOf({ waiting, missing, open, uncompared });
-  return { run: { run: runNo, rows, state }, asked: [batch.no, ...asked], changed, isReplay };
+  return { run: { run: runNo, rows, state }, asked: [batch.no, ...asked], changed: isChanged, isReplay };
 }
+
+/** Takes the merchant's lock. False: somebody else has the batch, or has answered what was asked for. */
+async function claimPublication(db: Db, batch: BatchRow, epoch: number): Promise<boolean> {
+  await lockMerchant(db, batch.merchantNo);
+  return publish.lockBatch(db, batch.no, epoch, batch.wanted);
+}
+
+const nothingPublished = ({ no }: BatchRow): PublishResult => ({
+  run: null,
+  asked: [no],
+  changed: false,
+  isReplay: false,
+});
 
 /**
- * Throws unless the coverage adds up to what was counted while rows were read: of this batch, and of others in which this run opened or
- * closed discrepancies. Returns the number of open discrepancies of this batch.
+ * Rows may have been dropped after the run looked for others in them. Returns whether any of the merchant's ever were.
+ * @throws RowsDropped
  */
-async function checkCoverage(db: Db, batchNo: number, runNo: number): Promise<number> {
-  let open = 0;
-  for (const findings of await publish.toldOf(db, batchNo, runNo)) {
-    if (findings.batchNo === batchNo) open = findings.open;
-    const { facts, coverage: split, named, toldRows } = findings;
-    const settlementMinor = BigInt(facts.details?.settlementMinor ?? 0);
-    const coverage = coverageOf(split, named, facts.wrongUnit);
-    const matched = facts.wrongUnit ? 0 : facts.matchableRows - toldRows;
-    const wrong =
-      coverage.matched.rows === matched
-        ? wrongIn(coverage, { rows: facts.rows, settlementMinor })
-        : `${coverage.matched.rows} matched rows of ${matched}`;
-    if (wrong !== null)
-      throw new Error(
-        `the coverage of batch ${findings.batchNo} does not add up: ${wrong}: ${JSON.stringify(coverage)}`,
-      );
-  }
-  return open;
+async function requireRowsDroppedSince(
+  db: Db,
+  { batch, details, lastDropped: known }: Decision,
+  { settlementDate }: DecidedRun,
+): Promise<boolean> {
+  const drop = await lastDropped(db, batch.merchantNo);
+  if (drop > known) await requireOtherRows(db, { batch, details, settlementDate }, known);
+  if (drop > 0n) await wantNoRows(db, batch.no);
+  return drop > 0n;
 }
 
-const DAY_MS = 86_400_000;
+const numbersOf = (loads: readonly Pick<ReadLoad, 'loadNo'>[]): string => loads.map(({ loadNo }) => loadNo).join();
 
-async function runBefore(db: Db, batch: BatchRow): Promise<ReadLoad[] | null> {
-  if (batch.currentRun === null) return null;
-  const found = await sql<ReadLoad>`
-    select l.no as "loadNo", l.slot from run_load rl join load l on l.no = rl.load_no
-     where rl.run_no = ${batch.currentRun} order by rl.part`.execute(db);
-  return found.rows;
+/** Writes the run down and makes it the one that readers see. Returns its number. */
+async function writeRun(db: Db, batch: BatchRow, run: DecidedRun, isChanged: boolean): Promise<number> {
+  const { rules, facts, digest, isGone, coverage, settlementDate, againAtMs, acquirer } = run;
+  const answers = batch.wanted;
+  const written = { batchNo: batch.no, answers, rules, facts, digest, changed: isChanged, isGone, coverage };
+  const runNo = await publish.insertRun(db, written, run.parts);
+  await publish.switchTo(db, batch.no, isGone ? null : runNo, { answers, settlementDate, againAtMs, acquirer });
+  return runNo;
 }
