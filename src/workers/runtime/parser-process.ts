@@ -9,7 +9,7 @@ import type { SourceFiles } from '../../adapters/source-files/source-files.ts';
 import { JOBS } from '../../jobs.ts';
 import type { JobContext } from '../context.ts';
 import { failureOf } from './failure.ts';
-import type { FromParser, ToParser, Usage } from './parser-pool.ts';
+import type { FromParser, ToParser, Usage } from './messages.ts';
 import { runJob } from './run-job.ts';
 
 /** What the parent does not hear any more, because it has ended or let go of this process, is no news. */
