@@ -1,6 +1,8 @@
 import { type Logger, pino } from 'pino';
 import { Repeats } from './repeats.ts';
 
+export type { Logger };
+
 /** From here on something is wrong, and may be so for each of a thousand reports; what is fatal is said once, at the end. */
 const WARN = 40;
 const FATAL = 60;

@@ -39,6 +39,8 @@ type Context = {
   readonly isForGood?: boolean;
 };
 
+export type DiscoveryContext = Context & { readonly enqueue: Enqueue };
+
 type Settled = (file: ListedFile, isWhole: boolean) => boolean;
 
 /** What a listing of a source shows, before anything of it is written down. */
@@ -55,7 +57,7 @@ export type Looked = Omit<Found, 'deliveryNos'> & {
  * a file is recorded once: the same path with the same size and time is the same delivery.
  */
 export async function findReports(
-  { enqueue, ...context }: Context & { readonly enqueue: Enqueue },
+  { enqueue, ...context }: DiscoveryContext,
   source: Source,
   place: SourceFiles,
   isSettled: Settled,
