@@ -20,66 +20,14 @@ export type SftpConfig = NonNullable<SourceSettings['sftp']>;
 
 /** The settings as text, and what each must be. Messages are the ends of sentences that begin with the setting. */
 export function settingsShape({ folder, hasMerchant }: { folder: string; hasMerchant: boolean }) {
-  const reading = readingShape(folder);
-  const path = text.transform((path) =>
-    path.startsWith('~/') ? join(homedir(), path.slice(2)) : resolve(folder, path),
-  );
-  const sftp = group(
-    {
-      host,
-      /** Is tried where the other does not answer. */
-      fallbackHost: host.optional(),
-      port: wholeNumber(1, 65_535).prefault('22'),
-      username: text,
-      passwordEnv: variable.optional(),
-      passwordFile: path.optional(),
-      privateKeyFile: path.optional(),
-      passphraseEnv: variable.optional(),
-      /** Without one, connecting is refused and tells the server's own, so that it can be compared and written here. */
-      hostKeySha256: oneOrMore(fingerprint).optional(),
-    },
-    checkLogin,
-  );
-  const source = group(
-    {
-      name: text
-        .regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'is not a valid name: use lower case letters, digits and -')
-        .refine((name) => name !== 'files', 'is reserved for files of the command line: use another name'),
-      merchantId: text.optional(),
-      ...reading,
-      /** How the text of its reports is read, where the bytes do not tell it. */
-      encoding: encoding.optional(),
-      /** Whose rows may stand in its reports; without them, one customer's, whoever that is. */
-      customerIds: z.array(text).min(1, 'is empty: leave it out, or name the customers').optional(),
-      folder: path.optional(),
-      sftp: sftp.optional(),
-      directories: group({
-        transactionDetails: directory.optional(),
-        settlementDetails: directory.optional(),
-        settlementSummary: directory.optional(),
-      }).optional(),
-      names: group({
-        transactionDetails: oneOrMore(reportName(DAY_NAME, [])).optional(),
-        settlementDetails: oneOrMore(reportName(BATCH_NAME, ['{currency}', '{batchId}'])).optional(),
-        settlementSummary: oneOrMore(reportName(BATCH_NAME, ['{currency}', '{batchId}'])).optional(),
-      }).optional(),
-      /** Directories of days further back are not looked into. */
-      lookbackDays: wholeNumber(1, 36_500).prefault('120'),
-      pollSeconds: seconds.optional(),
-      /** The provider may delete a file so many days after it was written. */
-      keepDays: wholeNumber(1, 3_650).optional(),
-      /** When its reports are due. */
-      calendar: calendarShape(),
-    },
-    checkSource(hasMerchant),
-  );
+  const path = pathShape(folder);
   return group(
     {
       dataDir: path.optional(),
       /** A folder that is watched by `run` and `produce`. */
       folder: path.optional(),
       merchant: text.optional(),
-      ...reading,
+      ...readingShape(folder),
       processes: wholeNumber(1, 64).optional(),
       /** A report is cut into chunks of this size; 64 KiB at least. */
       chunkBytes: wholeNumber(65_536, 1 << 30).optional(),
@@ -100,11 +48,70 @@ export function settingsShape({ folder, hasMerchant }: { folder: string; hasMerc
       }).optional(),
       /** Whose records are compared. What says nothing of it leaves the book as it is. */
       ledger: ledgerShape().optional(),
-      sources: z.array(source).optional(),
+      sources: z.array(sourceShape(folder, hasMerchant)).optional(),
     },
     checkNames,
   );
 }
+
+/** A file or folder; a relative one is below the folder of the settings. */
+const pathShape = (folder: string) =>
+  text.transform((path) => (path.startsWith('~/') ? join(homedir(), path.slice(2)) : resolve(folder, path)));
+
+function sourceShape(folder: string, hasMerchant: boolean) {
+  const path = pathShape(folder);
+  return group(
+    {
+      name: text
+        .regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'is not a valid name: use lower case letters, digits and -')
+        .refine((name) => name !== 'files', 'is reserved for files of the command line: use another name'),
+      merchantId: text.optional(),
+      ...readingShape(folder),
+      /** How the text of its reports is read, where the bytes do not tell it. */
+      encoding: encoding.optional(),
+      /** Whose rows may stand in its reports; without them, one customer's, whoever that is. */
+      customerIds: z.array(text).min(1, 'is empty: leave it out, or name the customers').optional(),
+      folder: path.optional(),
+      sftp: sftpShape(path).optional(),
+      directories: group({
+        transactionDetails: directory.optional(),
+        settlementDetails: directory.optional(),
+        settlementSummary: directory.optional(),
+      }).optional(),
+      names: group({
+        transactionDetails: oneOrMore(reportName(DAY_NAME, [])).optional(),
+        settlementDetails: oneOrMore(reportName(BATCH_NAME, ['{currency}', '{batchId}'])).optional(),
+        settlementSummary: oneOrMore(reportName(BATCH_NAME, ['{currency}', '{batchId}'])).optional(),
+      }).optional(),
+      /** Directories of days further back are not looked into. */
+      lookbackDays: wholeNumber(1, 36_500).prefault('120'),
+      pollSeconds: seconds.optional(),
+      /** The provider may delete a file so many days after it was written. */
+      keepDays: wholeNumber(1, 3_650).optional(),
+      /** When its reports are due. */
+      calendar: calendarShape(),
+    },
+    checkSource(hasMerchant),
+  );
+}
+
+const sftpShape = (path: ReturnType<typeof pathShape>) =>
+  group(
+    {
+      host,
+      /** Is tried where the other does not answer. */
+      fallbackHost: host.optional(),
+      port: wholeNumber(1, 65_535).prefault('22'),
+      username: text,
+      passwordEnv: variable.optional(),
+      passwordFile: path.optional(),
+      privateKeyFile: path.optional(),
+      passphraseEnv: variable.optional(),
+      /** Without one, connecting is refused and tells the server's own, so that it can be compared and written here. */
+      hostKeySha256: oneOrMore(fingerprint).optional(),
+    },
+    checkLogin,
+  );
 
 /** Those of pino. */
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
