@@ -1,6 +1,6 @@
 /** Alerts, dashboards and runbook as they lie there. test/monitoring.test.ts asks them of a program that runs. */
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
+import { globSync, readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { test } from 'node:test';
 import { parse } from 'yaml';
@@ -116,7 +116,9 @@ test('the runbook answers four questions for each alert, with commands that ther
     const answers = [...section.matchAll(/^\*\*(\w+)(?:\.| when)\*\*/gm)].map(([, word]) => word);
     assert.deepEqual(answers, ['Means', 'Look', 'Do', 'Resolved'], section.split('\n')[0]);
   }
-  const cli = readFileSync(resolve(DEPLOY, '../src/cli.ts'), 'utf8');
+  const cli = globSync('src/cli/*.ts', { cwd: resolve(DEPLOY, '..') })
+    .map((file) => readFileSync(resolve(DEPLOY, '..', file), 'utf8'))
+    .join('\n');
   const commands = [...text.matchAll(/`[^`\n]*settlestream ([a-z]+)([^`\n]*)`/g)];
   assert.ok(commands.length > 20);
   for (const [command, verb, rest = ''] of commands) {

@@ -25,7 +25,8 @@ const WALLS: Readonly<Record<string, readonly string[]>> = {
   'src/views': ['src/store', 'src/adapters', 'src/domain', 'node:', 'packages'],
   // Wiring.
   'src/verbs': ['src', 'node:', 'packages'],
-  'src/cli.ts': ['src/verbs', 'src/config', 'src/domain', 'node:', 'commander'],
+  'src/cli.ts': ['src/cli', 'src/verbs', 'src/config', 'src/domain', 'node:', 'commander'],
+  'src/cli': ['src/verbs', 'src/config', 'src/domain', 'commander'],
 };
 
 /** Inside the workers a step may import those that stand before it, and none behind it. */

@@ -1,0 +1,51 @@
+import { type Options, readConfig } from '../config/config.ts';
+import { addVerb, type Cli, reading, working } from './options.ts';
+
+/** Commands that run until SIGTERM. */
+const SERVICES = [
+  ['run', 'runs the service: finds reports and reconciles them, until SIGTERM'],
+  ['produce', 'finds reports and enqueues jobs, until SIGTERM'],
+  ['work', 'does the enqueued jobs, until SIGTERM'],
+] as const;
+
+/** What a service is started with. */
+export type Service = {
+  readonly stop: AbortSignal;
+  /** From here on everything that is said is a line of the log. */
+  becomeLog(): void;
+};
+
+/** Commands that keep the service running. */
+export function registerServices(cli: Cli, service: Service): void {
+  for (const [name, description] of SERVICES) addService(cli, service, name, description);
+  addMigrate(cli);
+}
+
+function addService(
+  { program, run }: Cli,
+  { stop, becomeLog }: Service,
+  name: (typeof SERVICES)[number][0],
+  description: string,
+): void {
+  working(reading(addVerb(program, name, description, `${name} --data-dir book`)))
+    .option('--folder <dir>', 'folder in which reports arrive (SETTLESTREAM_FOLDER)')
+    .option('--poll-seconds <n>', 'seconds between two polls (30)')
+    .option('--http-port <n>', 'port of /metrics, /healthz and /readyz; 0 takes any free port (9464)')
+    .action((options: Options) =>
+      run(async () => {
+        const { serve } = await import('../verbs/serve.ts');
+        const config = readConfig(options);
+        becomeLog();
+        return serve(config, name, stop).finally(leaveSoon);
+      }),
+    );
+}
+
+function addMigrate({ program, run }: Cli): void {
+  addVerb(program, 'migrate', 'creates or updates the database schema', 'migrate').action((options: Options) =>
+    run(async () => (await import('../verbs/migrate.ts')).migrateBook(readConfig(options), Boolean(options['json']))),
+  );
+}
+
+/** Everything is closed by then; whatever a neighbour that hangs has left behind must not keep the process. */
+const leaveSoon = (): void => void setTimeout(() => process.exit(), 2_000).unref();
