@@ -1,7 +1,7 @@
 /** What is told of the whole, from a book that is filled by hand. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { AGES, type GaugeValues } from '../src/adapters/metrics/metrics.ts';
+import { AGES, type GaugeValues } from '../src/adapters/metrics/definitions.ts';
 import type { Database } from '../src/adapters/postgres/connection.ts';
 import {
   gaugesOfBatches,

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { openHttp } from '../src/adapters/http.ts';
-import { openMetrics } from '../src/adapters/metrics/metrics.ts';
+import { openMetrics } from '../src/adapters/metrics/registry.ts';
 import { openDatabase } from '../src/adapters/postgres/connection.ts';
 import { openEmbeddedPostgres } from '../src/adapters/postgres/embedded.ts';
 import { migrate } from '../src/adapters/postgres/migrations.ts';

@@ -5,7 +5,8 @@ import { join, resolve } from 'node:path';
 import { test } from 'node:test';
 import { parse } from 'yaml';
 import { DASHBOARDS_DIR, dashboards } from '../deploy/grafana/make.ts';
-import { METRICS, openMetrics } from '../src/adapters/metrics/metrics.ts';
+import { METRICS } from '../src/adapters/metrics/definitions.ts';
+import { openMetrics } from '../src/adapters/metrics/registry.ts';
 import { promtool } from './support/prometheus.ts';
 import { alerts, metricsIn, panels, records } from './support/shipped.ts';
 

@@ -7,7 +7,7 @@ import * as prometheus from '@grafana/grafana-foundation-sdk/prometheus';
 import { PanelBuilder as Stat } from '@grafana/grafana-foundation-sdk/stat';
 import { PanelBuilder as Table } from '@grafana/grafana-foundation-sdk/table';
 import { PanelBuilder as TimeSeries } from '@grafana/grafana-foundation-sdk/timeseries';
-import { type GaugeName, METRICS } from '../../src/adapters/metrics/metrics.ts';
+import { type GaugeName, METRICS } from '../../src/adapters/metrics/definitions.ts';
 
 /** As provisioning/datasources names them. */
 const PROMETHEUS: common.DataSourceRef = { type: 'prometheus', uid: 'settlestream-prometheus' };

@@ -1,4 +1,4 @@
-import { AGES } from '../../src/adapters/metrics/metrics.ts';
+import { AGES } from '../../src/adapters/metrics/definitions.ts';
 import { bars, dashboardOf, lines, type Row, stat, table, whole } from './panels.ts';
 
 const STAT = { width: 6, height: 5 };

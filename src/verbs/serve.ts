@@ -1,6 +1,7 @@
 import { type HttpServer, openHttp } from '../adapters/http.ts';
 import { type Logger, openLog } from '../adapters/log.ts';
-import { type Metrics, openMetrics, type RecordMetric } from '../adapters/metrics/metrics.ts';
+import type { RecordMetric } from '../adapters/metrics/definitions.ts';
+import { type Metrics, openMetrics } from '../adapters/metrics/registry.ts';
 import { onOneConnection } from '../adapters/postgres/connection.ts';
 import { untilStopped } from '../adapters/postgres/transactions.ts';
 import type { JobQueue } from '../adapters/queue/queue.ts';

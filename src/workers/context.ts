@@ -1,4 +1,4 @@
-import type { RecordMetric } from '../adapters/metrics/metrics.ts';
+import type { RecordMetric } from '../adapters/metrics/definitions.ts';
 import type { Database } from '../adapters/postgres/connection.ts';
 import type { SourceFiles } from '../adapters/source-files/source-files.ts';
 import type { Calendar } from '../domain/calendar/calendar.ts';

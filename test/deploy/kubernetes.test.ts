@@ -12,7 +12,7 @@ import * as networking from 'kubernetes-models/networking.k8s.io/v1';
 import * as policy from 'kubernetes-models/policy/v1';
 import * as core from 'kubernetes-models/v1';
 import { parse, parseAllDocuments } from 'yaml';
-import { METRICS } from '../../src/adapters/metrics/metrics.ts';
+import { METRICS } from '../../src/adapters/metrics/definitions.ts';
 import { readConfig } from '../../src/config/config.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');

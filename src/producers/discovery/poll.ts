@@ -1,5 +1,5 @@
 import type { Logger } from '../../adapters/log.ts';
-import type { RecordMetric } from '../../adapters/metrics/metrics.ts';
+import type { RecordMetric } from '../../adapters/metrics/definitions.ts';
 import { DatabaseAway } from '../../adapters/postgres/connection.ts';
 import { QueueAway } from '../../adapters/queue/queue.ts';
 import { openSourceFiles } from '../../adapters/source-files/open.ts';

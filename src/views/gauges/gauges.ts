@@ -1,5 +1,6 @@
 import { reasonAt, tellAway } from '../../adapters/away.ts';
-import type { GaugeValues, Metrics } from '../../adapters/metrics/metrics.ts';
+import type { GaugeValues } from '../../adapters/metrics/definitions.ts';
+import type { Metrics } from '../../adapters/metrics/registry.ts';
 import { type Db, onOneConnection, openReadOnlyPool, postgresAt } from '../../adapters/postgres/connection.ts';
 import { missingMigrations } from '../../adapters/postgres/migrations.ts';
 import type { JobQueue } from '../../adapters/queue/queue.ts';

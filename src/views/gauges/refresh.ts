@@ -1,4 +1,4 @@
-import { AGES, type GaugeValues } from '../../adapters/metrics/metrics.ts';
+import { AGES, type GaugeValues } from '../../adapters/metrics/definitions.ts';
 import type { Db } from '../../adapters/postgres/connection.ts';
 import type { QueueState, RedisFacts } from '../../adapters/queue/queue.ts';
 import { type BatchState, KINDS } from '../../domain/discrepancy.ts';

@@ -11,7 +11,7 @@ import {
   RowReader,
 } from '../../adapters/file-formats/csv.ts';
 import { type Encoding, EncodingDetector } from '../../adapters/file-formats/encoding.ts';
-import type { RecordMetric } from '../../adapters/metrics/metrics.ts';
+import type { RecordMetric } from '../../adapters/metrics/definitions.ts';
 import { type Database, onOneConnection } from '../../adapters/postgres/connection.ts';
 import { inTransaction } from '../../adapters/postgres/transactions.ts';
 import type { SourceFiles } from '../../adapters/source-files/source-files.ts';

@@ -1,4 +1,4 @@
-import type { RecordMetric } from '../../adapters/metrics/metrics.ts';
+import type { RecordMetric } from '../../adapters/metrics/definitions.ts';
 import { type Database, type Db, onOneConnection } from '../../adapters/postgres/connection.ts';
 import { inTransaction } from '../../adapters/postgres/transactions.ts';
 import { type Enqueue, type ReconcileJob, reconcile as reconcileJob } from '../../jobs.ts';

@@ -1,4 +1,4 @@
-import type { RecordMetric } from '../../adapters/metrics/metrics.ts';
+import type { RecordMetric } from '../../adapters/metrics/definitions.ts';
 
 /** Runs a stage of a reconciliation, and records how long it took. */
 export type Timed = <T>(stage: 'match' | 'total' | 'publish', step: () => Promise<T>) => Promise<T>;

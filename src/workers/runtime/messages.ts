@@ -1,4 +1,4 @@
-import type { Measurement } from '../../adapters/metrics/metrics.ts';
+import type { Measurement } from '../../adapters/metrics/definitions.ts';
 import type { SourceLocation } from '../../adapters/source-files/open.ts';
 import type { LogContext, LogLevel, SourceCalendar } from '../context.ts';
 import type { Failure } from './failure.ts';

@@ -1,7 +1,7 @@
 import { fork } from 'node:child_process';
 import { getCompileCacheDir } from 'node:module';
 import { fileURLToPath } from 'node:url';
-import type { RecordMetric } from '../../adapters/metrics/metrics.ts';
+import type { RecordMetric } from '../../adapters/metrics/definitions.ts';
 import type { LogEvent } from '../context.ts';
 import { JobFailed } from './failure.ts';
 import type { FromParser, ToParser, Usage } from './messages.ts';

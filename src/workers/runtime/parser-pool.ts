@@ -1,4 +1,4 @@
-import type { RecordMetric } from '../../adapters/metrics/metrics.ts';
+import type { RecordMetric } from '../../adapters/metrics/definitions.ts';
 import type { LogEvent } from '../context.ts';
 import type { ToParser } from './messages.ts';
 import { type ParserEvents, type ParserHandle, startParser } from './parser-handle.ts';

@@ -1,5 +1,5 @@
 import { archiveTrouble } from '../../adapters/archive.ts';
-import type { RecordMetric } from '../../adapters/metrics/metrics.ts';
+import type { RecordMetric } from '../../adapters/metrics/definitions.ts';
 import { type Database, pingDatabase } from '../../adapters/postgres/connection.ts';
 import type { JobQueue } from '../../adapters/queue/queue.ts';
 import { ingestReport, JOBS, type JobKind, MAX_ATTEMPTS, retryDelayMs } from '../../jobs.ts';

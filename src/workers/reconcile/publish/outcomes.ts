@@ -1,4 +1,4 @@
-import type { RecordMetric } from '../../../adapters/metrics/metrics.ts';
+import type { RecordMetric } from '../../../adapters/metrics/definitions.ts';
 import type { Db } from '../../../adapters/postgres/connection.ts';
 import { formatAmount } from '../../../domain/money/money.ts';
 import type { Decision } from '../decision.ts';
