@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { existsSync, globSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { test } from 'node:test';
-import { METRICS } from '../src/adapters/metrics/metrics.ts';
+import { METRICS } from '../src/adapters/metrics/definitions.ts';
 import { readConfig } from '../src/config/config.ts';
 import { KINDS } from '../src/domain/discrepancy.ts';
 import { temporaryFolder } from './support/book.ts';

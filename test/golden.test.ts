@@ -7,7 +7,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { suite, test } from 'node:test';
-import { METRICS } from '../src/adapters/metrics/metrics.ts';
+import { METRICS } from '../src/adapters/metrics/definitions.ts';
 import type { Answer } from './support/answer.ts';
 import { temporaryFolder } from './support/book.ts';
 import { type Change, changesOf, deliver } from './support/changes.ts';

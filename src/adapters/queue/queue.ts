@@ -92,26 +92,6 @@ export async function openQueue(where: { redisUrl?: string; databaseUrl: string;
     return queue;
   };
 
-  const closeAll = async (graceMs: number) => {
-    // Pausing waits for the jobs under way. Closing at once would wait for them for ever, and a second close for the first.
-    const drained = Promise.all(workers.map((worker) => worker.pause()));
-    // Where the server is away a worker waits for it even with nothing to do. What was done last had time to be written down.
-    const isEnded = new AbortController();
-    const idle = async () => {
-      for (let quietMs = 0; quietMs < IDLE_MS && !isEnded.signal.aborted; quietMs = underWay === 0 ? quietMs + 100 : 0)
-        await delay(100);
-    };
-    await Promise.race([drained.catch(() => {}), idle(), delay(graceMs)]);
-    isEnded.abort();
-    // Where Redis is away closing hangs: at the deadline what is left is left to the next worker.
-    const closed = [
-      ...workers.map((worker) => worker.close(true)),
-      ...[...queues.values()].map((queue) => queue.close()),
-    ];
-    await Promise.race([Promise.allSettled(closed), delay(2_000)]);
-    await Promise.race([backend.end(), delay(1_000)]);
-  };
-
   const asked = <T>(answer: Promise<T>): Promise<T> =>
     answer.catch((error: Error) => {
       throw backend.named(error);
@@ -151,10 +131,34 @@ export async function openQueue(where: { redisUrl?: string; databaseUrl: string;
     state: (jobs) => asked(Promise.all(jobs.map((job) => stateOf(backend, queueOf(job.name))))),
     redis: () => asked(backend.redis()),
     close(graceMs = 30_000) {
-      closing ??= closeAll(graceMs);
+      const open = { workers, queues: [...queues.values()], isIdle: () => underWay === 0 };
+      closing ??= closeAll(backend, open, graceMs);
       return closing;
     },
   };
+}
+
+/** Leaves jobs that are under way so much time, and closes everything. */
+async function closeAll(
+  backend: Backend,
+  open: { readonly workers: readonly Worker[]; readonly queues: readonly Queue[]; isIdle(): boolean },
+  graceMs: number,
+): Promise<void> {
+  const { workers, queues, isIdle } = open;
+  // Pausing waits for the jobs under way. Closing at once would wait for them for ever, and a second close for the first.
+  const drained = Promise.all(workers.map((worker) => worker.pause()));
+  // Where the server is away a worker waits for it even with nothing to do. What was done last had time to be written down.
+  const isEnded = new AbortController();
+  const idle = async () => {
+    for (let quietMs = 0; quietMs < IDLE_MS && !isEnded.signal.aborted; quietMs = isIdle() ? quietMs + 100 : 0)
+      await delay(100);
+  };
+  await Promise.race([drained.catch(() => {}), idle(), delay(graceMs)]);
+  isEnded.abort();
+  // Where Redis is away closing hangs: at the deadline what is left is left to the next worker.
+  const closed = [...workers.map((worker) => worker.close(true)), ...queues.map((queue) => queue.close())];
+  await Promise.race([Promise.allSettled(closed), delay(2_000)]);
+  await Promise.race([backend.end(), delay(1_000)]);
 }
 
 /** Writing down that a job is done takes milliseconds where the server answers. */

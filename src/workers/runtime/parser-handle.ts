@@ -63,7 +63,8 @@ export function startParser(place: number, events: ParserEvents): ParserHandle {
   child.on('error', () => {});
   tellPrinted(child.stderr!, (text) => {
     const cause = /FATAL ERROR: [^\d]*/.exec(text)?.[0] ?? text.slice(0, 100).replaceAll(/\d+/g, '…');
-    if (!isClosed) events.logEvent('warn', 'output of a parser process', { ...job?.logContext, parser: place, cause, text });
+    if (!isClosed)
+      events.logEvent('warn', 'output of a parser process', { ...job?.logContext, parser: place, cause, text });
   });
   child.on('exit', (code, signal) => {
     // What was not done by the end of draining is as if killed: there is nobody left to be told of it.
