@@ -131,8 +131,7 @@ export async function openQueue(where: { redisUrl?: string; databaseUrl: string;
     state: (jobs) => asked(Promise.all(jobs.map((job) => stateOf(backend, queueOf(job.name))))),
     redis: () => asked(backend.redis()),
     close(graceMs = 30_000) {
-      const open = { workers, queues: [...queues.values()], isIdle: () => underWay === 0 };
-      closing ??= closeAll(backend, open, graceMs);
+      closing ??= closeAll(backend, { workers, queues, isIdle: () => underWay === 0 }, graceMs);
       return closing;
     },
   };
@@ -141,7 +140,7 @@ export async function openQueue(where: { redisUrl?: string; databaseUrl: string;
 /** Leaves jobs that are under way so much time, and closes everything. */
 async function closeAll(
   backend: Backend,
-  open: { readonly workers: readonly Worker[]; readonly queues: readonly Queue[]; isIdle(): boolean },
+  open: { readonly workers: readonly Worker[]; readonly queues: ReadonlyMap<string, Queue>; isIdle(): boolean },
   graceMs: number,
 ): Promise<void> {
   const { workers, queues, isIdle } = open;
@@ -156,7 +155,10 @@ async function closeAll(
   await Promise.race([drained.catch(() => {}), idle(), delay(graceMs)]);
   isEnded.abort();
   // Where Redis is away closing hangs: at the deadline what is left is left to the next worker.
-  const closed = [...workers.map((worker) => worker.close(true)), ...queues.map((queue) => queue.close())];
+  const closed = [
+    ...workers.map((worker) => worker.close(true)),
+    ...[...queues.values()].map((queue) => queue.close()),
+  ];
   await Promise.race([Promise.allSettled(closed), delay(2_000)]);
   await Promise.race([backend.end(), delay(1_000)]);
 }
