@@ -275,7 +275,7 @@ function loginRefused(where: string, settings: SftpSettings): LoginRefused {
 }
 
 type Sftp = Awaited<ReturnType<SftpClient['connect']>>;
-export type CheckedDays = Parameters<Parameters<Sftp['readdir']>[1]>[1][number];
+export type ListedEntry = Parameters<Parameters<Sftp['readdir']>[1]>[1][number];
 export type Stats = Parameters<Parameters<Sftp['fstat']>[1]>[1];
 
 export type Connection = {

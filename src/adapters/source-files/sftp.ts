@@ -2,10 +2,10 @@ import { posix } from 'node:path';
 import { Denied, Unreachable } from '../../domain/errors.ts';
 import {
   AnswerIsNo,
-  type CheckedDays,
   type Connection,
   ConnectionLost,
   type Limits,
+  type ListedEntry,
   NO_SUCH_FILE,
   openSession,
   type SftpSession,
@@ -71,7 +71,7 @@ async function entriesOf(connection: Connection, directory: string, maxEntries: 
   try {
     const entries: Entry[] = [];
     for (let seen = 0; ; ) {
-      const some = await ask<CheckedDays[]>(directory, (done) => sftp.readdir(handle, done)).catch(atEnd);
+      const some = await ask<ListedEntry[]>(directory, (done) => sftp.readdir(handle, done)).catch(atEnd);
       if (some === null) return entries;
       // One that has nothing to tell and does not end is no better than one that is endless.
       seen += Math.max(1, some.length);
@@ -87,7 +87,7 @@ async function entriesOf(connection: Connection, directory: string, maxEntries: 
 }
 
 /** What they are. What the listing leaves open of one of them is asked for. */
-async function told(connection: Connection, directory: string, listed: readonly CheckedDays[]): Promise<Entry[]> {
+async function told(connection: Connection, directory: string, listed: readonly ListedEntry[]): Promise<Entry[]> {
   const entries = listed
     .filter(({ filename }) => isName(filename))
     .map(async ({ filename: name, attrs: shown }): Promise<Entry | null> => {

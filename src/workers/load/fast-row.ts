@@ -391,7 +391,7 @@ type AmountCells = {
 const NOTHING = new Uint8Array(0);
 const POSTGRES_EPOCH_MICROS = 946_684_800_000_000;
 
-type SourceLocation = Readonly<Partial<Record<string, number>>>;
+type ColumnPositions = Readonly<Partial<Record<string, number>>>;
 
 /** Where the cells stand; −1 for a column that the report lacks. */
 type Positions = Readonly<Record<keyof typeof COLUMNS, number>>;
@@ -406,7 +406,7 @@ const COLUMNS = {
   instalments: 'installmentsNum',
 } as const;
 
-const positionsOf = (at: SourceLocation): Positions =>
+const positionsOf = (at: ColumnPositions): Positions =>
   Object.fromEntries(Object.entries(COLUMNS).map(([name, column]) => [name, at[column] ?? -1])) as Positions;
 
 type IdPositions = Readonly<
@@ -414,7 +414,7 @@ type IdPositions = Readonly<
 >;
 
 /** Where rows of a type have their ids; −1 where they have none. */
-function idPositionsOf(at: SourceLocation, { ids = {} }: TypeRule): IdPositions {
+function idPositionsOf(at: ColumnPositions, { ids = {} }: TypeRule): IdPositions {
   const positionOf = (id: IdColumn) => (ids[id] === null ? -1 : (at[ids[id] ?? id] ?? -1));
   return {
     requestId: positionOf('transactionRequestId'),

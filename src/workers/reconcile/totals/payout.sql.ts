@@ -34,7 +34,7 @@ export async function payoutRowsOf(
     paidMinor: ofPayouts.reduce((sum, { paidMinor }) => sum + BigInt(paidMinor), 0n),
     payouts: count(ofPayouts),
     carryOvers: count(found.filter(({ isPayout }) => !isPayout)),
-    at: first ? await sourceFilesOf(db, loads, first.place) : null,
+    at: first ? await placeOf(db, loads, first.place) : null,
   };
 }
 
@@ -60,11 +60,7 @@ async function rowsOfTypes(
   return rows.rows;
 }
 
-async function sourceFilesOf(
-  db: Db,
-  loads: readonly ReadLoad[],
-  [, loadNo, line]: readonly number[],
-): Promise<PayoutPlace> {
+async function placeOf(db: Db, loads: readonly ReadLoad[], [, loadNo, line]: readonly number[]): Promise<PayoutPlace> {
   const found = await sql<PayoutPlace>`
     select load_no as "loadNo", line, type, transaction_id as "transactionId" from ${rowsOf(loads)} d
      where load_no = ${loadNo} and line = ${line}`.execute(db);
