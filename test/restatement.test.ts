@@ -135,7 +135,7 @@ suite('a report that is restated, and withdrawn', () => {
     );
     assert.equal((await show()).digest, digest);
     const again = await call('withdraw', '--report', FILE, '--reason', 'once more', '--json');
-    assert.match(again.stderr, /nothing is new/);
+    assert.match(again.stderr, /nothing changes/);
     assert.equal(again.json.batches[0].after.net, '50.00');
 
     // Neither its file nor the same bytes at another time bring it back.

@@ -146,7 +146,7 @@ test('a full disk of the archive: it is said once, and the work goes on when the
   writeFiles(reports, { [fileOf('U1')]: detailsOf('U1', 5_000), [fileOf('U2')]: detailsOf('U2', 5_000) });
   await until('it is known to be full', AWAY, [{ what: 'archive' }]);
   const [{ reason }] = (await query<{ reason: string }>(url, 'select reason from away')) as [{ reason: string }];
-  assert.match(reason, /ENOSPC.*make room/);
+  assert.match(reason, /ENOSPC.*free space/);
   await worker.says(/"what":"archive"/);
   rmSync(filler);
   await until('they are read', statesOf(['U1', 'U2']), all(['U1', 'U2'], 'closed'));
