@@ -101,7 +101,19 @@ test('records are read through ledger(), so that they may stand anywhere', () =>
   const writers = ['src/producers/records/import-ledger.sql.ts', 'src/store/ledger/functions.ts'];
   const readers = files.filter((file) => !writers.includes(file));
   assert.deepEqual(
-    readers.filter((file) => /\b(from|join|update|into)\s+record\b/.test(readFileSync(join(ROOT, file), 'utf8'))),
+    readers.filter((file) =>
+      /\b((from|join|update|into)\s+|(From|Join|Table|Into)\(')record\b/.test(readFileSync(join(ROOT, file), 'utf8')),
+    ),
+    [],
+  );
+});
+
+test('a command holds no statement: only the doctor asks the database about itself', () => {
+  const commands = files.filter((file) => /^src\/(verbs\/(?!doctor\/)|cli)/.test(file));
+  assert.deepEqual(
+    commands.filter((file) =>
+      /from 'kysely'|\.(selectFrom|insertInto|updateTable|deleteFrom)\(/.test(readFileSync(join(ROOT, file), 'utf8')),
+    ),
     [],
   );
 });

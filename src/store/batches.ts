@@ -49,3 +49,26 @@ export const requestRuns = (
   sql`select want_runs(${[...batchNos]}::int[], ${cause}, null, ${interventionNo === null ? [] : [interventionNo]}::int[])`.execute(
     db,
   );
+
+/** The batches and days that these deliveries belong to by now. */
+export async function batchesOfDeliveries(db: Db, deliveryNos: readonly number[]): Promise<number[]> {
+  const found = await db
+    .selectFrom('delivery as d')
+    .innerJoin('report as r', 'r.no', 'd.report_no')
+    .select('r.batch_no')
+    .distinct()
+    .where('d.no', '=', anyOf(deliveryNos))
+    .execute();
+  return found.map(({ batch_no }) => batch_no);
+}
+
+/** The merchants of these batches and days. */
+export async function merchantsOfBatches(db: Db, batchNos: readonly number[]): Promise<number[]> {
+  const found = await db
+    .selectFrom('batch')
+    .select('merchant_no')
+    .distinct()
+    .where('no', '=', anyOf(batchNos))
+    .execute();
+  return found.map(({ merchant_no }) => merchant_no);
+}

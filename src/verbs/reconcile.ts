@@ -1,6 +1,5 @@
 import { lstat } from 'node:fs/promises';
 import { basename, resolve } from 'node:path';
-import { sql } from 'kysely';
 import { type Db, onOneConnection } from '../adapters/postgres/connection.ts';
 import { inTransaction } from '../adapters/postgres/transactions.ts';
 import { openSourceFiles } from '../adapters/source-files/open.ts';
@@ -19,7 +18,7 @@ import type { Source } from '../producers/discovery/source.ts';
 import { checkAllRecords } from '../producers/records/changed-records.ts';
 import { hasRecords } from '../producers/records/import-ledger.sql.ts';
 import { importLedger } from '../producers/records/import-ledger.ts';
-import { IS_HELD, isLeft } from '../store/away.sql.ts';
+import { batchesOfDeliveries } from '../store/batches.ts';
 import { type LedgerInUse, merchantsOf } from '../store/ledger/ledger.ts';
 import { merchantNamed, nameMerchants } from '../store/merchants.ts';
 import { batchesOf } from '../views/batches/batches.sql.ts';
@@ -27,6 +26,7 @@ import { answer, stateOfBatch } from '../views/batches/batches.ts';
 import { refusedRecords, refusedText } from '../views/ledger/refused-records.ts';
 import { writeAll } from '../views/output/output.ts';
 import { printSummary } from '../views/output/tables.ts';
+import { isReconciling, outcomeIn } from '../views/progress/progress.sql.ts';
 import { refuseImport } from './ledger.ts';
 import { filesAt } from './session/sources.ts';
 import type { Storage } from './session/storage.ts';
@@ -83,7 +83,7 @@ export async function reconcileSources(
       await sweep();
       start();
       const startedAtMs = Date.now();
-      await untilDone(() => isBusy(book.database.db, found, startedAtMs), found.deliveryNos);
+      await untilDone(() => isReconciling(book.database.db, found.deliveryNos, startedAtMs), found.deliveryNos);
 
       const summary = await show(book, await withBatches(book, found));
       const isUnseen = found.unseen > 0 || found.notReports.some((file) => file.isRefused || file.isUnseen);
@@ -175,10 +175,8 @@ function tellNothing(sources: readonly Source[], { notReports }: FoundReports): 
  * belongs to another one once it is read, and what it left is part of the answer too.
  */
 async function withBatches({ database }: Storage, found: FoundReports): Promise<FoundReports> {
-  const batches = await sql<{ no: number }>`
-    select distinct r.batch_no as no from delivery d join report r on r.no = d.report_no
-     where d.no = any(${[...found.deliveryNos]}::int[])`.execute(database.db);
-  return { ...found, batchNos: [...new Set([...found.batchNos, ...batches.rows.map((row) => row.no)])] };
+  const batchNos = await batchesOfDeliveries(database.db, found.deliveryNos);
+  return { ...found, batchNos: [...new Set([...found.batchNos, ...batchNos])] };
 }
 
 /** Returns how many records were refused. Where records changed, all that this call looks at is reconciled anew. */
@@ -232,22 +230,6 @@ async function lookAtRecords(config: Config, { database }: Storage, ledger: Ledg
   });
 }
 
-/** Some delivery of this call is not at its end, or some batch that wants a run can have one and has none. */
-async function isBusy(db: Db, { deliveryNos }: FoundReports, startedAtMs: number): Promise<boolean> {
-  const nos = sql`any(${[...deliveryNos]}::int[])`;
-  const busy = await sql`
-    select from delivery d join report r on r.no = d.report_no
-     where (d.no = ${nos} or d.archived is not null and r.batch_no in (
-             select s.batch_no from delivery e join report s on s.no = e.report_no where e.no = ${nos}))
-       and d.state in ('found', 'reading') and d.parked_reason is null and not ${isLeft(startedAtMs)}
-    union all
-    select from batch b where b.done < b.wanted and b.parked_reason is null and not exists (
-      select from delivery d join report r on r.no = d.report_no
-       where r.batch_no = b.no and d.state in ('found', 'reading') and d.parked_reason is null and not ${IS_HELD})
-    limit 1`.execute(db);
-  return busy.rows.length > 0;
-}
-
 export const printJson: Show = async ({ database }, found) => {
   await writeAll(answer(database, found));
   return outcomeOf(database.db, found);
@@ -260,15 +242,8 @@ export const printTables: Show = async ({ database }, found) => {
 
 /** What decides the exit code: it says no more than what is shown. */
 async function outcomeOf(db: Db, found: FoundReports): Promise<Outcome> {
-  const { batchNos, deliveryNos } = found;
-  const states = (await batchesOf(db, { batchNos })).map(stateOfBatch);
-  const outcome = await sql<{ discrepancies: number; isIncomplete: boolean }>`
-    select (select count(*)::int from discrepancy where closed_run is null and batch_no = any(${[...batchNos]}::int[])) as discrepancies,
-           exists (select from delivery where no = any(${[...deliveryNos]}::int[]) and state not in ('closed', 'duplicate'))
-             or exists (select from batch where no = any(${[...batchNos]}::int[]) and parked_reason is not null) as "isIncomplete"`.execute(
-    db,
-  );
-  const { discrepancies, isIncomplete } = outcome.rows[0]!;
+  const states = (await batchesOf(db, { batchNos: found.batchNos })).map(stateOfBatch);
+  const { discrepancies, isIncomplete } = await outcomeIn(db, found);
   return {
     discrepancies,
     // Whatever is not reconciled is no 0, also where nothing is told of it.

@@ -1,22 +1,17 @@
 import { unlink } from 'node:fs/promises';
-import { sql } from 'kysely';
-import { type Db, onOneConnection } from '../adapters/postgres/connection.ts';
+import { onOneConnection } from '../adapters/postgres/connection.ts';
 import { inTransaction } from '../adapters/postgres/transactions.ts';
 import type { Config, Options } from '../config/config.ts';
 import { isDay } from '../domain/calendar/time.ts';
 import { UsageError } from '../domain/errors.ts';
 import { ingestReport, MAX_ATTEMPTS } from '../jobs.ts';
 import type { Source } from '../producers/discovery/source.ts';
-import {
-  type Recorded,
-  type ReplayRequest,
-  recordReplay,
-  type SourceNamed,
-} from '../producers/interventions/replay.ts';
+import { lockDryRun, ownTexts, unlockDryRun } from '../producers/interventions/dry-run.sql.ts';
+import { type ReplayRequest, recordReplay, type SourceNamed } from '../producers/interventions/replay.ts';
 import { type Withdrawal, withdraw } from '../producers/interventions/withdraw.ts';
-import { DRY_RUN_LOCK } from '../producers/recovery/sweep.ts';
-import { isLeft } from '../store/away.sql.ts';
+import { merchantsOfBatches } from '../store/batches.ts';
 import { writeAll } from '../views/output/output.ts';
+import { areDropped, hasFailed, isReadingDry, isReplaying } from '../views/progress/progress.sql.ts';
 import { type Change, changesSince, changeTable } from '../views/restatements/changes.ts';
 import { tryOut } from '../workers/replay/dry-run.ts';
 import { RowsNeeded, requestRows } from '../workers/retention/dropped-rows.ts';
@@ -58,7 +53,7 @@ export async function withdrawReport(config: Config, options: Options): Promise<
     at.start();
     await at.sweep();
     const startedAtMs = Date.now();
-    await at.untilDone(() => isBusy(database.db, withdrawn, startedAtMs), []);
+    await at.untilDone(() => isReplaying(database.db, withdrawn, startedAtMs), []);
     await print(await changesSince(database.db, withdrawn), options);
     return (await hasFailed(database.db, withdrawn)) ? 3 : 0;
   });
@@ -78,7 +73,7 @@ async function inEarnest(
   for (const deliveryNo of recorded.deliveryNos) await queue.enqueue(ingestReport, { deliveryNo, attempt: 0 });
   start();
   const startedAtMs = Date.now();
-  await untilDone(() => isBusy(database.db, recorded, startedAtMs), recorded.deliveryNos);
+  await untilDone(() => isReplaying(database.db, recorded, startedAtMs), recorded.deliveryNos);
   return { changes: await changesSince(database.db, recorded), hasFailed: await hasFailed(database.db, recorded) };
 }
 
@@ -97,7 +92,7 @@ async function dryRun(
   return onOneConnection(database, async (db) => {
     const recorded = await inTransaction(db, async () => {
       const made = await recordReplay(db, request, named, true);
-      await sql`select pg_advisory_lock(${DRY_RUN_LOCK}, ${made.interventionNo})`.execute(db);
+      await lockDryRun(db, made.interventionNo);
       return made;
     });
     const { interventionNo, deliveryNos } = recorded;
@@ -105,8 +100,8 @@ async function dryRun(
       for (const deliveryNo of deliveryNos) await queue.enqueue(ingestReport, { deliveryNo, attempt: 0 });
       start();
       const startedAtMs = Date.now();
-      await untilDone(() => isReading(database.db, deliveryNos, startedAtMs), deliveryNos);
-      const merchantNos = await merchantsOf(db, recorded.batchNos);
+      await untilDone(() => isReadingDry(database.db, deliveryNos, startedAtMs), deliveryNos);
+      const merchantNos = await merchantsOfBatches(db, recorded.batchNos);
       for (;;) {
         const tried = await tryOut(
           db,
@@ -123,8 +118,8 @@ async function dryRun(
         await readDropped(at, recorded.batchNos[0]!, tried);
       }
     } finally {
-      await removeOwnTexts(db, deliveryNos);
-      await sql`select pg_advisory_unlock(${DRY_RUN_LOCK}, ${interventionNo})`.execute(db);
+      for (const path of await ownTexts(db, deliveryNos)) await unlink(path).catch(() => {});
+      await unlockDryRun(db, interventionNo);
     }
   });
 }
@@ -146,69 +141,6 @@ async function readDropped(
   await untilDone(() => areDropped(database.db, nos, MAX_ATTEMPTS), []);
   if (await areDropped(database.db, nos))
     throw new UsageError(`the dry run is not possible: ${error.message}; they cannot be read again.`);
-}
-
-/** Rows of these loads are not there yet, after less than so many tries. */
-async function areDropped(db: Db, loadNos: readonly number[], tries: number | null = null): Promise<boolean> {
-  const found = await sql`
-    select from load l where no = any(${[...loadNos]}::int[]) and rows_dropped_at is not null
-       and (${tries}::int is null or exists (select from wanted_rows w where w.load_no = l.no and w.attempts < ${tries}::int)) limit 1`.execute(
-    db,
-  );
-  return found.rows.length > 0;
-}
-
-/** Some delivery of this call is not at its end, or some batch that it set going has no run yet. */
-async function isBusy(
-  db: Db,
-  { interventionNo, deliveryNos, batchNos }: Recorded,
-  startedAtMs: number,
-): Promise<boolean> {
-  const busy = await sql`
-    select from delivery d where no = any(${[...deliveryNos]}::int[]) and state in ('found', 'reading') and parked_reason is null
-       and not ${isLeft(startedAtMs)}
-    union all
-    select from run_cause c join batch b on b.no = c.batch_no
-     where c.intervention_no = ${interventionNo} and b.done < c.wanted and b.parked_reason is null
-    union all
-    select from batch where no = any(${[...batchNos]}::int[]) and done < wanted and parked_reason is null
-    limit 1`.execute(db);
-  return busy.rows.length > 0;
-}
-
-/** A dry delivery has its rows or its reason, or was given up. */
-async function isReading(db: Db, deliveryNos: readonly number[], startedAtMs: number): Promise<boolean> {
-  const busy = await sql`
-    select from delivery d where no = any(${[...deliveryNos]}::int[]) and error_code is null and parked_reason is null
-       and not ${isLeft(startedAtMs)} and not exists (select from load l where l.delivery_no = d.no and l.state = 'loaded') limit 1`.execute(
-    db,
-  );
-  return busy.rows.length > 0;
-}
-
-async function hasFailed(db: Db, { interventionNo, deliveryNos }: Recorded): Promise<boolean> {
-  const failed = await sql`
-    select from delivery where no = any(${[...deliveryNos]}::int[]) and state not in ('closed', 'duplicate')
-    union all
-    select from run_cause c join batch b on b.no = c.batch_no where c.intervention_no = ${interventionNo} and b.parked_reason is not null
-    limit 1`.execute(db);
-  return failed.rows.length > 0;
-}
-
-async function merchantsOf(db: Db, batchNos: readonly number[]): Promise<number[]> {
-  const found = await sql<{ no: number }>`
-    select distinct merchant_no as no from batch where no = any(${[...batchNos]}::int[])`.execute(db);
-  return found.rows.map(({ no }) => no);
-}
-
-/** What a dry run wrote into the archive: texts of workbooks, and copies of what was not there. Nobody else points at them. */
-async function removeOwnTexts(db: Db, deliveryNos: readonly number[]): Promise<void> {
-  const found = await sql<{ path: string }>`
-    select p.path from load l join delivery d on d.no = l.delivery_no cross join lateral (values (l.archive_path), (l.original_path)) p(path)
-     where d.no = any(${[...deliveryNos]}::int[]) and p.path is not null and p.path is distinct from d.archived`.execute(
-    db,
-  );
-  for (const { path } of found.rows) await unlink(path).catch(() => {});
 }
 
 async function print(changes: readonly Change[], options: Options): Promise<void> {

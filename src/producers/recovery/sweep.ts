@@ -13,6 +13,7 @@ import {
   restoreRows,
 } from '../../jobs.ts';
 import { IS_HELD, NOT_HELD } from '../../store/away.sql.ts';
+import { DRY_RUN_LOCK } from '../interventions/dry-run.sql.ts';
 import { checkRecords } from '../records/changed-records.ts';
 
 export type Asking = {
@@ -133,9 +134,6 @@ const releaseWaiting = ({ db }: Database) =>
         returning w.batch_no)
       update batch set parked_reason = null, attempts = 0, next_attempt_at = null
        where no in (select batch_no from met) and done < wanted and parked_reason is not null`.execute(db);
-
-/** Held by the connection of a dry run, with its number, for as long as it lasts. */
-export const DRY_RUN_LOCK = 7_355_615;
 
 /** Dry runs whose program is gone leave nothing behind. Whoever is at one holds its lock. */
 async function endDryRuns({ db }: Database): Promise<void> {

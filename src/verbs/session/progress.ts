@@ -1,6 +1,6 @@
 import { SingleBar } from 'cli-progress';
-import { sql } from 'kysely';
 import type { Db } from '../../adapters/postgres/connection.ts';
+import { progressOf } from '../../views/progress/progress.sql.ts';
 
 const EVERY_MS = 250;
 
@@ -33,20 +33,6 @@ export function startProgress() {
     },
     stop: () => bar.stop(),
   };
-}
-
-async function progressOf(db: Db, deliveryNos: readonly number[]) {
-  const found = await sql<{ size: bigint; read: bigint; rows: bigint }>`
-    select coalesce(sum(d.size_bytes), 0)::bigint as size,
-           coalesce(sum(case when d.state in ('found', 'reading') then coalesce(c.bytes, 0) else d.size_bytes end), 0)::bigint as read,
-           coalesce(sum(c.rows), 0)::bigint as rows
-      from delivery d
-      left join lateral (select sum(c.length_bytes) as bytes, sum((c.facts->>'rows')::bigint) as rows
-                           from load l join chunk c on c.load_no = l.no
-                          where l.delivery_no = d.no and l.state in ('reading', 'loaded', 'closed') and c.state = 'loaded') c on true
-     where d.no = any(${[...deliveryNos]}::int[])`.execute(db);
-  const { size, read, rows } = found.rows[0]!;
-  return { size: Number(size), read: Number(read), rows: Number(rows) };
 }
 
 const megabytes = (bytes: number): string => (bytes / 1e6).toFixed(1);

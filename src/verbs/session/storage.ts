@@ -1,7 +1,6 @@
 import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { sql } from 'kysely';
 import { openArchive } from '../../adapters/archive.ts';
 import { type Database, openDatabase, withoutPassword } from '../../adapters/postgres/connection.ts';
 import { EmbeddedPostgresFailed, openEmbeddedPostgres } from '../../adapters/postgres/embedded.ts';
@@ -10,6 +9,7 @@ import type { JobQueue } from '../../adapters/queue/queue.ts';
 import type { Config } from '../../config/config.ts';
 import { Unreachable, UsageError } from '../../domain/errors.ts';
 import { JOBS } from '../../jobs.ts';
+import { bookIdOf } from '../../store/book.ts';
 
 /** The book of this call: where it is, and what goes away with it. */
 export type Storage = {
@@ -78,9 +78,8 @@ async function openOwn(dataDir: string, isTemporary: boolean) {
 /** The queue of a book, ready to use. Its library is the largest of all, and looking into a book needs none of it. */
 export async function openQueueOf(config: Config, { database }: Storage): Promise<JobQueue> {
   const { openQueue } = await import('../../adapters/queue/queue.ts');
-  const { rows } = await sql<{ id: string }>`select id from book`.execute(database.db);
   const redis = config.redisUrl ? { redisUrl: config.redisUrl } : {};
-  return openQueue({ databaseUrl: database.url, bookId: rows[0]!.id, ...redis });
+  return openQueue({ databaseUrl: database.url, bookId: await bookIdOf(database.db), ...redis });
 }
 
 /** Puts a job on the queue for a parser process, which cannot reach the queue itself. */
