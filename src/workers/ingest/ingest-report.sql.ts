@@ -1,4 +1,4 @@
-import { sql } from 'kysely';
+import { type NotNull, sql } from 'kysely';
 import type { Db } from '../../adapters/postgres/connection.ts';
 import type { ReportKind } from '../../domain/formats/format.ts';
 import type { Rules } from '../../domain/report/rules.ts';
@@ -60,7 +60,12 @@ export async function claimDelivery(db: Db, deliveryNo: number): Promise<Deliver
               d.archived_sha256 as "archivedSha256", d.state = 'dry' as "isDry"`.execute(db);
   const delivery = taken.rows[0];
   if (!delivery) return null;
-  await sql`update load set state = 'abandoned' where delivery_no = ${deliveryNo} and state = 'reading'`.execute(db);
+  await db
+    .updateTable('load')
+    .set({ state: 'abandoned' })
+    .where('delivery_no', '=', deliveryNo)
+    .where('state', '=', 'reading')
+    .execute();
   return delivery;
 }
 
@@ -87,18 +92,23 @@ export async function newestRevision(db: Db, reportNo: number, deliveryNo: numbe
 
 /** Returns withdrawn contents of a report with this size that are newer than the one that counts. The same bytes do not bring them back. */
 export async function withdrawnRevisions(db: Db, reportNo: number, sizeBytes: number) {
-  const found = await sql<{ revision: number; sha256: string; reason: string }>`
-    select d.revision, l.sha256, d.withdrawn_reason as reason
-      from delivery d join report r on r.no = d.report_no and d.revision > r.revision join load l on l.delivery_no = d.no
-     where r.no = ${reportNo} and d.state = 'withdrawn' and l.sha256 is not null and l.size_bytes = ${sizeBytes}`.execute(
-    db,
-  );
-  return found.rows;
+  return db
+    .selectFrom('delivery as d')
+    .innerJoin('report as r', (join) => join.onRef('r.no', '=', 'd.report_no').onRef('d.revision', '>', 'r.revision'))
+    .innerJoin('load as l', 'l.delivery_no', 'd.no')
+    .select(['d.revision', 'l.sha256', 'd.withdrawn_reason as reason'])
+    .where('r.no', '=', reportNo)
+    .where('d.state', '=', 'withdrawn')
+    .where('l.size_bytes', '=', BigInt(sizeBytes))
+    .$narrowType<{ revision: NotNull; reason: NotNull }>()
+    .where('l.sha256', 'is not', null)
+    .$narrowType<{ sha256: NotNull }>()
+    .execute();
 }
 
 /** Stores a refused report as it was received, so that it can be replayed once the cause is fixed. */
 export const keepRefused = (db: Db, deliveryNo: number, path: string, sha256: string) =>
-  sql`update delivery set archived = ${path}, archived_sha256 = ${sha256} where no = ${deliveryNo}`.execute(db);
+  db.updateTable('delivery').set({ archived: path, archived_sha256: sha256 }).where('no', '=', deliveryNo).execute();
 
 export async function createLoad(
   db: Db,
@@ -145,7 +155,12 @@ export async function moveReport(
     db,
   );
   const batchNo = batch.rows[0]!.no;
-  await sql`update report set batch_no = ${batchNo} where no = ${reportNo} and batch_no <> ${batchNo}`.execute(db);
+  await db
+    .updateTable('report')
+    .set({ batch_no: batchNo })
+    .where('no', '=', reportNo)
+    .where('batch_no', '<>', batchNo)
+    .execute();
   if (batchId === null) throw new Error('a day has no settlement currency');
   return batchNo;
 }

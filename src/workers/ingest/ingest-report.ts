@@ -4,6 +4,7 @@ import { inTransaction } from '../../adapters/postgres/transactions.ts';
 import type { SourceFiles } from '../../adapters/source-files/source-files.ts';
 import { ReportRefused, ReportVanished } from '../../domain/errors.ts';
 import { closeLoad as closeLoadJob, type IngestReportJob } from '../../jobs.ts';
+import { lockBatches } from '../../store/batches.ts';
 import { formatById } from '../../store/formats.ts';
 import { Fenced } from '../fencing.ts';
 import * as closing from '../load/close-load.sql.ts';
@@ -39,7 +40,7 @@ export async function ingestReport(context: IngestContext, { deliveryNo }: Inges
   if (!end) return true;
   const isMine = await onOneConnection(context.database, (db) =>
     inTransaction(db, async () => {
-      await closing.lockBatch(db, delivery.batchNo);
+      await lockBatches(db, [delivery.batchNo]);
       return closing.endDelivery(db, delivery, end);
     }),
   );

@@ -1,9 +1,9 @@
 import { type RawBuilder, sql } from 'kysely';
+import { columns, type RowOf } from '../../adapters/postgres/columns.ts';
 import type { Db } from '../../adapters/postgres/connection.ts';
-import type { ReportKind } from '../../domain/formats/format.ts';
 import type { Facts } from '../../domain/report/facts.ts';
-import type { Rules } from '../../domain/report/rules.ts';
 import { IS_HELD } from '../../store/away.sql.ts';
+import { requestRuns } from '../../store/batches.ts';
 import { settleRivals } from '../../store/rivals.ts';
 
 /** True for exactly one caller: all chunks are known and loaded. The load's row is locked, so the last two see each other. */
@@ -15,30 +15,23 @@ export async function markLoaded(db: Db, loadNo: number): Promise<boolean> {
   return marked.numAffectedRows === 1n;
 }
 
-export type ClosingLoad = {
-  no: number;
-  state: string;
-  slot: number;
-  kind: ReportKind;
-  reportNo: number;
-  batchNo: number;
-  deliveryNo: number;
-  epoch: number;
-  /** For a dry run: it is not closed, but tried. */
-  isDry: boolean;
-  interventionNo: number | null;
-  /** Its bytes were read before. */
-  isReplay: boolean;
-  rules: Rules;
-  source: string;
-  modifiedAt: Date;
-  chunks: { no: number; facts: Facts }[];
-};
+const CLOSING = columns('load as l', ['no', 'state', 'slot', 'report_no', 'delivery_no', 'rules']);
+const ITS_REPORT = columns('report as r', ['kind', 'batch_no']);
+const ITS_DELIVERY = columns('delivery as d', ['epoch', 'intervention_no', 'source', 'modified_at']);
+
+export type ClosingLoad = RowOf<typeof CLOSING> &
+  RowOf<typeof ITS_REPORT> &
+  RowOf<typeof ITS_DELIVERY> & {
+    /** For a dry run: it is not closed, but tried. */
+    isDry: boolean;
+    /** Its bytes were read before. */
+    isReplay: boolean;
+    chunks: { no: number; facts: Facts }[];
+  };
 
 export async function loadToClose(db: Db, loadNo: number): Promise<ClosingLoad> {
   const found = await sql<ClosingLoad>`
-    select l.no, l.state, l.slot, r.kind, l.report_no as "reportNo", r.batch_no as "batchNo", l.delivery_no as "deliveryNo", d.epoch,
-           d.state = 'dry' as "isDry", d.intervention_no as "interventionNo", d.replay_of is not null as "isReplay", l.rules, d.source, d.modified_at as "modifiedAt",
+    select ${CLOSING}, ${ITS_REPORT}, ${ITS_DELIVERY}, d.state = 'dry' as "isDry", d.replay_of is not null as "isReplay",
            coalesce((select jsonb_agg(jsonb_build_object('no', c.no, 'facts', c.facts) order by c.no) from chunk c where c.load_no = l.no), '[]') as chunks
       from load l join report r on r.no = l.report_no join delivery d on d.no = l.delivery_no where l.no = ${loadNo}`.execute(
     db,
@@ -47,18 +40,13 @@ export async function loadToClose(db: Db, loadNo: number): Promise<ClosingLoad> 
 }
 
 export async function isClosed(db: Db, loadNo: number): Promise<boolean> {
-  const found = await sql`select from load where no = ${loadNo} and state = 'closed'`.execute(db);
-  return found.rows.length === 1;
+  const closed = db.selectFrom('load').select('no').where('no', '=', loadNo).where('state', '=', 'closed');
+  return (await closed.executeTakeFirst()) !== undefined;
 }
-
-/** Locks the batch: whoever closes the last two reports at the same moment, the second sees the first. */
-export const lockBatch = (db: Db, batchNo: number) =>
-  sql`select from batch where no = ${batchNo} for update`.execute(db);
 
 /** Something new is known of the batch: it wants a run. */
 const requestRun = (db: Db, batchNo: number, interventionNo: number | null) =>
-  sql`select want_runs(array[${batchNo}]::int[], ${interventionNo === null ? 'report' : 'replay'}, null,
-        ${interventionNo === null ? [] : [interventionNo]}::int[])`.execute(db);
+  requestRuns(db, [batchNo], interventionNo === null ? 'report' : 'replay', interventionNo);
 
 /** Every content of a report has a number of its own, also one that was refused. */
 const nextRevision = (reportNo: RawBuilder<unknown>) =>
@@ -81,9 +69,12 @@ export async function closeLoad(db: Db, load: ClosingLoad, facts: Facts): Promis
   const revision = closed.rows[0]?.revision;
   if (revision === undefined) return false;
   await releaseDuplicates(db, load, revision);
-  await sql`update report set load_no = ${load.no}, revision = ${revision} where no = ${load.reportNo} and revision <= ${revision}`.execute(
-    db,
-  );
+  await db
+    .updateTable('report')
+    .set({ load_no: load.no, revision })
+    .where('no', '=', load.reportNo)
+    .where('revision', '<=', revision)
+    .execute();
   await sql`select place_report(${load.reportNo})`.execute(db);
   // A workbook that came before the CSV of the same report is not read any more.
   await sql`
@@ -91,10 +82,8 @@ export async function closeLoad(db: Db, load: ClosingLoad, facts: Facts): Promis
      where mine.no = ${load.deliveryNo} and not mine.is_sheet and d.report_no = mine.report_no and d.is_sheet and d.state = 'closed'`.execute(
     db,
   );
-  const now = await sql<{
-    batchNo: number;
-  }>`select batch_no as "batchNo" from report where no = ${load.reportNo}`.execute(db);
-  for (const batchNo of new Set([load.batchNo, now.rows[0]!.batchNo]))
+  const now = db.selectFrom('report').select('batch_no').where('no', '=', load.reportNo);
+  for (const batchNo of new Set([load.batchNo, (await now.executeTakeFirstOrThrow()).batch_no]))
     await requestRun(db, batchNo, load.interventionNo);
   return true;
 }
@@ -128,6 +117,8 @@ export type End = {
   readonly isVanished?: boolean;
 };
 
+const ENDED = columns('delivery as d', ['state', 'report_no', 'intervention_no']);
+
 /**
  * Ends a delivery that is not read: refused, waiting, a duplicate. Its load, if it has one, is abandoned. Of a dry run only the
  * reason is kept.
@@ -137,33 +128,39 @@ export async function endDelivery(
   delivery: { no: number; batchNo: number; epoch: number },
   end: End,
 ): Promise<boolean> {
-  const ended = await sql<{ state: string; reportNo: number; interventionNo: number | null }>`
+  const ended = await sql<RowOf<typeof ENDED>>`
     update delivery d set state = case d.state when 'dry' then 'dry' else ${end.state} end,
            error_code = ${end.code}, error_message = ${end.message}, duplicate_of = ${end.duplicateOf ?? null},
            revision = ${end.state === 'refused' ? sql`coalesce(d.revision, ${nextRevision(sql`d.report_no`)})` : sql`${end.revision}::int`},
            next_attempt_at = null, vanished_at = ${end.isVanished ? sql`now()` : null}
      where no = ${delivery.no} and epoch = ${delivery.epoch} and ${UNDER_WAY}
-    returning d.state, d.report_no as "reportNo", d.intervention_no as "interventionNo"`.execute(db);
+    returning ${ENDED}`.execute(db);
   const [as] = ended.rows;
   if (!as) return false;
-  await sql`update load set state = 'abandoned' where delivery_no = ${delivery.no} and state in ('reading', 'loaded')`.execute(
-    db,
-  );
+  await db
+    .updateTable('load')
+    .set({ state: 'abandoned' })
+    .where('delivery_no', '=', delivery.no)
+    .where('state', 'in', ['reading', 'loaded'])
+    .execute();
   if (end.state !== 'duplicate' && as.state !== 'dry') await requestRun(db, delivery.batchNo, as.interventionNo);
   if (as.state !== 'dry') await settleRivals(db, as.reportNo);
   return true;
 }
 
+const DELIVERY = columns('delivery as d', ['no as deliveryNo', 'attempts as attempt']);
+const BATCH = columns('batch as b', ['no as batchNo', 'wanted', 'attempts as attempt']);
+
 /** What the end of a delivery sets going: the next content of the same report, and the batch once nothing of it is under way. */
 export async function nextAfter(db: Db, batchNo: number) {
-  const deliveries = await sql<{ deliveryNo: number; attempt: number }>`
-    select distinct on (d.report_no) d.no as "deliveryNo", d.attempts as attempt
+  const deliveries = await sql<RowOf<typeof DELIVERY>>`
+    select distinct on (d.report_no) ${DELIVERY}
       from delivery d join report r on r.no = d.report_no
      where r.batch_no = ${batchNo} and d.state = 'found' and d.parked_reason is null
        and (d.archived is not null or exists (select from delivery e where e.report_no = d.report_no and e.no < d.no))
      order by d.report_no, d.no`.execute(db);
-  const batches = await sql<{ batchNo: number; wanted: number; attempt: number }>`
-    select b.no as "batchNo", b.wanted, b.attempts as attempt from batch b
+  const batches = await sql<RowOf<typeof BATCH>>`
+    select ${BATCH} from batch b
      where b.no = ${batchNo} and b.done < b.wanted and b.parked_reason is null and not exists (
        select from delivery d join report r on r.no = d.report_no
         where r.batch_no = b.no and d.state in ('found', 'reading') and d.parked_reason is null and not ${IS_HELD})`.execute(
@@ -214,7 +211,6 @@ export async function filesWithSameBytes(db: Db, loadNo: number): Promise<{ file
 }
 
 export async function rivalFiles(db: Db, reportNo: number): Promise<string[]> {
-  const found = await sql<{ file: string }>`
-    select distinct file from rival_content where report_no = ${reportNo} order by 1 limit 10`.execute(db);
-  return found.rows.map(({ file }) => file);
+  const rivals = db.selectFrom('rival_content').select('file').distinct().where('report_no', '=', reportNo);
+  return (await rivals.orderBy('file').limit(10).execute()).map(({ file }) => file!);
 }

@@ -5,6 +5,7 @@ import { ReportRefused } from '../../domain/errors.ts';
 import { addFacts, type Facts } from '../../domain/report/facts.ts';
 import { headerChange } from '../../domain/report/header.ts';
 import { type CloseLoadJob, type Enqueue, ingestReport, reconcile } from '../../jobs.ts';
+import { lockBatches } from '../../store/batches.ts';
 import { settleRivals } from '../../store/rivals.ts';
 import { attachRowTable, hasOwnTable, indexRowTable } from '../../store/row-tables.ts';
 import type { LogEvent } from '../context.ts';
@@ -37,7 +38,7 @@ export async function closeLoad(context: Context, { loadNo }: CloseLoadJob): Pro
     }
     if (load.state === 'loaded') {
       const outcome = await inTransaction(db, async () => {
-        await closing.lockBatch(db, load.batchNo);
+        await lockBatches(db, [load.batchNo]);
         return closeLocked(db, load, context.logEvent);
       });
       if (outcome) reportLoadEnd(context, load, outcome);

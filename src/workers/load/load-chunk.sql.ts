@@ -1,42 +1,36 @@
 import { sql } from 'kysely';
 import type { Encoding } from '../../adapters/file-formats/encoding.ts';
+import { columns, type RowOf } from '../../adapters/postgres/columns.ts';
 import type { Db } from '../../adapters/postgres/connection.ts';
 import type { Discrepancy } from '../../domain/discrepancy.ts';
-import type { ReportKind } from '../../domain/formats/format.ts';
 import type { Facts } from '../../domain/report/facts.ts';
-import type { Rules } from '../../domain/report/rules.ts';
 import { tableOf } from '../../store/row-tables.ts';
 import { clean } from '../../store/stored-row.ts';
 
-export type ClaimedChunk = {
-  epoch: number;
-  loadNo: number;
-  no: number;
-  slot: number;
-  batchNo: number;
-  kind: ReportKind;
-  batchId: string | null;
-  settlementCurrency: string | null;
-  archivePath: string;
-  offset: bigint;
-  lengthBytes: bigint;
-  firstLine: number;
-  crc32: bigint;
-  encoding: Encoding;
-  header: string[];
-  /** The text was made from a workbook. */
-  isSheet: boolean;
-  source: string;
-  /** The id of the format that its header is read as. */
-  format: string;
-  rules: Rules;
-};
+const PLACE = columns('chunk as c', [
+  'load_no',
+  'no',
+  'epoch',
+  'offset_bytes as offset',
+  'length_bytes',
+  'first_line',
+  'crc32',
+]);
+/** `format`: the id of the format that its header is read as. */
+const ITS_LOAD = columns('load as l', ['slot', 'archive_path', 'header', 'format', 'rules']);
+const ITS_REPORT = columns('report as r', ['batch_no', 'kind']);
+const ITS_BATCH = columns('batch as b', ['batch_id']);
+/** `is_sheet`: the text was made from a workbook. */
+const ITS_DELIVERY = columns('delivery as d', ['is_sheet', 'source']);
 
-const CHUNK = sql`
-  c.epoch, c.load_no as "loadNo", c.no, l.slot, r.batch_no as "batchNo", r.kind, b.batch_id as "batchId",
-  coalesce(l.settlement_currency, b.currency) as "settlementCurrency", l.archive_path as "archivePath", c.offset_bytes as "offset",
-  c.length_bytes as "lengthBytes", c.first_line as "firstLine", c.crc32, c.encoding, l.header, d.is_sheet as "isSheet", d.source,
-  l.format, l.rules`;
+export type ClaimedChunk = RowOf<typeof PLACE> &
+  RowOf<typeof ITS_LOAD> &
+  RowOf<typeof ITS_REPORT> &
+  RowOf<typeof ITS_BATCH> &
+  RowOf<typeof ITS_DELIVERY> & { settlementCurrency: string | null; encoding: Encoding };
+
+const CHUNK = sql`${PLACE}, ${ITS_LOAD}, ${ITS_REPORT}, ${ITS_BATCH}, ${ITS_DELIVERY}, c.encoding,
+  coalesce(l.settlement_currency, b.currency) as "settlementCurrency"`;
 
 /** Takes a chunk: whoever took it before can no longer commit. Null: it is loaded, or its load is not wanted any more. */
 export async function claimChunk(db: Db, loadNo: number, chunk: number): Promise<ClaimedChunk | null> {

@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import type { Db } from '../../adapters/postgres/connection.ts';
 import { inTransaction } from '../../adapters/postgres/transactions.ts';
+import { lockBatches, requestRuns } from '../../store/batches.ts';
 import type { Schedule } from '../context.ts';
 import * as closing from '../load/close-load.sql.ts';
 import { closeLocked } from '../load/close-load.ts';
@@ -39,9 +40,7 @@ export async function tryOut<T>(
     try {
       return await rolledBack(db, async () => {
         for (const no of deliveryNos) await end(db, no);
-        await sql`select want_runs(${[...parkedNos]}::int[], 'replay', null, array[${interventionNo}]::int[])`.execute(
-          db,
-        );
+        await requestRuns(db, parkedNos, 'replay', interventionNo);
         await reconcileWanted(db, interventionNo, standing);
         return look();
       });
@@ -90,7 +89,7 @@ async function end(db: Db, deliveryNo: number): Promise<void> {
               (select l.no from load l where l.delivery_no = d.no and l.state = 'loaded') as "loadNo"`.execute(db);
   const [delivery] = found.rows;
   if (!delivery) return;
-  await closing.lockBatch(db, delivery.batchNo);
+  await lockBatches(db, [delivery.batchNo]);
   if (delivery.loadNo !== null) {
     await closeLocked(db, await closing.loadToClose(db, delivery.loadNo));
   } else if (delivery.code !== null) {
@@ -103,12 +102,16 @@ async function end(db: Db, deliveryNo: number): Promise<void> {
 /** Batch after batch, those too that another one asked for. */
 async function reconcileWanted(db: Db, interventionNo: number, standing: Schedule): Promise<void> {
   for (;;) {
-    const wanted = await sql<{ no: number }>`
-      select no from batch where done < wanted and parked_reason is null and
-         no in (select batch_no from run_cause where intervention_no = ${interventionNo}) order by no limit 1`.execute(
-      db,
-    );
-    const [batch] = wanted.rows;
+    const batch = await db
+      .selectFrom('batch as b')
+      .innerJoin('run_cause as c', 'c.batch_no', 'b.no')
+      .select('b.no')
+      .where('c.intervention_no', '=', interventionNo)
+      .whereRef('b.done', '<', 'b.wanted')
+      .where('b.parked_reason', 'is', null)
+      .orderBy('b.no')
+      .limit(1)
+      .executeTakeFirst();
     if (!batch) return;
     await reconcileInside(db, batch.no, standing);
   }

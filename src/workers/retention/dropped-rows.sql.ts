@@ -1,4 +1,5 @@
 import { type RawBuilder, sql } from 'kysely';
+import { anyOf } from '../../adapters/postgres/columns.ts';
 import type { Db } from '../../adapters/postgres/connection.ts';
 import { type ReadLoad, rowsOf } from '../../store/loads.ts';
 
@@ -43,11 +44,15 @@ export async function droppedBefore(db: Db, runNo: number | null): Promise<Dropp
 
 /** The last drop of rows of this merchant; 0 where there was none. Each has a higher number than those that others saw before it. */
 export async function lastDropped(db: Db, merchantNo: number): Promise<bigint> {
-  const found = await sql<{ no: bigint }>`
-    select coalesce(max(no), 0)::bigint as no from dropped where what = 'rows' and merchant_no = ${merchantNo}`.execute(
-    db,
-  );
-  return found.rows[0]!.no;
+  const last = await db
+    .selectFrom('dropped')
+    .select('no')
+    .where('what', '=', 'rows')
+    .where('merchant_no', '=', merchantNo)
+    .orderBy('no', 'desc')
+    .limit(1)
+    .executeTakeFirst();
+  return last?.no ?? 0n;
 }
 
 /** Loads of other batches that current runs read and whose rows were dropped, after this number. */
@@ -201,17 +206,22 @@ export const requestRowsOf = (db: Db, batchNo: number, loadNos: readonly number[
 
 /** The batch cannot be reconciled, until somebody does something about it. */
 export const parkBatch = (db: Db, batchNo: number, reason: string) =>
-  sql`update batch set parked_reason = ${reason} where no = ${batchNo} and done < wanted`.execute(db);
+  db
+    .updateTable('batch')
+    .set({ parked_reason: reason })
+    .where('no', '=', batchNo)
+    .whereRef('done', '<', 'wanted')
+    .execute();
 
 /** A run of the batch is there: it waits no more. */
 export const wantNoRows = (db: Db, batchNo: number) =>
-  sql`delete from wanted_rows where batch_no = ${batchNo}`.execute(db);
+  db.deleteFrom('wanted_rows').where('batch_no', '=', batchNo).execute();
 
 /** So often it was tried to read the rows of a load again. */
-export async function attemptsAt(db: Db, loadNos: readonly number[]): Promise<{ loadNo: number; attempt: number }[]> {
-  const found = await sql<{ loadNo: number; attempt: number }>`
-    select load_no as "loadNo", max(attempts) as attempt from wanted_rows where load_no = any(${[...loadNos]}::int[]) group by 1`.execute(
-    db,
-  );
-  return found.rows;
-}
+export const attemptsAt = (db: Db, loadNos: readonly number[]): Promise<{ loadNo: number; attempt: number }[]> =>
+  db
+    .selectFrom('wanted_rows')
+    .select((wanted) => ['load_no as loadNo', wanted.fn.max('attempts').as('attempt')])
+    .where('load_no', '=', anyOf(loadNos))
+    .groupBy('load_no')
+    .execute();

@@ -1,5 +1,7 @@
 import { sql } from 'kysely';
+import { anyOf } from '../../adapters/postgres/columns.ts';
 import type { Db } from '../../adapters/postgres/connection.ts';
+import { requestRuns } from '../../store/batches.ts';
 
 export type AnyPayload = { deliveryNo?: number; loadNo?: number; chunk?: number; batchNo?: number };
 
@@ -49,7 +51,7 @@ export async function recordFailure(
     returning case when d.state <> 'dry' then r.batch_no end as "batchNo"`.execute(db);
   const batchNo = failed.rows[0]?.batchNo ?? null;
   // A report that cannot be used counts as not there, which is news for its batch.
-  if (isParked && batchNo !== null) await sql`select want_runs(array[${batchNo}]::int[], 'report')`.execute(db);
+  if (isParked && batchNo !== null) await requestRuns(db, [batchNo], 'report');
   return { attempts, isGone: false, isParked, delayMs, batchNo };
 }
 
@@ -68,8 +70,12 @@ async function recordFailedRestore(
   if (attempts === undefined) return { attempts: 0, isGone: true, isParked: false, delayMs: 0, batchNo: null };
   const isParked = attempts >= maxAttempts;
   if (isParked) {
-    await sql`update batch set parked_reason = ${reason}
-      where no = any(${counted.rows.map(({ batchNo }) => batchNo)}::int[]) and done < wanted`.execute(db);
+    await db
+      .updateTable('batch')
+      .set({ parked_reason: reason })
+      .where('no', '=', anyOf(counted.rows.map(({ batchNo }) => batchNo)))
+      .whereRef('done', '<', 'wanted')
+      .execute();
   }
   return { attempts, isGone: false, isParked, delayMs: delayMsOf(attempts), batchNo: null };
 }

@@ -1,6 +1,7 @@
 import { type RawBuilder, sql } from 'kysely';
+import { anyOf } from '../../../adapters/postgres/columns.ts';
 import type { Db } from '../../../adapters/postgres/connection.ts';
-import type { NamedRows, Split } from '../../../domain/matching/coverage.ts';
+import type { NamedRows, RunCoverage, Split } from '../../../domain/matching/coverage.ts';
 import type { RunFacts } from '../../../domain/matching/run.ts';
 import type { BatchRow } from '../../../store/batches.ts';
 import type { ReadLoad } from '../../../store/loads.ts';
@@ -8,9 +9,15 @@ import { identifyCrossBatchFindings } from '../cross-batch/settled-twice.sql.ts'
 
 /** Locks the batch for this run. Returns false if another worker claimed it, or a later run is published already. */
 export async function lockBatch(db: Db, batchNo: number, epoch: number, answers: number): Promise<boolean> {
-  const mine = await sql`
-    select from batch where no = ${batchNo} and epoch = ${epoch} and done < ${answers} for update`.execute(db);
-  return mine.rows.length === 1;
+  const mine = await db
+    .selectFrom('batch')
+    .select('no')
+    .where('no', '=', batchNo)
+    .where('epoch', '=', epoch)
+    .where('done', '<', answers)
+    .forUpdate()
+    .executeTakeFirst();
+  return mine !== undefined;
 }
 
 export async function insertRun(
@@ -19,19 +26,20 @@ export async function insertRun(
     batchNo: number;
     answers: number;
     rules: string;
-    facts: unknown;
+    facts: RunFacts;
     digest: string;
     changed: boolean;
     isGone: boolean;
-    coverage: unknown;
+    coverage: RunCoverage;
   },
   parts: readonly { loadNo: number; part: number }[],
 ): Promise<number> {
-  const inserted = await sql<{ no: number }>`
-    insert into run (batch_no, answers, rules, facts, digest, changed, is_gone, coverage)
-    values (${run.batchNo}, ${run.answers}, ${run.rules}, ${JSON.stringify(run.facts)}::jsonb, ${run.digest}, ${run.changed}, ${run.isGone},
-            ${JSON.stringify(run.coverage)}::jsonb) returning no`.execute(db);
-  const runNo = inserted.rows[0]!.no;
+  const { batchNo, isGone, ...rest } = run;
+  const { no: runNo } = await db
+    .insertInto('run')
+    .values({ batch_no: batchNo, is_gone: isGone, ...rest })
+    .returning('no')
+    .executeTakeFirstOrThrow();
   await sql`insert into run_load (run_no, load_no, part)
     select ${runNo}, load_no, part from unnest(${parts.map((p) => p.loadNo)}::int[], ${parts.map((p) => p.part)}::int[]) as u(load_no, part)`.execute(
     db,
@@ -188,11 +196,12 @@ async function keepAndOpen(db: Db, table: 'finding' | 'cross_batch_finding', run
 }
 
 export async function wantedOf(db: Db, batchNos: readonly number[]) {
-  const found = await sql<{ batchNo: number; wanted: number; attempt: number }>`
-    select no as "batchNo", wanted, attempts as attempt from batch where no = any(${[...batchNos]}::int[]) and done < wanted`.execute(
-    db,
-  );
-  return found.rows;
+  return db
+    .selectFrom('batch')
+    .select(['no as batchNo', 'wanted', 'attempts as attempt'])
+    .where('no', '=', anyOf(batchNos))
+    .whereRef('done', '<', 'wanted')
+    .execute();
 }
 
 /** What the batch's run before has read; null where there is none. */
