@@ -173,6 +173,7 @@ export async function pingDatabase(connectionString: string): Promise<void> {
 export function openReadOnlyPool(connectionString: string, connectMs: number): pg.Pool {
   return openPool({
     connectionString,
+    types: TYPES,
     // One for each look of the service at the whole, and one for the question whether it is ready.
     max: 5,
     connectionTimeoutMillis: connectMs,

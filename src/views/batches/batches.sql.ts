@@ -1,7 +1,7 @@
-import { sql } from 'kysely';
+import { type NotNull, sql } from 'kysely';
+import { anyOf, columns, type RowOf } from '../../adapters/postgres/columns.ts';
 import type { Db } from '../../adapters/postgres/connection.ts';
-import type { NamedRows, RunCoverage } from '../../domain/matching/coverage.ts';
-import type { RunFacts } from '../../domain/matching/run.ts';
+import type { NamedRows } from '../../domain/matching/coverage.ts';
 
 /** What a call of `reconcile` was about. */
 export type Asked = {
@@ -62,41 +62,37 @@ export async function reportsOf(db: Db, deliveryNos: readonly number[]): Promise
   return found.rows;
 }
 
-export type BatchView = {
-  no: number;
-  merchantId: string;
-  batchId: string | null;
-  currency: string | null;
-  day: string | null;
-  settlementDate: string | null;
-  acquirer: string | null;
-  facts: RunFacts;
-  run: number;
-  rules: string;
-  digest: string;
-  open: number;
-  /** Since when it is not reconciled: when the oldest of what is open was first seen. Null where nothing is open. */
-  since: Date | null;
-  /** Days from its date to now; null where it has no date. */
-  ageDays: number | null;
-  /** Rows that need a record and have something told of them. */
-  toldRows: number;
-  /** Its rows before anything was told of them; null in runs of books of before, which did not count them so. */
-  coverage: RunCoverage | null;
-  /** Rows that have something told of them, by type. */
-  named: NamedRows[];
-  publishedAt: Date;
-};
+const MERCHANT = columns('merchant as m', ['id as merchantId']);
+const BATCH = columns('batch as b', ['no', 'batch_id', 'currency', 'day', 'settlement_date', 'acquirer']);
+const RUN = columns('run as r', ['facts', 'coverage', 'no as run', 'rules', 'digest', 'published_at']);
+
+export type BatchView = RowOf<typeof MERCHANT> &
+  RowOf<typeof BATCH> &
+  RowOf<typeof RUN> & {
+    open: number;
+    /** Since when it is not reconciled: when the oldest of what is open was first seen. Null where nothing is open. */
+    since: Date | null;
+    /** Days from its date to now; null where it has no date. */
+    ageDays: number | null;
+    /** Rows that need a record and have something told of them. */
+    toldRows: number;
+    /** Rows that have something told of them, by type. */
+    named: NamedRows[];
+  };
 
 /** Batches and days whose reconciliation failed too often, and why. */
 export async function failedBatchesOf(
   db: Db,
   batchNos: readonly number[],
 ): Promise<{ name: string; reason: string }[]> {
-  const found = await sql<{ name: string; reason: string }>`
-    select coalesce(batch_id, day::text, '') as name, parked_reason as reason from batch
-     where no = any(${[...batchNos]}::int[]) and parked_reason is not null order by 1`.execute(db);
-  return found.rows;
+  return db
+    .selectFrom('batch')
+    .select([sql<string>`coalesce(batch_id, day::text, '')`.as('name'), 'parked_reason as reason'])
+    .where('no', '=', anyOf(batchNos))
+    .where('parked_reason', 'is not', null)
+    .$narrowType<{ reason: NotNull }>()
+    .orderBy('name')
+    .execute();
 }
 
 export type BatchFilter = {
@@ -148,9 +144,7 @@ const namedRows = (filter: BatchFilter) => sql`
 /** Batches and days that have a result, by date and id. */
 export async function batchesOf(db: Db, filter: BatchFilter): Promise<BatchView[]> {
   const found = await sql<BatchView>`
-    select b.no, m.id as "merchantId", b.batch_id as "batchId", b.currency, b.day::text, b.settlement_date::text as "settlementDate",
-           b.acquirer, r.facts, r.coverage, r.no as run, r.rules, r.digest, r.published_at as "publishedAt",
-           o.open, o.since, t.named, t."toldRows",
+    select ${MERCHANT}, ${BATCH}, ${RUN}, o.open, o.since, t.named, t."toldRows",
            (now() at time zone coalesce(z.time_zone, 'UTC'))::date - coalesce(b.settlement_date, b.day) as "ageDays"
       from batch b join merchant m on m.no = b.merchant_no cross join lateral (${runAt(filter)}) r
      cross join lateral (
@@ -167,23 +161,25 @@ export async function batchesOf(db: Db, filter: BatchFilter): Promise<BatchView[
   return found.rows;
 }
 
-export type DiscrepancyView = {
-  kind: string;
-  merchantId: string;
-  settlementBatchId: string | null;
-  transactionDate: string | null;
-  file: string | null;
-  line: number | null;
-  type: string | null;
-  requestId: string | null;
-  transactionId: string | null;
-  field: string | null;
-  reported: string | null;
-  recorded: string | null;
-  difference: string | null;
-  currency: string | null;
-  message: string;
-};
+const KIND = columns('discrepancy as d', ['kind']);
+const ITS_BATCH = columns('batch as b', ['batch_id as settlementBatchId']);
+const FOUND = columns('discrepancy as d', [
+  'line',
+  'type',
+  'request_id',
+  'transaction_id',
+  'field',
+  'reported',
+  'recorded',
+  'difference',
+  'currency',
+  'message',
+]);
+
+export type DiscrepancyView = RowOf<typeof KIND> &
+  RowOf<typeof MERCHANT> &
+  RowOf<typeof ITS_BATCH> &
+  RowOf<typeof FOUND> & { transactionDate: string | null; file: string | null };
 
 /** A discrepancy with its number, and from when to when it was open. */
 export type DatedDiscrepancy = DiscrepancyView & {
@@ -221,9 +217,7 @@ const ORDER = sql`
   coalesce(d.reported, ''), coalesce(d.recorded, ''), d.no`;
 
 const SHOWN = sql`
-  d.kind, m.id as "merchantId", b.batch_id as "settlementBatchId", case when b.batch_id is null then b.day::text end as "transactionDate",
-  y.file, d.line, d.type, d.request_id as "requestId", d.transaction_id as "transactionId", d.field, d.reported, d.recorded,
-  d.difference, d.currency, d.message`;
+  ${KIND}, ${MERCHANT}, ${ITS_BATCH}, case when b.batch_id is null then b.day::text end as "transactionDate", y.file, ${FOUND}`;
 
 /** Open discrepancies in the promised order. */
 export const openDiscrepancies = (filter: DiscrepancyFilter) => sql`
@@ -252,8 +246,7 @@ export const datedDiscrepancies = (filter: DiscrepancyFilter) => sql`
 
 /** Whether there ever was a discrepancy of this number. */
 export async function isDiscrepancy(db: Db, no: bigint): Promise<boolean> {
-  const found = await sql`select from discrepancy where no = ${no}`.execute(db);
-  return found.rows.length > 0;
+  return (await db.selectFrom('discrepancy').select('no').where('no', '=', no).executeTakeFirst()) !== undefined;
 }
 
 export type KindTotal = {

@@ -1,4 +1,5 @@
 import { type RawBuilder, sql } from 'kysely';
+import { columns, type RowOf } from '../../adapters/postgres/columns.ts';
 import type { Db } from '../../adapters/postgres/connection.ts';
 import type { Calendar } from '../../domain/calendar/calendar.ts';
 import type { ReportKind } from '../../domain/formats/format.ts';
@@ -16,29 +17,27 @@ export type OpenFilter = {
 };
 
 export async function merchantsNamed(db: Db, { merchant }: OpenFilter): Promise<{ no: number; id: string }[]> {
-  const found = await sql<{ no: number; id: string }>`
-    select no, id from merchant m where ${merchant === undefined ? sql`true` : sql`m.id = ${merchant}`} order by id`.execute(
-    db,
-  );
-  return found.rows;
+  return db
+    .selectFrom('merchant')
+    .select(['no', 'id'])
+    .$if(merchant !== undefined, (all) => all.where('id', '=', merchant!))
+    .orderBy('id')
+    .execute();
 }
 
 const isIn = ({ merchant, from, to }: OpenFilter, day: RawBuilder<unknown>) => sql`
   ${merchant === undefined ? sql`true` : sql`m.id = ${merchant}`}
   and ${from === undefined ? sql`true` : sql`${day} >= ${from}::date`} and ${to === undefined ? sql`true` : sql`${day} <= ${to}::date`}`;
 
-export type BatchName = {
-  readonly merchantNo: number;
-  readonly merchantId: string;
-  readonly settlementBatchId: string | null;
-  readonly settlementDate: string | null;
-  readonly transactionDate: string | null;
-  readonly settlementCurrency: Currency | null;
-};
+const MERCHANT = columns('merchant as m', ['no as merchantNo', 'id as merchantId']);
+const BATCH = columns('batch as b', ['batch_id as settlementBatchId', 'settlement_date']);
+const CURRENCY = columns('batch as b', ['currency as settlementCurrency']);
 
-const NAMED = sql`
-  m.no as "merchantNo", m.id as "merchantId", b.batch_id as "settlementBatchId", b.settlement_date::text as "settlementDate",
-  case when b.batch_id is null then b.day::text end as "transactionDate", b.currency as "settlementCurrency"`;
+export type BatchName = RowOf<typeof MERCHANT> &
+  RowOf<typeof BATCH> &
+  RowOf<typeof CURRENCY> & { readonly transactionDate: string | null };
+
+const NAMED = sql`${MERCHANT}, ${BATCH}, case when b.batch_id is null then b.day::text end as "transactionDate", ${CURRENCY}`;
 
 /** Batches and days of which something may still come. */
 export async function waitingBatches(db: Db, filter: OpenFilter) {
