@@ -24,7 +24,7 @@ function shippedMigrations(): { version: number; name: string; text: string }[] 
 
 /** The names of the migrations that this database does not have yet. */
 export async function missingMigrations(db: Db): Promise<string[]> {
-  const { rows } = await sql<{ name: string }>`select name from migration`.execute(db);
+  const rows = await db.selectFrom('migration').select('name').execute();
   const applied = new Set(rows.map(({ name }) => name));
   return shippedMigrations().flatMap(({ name }) => (applied.has(name) ? [] : [name]));
 }
@@ -47,10 +47,9 @@ export async function migrate(database: Database): Promise<string[]> {
     for (const migration of shippedMigrations()) {
       await inTransaction(db, async () => {
         await sql`select pg_advisory_xact_lock(7355608)`.execute(db);
-        const known = await sql<{
-          name: string;
-        }>`select name from migration where version = ${migration.version}`.execute(db);
-        if (known.rows.length > 0) return refuseOther(migration.name, known.rows[0]!.name);
+        const ofVersion = db.selectFrom('migration').select('name').where('version', '=', migration.version);
+        const known = await ofVersion.executeTakeFirst();
+        if (known) return refuseOther(migration.name, known.name);
         await client.query(migration.text);
         await client.query('insert into migration (version, name) values ($1, $2)', [
           migration.version,
