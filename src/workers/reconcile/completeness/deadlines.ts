@@ -79,7 +79,7 @@ async function arrivalOf(db: Db, batchNo: number) {
     firstSettlement: string | null;
   }>`
     select (select d.source from delivery d join report r on r.no = d.report_no where r.batch_no = b.no order by d.no desc limit 1) as source,
-           coalesce((select extract(epoch from max(d.found_at)) * 1000 from delivery d join report r on r.no = d.report_no
+           coalesce((select trunc(extract(epoch from max(d.found_at)) * 1000) from delivery d join report r on r.no = d.report_no
                       where r.batch_no = b.no), 0)::float8 as "lastCameAtMs",
            exists (select from discrepancy x where x.batch_no = b.no and x.closed_run is null
                       and x.kind in ('missing_summary', 'missing_details', 'missing_part', 'summary_mismatch')) as "isTold",
