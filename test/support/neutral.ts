@@ -405,7 +405,8 @@ export const NEUTRAL: readonly Neutral[] = [
     kinds: ['type'],
     in: ['transactionDetails'],
     when: ({ row, to }) =>
-      ['a-6', 'a-7'].includes(row['transactionRequestId'] ?? '') && ['SETTLEMENT_FEE', 'RESERVE_WITHHOLDING'].includes(to),
+      ['a-6', 'a-7'].includes(row['transactionRequestId'] ?? '') &&
+      ['SETTLEMENT_FEE', 'RESERVE_WITHHOLDING'].includes(to),
     why: 'a fee needs no record, and the record says that it was cancelled: what moved no money need not be reported',
   },
   {
