@@ -75,7 +75,7 @@ suite('what spreadsheets do to ids', () => {
     );
     assert.deepEqual([ended.code, ended.json.discrepancies, rows(ended)], [0, [], [[2, 0]]]);
     assert.equal(ended.stderr.split('ids of this report are written as').length, 2, ended.stderr);
-    assert.equal(ended.stderr.split('note: records.csv: ids stand in').length, 2, ended.stderr);
+    assert.equal(ended.stderr.split('note: records.csv: ids are written as').length, 2, ended.stderr);
   });
 
   test('an id whose last digits are lost is refused: two payments do not become one', async () => {

@@ -195,7 +195,7 @@ suite('death and loss', { concurrency: LANES }, () => {
       const dataDir = temporaryFolder();
       const env = { SETTLESTREAM_DATA_DIR: dataDir, ...WORK };
       const program = startSettlestream(RECONCILE, { env });
-      await program.says(/book:/);
+      await program.says(/database:/);
       const server = await openEmbeddedPostgres({ dataDir });
       await until(
         server.url,

@@ -20,7 +20,7 @@ import { freshDatabase } from './support/postgres.ts';
 import { settlestream } from './support/settlestream.ts';
 
 /** Two merchants, most faults of rows, and no fault of whole files. */
-const SEED = 43;
+const SEED = 44;
 
 const folder = temporaryFolder();
 let files = 0;
@@ -505,7 +505,7 @@ suite('a book that reads a relation', async () => {
     assert.match(said[0]!, /^ok records: shop\.payments: 2, the newest of 2026-01-04 00:00/);
     assert.deepEqual(said.slice(1), [
       'ok records: found by key: by payments_pkey',
-      'ok records: found by time: payments is read as a whole, and is small',
+      'ok records: found by time: payments is scanned as a whole, and is small',
     ]);
     await query(
       book,

@@ -116,7 +116,7 @@ suite('read again', () => {
   });
 
   test('a dry run tells what other rules would change, changes nothing, and the replay then does just that', async () => {
-    const rows = `(select no from run union all select no from delivery union all select no from load where state <> 'dropped') all_of`;
+    const rows = `(select no from run union all select no from delivery union all select no from load where state <> 'deleted') all_of`;
     const counted = await countOf(book.DATABASE_URL, rows);
     const dry = await settlestream([...EVERYTHING, ...OTHER_RULES, '--dry-run'], { env: book });
     const changed = dry.json.batches.filter((batch: { closed: number }) => batch.closed > 0);

@@ -222,7 +222,7 @@ test('the services of the compose file, started by hand: reports are fetched and
   await sftp.says(/the provider's SFTP server is at/);
   const producer = start('producer');
   const workers = [start('worker-1'), start('worker-2')];
-  for (const service of [producer, ...workers]) await service.says(/"book:/);
+  for (const service of [producer, ...workers]) await service.says(/"database:/);
   const healthcheck = image.healthcheck.slice(1);
   const healthy = execFileSync(join(image.root, 'node'), healthcheck, {
     env: { SETTLESTREAM_HTTP_PORT: new URL(pageOf(producer)).port },
