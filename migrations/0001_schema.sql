@@ -565,9 +565,10 @@ create index dropped_not_gone on dropped (no) where gone_at is null;
 -- ids with seed 0, of transaction ids 1, of the originals of both kinds 2 and 3.
 create table dropped_ids (
   load_no integer not null references load,
-  -- Hashes cannot be packed.
-  ids     bigint[] storage external not null
+  ids     bigint[] not null
 );
+-- Hashes cannot be compressed.
+alter table dropped_ids alter ids set storage external;
 create index dropped_ids_load on dropped_ids (load_no);
 
 -- Batches that cannot be reconciled before the rows of these loads are read again.

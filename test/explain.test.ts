@@ -219,7 +219,10 @@ test('the rule of a row is a sentence', () => {
     /^notFound: There is no PAYMENT, CAPTURE, AUTHORIZATION record of x, the original that it names\.$/,
   );
   const byProvider = { ...placed, type: 'DISPUTE', originalRequestId: null, originalTransactionId: 't' };
-  assert.match(rule(byProvider, 'original', [payment], []), /^notFound: No reported row has the transaction t is/);
+  assert.match(
+    rule(byProvider, 'original', [payment], []),
+    /^notFound: No reported row has the transaction t, the original that it names\.$/,
+  );
   assert.match(rule(placed, 'none', [], []), /^none: .*needs no record/);
   assert.match(rule(placed, 'lost', [], []), /^notFound: .*has no id/);
 });

@@ -238,7 +238,11 @@ test('what is closed is listed with when and why, where it is asked for', async 
   assert.equal((await list()).length, 4);
   const closed = (await list('--closed')).filter(({ until }) => until !== null);
   assert.deepEqual(
-    closed.map(({ kind, requestId, closedBecause }) => [kind, requestId, /found other records/.test(closedBecause)]),
+    closed.map(({ kind, requestId, closedBecause }) => [
+      kind,
+      requestId,
+      /found late or changed records/.test(closedBecause),
+    ]),
     [['unknown_transaction', 'p-9', true]],
   );
   const { stdout } = await run('discrepancies', '--closed', '--format', 'csv');

@@ -15,7 +15,7 @@ import { type Neutral, neutralOf } from './support/neutral.ts';
 import { freshDatabase } from './support/postgres.ts';
 import { seeds, sized } from './support/size.ts';
 
-const AT_ONCE = sized(76, 1_200);
+const AT_ONCE = sized(40, 1_200);
 const [from, to] = seeds(1, 1);
 
 /** A book for every call, made before they run side by side. */

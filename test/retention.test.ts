@@ -499,7 +499,10 @@ suite('where the archived copies are gone too', async () => {
     await book.retain({ rowsMonths: 12, archiveMonths: 12 });
     assert.equal((await ask('select count(*)::int as n from report_row'))[0]!.n, 0);
     const shown = await call('show', 'B1');
-    assert.match(shown.stdout, /^Retention dropped archived copies of its reports on 2028-05-07: they cannot be replayed/m);
+    assert.match(
+      shown.stdout,
+      /^Retention dropped archived copies of its reports on 2028-05-07: they cannot be replayed/m,
+    );
     assert.match(
       (await call('explain', 'p')).stdout,
       /settlementItems_USD_B1_000\.csv.*B1.*2028-05-07.*dropped on 2028-05-07/,

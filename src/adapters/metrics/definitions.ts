@@ -126,7 +126,7 @@ export const METRICS = {
   recon_queue_jobs: {
     type: 'gauge',
     labels: { queue: null, state: ['waiting', 'active', 'delayed', 'failed'] },
-    help: 'Jobs in the queue.',
+    help: 'Jobs in each queue by state: waiting, active, delayed or failed.',
   },
   recon_queue_oldest_waiting_timestamp_seconds: {
     type: 'gauge',
