@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { psqlVersion, reconcileByHand } from './by-hand.ts';
 import { makeBatch } from './make-batch.ts';
 import type { Peak } from './memory-of.ts';
-import { count, inPlace, median, megabytes, readOptions, type SourceFiles, tell, timeReconcile } from './place.ts';
+import { count, inPlace, median, megabytes, readOptions, tell, timeReconcile, type Workspace } from './place.ts';
 import { type Bench, withRecords } from './records.ts';
 import { secondsARow } from './row-by-row.ts';
 
@@ -35,7 +35,7 @@ type Result = {
   readonly memory: Peak | null;
 };
 
-async function bench({ dir, signal }: SourceFiles): Promise<void> {
+async function bench({ dir, signal }: Workspace): Promise<void> {
   tell(`making ${count(given.rows)} rows …`);
   const batch = await makeBatch(dir, given.rows);
   await withRecords(dir, batch, signal, async (bench) => {

@@ -16,15 +16,15 @@ import {
   megabytes,
   readOptions,
   removeBook,
-  type SourceFiles,
   tell,
   timeReconcile,
   timeSettlestream,
+  type Workspace,
 } from './place.ts';
 
 const { rows, xlsx, json } = readOptions({ rows: 5_000_000 }, ['xlsx']);
 
-async function measure({ dir, signal }: SourceFiles): Promise<void> {
+async function measure({ dir, signal }: Workspace): Promise<void> {
   tell(`making ${count(rows)} rows …`);
   const batch = await makeBatch(dir, rows);
   const details = xlsx ? await asWorkbook(join(batch.batchDir, batch.details)) : join(batch.batchDir, batch.details);

@@ -8,7 +8,7 @@ import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { importByHand, reconcileByHand } from './by-hand.ts';
 import { type MadeBatch, makeBatch } from './make-batch.ts';
-import { count, inPlace, median, readOptions, type SourceFiles, tell, timeSettlestream } from './place.ts';
+import { count, inPlace, median, readOptions, tell, timeSettlestream, type Workspace } from './place.ts';
 import { type Server, withServer } from './records.ts';
 
 const given = readOptions({ rows: 1_000_000, runs: 3 });
@@ -54,7 +54,7 @@ async function runOnce(server: Server, { batch, nextFile, dir, signal }: Given):
   return { morning, ...imports, ...byHand };
 }
 
-type Given = SourceFiles & { readonly batch: MadeBatch; readonly nextFile: string };
+type Given = Workspace & { readonly batch: MadeBatch; readonly nextFile: string };
 
 /** As many records again, of the day after. */
 async function makeNext(batch: MadeBatch, dir: string): Promise<string> {

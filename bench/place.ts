@@ -8,13 +8,13 @@ import type { MadeBatch } from './make-batch.ts';
 import { type CpuSeconds, type Peak, watchCpu, watchMemory } from './memory-of.ts';
 
 /** Where a benchmark works; all of it is removed at the end. Ctrl-C aborts `signal`, and the rest follows from there. */
-export type SourceFiles = { readonly dir: string; readonly signal: AbortSignal };
+export type Workspace = { readonly dir: string; readonly signal: AbortSignal };
 
 /** A benchmark goes on for long; a program that hangs must still end. */
 const TIMEOUT_MS = 60 * 60_000;
 
 /** Runs a benchmark in a folder of its own below TMPDIR. */
-export async function inPlace(work: (place: SourceFiles) => Promise<void>): Promise<void> {
+export async function inPlace(work: (place: Workspace) => Promise<void>): Promise<void> {
   const dir = mkdtempSync(join(tmpdir(), 'settlestream-bench-'));
   const stopping = new AbortController();
   for (const name of ['SIGINT', 'SIGTERM'] as const)

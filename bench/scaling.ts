@@ -14,7 +14,7 @@ import { JOBS } from '../src/jobs.ts';
 import { startRedis } from '../test/support/redis.ts';
 import { type Started, startSettlestream } from '../test/support/settlestream.ts';
 import { type MadeBatch, makeBatch } from './make-batch.ts';
-import { count, inPlace, readOptions, removeBook, type SourceFiles, tell, timeSettlestream } from './place.ts';
+import { count, inPlace, readOptions, removeBook, tell, timeSettlestream, type Workspace } from './place.ts';
 
 const given = readOptions({ rows: 1_000_000 });
 const STEPS = [1, 2, 4];
@@ -31,7 +31,7 @@ type Step = {
   readonly longestLagSeconds: number;
 };
 
-async function measure({ dir, signal }: SourceFiles): Promise<void> {
+async function measure({ dir, signal }: Workspace): Promise<void> {
   tell(`making ${count(given.rows)} rows …`);
   const batch = await makeBatch(dir, given.rows);
   const serverDir = join(dir, 'server');

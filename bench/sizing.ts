@@ -15,10 +15,10 @@ import {
   megabytes,
   readOptions,
   removeBook,
-  type SourceFiles,
   tell,
   timeReconcile,
   timeSettlestream,
+  type Workspace,
 } from './place.ts';
 
 const given = readOptions({ rows: 1_000_000, processes: 2 });
@@ -35,7 +35,7 @@ type Result = {
   >;
 };
 
-async function measure({ dir, signal }: SourceFiles): Promise<void> {
+async function measure({ dir, signal }: Workspace): Promise<void> {
   tell(`making ${count(given.rows)} rows …`);
   const batch = await makeBatch(dir, given.rows);
   const serverDir = join(dir, 'server');

@@ -12,7 +12,7 @@ import { startPrometheus, type TestPrometheus } from '../test/support/prometheus
 import { type Started, startSettlestream } from '../test/support/settlestream.ts';
 import { type Lag, lagOf } from './lag-of.ts';
 import { type Peak, watchMemory } from './memory-of.ts';
-import { count, inPlace, megabytes, readOptions, removeBook, type SourceFiles, tell } from './place.ts';
+import { count, inPlace, megabytes, readOptions, removeBook, tell, type Workspace } from './place.ts';
 
 const { minutes, every, json } = readOptions({ minutes: 10, every: 3 });
 
@@ -30,7 +30,7 @@ const MOST_STOP_SECONDS = 10;
 /** The most that all processes together had in a span of time. */
 type Sample = { readonly minute: number; readonly peak: Peak };
 
-async function measure({ dir, signal }: SourceFiles): Promise<void> {
+async function measure({ dir, signal }: Workspace): Promise<void> {
   const dataDir = join(dir, 'book');
   const args = ['demo', '--keep', '--every', String(every), '--data-dir', dataDir];
   const demo = startSettlestream(args, { signal, timeoutMs: (minutes + 10) * MINUTE_MS });

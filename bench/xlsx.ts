@@ -8,14 +8,14 @@
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { count, inPlace, megabytes, readOptions, type SourceFiles, tell } from './place.ts';
+import { count, inPlace, megabytes, readOptions, tell, type Workspace } from './place.ts';
 
 /** However many rows there are. */
 const MOST_BYTES = 500_000_000;
 
 type Read = { readonly rows: number; readonly seconds: number; readonly peakRssBytes: number };
 
-async function measure({ dir, signal }: SourceFiles): Promise<void> {
+async function measure({ dir, signal }: Workspace): Promise<void> {
   const { rows, json } = readOptions({ rows: 300_000 });
   const path = join(dir, 'report.xlsx');
   // Linux counts what the parent of a process takes at its start for the process's own peak: this one stays small.

@@ -12,8 +12,8 @@ export const SUGGESTED_DIR = 'demo-book';
 export function whatNext(dataDir: string | null, batch: string): string {
   const at = `--data-dir ${dataDir === null ? SUGGESTED_DIR : shellWord(dataDir)}`;
   const look = [
-    `  ${withDatabase()} discrepancies --kind unknown_transaction ${at}`,
-    `  ${withDatabase()} show ${batch} ${at}`,
+    `  ${demoCommand()} discrepancies --kind unknown_transaction ${at}`,
+    `  ${demoCommand()} show ${batch} ${at}`,
   ];
   const next =
     dataDir === null
@@ -22,7 +22,7 @@ export function whatNext(dataDir: string | null, batch: string): string {
           `  npx settlestream demo ${at}`,
           ...look,
         ]
-      : ['Database and reports are kept. To query them:', `  ${withDatabase()} batches ${at}`, ...look];
+      : ['Database and reports are kept. To query them:', `  ${demoCommand()} batches ${at}`, ...look];
   return lines([
     ...whatItWas(),
     ...next,
@@ -45,8 +45,8 @@ export function whileItGoesOn(
     `It runs until Ctrl-C: every ${everySeconds} s a new batch arrives on the provider's server, and the service, which`,
     'polls the server, reconciles it. To watch, from another terminal:',
     `  curl -s http://127.0.0.1:${port}/metrics | grep ^recon_`,
-    `  ${withDatabase()} batches ${at}`,
-    `  ${withDatabase()} discrepancies ${at}`,
+    `  ${demoCommand()} batches ${at}`,
+    `  ${demoCommand()} discrepancies ${at}`,
     isTemporary ? 'Database and reports are temporary: they are removed at the end.' : 'Database and reports are kept.',
     '',
   ]);
@@ -59,7 +59,7 @@ const whatItWas = (): string[] => [
 ];
 
 /** If DATABASE_URL is set, queries would go there and not to the demo's database. */
-const withDatabase = (): string => `${process.env['DATABASE_URL'] ? 'DATABASE_URL= ' : ''}npx settlestream`;
+const demoCommand = (): string => `${process.env['DATABASE_URL'] ? 'DATABASE_URL= ' : ''}npx settlestream`;
 
 const lines = (all: readonly string[]): string => all.map((line) => `${line}\n`).join('');
 

@@ -340,10 +340,10 @@ test('a look that takes long is left when the service has to end', async () => {
      values (1, 'i', 'unknown_transaction', true, '', now(), 1, now(), '{p}')`,
   );
   const stopping = new AbortController();
-  const withDatabase = checkRecords({ database, stop: stopping.signal });
+  const checking = checkRecords({ database, stop: stopping.signal });
   const isLooking = `select count(*)::int as count from pg_stat_activity where wait_event = 'PgSleep' and datname = current_database()`;
   const deadline = Date.now() + PATIENCE_MS;
   while ((await query<{ count: number }>(database.url, isLooking))[0]!.count === 0) assert.ok(Date.now() < deadline);
   stopping.abort();
-  await assert.rejects(withDatabase, /canceling statement due to user request/);
+  await assert.rejects(checking, /canceling statement due to user request/);
 });

@@ -54,14 +54,14 @@ const run = (...args: string[]) => settlestream(args, { cwd: folder, env });
 const reconciled = await run('reconcile', 'reports', '--ledger', 'records.csv');
 assert.equal(reconciled.code, 1, reconciled.stderr);
 // biome-ignore lint/suspicious/noExplicitAny: looked into by name.
-type CheckedDays = any;
-const list = async (...args: string[]): Promise<CheckedDays[]> =>
+type Json = any;
+const list = async (...args: string[]): Promise<Json[]> =>
   (await run('discrepancies', '--json', ...args)).json.discrepancies;
 const all = await list();
 
 suite('the list of discrepancies', () => {
   test('comes in pages that join without a gap, and says where each goes on', async () => {
-    const pages: CheckedDays[] = [];
+    const pages: Json[] = [];
     let next: string | null = null;
     do {
       const { json, stderr } = await run('discrepancies', '--json', '--limit', '2', ...(next ? ['--after', next] : []));
@@ -130,7 +130,7 @@ suite('the list of discrepancies', () => {
 
 suite('batches', async () => {
   const { json } = await run('batches', '--json');
-  const of = (id: string) => json.batches.find((batch: CheckedDays) => batch.settlementBatchId === id);
+  const of = (id: string) => json.batches.find((batch: Json) => batch.settlementBatchId === id);
 
   test('that are not reconciled say since when, and how many days old they are; others do not age', () => {
     const days = Math.round((Date.now() - Date.parse('2026-01-05')) / 86_400_000);

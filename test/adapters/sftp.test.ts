@@ -161,8 +161,8 @@ async function withProxy(run: (proxy: Proxy, place: SourceFiles) => Promise<void
 }
 
 /** What a server tells of a file in a listing; it may leave out any of it. */
-type CheckedDays = { readonly filename: string; readonly longname: string; readonly attrs: object };
-const listed = (filename: string, attrs: object): CheckedDays => ({ filename, longname: '', attrs });
+type ListedFile = { readonly filename: string; readonly longname: string; readonly attrs: object };
+const listed = (filename: string, attrs: object): ListedFile => ({ filename, longname: '', attrs });
 const WHOLE = { mode: 0o100644, size: 7, mtime: 1_700_000_000, atime: 0 };
 
 /** Another server than OpenSSH's, with one file: for passwords without root, and for answers that OpenSSH does not give. */
@@ -173,7 +173,7 @@ async function startOtherServer(
     answerBytes = 32_000,
     isHung = false,
     stats = {} as object,
-    listings = function* (): Generator<CheckedDays[]> {},
+    listings = function* (): Generator<ListedFile[]> {},
   } = {},
 ) {
   const { STATUS_CODE } = ssh2.utils.sftp;

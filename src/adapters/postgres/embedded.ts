@@ -50,7 +50,7 @@ export class EmbeddedPostgresFailed extends Error {
 }
 
 type User = { readonly uid: number; readonly gid: number };
-type SourceFiles = {
+type ClusterHome = {
   /** The folder of cluster, lock, lease, password and log: `postgres` in the data folder, or where that link leads. */
   readonly home: string;
   /** Who runs the keeper, if not we ourselves. */
@@ -188,10 +188,10 @@ export async function openEmbeddedPostgres(options: {
   const dataDir = resolve(options.dataDir);
   const throwaway = options.throwaway ?? false;
   const root = packageFolder();
-  let place: SourceFiles;
+  let place: ClusterHome;
   let lease: number;
   try {
-    place = sourceFilesOf(dataDir, throwaway);
+    place = clusterHomeOf(dataDir, throwaway);
     lease = openSync(join(place.home, 'lease'), 'r+'); // to read too, so that opening never waits for a keeper
   } catch (error) {
     if (error instanceof EmbeddedPostgresFailed) throw error;
@@ -233,7 +233,7 @@ export async function openEmbeddedPostgres(options: {
 }
 
 /** Waits until a keeper, started here or by somebody else, says that the server stays for us. */
-async function admission(ticket: string, place: SourceFiles, bin: string, throwaway: string): Promise<void> {
+async function admission(ticket: string, place: ClusterHome, bin: string, throwaway: string): Promise<void> {
   const { home } = place;
   const admitted = () => existsSync(ticket);
   const deadline = performance.now() + WAIT_FOR_OTHERS_MS;
@@ -258,7 +258,7 @@ async function admission(ticket: string, place: SourceFiles, bin: string, throwa
   }
 }
 
-function startKeeper({ home, keeper, owner }: SourceFiles, bin: string, throwaway: string) {
+function startKeeper({ home, keeper, owner }: ClusterHome, bin: string, throwaway: string) {
   const { PATH = '' } = process.env;
   const settings = Object.entries({ ...SETTINGS, ...(throwaway ? THROWAWAY_SETTINGS : {}) });
   const child = spawn(
@@ -311,7 +311,7 @@ async function giveUp(lease: number, home: string, token: string, socketDir: str
   if (stopping) await seen(stopped, 60_000);
 }
 
-function sourceFilesOf(dataDir: string, throwaway: boolean): SourceFiles {
+function clusterHomeOf(dataDir: string, throwaway: boolean): ClusterHome {
   mkdirSync(dataDir, { recursive: true, mode: 0o700 });
   const link = join(dataDir, 'postgres');
   if (throwaway) refuseToThrowAway(dataDir, link);
