@@ -77,6 +77,13 @@ test('links of the documentation lead somewhere', () => {
     )) {
       assert.ok(existsSync(join(ROOT, path)), `${page} names ${path}`);
     }
+    // Files and folders of src may be named without it, and files without their ending.
+    for (const [, path = ''] of text.matchAll(
+      /`((?:domain|adapters|store|producers|workers|views|verbs)\/[\w./-]+)`/g,
+    )) {
+      const names = [path, `${path}.ts`].map((name) => join(ROOT, 'src', name));
+      assert.ok(names.some(existsSync), `${page} names ${path}`);
+    }
   }
   const readme = read('README.md');
   for (const page of globSync('docs/*.md', { cwd: ROOT })) {
