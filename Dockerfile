@@ -1,5 +1,5 @@
 # The program as a container: its dist, what that needs at run time, and nothing else. Postgres and Redis are others' (DATABASE_URL,
-# REDIS_URL): the Postgres that npm brings is left out. test/deploy/dockerfile.test.ts does these steps by hand, so every RUN
+# REDIS_URL): the Postgres that npm brings is left out. test/deploy/stack.test.ts does these steps by hand, so every RUN
 # stays below its WORKDIR.
 ARG NODE=node:24-slim
 
