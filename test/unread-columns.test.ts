@@ -205,6 +205,6 @@ test('a header that changes is noted with what came and went, by kind and part, 
   const shown = await settlestream(['show', 'H2', '--json'], { env });
   assert.deepEqual(logEvent(shown.json.reports), expected);
   const text = await settlestream(['show', 'H2'], { env });
-  assert.match(text.stdout, /feeCurrencyCode, note came; feeCurrency went/);
+  assert.match(text.stdout, /added: feeCurrencyCode, note; removed: feeCurrency/);
   assert.match(text.stdout, /summaryCount/);
 });

@@ -168,7 +168,7 @@ export const METRICS = {
   recon_discrepancies_open: {
     type: 'gauge',
     labels: { source: null, kind: KINDS },
-    help: 'Open discrepancies.',
+    help: 'Discrepancies that are open, by kind.',
   },
   recon_discrepancy_amount_open: {
     type: 'gauge',
@@ -264,12 +264,12 @@ export const METRICS = {
   recon_unreachable: {
     type: 'gauge',
     labels: { what: ['database', 'queue', 'archive', 'source'], source: null },
-    help: '1 if it is unavailable, so that work that needs it waits; else 0. Database and queue as this process sees them, the archive and each source as the last process that tried. The label source is set for sources only.',
+    help: 'Is 1 if it is unavailable, so that work that needs it waits; else 0. Database and queue as this process sees them, the archive and each source as the last process that tried. The label source is set for sources only.',
   },
   recon_collector_up: {
     type: 'gauge',
     labels: { of: ['reports', 'batches', 'discrepancies', 'queue', 'database'] },
-    help: '1 if the last collection succeeded: of reports, batches and discrepancies in the database, of the queue, of the database server. After three failures their metrics are no longer shown.',
+    help: 'Is 1 if the last collection succeeded: of reports, batches and discrepancies in the database, of the queue, of the database server. After three failures their metrics are no longer shown.',
   },
 } as const satisfies Readonly<Record<string, Definition>>;
 
