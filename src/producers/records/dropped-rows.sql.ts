@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import type { Db } from '../../adapters/postgres/connection.ts';
+import { withoutNestedLoops } from '../../adapters/postgres/transactions.ts';
 
 /**
  * Wants a new run of the batches and days that held one of these records in rows which were dropped: the ids that such rows leave
@@ -16,11 +17,11 @@ export async function wantRunsOfDropped(db: Db, table: 'changed_record' | 'chang
   );
   if (dropped.rows.length === 0) return;
   // Nobody knows how many ids an array holds, and millions must not be looked up one by one.
-  await sql`set local enable_nestloop = off`.execute(db);
-  await sql`
+  await withoutNestedLoops(db, () =>
+    sql`
     select want_runs(array(
       select distinct b.no from (select load_no, unnest(ids) as id from dropped_ids where load_no = any(${dropped.rows.map(({ no }) => no)}::int[])) k
         join load l on l.no = k.load_no join report r on r.no = l.report_no join batch b on b.no = r.batch_no
-        join ${sql.ref(table)} c on c.merchant_no = b.merchant_no and c.key_hash = k.id), 'records')`.execute(db);
-  await sql`set local enable_nestloop = on`.execute(db);
+        join ${sql.ref(table)} c on c.merchant_no = b.merchant_no and c.key_hash = k.id), 'records')`.execute(db),
+  );
 }

@@ -19,6 +19,7 @@ export async function makeWorkTables(db: Db): Promise<void> {
     'original_record',
     'reference',
     'cancelled',
+    'unreported_record',
     'duplicate',
     'finding',
     'cross_batch_finding',

@@ -1,6 +1,7 @@
 import { type RawBuilder, sql } from 'kysely';
 import { anyOf } from '../../adapters/postgres/columns.ts';
 import type { Db } from '../../adapters/postgres/connection.ts';
+import { withoutNestedLoops } from '../../adapters/postgres/transactions.ts';
 import { type ReadLoad, rowsOf } from '../../store/loads.ts';
 
 /** A load whose rows were dropped, and what is needed to read them again. */
@@ -171,9 +172,7 @@ async function loadsHolding(db: Db, other: Other, { batches, ids }: Place): Prom
 
 /** Nobody knows how many ids an array holds, and millions must not be looked up one by one. */
 async function byHash<Row>(db: Db, statement: RawBuilder<Row>): Promise<Row[]> {
-  await sql`set local enable_nestloop = off`.execute(db);
-  const found = await statement.execute(db);
-  await sql`set local enable_nestloop = on`.execute(db);
+  const found = await withoutNestedLoops(db, () => statement.execute(db));
   return found.rows;
 }
 

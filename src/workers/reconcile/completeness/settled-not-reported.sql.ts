@@ -1,5 +1,6 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { Db } from '../../../adapters/postgres/connection.ts';
+import { withoutNestedLoops } from '../../../adapters/postgres/transactions.ts';
 import { LARGE_ROWS, type ReadLoad, rowsOf } from '../../../store/loads.ts';
 
 /** What every report of a day lists, if it happened on that day. */
@@ -48,13 +49,13 @@ export async function findNotReported(
   const isSame = sql`x.key_hash = d.key_hash and x.request_id = d.request_id and x.type = d.type`;
   for (const { day } of days.filter(({ rows }) => rows > LARGE_ROWS)) {
     // As with records: a fresh table has no statistics, and so many rows must not be looked up one by one.
-    await sql`set local enable_nestloop = off`.execute(db);
-    await sql`insert into not_reported
+    await withoutNestedLoops(db, () =>
+      sql`insert into not_reported
       select d.load_no, d.line, ${day}::date from ${rowsOf(loads)} d
        where ${LISTED} and d.paid_at >= ${day}::date::timestamp at time zone ${timeZone}
          and d.paid_at < (${day}::date + 1)::timestamp at time zone ${timeZone}
-         and not exists (select from ${rowsOf(reportsAround(day))} x where ${isSame})`.execute(db);
-    await sql`set local enable_nestloop = on`.execute(db);
+         and not exists (select from ${rowsOf(reportsAround(day))} x where ${isSame})`.execute(db),
+    );
   }
   const few = days.filter(({ rows }) => rows <= LARGE_ROWS);
   if (few.length === 0) return;

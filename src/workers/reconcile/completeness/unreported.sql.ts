@@ -1,10 +1,13 @@
 import { type RawBuilder, sql } from 'kysely';
+import type { Db } from '../../../adapters/postgres/connection.ts';
+import { withoutNestedLoops } from '../../../adapters/postgres/transactions.ts';
 import { RECORD } from '../../../store/ledger/columns.ts';
 import { onDays } from '../../../store/ledger/due-records.ts';
 import { type ReadLoad, rowsOf } from '../../../store/loads.ts';
 
-/** Records of a day that are done and stand in none of these reports. */
-export const unreportedRecords = (
+/** Puts the records of a day that are done and stand in none of these reports into a table of their own. */
+export const findUnreportedRecords = (
+  db: Db,
   loads: readonly ReadLoad[],
   {
     merchantNo,
@@ -13,7 +16,14 @@ export const unreportedRecords = (
     types,
     whose,
   }: { merchantNo: number; day: string; timeZone: string; types: readonly string[]; whose: RawBuilder<unknown> },
-): RawBuilder<unknown> => sql`
+): Promise<unknown> =>
+  withoutNestedLoops(db, () =>
+    sql`create temp table unreported_record as
   select ${RECORD('r')} from ledger() r
    where r.merchant_no = ${merchantNo} and r.status = 'SUCCESS' and r.type = any(${types}::text[]) and ${onDays('r', day, day, timeZone)} ${whose}
-     and not exists (select from ${rowsOf(loads)} d where d.key_hash = r.key_hash and d.request_id = r.request_id and d.type = r.type)`;
+     and not exists (select from ${rowsOf(loads)} d where d.key_hash = r.key_hash and d.request_id = r.request_id and d.type = r.type)`.execute(
+      db,
+    ),
+  );
+
+export const UNREPORTED_RECORDS = sql`select * from unreported_record`;

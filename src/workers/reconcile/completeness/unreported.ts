@@ -10,7 +10,7 @@ import { currentLoadsOf } from '../../../store/loads.ts';
 import type { Details } from '../decision.ts';
 import { recordFindings } from '../findings.ts';
 import type { Deadlines } from './deadlines.ts';
-import { unreportedRecords } from './unreported.sql.ts';
+import { findUnreportedRecords, UNREPORTED_RECORDS } from './unreported.sql.ts';
 
 /** Tells of records of this day that are in no report. */
 export async function findUnreported(
@@ -37,14 +37,14 @@ export async function findUnreported(
   const elsewhere = due.others
     .map(({ source }) => source)
     .filter((name) => !details.read.some(({ source }) => source === name));
-  const statement = unreportedRecords([...details.loads, ...others], {
+  await findUnreportedRecords(db, [...details.loads, ...others], {
     merchantNo: batch.merchantNo,
     day,
     timeZone,
     types,
     whose: notOf(elsewhere),
   });
-  for await (const rows of fetchBatches<Record<string, unknown>>(db, statement)) {
+  for await (const rows of fetchBatches<Record<string, unknown>>(db, UNREPORTED_RECORDS)) {
     await recordFindings(
       db,
       rows.map((row) => {

@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import type { Db } from '../../../adapters/postgres/connection.ts';
+import { withoutNestedLoops } from '../../../adapters/postgres/transactions.ts';
 import { NEWEST, RECORD } from '../../../store/ledger/columns.ts';
 import { isOfOriginal, isRecord, occurredBetween } from '../../../store/ledger/conditions.ts';
 import { LARGE_ROWS, type ReadLoad, rowsOf } from '../../../store/loads.ts';
@@ -52,15 +53,15 @@ export async function findCandidates(
         )}`;
   // A fresh table has no statistics, and looking up a million records one by one takes five times as long as one hash join.
   const isLarge = matchableRows > LARGE_ROWS;
-  if (isLarge) await sql`set local enable_nestloop = off`.execute(db);
   // Only what is compared passes through the join, so that it stays in memory: nearly all rows end here.
-  await sql`create temp table suspect as
+  const findSuspects = () =>
+    sql`create temp table suspect as
     select d.load_no, d.line from ${rowsOf(loads)} d
       left join ledger() r on r.merchant_no = ${sql.raw(String(merchantNo))} and ${isRecord('r', sql`d.request_id`, sql`d.key_hash`)}
                           and r.type = d.type ${near}
      where (d.flags & 3) = 1 and d.original_request_id is null and d.original_transaction_id is null
        and not coalesce(${isRight}, false)`.execute(db);
-  if (isLarge) await sql`set local enable_nestloop = on`.execute(db);
+  await (isLarge ? withoutNestedLoops(db, findSuspects) : findSuspects());
   await makeCandidates(db, loads, merchantNo);
   await addRelated(db, loads, { merchantNo, hasReferences, isSettlement });
   await sql`delete from candidate c using duplicate u where u.load_no = c.load_no and u.line = c.line`.execute(db);
@@ -177,12 +178,15 @@ export async function findCancelled(
   if (some.rows.length === 0) return;
   for (const rows of [loads, others]) {
     const found = sql`c.request_id, case when ${rows === others} then x.load_no end`;
-    await sql`insert into cancelled
+    // No index leads to the original that a row names.
+    await withoutNestedLoops(db, () =>
+      sql`insert into cancelled
       select ${found} from candidate c join ${rowsOf(rows)} x on x.original_request_id = c.request_id
        where c.r_status = 'CANCELLED' and x.type in ('CANCEL', 'VOID')
       union
       select ${found} from candidate c join ${rowsOf(rows)} x on x.original_transaction_id = c.transaction_id
-       where c.r_status = 'CANCELLED' and x.type in ('CANCEL', 'VOID') and x.original_request_id is null`.execute(db);
+       where c.r_status = 'CANCELLED' and x.type in ('CANCEL', 'VOID') and x.original_request_id is null`.execute(db),
+    );
   }
 }
 
