@@ -19,6 +19,7 @@ import {
 } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { build, type Plugin } from 'esbuild';
 
 const ROOT = resolve(import.meta.dirname, '../..');
 const CACHE = join(ROOT, '.cache/program');
@@ -38,16 +39,13 @@ export function program(): Promise<string> {
 }
 
 async function makeProgram(): Promise<string> {
-  const esbuild = await import('esbuild' as string).catch(() => null);
-  // Packages of before it was one of them.
-  if (esbuild === null) return SOURCES;
   const folder = join(CACHE, hashOfSources());
   const bin = join(folder, 'bin/settlestream.js');
   if (existsSync(bin)) return bin;
   removeOld();
   const fresh = mkdtempSync(join(CACHE, 'new-'));
   try {
-    await esbuild.build({
+    await build({
       absWorkingDir: ROOT,
       entryPoints: ENTRIES,
       outbase: ROOT,
@@ -76,9 +74,9 @@ async function makeProgram(): Promise<string> {
 }
 
 /** What looks for files beside itself finds them from where it would stand, were it built file by file. */
-const asShippedTo = (dist: string) => ({
+const asShippedTo = (dist: string): Plugin => ({
   name: 'as shipped',
-  setup({ onLoad }: { onLoad(where: { filter: RegExp }, load: (file: { path: string }) => object): void }) {
+  setup({ onLoad }) {
     onLoad({ filter: new RegExp(`^${ROOT}/(src|demo)/.*\\.ts$`) }, ({ path }) => {
       const url = pathToFileURL(join(dist, relative(ROOT, path).replace(/\.ts$/, '.js')));
       const contents = readFileSync(path, 'utf8').replaceAll('import.meta.url', JSON.stringify(url.href));

@@ -2,7 +2,7 @@
 const SIGNATURE = Buffer.from('PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0', 'latin1');
 const TRAILER = Buffer.from([0xff, 0xff]);
 /** Microseconds from 1970 to 2000, where Postgres begins to count. */
-const POSTGRES_EPOCH_MICROS = 946_684_800_000_000n;
+const POSTGRES_EPOCH_MICROS = 946_684_800_000_000;
 
 export class CopyWriter {
   bytes: Buffer;
@@ -89,9 +89,20 @@ export class CopyWriter {
     this.length = at;
   }
 
+  /** The cell of a row as `asciiBytes`; null where the report lacks the column (−1), or nothing stands in it. */
+  asciiCell(source: Uint8Array, starts: Int32Array, ends: Int32Array, cell: number): void {
+    if (cell < 0 || starts[cell] === ends[cell]) this.null();
+    else this.asciiBytes(source, starts[cell]!, ends[cell]!);
+  }
+
+  /** A timestamptz, from microseconds since 1970 given as a number that is exact. */
+  safeTime(micros: number): void {
+    this.safeInt8(micros - POSTGRES_EPOCH_MICROS);
+  }
+
   /** A timestamptz, from microseconds since 1970. */
   time(micros: bigint | null): void {
-    this.int8(micros === null ? null : micros - POSTGRES_EPOCH_MICROS);
+    this.int8(micros === null ? null : micros - BigInt(POSTGRES_EPOCH_MICROS));
   }
 
   text(value: string | null): void {

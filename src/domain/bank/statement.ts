@@ -61,9 +61,15 @@ export function imbalanceOf({ openingMinor, closingMinor, bookedMinor }: BankSta
   return openingMinor === null || closingMinor === null ? null : closingMinor - openingMinor - bookedMinor;
 }
 
-/** Whether a statement adds up: each entry was read, and they lead from the opening to the closing balance. */
-export const isBalanced = (statement: BankStatement): boolean =>
-  statement.refused === 0 && (imbalanceOf(statement) ?? 0n) === 0n;
+/**
+ * Whether a statement adds up: each entry was read, and they lead from the opening to the closing balance. Where one of these is not stated
+ * nothing was compared, and it says so.
+ */
+export function balanceOf(statement: BankStatement): 'balanced' | 'unbalanced' | 'notStated' {
+  const imbalance = imbalanceOf(statement);
+  if (statement.refused > 0 || (imbalance !== null && imbalance !== 0n)) return 'unbalanced';
+  return imbalance === null ? 'notStated' : 'balanced';
+}
 
 /** Gathers what a reader finds of the statement at hand. */
 export class StatementCollector {

@@ -64,8 +64,6 @@ export function writeRecord(writer: CopyWriter, line: number, record: ReadRecord
   writer.text(record.source);
 }
 
-const POSTGRES_EPOCH_MICROS = 946_684_800_000_000;
-
 /**
  * Reads plain lines straight from their bytes into COPY format. A line is plain when nothing in it needs thought: ASCII, one amount of at most
  * twelve digits, a merchant that was named before. Of every other line it says no, having written nothing, and `readRecord`, which is the
@@ -131,14 +129,14 @@ export class FastRecordParser {
     writer.int4(merchant);
     writer.int8Halves(hash.high, hash.low);
     writer.safeInt8(amount);
-    writer.safeInt8(occurredAt - POSTGRES_EPOCH_MICROS);
+    writer.safeTime(occurredAt);
     writer.asciiBytes(type, 0, type.length);
     writer.asciiBytes(buf, starts[at.requestId]!, ends[at.requestId]!);
     writer.asciiBytes(buf, starts[at.currency]!, ends[at.currency]!);
     writer.asciiBytes(status, 0, status.length);
-    writeText(writer, buf, starts, ends, at.originalRequestId);
-    writeText(writer, buf, starts, ends, at.orderId);
-    writeText(writer, buf, starts, ends, at.source);
+    writer.asciiCell(buf, starts, ends, at.originalRequestId);
+    writer.asciiCell(buf, starts, ends, at.orderId);
+    writer.asciiCell(buf, starts, ends, at.source);
     return true;
   }
 }
@@ -149,9 +147,4 @@ const STATUSES = LEDGER_STATUSES.map((word) => Buffer.from(word));
 function wordAt(words: readonly Uint8Array[], buf: Uint8Array, start: number, end: number): Uint8Array | null {
   for (const word of words) if (equals(buf, start, end, word)) return word;
   return null;
-}
-
-function writeText(writer: CopyWriter, buf: Uint8Array, starts: Int32Array, ends: Int32Array, cell: number): void {
-  if (isBlank(starts, ends, cell)) writer.null();
-  else writer.asciiBytes(buf, starts[cell]!, ends[cell]!);
 }

@@ -37,7 +37,7 @@ const contentOf = (table: string) => sql.raw(`row(${CONTENT.map((column) => `${t
 
 /** Of a key that stands in the file several times the first counts. Returns the later lines that say something else. */
 export async function dropContradictions(db: Db, nos: MerchantNos): Promise<number[]> {
-  // Nearly every file has each key once, and that is known in a quarter of the time that the statement below takes.
+  // Nearly every file has each key once, and that is known in about half the time that the statement below takes.
   const repeated = await sql`select from staged group by key_hash having count(*) > 1 limit 1`.execute(db);
   if (repeated.rows.length === 0) return [];
   const dropped = await sql<{ line: number; differs: boolean }>`
@@ -55,18 +55,19 @@ export async function dropContradictions(db: Db, nos: MerchantNos): Promise<numb
 }
 
 /**
- * Brings the book up to date with what is staged. `changed_record` is then what is new or says something else.
+ * Brings the book up to date with what is staged. `changed_record` is then what is new or says something else, where anything does.
  *
  * What is there already and says the same is only compared: a join, no write. Only imports write records, one at a time, so what the join
  * does not find can be inserted without asking for conflicts.
  */
 export async function mergeStaged(db: Db, nos: MerchantNos): Promise<{ inserted: number; changed: number }> {
+  await sql`analyze staged`.execute(db);
   const isFirst = !(await hasImported(db));
   const known = isFirst ? NONE_KNOWN : await findKnown(db, nos);
   const insert = () => insertNew(db, nos, known.found > 0);
   const inserted = known.isAll ? 0 : isFirst ? await withoutIndexes(db, insert) : await insert();
   if (known.changed > 0) await updateChanged(db);
-  await viewChanged(db, nos, known.found > 0);
+  if (inserted + known.changed > 0) await showChanged(db, nos, known.found > 0);
   // A table that has just grown would else be planned for as it was before, until autovacuum comes by: minutes where seconds are enough.
   if (inserted + known.changed > WORTH_ANALYZING_ROWS) await sql`analyze record`.execute(db);
   return { inserted, changed: known.changed };
@@ -84,7 +85,6 @@ async function hasImported(db: Db): Promise<boolean> {
 
 /** The staged rows whose key is there, in table `known`, and whether they say something else. */
 async function findKnown(db: Db, nos: MerchantNos): Promise<Known> {
-  await sql`analyze staged (key_hash)`.execute(db);
   await sql`
     create temp table known on commit drop as
     select s.ctid as staged_place, r.ctid as record_place, ${contentOf('s')} is distinct from ${contentOf('r')} as is_changed
@@ -148,14 +148,20 @@ async function updateChanged(db: Db): Promise<void> {
      where r.ctid = k.record_place and k.is_changed`.execute(db);
 }
 
-async function viewChanged(db: Db, nos: MerchantNos, hasKnown: boolean): Promise<void> {
-  const known = hasKnown
-    ? sql`left join known k on k.staged_place = s.ctid`
-    : sql`cross join (select null::bool as is_changed) k`;
-  await sql`
-    create temp view changed_record as
-    select ${merchantNo(nos)} as merchant_no, request_id, original_request_id, key_hash, occurred_at, k.is_changed is null as is_new
-      from staged s ${known} where coalesce(k.is_changed, true)`.execute(db);
+/**
+ * Where all is new, `changed_record` is what was staged, seen through a view. Else it is mostly little, and a table with statistics of its own:
+ * rows of reports must then be looked up by it, and not all of them read.
+ */
+async function showChanged(db: Db, nos: MerchantNos, hasKnown: boolean): Promise<void> {
+  const columns = sql`${merchantNo(nos)} as merchant_no, request_id, original_request_id, key_hash, occurred_at`;
+  if (!hasKnown) {
+    await sql`create temp view changed_record as select ${columns}, true as is_new from staged`.execute(db);
+    return;
+  }
+  await sql`create temp table changed_record on commit drop as
+    select ${columns}, k.is_changed is null as is_new
+      from staged s left join known k on k.staged_place = s.ctid where coalesce(k.is_changed, true)`.execute(db);
+  await sql`analyze changed_record`.execute(db);
 }
 
 /** Wants a new run of every batch and day whose answer the changed records can change. The sweep asks for them. */

@@ -242,7 +242,7 @@ export class FastRowParser {
     const { requestId, transactionId, originalRequestId, originalTransactionId } = type.ids;
     writer.int2(type.flags);
     writer.asciiBytes(type.bytes, 0, type.bytes.length);
-    writeId(writer, buf, starts, ends, requestId);
+    writer.asciiCell(buf, starts, ends, requestId);
     const hasRequestId = !isBlank(starts, ends, requestId);
     const key = hasRequestId ? requestId : transactionId;
     if (isBlank(starts, ends, key)) writer.null();
@@ -250,17 +250,17 @@ export class FastRowParser {
       hashBytes(buf, starts[key]!, ends[key]!, hasRequestId ? 0 : 1);
       writer.int8Halves(hash.high, hash.low);
     }
-    writeId(writer, buf, starts, ends, transactionId);
-    writeId(writer, buf, starts, ends, originalRequestId);
-    writeId(writer, buf, starts, ends, originalTransactionId);
+    writer.asciiCell(buf, starts, ends, transactionId);
+    writer.asciiCell(buf, starts, ends, originalRequestId);
+    writer.asciiCell(buf, starts, ends, originalTransactionId);
     writer.safeInt8(amount);
-    writeId(writer, buf, starts, ends, this.#transaction.currency);
+    writer.asciiCell(buf, starts, ends, this.#transaction.currency);
     if (this.#settlement === null) writer.null();
     else writer.safeInt8(settlement);
     if (Number.isNaN(fee)) writer.null();
     else writer.safeInt8(fee);
     if (paidAt === BLANK_TIME) writer.null();
-    else writer.safeInt8(paidAt - POSTGRES_EPOCH_MICROS);
+    else writer.safeTime(paidAt);
   }
 
   #count(type: PlainType, settlement: number, fee: number, paidAt: number): void {
@@ -389,7 +389,6 @@ type AmountCells = {
 };
 
 const NOTHING = new Uint8Array(0);
-const POSTGRES_EPOCH_MICROS = 946_684_800_000_000;
 
 type ColumnPositions = Readonly<Partial<Record<string, number>>>;
 
@@ -422,9 +421,4 @@ function idPositionsOf(at: ColumnPositions, { ids = {} }: TypeRule): IdPositions
     originalRequestId: positionOf('originalTransactionRequestId'),
     originalTransactionId: positionOf('originalTransactionId'),
   };
-}
-
-function writeId(writer: CopyWriter, buf: Uint8Array, starts: Int32Array, ends: Int32Array, cell: number): void {
-  if (isBlank(starts, ends, cell)) writer.null();
-  else writer.asciiBytes(buf, starts[cell]!, ends[cell]!);
 }

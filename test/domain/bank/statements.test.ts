@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { CamtFile } from '../../../src/adapters/file-formats/camt.ts';
 import { Bai2Reader } from '../../../src/domain/bank/bai2.ts';
 import { Mt940Reader } from '../../../src/domain/bank/mt940.ts';
-import { type BankEvent, imbalanceOf, isBalanced } from '../../../src/domain/bank/statement.ts';
+import { type BankEvent, balanceOf, imbalanceOf } from '../../../src/domain/bank/statement.ts';
 import { bai2Of, camtOf, closingOf, type MadeStatement, mt940Of } from '../../support/bank-files.ts';
 
 const day = fc.integer({ min: 0, max: 700 }).map((n) => new Date(Date.UTC(2025, 0, 1 + n)).toISOString().slice(0, 10));
@@ -81,7 +81,7 @@ function read(events: readonly BankEvent[]) {
       continue;
     }
     const { account, currency, openingMinor, closingMinor } = event.statement;
-    assert.ok(isBalanced(event.statement));
+    assert.equal(balanceOf(event.statement), 'balanced');
     assert.equal(event.statement.entries, entries.length);
     statements.push({ account, currency, opening: openingMinor, closing: closingMinor, entries });
     entries = [];
@@ -232,7 +232,9 @@ test('an entry that is refused leaves a statement that does not add up, and the 
     ['entry', 'refusedEntry', 'statement'],
   );
   const last = events.at(-1)!;
-  assert.ok(last.type === 'statement' && !isBalanced(last.statement) && imbalanceOf(last.statement) === 100n);
+  assert.ok(
+    last.type === 'statement' && balanceOf(last.statement) === 'unbalanced' && imbalanceOf(last.statement) === 100n,
+  );
 });
 
 const stmt = (
@@ -256,7 +258,7 @@ test('camt: the balances say whether a mark of reversal turns the sign', () => {
     const last = events.at(-1)!;
     assert.ok(last.type === 'statement');
     assert.deepEqual([last.statement.turnsReversals, last.statement.bookedMinor], [turns, booked], closing);
-    assert.equal(isBalanced(last.statement), closing !== '9.99');
+    assert.equal(balanceOf(last.statement), closing === '9.99' ? 'unbalanced' : 'balanced');
   }
 });
 
@@ -344,4 +346,21 @@ test('BAI2: funds types, continuations, decimals of the currency, running days',
     [last.statement.isFinal, last.statement.openingMinor, last.statement.closingMinor],
     [false, 1000n, 6500n],
   );
+});
+
+test('a statement without a balance is not called balanced: nothing was compared', () => {
+  const lines = [':20:X', ':25:A1', ':28C:1', ':60F:C260102EUR0,00', ':61:260102C1,00NTRFX', '-'];
+  const mt940 = linesRead(new Mt940Reader(), lines.join('\n')).at(-1)!;
+  const notice = camtRead(
+    stmt(ntry('1.00'), '1.00')
+      .replace(/<Bal>[\s\S]*<\/Bal>/, '')
+      .replaceAll('Stmt>', 'Ntfctn>'),
+    99,
+  ).at(-1)!;
+  const bai2 = linesRead(
+    new Bai2Reader(),
+    '02,M,B,1,260105,2300,USD,2/\n03,77,,015,100,,/\n16,165,100,,B,C,x\n49,0,3/',
+  ).at(-1)!;
+  for (const event of [mt940, notice, bai2])
+    assert.equal(event.type === 'statement' && balanceOf(event.statement), 'notStated');
 });
