@@ -113,6 +113,8 @@ test('a file becomes a job, chunks, rows, matches, totals, discrepancies', async
             { name: 'total', ...done },
           ],
         },
+        // No bank was asked: test/bank.test.ts.
+        bank: null,
       },
     ],
     // Both rows of the day are right; what is wrong is the one that is not there.

@@ -34,6 +34,7 @@ const STEPS: readonly (readonly string[])[] = [
   ['context.ts', 'fencing.ts'],
   ['load'],
   ['ingest', 'retention'],
+  ['bank'],
   ['reconcile'],
   ['replay'],
   ['runtime'],

@@ -1,6 +1,7 @@
 import type { Db } from '../../../adapters/postgres/connection.ts';
 import { lockMerchant } from '../../../adapters/postgres/locks.ts';
 import { stateOf } from '../../../domain/discrepancy.ts';
+import { noteBankChange } from '../../../store/bank/settings.ts';
 import type { BatchRow } from '../../../store/batches.ts';
 import { currentLoadsOf, type ReadLoad } from '../../../store/loads.ts';
 import type { Schedule } from '../../context.ts';
@@ -33,6 +34,7 @@ export async function publishRun(
   const isChanged = !before || numbersOf(before) !== numbersOf(run.parts);
   const runNo = await writeRun(db, batch, run, isChanged);
   await publish.publishFindings(db, batch.no, runNo);
+  if (batch.batchId !== null) await noteBankChange(db, 'run');
 
   const others = await currentLoadsOf(db, batch.merchantNo, batch.no);
   if (batch.batchId !== null) {
