@@ -1,5 +1,6 @@
 -- The database of settlestream, in the order in which a file becomes an answer: settings · batches and reports · deliveries and their
--- sources · loads, chunks and rows · the merchant's records · runs · discrepancies · retention · functions · views · schema dashboard.
+-- sources · loads, chunks and rows · the merchant's records · runs · discrepancies · handling · audit · retention · functions · views ·
+-- schema dashboard.
 -- Everything the program knows stands here; the queue only says what to do next. (Table migration, the list of the applied files,
 -- is made by the program; schema bullmq belongs to the queue.)
 --
@@ -480,8 +481,8 @@ create index run_day_day on run_day (merchant_no, day);
 -- A discrepancy lives from the run that opened it to the run that closed it.
 create table discrepancy (
   no                     bigint generated always as identity primary key,
-  -- Of a batch. No reference, for the same reason as in table record. Null: of a bank statement that belongs to no batch.
-  batch_no               integer,
+  -- Of a batch. No reference, for the same reason as in table record.
+  batch_no               integer not null,
   identity               text collate "C" not null,
   -- Tells apart discrepancies of one identity (a row that comes a third time).
   ordinal                integer not null default 0,
@@ -506,10 +507,6 @@ create table discrepancy (
   stake_currency         text collate "C",
   -- settled_twice: the batch that the key was settled in before.
   other_batch_no         integer,
-  -- The bank: the file of the statement, where it stands in one, and the merchant, where no batch says it. Such discrepancies are
-  -- opened and closed when payouts are matched, which is no run: their opened_run and closed_run are 0.
-  bank_file_no           integer,
-  merchant_no            integer,
   -- The row that it names: its type, whether it needs a record, and what it settles. No type: it names no row that was read.
   row_type               text collate "C",
   row_needs_record       boolean,
@@ -527,7 +524,7 @@ create table discrepancy (
   is_superseded          boolean not null default false
 );
 create index discrepancy_batch on discrepancy (batch_no) where closed_run is null;
-create unique index discrepancy_open on discrepancy (batch_no, identity, ordinal) nulls not distinct where closed_run is null;
+create unique index discrepancy_open on discrepancy (batch_no, identity, ordinal) where closed_run is null;
 create index discrepancy_cross_batch on discrepancy (request_id) where closed_run is null and is_cross_batch;
 create index discrepancy_other_batch on discrepancy (other_batch_no) where closed_run is null and other_batch_no is not null;
 create index discrepancy_referenced on discrepancy (no) where closed_run is null and referenced_ids is not null;
@@ -537,154 +534,126 @@ create index discrepancy_closed_batch on discrepancy (batch_no) where closed_run
 -- Told of refused rows once, and no longer: what they said may be dropped.
 create index discrepancy_refused_text on discrepancy (batch_no) where kind = 'refused_row' and closed_run is not null and reported is not null;
 
--- ── The bank: statements, their entries, and the payouts that they pay ──────────
+-- ── Handling: what people decided about discrepancies ──────────
 
--- Whose the accounts are, who pays out, and how long that may take: the setting bank. No row: nobody has asked for the bank.
-create table bank_setting (
-  is_only     boolean primary key default true check (is_only),
-  -- [{ account, currency, merchantIds }]; null: an account of a statement belongs to every merchant.
-  accounts    jsonb,
-  -- Names of counterparties that pay out, with *.
-  payers      text[] not null,
-  payout_days integer not null,
-  -- Weekend and holidays of each source, by its name; under '' those of every other one.
-  calendars   jsonb not null
+-- One row for each action, with how the discrepancy stands after it; the row that nothing has ended says how it stands now. Runs end
+-- rows too: with the discrepancy, and where its amounts change or it comes back.
+create table handling (
+  no             bigint generated always as identity primary key,
+  discrepancy_no bigint not null,
+  -- Its batch: what is accepted of a batch is counted without a look at all that is open.
+  batch_no       integer not null,
+  -- The discrepancy of the first action. Later ones of the same identity go on with it: what changed, and what came back.
+  thread         bigint not null,
+  -- comment, assign, snooze, accept, approve, reject, reopen; by runs: kept (in another place, with the same amounts), lapsed (with
+  -- other amounts), ended (closed by the data), returned (found again).
+  action         text collate "C" not null,
+  -- open, assigned, snoozed, pendingApproval or accepted. What is snoozed is open or assigned again on the day `until`.
+  state          text collate "C" not null,
+  assigned_to    text,
+  due            date,
+  until          date,
+  reason         text collate "C",
+  -- The text of what put it into this state, who did that, and when.
+  text           text,
+  decided_by     text not null,
+  decided_at     timestamptz not null,
+  -- The action itself: what was said, who did it, how they came in, and when.
+  said           text,
+  by             text not null,
+  via            text not null,
+  at             timestamptz not null,
+  ended_at       timestamptz
 );
+create unique index handling_current on handling (discrepancy_no) where ended_at is null;
+create index handling_discrepancy on handling (discrepancy_no);
+create index handling_accepted on handling (batch_no) where state = 'accepted';
+create index handling_ended on handling (batch_no) where action = 'ended';
+create index handling_thread on handling (thread, no);
 
--- What payouts have not been matched with yet: a run, a statement, a setting or a confirmation. Whoever matches removes what it has seen.
-create table bank_change (
-  no  bigint generated always as identity primary key,
-  -- run, statement, setting, person or time.
-  why text collate "C" not null
-);
+-- ── Audit: who did what ──────────
 
--- Payouts are matched by one at a time, and tried again after a failure.
-create table bank_matching (
-  is_only         boolean primary key default true check (is_only),
-  -- The day up to which it was decided what is overdue, where the clock says it.
-  matched_day     date,
-  attempts        integer not null default 0,
-  next_attempt_at timestamptz,
-  parked_reason   text
+-- Never changed, never removed. Each event holds a hash over its content and the hash before (audit_content; src/domain/audit.ts has
+-- the same), so that whoever changes one in spite of that would have to change all that follow.
+create table audit_event (
+  -- Without a gap: a missing one shows.
+  no            bigint primary key,
+  at            timestamptz not null,
+  who           text not null,
+  -- How they came in.
+  via           text not null,
+  -- handle, replay, withdraw, import, settings, retention, and so on.
+  what          text collate "C" not null,
+  -- On what it was done, in words.
+  subject       text not null,
+  before        json,
+  after         json,
+  reason        text,
+  previous_hash text collate "C" not null,
+  hash          text collate "C" not null
 );
-insert into bank_matching default values;
+create index audit_event_at on audit_event (at);
 
--- A file of statements as it was found: another size or time is another one.
-create table bank_file (
-  no               integer generated always as identity primary key,
-  source           text collate "C" not null,
-  path             text collate "C" not null,
-  -- As it is shown: below the folder that was given.
-  file             text collate "C" not null,
-  size_bytes       bigint not null,
-  modified_at      timestamptz not null,
-  found_at         timestamptz not null default now(),
-  -- found → read | refused; withdrawn: taken out.
-  state            text collate "C" not null default 'found',
-  -- camt, mt940 or bai2.
-  format           text collate "C",
-  error_code       text,
-  error_message    text,
-  archived         text,
-  sha256           text,
-  read_at          timestamptz,
-  intervention_no  integer references intervention,
-  withdrawn_reason text,
-  -- Bumped by whoever takes the file, checked when what it holds is written.
-  epoch            integer not null default 0,
-  attempts         integer not null default 0,
-  next_attempt_at  timestamptz,
-  parked_reason    text,
-  unique (source, path, size_bytes, modified_at)
+-- The last event, so that one that is missing at the end shows; its lock puts the events in order.
+create table audit_head (
+  is_only boolean primary key default true check (is_only),
+  no      bigint not null default 0,
+  hash    text collate "C" not null default repeat('0', 64)
 );
-create index bank_file_open on bank_file (no) where state = 'found';
+insert into audit_head default values;
 
--- Statements in the order of their file. One that cannot be used has an error, and may lack an account.
-create table bank_statement (
-  file_no       integer not null references bank_file,
-  ordinal       integer not null,
-  line          integer not null,
-  is_final      boolean not null,
-  account       text collate "C",
-  currency      text collate "C",
-  number        text collate "C",
-  from_day      date,
-  to_day        date,
-  opening_minor bigint,
-  closing_minor bigint,
-  entry_count   integer not null,
-  booked_minor  numeric not null,
-  refused_count integer not null,
-  -- The first entry that was refused, and why.
-  refused_line  integer,
-  refused_why   text,
-  -- Of all that it says.
-  digest        text collate "C",
-  error_code    text,
-  error_message text,
-  -- Decided among all statements of the account: counts, duplicate, replaced or refused.
-  state         text collate "C" not null default 'counts',
-  primary key (file_no, ordinal)
-);
-create index bank_statement_account on bank_statement (account, currency);
+-- The content of an event: each part with its length in bytes, so that no two contents read the same.
+create function audit_content(e audit_event) returns text stable language sql as $$
+  select string_agg(coalesce(octet_length(part) || ':' || part, '-'), ',' order by place)
+    from unnest(array[e.no::text, (extract(epoch from e.at) * 1000000)::bigint::text, e.who, e.via, e.what, e.subject, e.before::text, e.after::text,
+                      e.reason]) with ordinality as parts(part, place)
+$$;
 
-create table bank_entry (
-  file_no              integer not null,
-  -- In the file, from 1.
-  ordinal              integer not null,
-  -- The statement that it stands in, by its ordinal.
-  statement            integer not null,
-  line                 integer not null,
-  -- A hash of what it says: the same entry in another file has the same one.
-  entry_key            bigint not null,
-  -- booked, pending or information.
-  status               text collate "C" not null,
-  is_reversal          boolean not null,
-  booking_date         date,
-  value_date           date,
-  amount_minor         bigint not null,
-  charges_minor        bigint,
-  reference            text,
-  -- Every text in which a batch may be named, one a line.
-  texts                text not null,
-  counterparty_name    text,
-  counterparty_account text
-);
-create index bank_entry_place on bank_entry (file_no, ordinal);
+create function lock_audit() returns trigger language plpgsql as $$
+begin
+  perform from audit_head for update;
+  return null;
+end
+$$;
 
--- A person says that an entry pays a batch. Kept when statements or reports are read again.
-create table bank_confirmation (
-  no              integer generated always as identity primary key,
-  batch_no        integer not null references batch,
-  account         text collate "C" not null,
-  entry_key       bigint not null,
-  -- Tells apart entries that say the same.
-  ordinal         integer not null,
-  intervention_no integer not null references intervention,
-  -- Taken back by this one.
-  ended_by        integer references intervention
-);
+-- Goes on with the last event that there is, or that there was: as it was written, if somebody has changed it since.
+create function chain_audit_event() returns trigger language plpgsql as $$
+declare
+  before_no bigint;
+begin
+  select l.no, l.hash into before_no, new.previous_hash
+    from ((select no, hash, 1 as rank from audit_event order by no desc limit 1) union all select no, hash, 0 from audit_head) l
+   order by l.no desc, l.rank limit 1;
+  new.no := before_no + 1;
+  new.at := clock_timestamp();
+  new.hash := encode(sha256(convert_to(new.previous_hash || ',' || audit_content(new), 'UTF8')), 'hex');
+  return new;
+end
+$$;
 
--- What was last decided of each payout: expected, overdue, arrived, different, returned or nothingDue.
-create table payout (
-  batch_no      integer primary key references batch,
-  state         text collate "C" not null,
-  amount_minor  bigint,
-  arrived_minor bigint not null,
-  due_by        date,
-  -- confirmed, reference, amount or sum.
-  matched_by    text collate "C"
-);
+create function move_audit_head() returns trigger language plpgsql as $$
+begin
+  update audit_head h set no = l.no, hash = l.hash from (select no, hash from audit_event order by no desc limit 1) l where l.no > h.no;
+  return null;
+end
+$$;
 
--- The entries that pay it; surplus: the whole payout once more; returned: takes it back.
-create table payout_entry (
-  batch_no integer not null references batch,
-  file_no  integer not null,
-  ordinal  integer not null,
-  role     text collate "C" not null,
-  primary key (batch_no, file_no, ordinal)
-);
-create index payout_entry_place on payout_entry (file_no, ordinal);
+create function refuse_audit_change() returns trigger language plpgsql as $$
+begin
+  raise exception 'the audit trail is never changed: % of % is refused', lower(tg_op), tg_table_name using errcode = 'insufficient_privilege';
+end
+$$;
+
+create trigger audit_event_1_lock before insert on audit_event for each statement execute function lock_audit();
+create trigger audit_event_2_chain before insert on audit_event for each row execute function chain_audit_event();
+create trigger audit_event_3_head after insert on audit_event for each statement execute function move_audit_head();
+create trigger audit_event_kept before update or delete or truncate on audit_event for each statement execute function refuse_audit_change();
+create trigger audit_head_kept before delete or truncate on audit_head for each statement execute function refuse_audit_change();
+create trigger audit_head_moves before update on audit_head for each statement when (pg_trigger_depth() = 0) execute function refuse_audit_change();
+-- Also for sessions that replay what others wrote.
+alter table audit_event enable always trigger audit_event_kept;
+alter table audit_head enable always trigger audit_head_kept;
+alter table audit_head enable always trigger audit_head_moves;
 
 -- ── Retention: what is kept only so long ──────────
 
@@ -906,11 +875,13 @@ $$;
 
 -- How each batch or day that has a result stands, as `batches` tells it. A residual is known where both reports are whole. A batch of
 -- which no row was compared, though it has some that should be, is not reconciled.
+-- What was accepted is no longer open; a report that is missing is missing all the same.
 create view batch_state as
 select b.no as batch_no, r.no as run_no,
        case when (r.facts->>'waiting')::boolean then 'waiting'
             when (r.facts->>'missing')::boolean then 'incomplete'
-            when exists (select from discrepancy d where d.batch_no = b.no and d.closed_run is null) then 'discrepant'
+            when exists (select from discrepancy d where d.batch_no = b.no and d.closed_run is null
+                            and not exists (select from handling h where h.discrepancy_no = d.no and h.ended_at is null and h.state = 'accepted')) then 'discrepant'
             when (r.facts->>'uncompared')::boolean then 'incomplete'
             else 'reconciled' end as state,
        (r.facts->>'residualMinor')::numeric as residual_minor
@@ -963,12 +934,14 @@ select m.id as merchant, b.batch_id as settlement_batch, coalesce(b.settlement_d
        case when b.batch_id is not null then dashboard.major(compared.all_minor - compared.told_minor, b.currency) end as matched_amount,
        case when b.batch_id is not null then dashboard.major(other.minor - named.other_minor, b.currency) end as no_record_amount,
        case when b.batch_id is not null then dashboard.major((r.coverage->'notDone'->>'settlementMinor')::numeric, b.currency) end as not_done_amount,
-       case when b.batch_id is not null then dashboard.major(named.other_minor + compared.told_minor, b.currency) end as discrepant_amount
+       case when b.batch_id is not null then dashboard.major(named.other_minor + compared.told_minor, b.currency) end as discrepant_amount,
+       told.accepted as accepted_discrepancies
   from batch b join merchant m on m.no = b.merchant_no join batch_state s on s.batch_no = b.no join run r on r.no = s.run_no
  cross join lateral (
-   select count(*) as open, min(d.first_seen_at) as since,
+   select count(*) filter (where h.no is null) as open, min(d.first_seen_at) filter (where h.no is null) as since, count(h.no) as accepted,
           count(distinct (d.load_no, d.line)) filter (where d.of_matchable) as rows
-     from discrepancy d where d.batch_no = b.no and d.closed_run is null) told
+     from discrepancy d left join handling h on h.discrepancy_no = d.no and h.ended_at is null and h.state = 'accepted'
+    where d.batch_no = b.no and d.closed_run is null) told
  cross join lateral (
    select coalesce(sum(n.rows) filter (where n.row_needs_record), 0)::bigint as rows,
           coalesce(sum(n.settlement_minor) filter (where n.row_needs_record), 0) as minor,
@@ -994,12 +967,20 @@ select m.id as merchant, b.batch_id as settlement_batch, coalesce(b.settlement_d
 
 -- What does not add up now.
 create view dashboard.discrepancy as
-select d.no, m.id as merchant, b.batch_id as settlement_batch, coalesce(b.settlement_date, b.day) as date, coalesce(y.source, f.source) as source, coalesce(y.file, f.file) as file, d.line,
+select d.no, m.id as merchant, b.batch_id as settlement_batch, coalesce(b.settlement_date, b.day) as date, y.source, y.file, d.line,
        d.kind, d.type, d.request_id, d.transaction_id, d.field, d.reported, d.recorded, d.difference, d.currency, d.message,
-       dashboard.major(d.stake_minor, d.stake_currency) as amount_at_stake, d.stake_currency, d.first_seen_at
-  from discrepancy d left join batch b on b.no = d.batch_no left join merchant m on m.no = coalesce(b.merchant_no, d.merchant_no)
-  left join load l on l.no = d.load_no left join delivery y on y.no = l.delivery_no left join bank_file f on f.no = d.bank_file_no
- where d.closed_run is null;
+       dashboard.major(d.stake_minor, d.stake_currency) as amount_at_stake, d.stake_currency, d.first_seen_at, h.state as handling, h.assigned_to
+  from discrepancy d join batch b on b.no = d.batch_no join merchant m on m.no = b.merchant_no
+  left join load l on l.no = d.load_no left join delivery y on y.no = l.delivery_no
+  left join handling h on h.discrepancy_no = d.no and h.ended_at is null
+ where d.closed_run is null and h.state is distinct from 'accepted';
+
+-- What does not add up and was accepted: by whom, for which reason.
+create view dashboard.accepted as
+select d.no, m.id as merchant, b.batch_id as settlement_batch, coalesce(b.settlement_date, b.day) as date, d.kind, d.request_id, d.message,
+       dashboard.major(d.stake_minor, d.stake_currency) as amount_at_stake, d.stake_currency, h.reason, h.text, h.decided_by, h.decided_at
+  from handling h join discrepancy d on d.no = h.discrepancy_no join batch b on b.no = d.batch_no join merchant m on m.no = b.merchant_no
+ where h.ended_at is null and h.state = 'accepted' and d.closed_run is null;
 
 -- The newest file of each report, and what became of it: found, reading, closed, duplicate, waiting, refused, withdrawn, parked.
 create view dashboard.report as

@@ -230,6 +230,24 @@ test('what is open ages', async () => {
   ]);
 });
 
+test('what was accepted is told apart, and what waits for approval is open', async () => {
+  const { database, find, tell } = await newBook();
+  const { batchNo } = await find({ batchId: 'B1' });
+  const money = { stakeMinor: '100', currency: 'USD' };
+  for (const handling of ['accepted', 'accepted', 'pendingApproval', 'assigned'] as const)
+    await tell(batchNo, 'amount_mismatch', { ...money, handling });
+  await tell(batchNo, 'missing_part', { handling: 'accepted' });
+  await tell(batchNo, 'orphan_row', money);
+  const values = await gaugesOfDiscrepancies(database.db, ['quiet']);
+  const shown = (name: keyof typeof values) => told(values, name);
+  assert.deepEqual(shown('recon_discrepancies_open'), ['shop amount_mismatch 2', 'shop orphan_row 1']);
+  assert.deepEqual(shown('recon_discrepancy_amount_open'), ['shop amount_mismatch USD 2', 'shop orphan_row USD 1']);
+  assert.deepEqual(shown('recon_discrepancies_open_by_age'), ['shop under 1 day 3']);
+  assert.deepEqual(shown('recon_discrepancies_accepted'), ['shop amount_mismatch 2', 'shop missing_part 1']);
+  assert.deepEqual(shown('recon_discrepancy_amount_accepted'), ['shop amount_mismatch USD 2']);
+  assert.deepEqual(shown('recon_handling_pending_approval'), ['shop 1']);
+});
+
 test('the database server is told as it is', async () => {
   const { database, pool } = await newBook();
   const values = await gaugesOfDatabase(database.db);

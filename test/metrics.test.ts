@@ -50,6 +50,9 @@ const PROMISED: Readonly<Record<string, string>> = {
   recon_discrepancy_amount_open: 'gauge currency kind source',
   recon_discrepancies_open_by_age: 'gauge age source',
   recon_discrepancy_amount_open_by_age: 'gauge age currency source',
+  recon_discrepancies_accepted: 'gauge kind source',
+  recon_discrepancy_amount_accepted: 'gauge currency kind source',
+  recon_handling_pending_approval: 'gauge source',
   recon_polls_total: 'counter outcome source',
   recon_poll_duration_seconds: 'histogram source',
   recon_last_poll_success_timestamp_seconds: 'gauge source',
@@ -168,6 +171,7 @@ test('all that is promised is told of a real book and queue, with those labels a
   const { database, find, publish, tell } = await newBook();
   const { batchNo } = await find({ day: '2026-03-01' });
   await tell(batchNo, 'amount_mismatch', { stakeMinor: '1', currency: 'USD' });
+  await tell(batchNo, 'amount_mismatch', { stakeMinor: '2', currency: 'USD', handling: 'accepted' });
   await find({ day: '2026-03-02', state: 'found' });
   await publish((await find({ batchId: 'B1', currency: 'USD' })).batchNo, { residualMinor: '-5' });
   const redis = await startRedis();

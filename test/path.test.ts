@@ -113,8 +113,7 @@ test('a file becomes a job, chunks, rows, matches, totals, discrepancies', async
             { name: 'total', ...done },
           ],
         },
-        // No bank was asked: test/bank.test.ts.
-        bank: null,
+        accepted: { count: 0, amounts: [] },
       },
     ],
     // Both rows of the day are right; what is wrong is the one that is not there.
@@ -136,6 +135,7 @@ test('a file becomes a job, chunks, rows, matches, totals, discrepancies', async
             { name: 'unreported', ...done },
           ],
         },
+        accepted: { count: 0, amounts: [] },
       },
     ],
     discrepancies: [

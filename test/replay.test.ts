@@ -9,6 +9,7 @@ import { writeSheet } from '../demo/sheet.ts';
 import { zipOf } from '../demo/zip.ts';
 import { onOneConnection, openDatabase } from '../src/adapters/postgres/connection.ts';
 import { inTransaction } from '../src/adapters/postgres/transactions.ts';
+import { PROGRAM } from '../src/domain/audit.ts';
 import { type Enqueue, ingestReport } from '../src/jobs.ts';
 import { recordReplay } from '../src/producers/interventions/replay.ts';
 import type { JobContext } from '../src/workers/context.ts';
@@ -197,7 +198,9 @@ suite('read again', () => {
       };
       const batch = first.json.batches.find(({ details }: { details: unknown }) => details).settlementBatchId;
       const recorded = await onOneConnection(database, (db) =>
-        inTransaction(db, () => recordReplay(db, { batch, isRefused: false }, () => null, false)),
+        inTransaction(db, () =>
+          recordReplay(db, { batch, isRefused: false }, () => null, { isDry: false, actor: PROGRAM }),
+        ),
       );
       assert.ok(recorded.deliveryNos.length > 0);
       for (const deliveryNo of recorded.deliveryNos) await enqueue(ingestReport, { deliveryNo, attempt: 0 });

@@ -13,6 +13,7 @@ import { ARCHIVE_MARK } from '../src/adapters/archive.ts';
 import { type Database, onOneConnection, openDatabase } from '../src/adapters/postgres/connection.ts';
 import { lockMerchant } from '../src/adapters/postgres/locks.ts';
 import { inTransaction } from '../src/adapters/postgres/transactions.ts';
+import { PROGRAM } from '../src/domain/audit.ts';
 import type { Calendar } from '../src/domain/calendar/calendar.ts';
 import type { Retention } from '../src/domain/calendar/retention.ts';
 import { MAX_ATTEMPTS } from '../src/jobs.ts';
@@ -235,7 +236,7 @@ suite('rows that were dropped are not missed', () => {
     const reason = 'sent by mistake';
     await both((book) =>
       onOneConnection(book.database, (db) =>
-        inTransaction(db, async () => void (await withdraw(db, { report, merchant: undefined, reason }))),
+        inTransaction(db, async () => void (await withdraw(db, { report, merchant: undefined, reason }, PROGRAM))),
       ),
     );
     assert.equal((await later())['2026-03-02'], 'reconciled');
@@ -514,7 +515,9 @@ suite('where the archived copies are gone too', async () => {
     assert.match(stderr, said);
     for (const isDry of [true, false]) {
       const recorded = onOneConnection(book.database, (db) =>
-        inTransaction(db, () => recordReplay(db, { from: '2026-01-01', isRefused: false }, () => null, isDry)),
+        inTransaction(db, () =>
+          recordReplay(db, { from: '2026-01-01', isRefused: false }, () => null, { isDry, actor: PROGRAM }),
+        ),
       );
       await assert.rejects(recorded, said);
     }

@@ -139,9 +139,49 @@ const moneyAtRisk: Row = {
       'Largest open discrepancies',
       'Each has an owner. settlestream explain REQUEST_ID shows everything about one.',
       WHOLE,
-      `select first_seen_at, kind, amount_at_stake, stake_currency, merchant, settlement_batch, date, request_id, transaction_id, reported, recorded, message, file, line
+      `select no, first_seen_at, handling, assigned_to, kind, amount_at_stake, stake_currency, merchant, settlement_batch, date, request_id, transaction_id, reported, recorded, message, file, line
   from dashboard.discrepancy where ${FROM_SOURCE} and amount_at_stake > 0
  order by amount_at_stake desc limit 100`,
+    ),
+  ],
+};
+
+const handled: Row = {
+  title: 'What was accepted',
+  panels: [
+    stat(
+      {
+        title: 'Waiting for approval',
+        good: 'Few, and none for longer than a day: a second person must look at each.',
+        unit: 'short',
+      },
+      STAT,
+      { ask: whole('recon_handling_pending_approval', 'source'), called: '{{source}}' },
+    ),
+    lines(
+      {
+        title: 'Accepted money, by kind and currency',
+        good: 'Flat. It grows when somebody accepts differences, and falls when the data resolves them.',
+        unit: 'short',
+      },
+      { width: 18, height: 9 },
+      { ask: `${whole('recon_discrepancy_amount_accepted', 'kind, currency')} > 0`, called: '{{kind}} {{currency}}' },
+    ),
+    bars(
+      {
+        title: 'Accepted discrepancies, by kind',
+        good: 'Few, each with a reason that still holds.',
+        unit: 'short',
+      },
+      HALF,
+      { ask: `${whole('recon_discrepancies_accepted', 'kind')} > 0`, called: '{{kind}}' },
+    ),
+    table(
+      'Accepted last',
+      'Each has a reason that somebody else understands.',
+      HALF,
+      `select decided_at, decided_by, reason, text, no, kind, amount_at_stake, stake_currency, merchant, settlement_batch, date, request_id
+  from dashboard.accepted order by decided_at desc limit 200`,
     ),
   ],
 };
@@ -271,5 +311,5 @@ export const reconciliation = dashboardOf(
     from: 'now-7d',
     refresh: '1m',
   },
-  [doesItAddUp, moneyAtRisk, ageing, missing, batches],
+  [doesItAddUp, moneyAtRisk, handled, ageing, missing, batches],
 );

@@ -1,5 +1,5 @@
 import { type Options, readConfig } from '../config/config.ts';
-import { addVerb, type Cli, reading, working } from './options.ts';
+import { addVerb, type Cli, reading, signing, working } from './options.ts';
 
 /** The demo stands beside the program, and is no part of it. */
 export type LoadDemo = () => Promise<{
@@ -11,6 +11,7 @@ export function registerChanging(cli: Cli, loadDemo: LoadDemo): void {
   addReconcile(cli);
   addReplay(cli);
   addWithdraw(cli);
+  addHandle(cli);
   addDemo(cli, loadDemo);
   addLedger(cli);
 }
@@ -28,24 +29,25 @@ function addReconcile({ program, run }: Cli): void {
   )
     .argument('<path...>', 'folders with reports, or report files')
     .option('--ledger <file>', "file with the merchant's records, imported first")
-    .option('--bank <path...>', 'folders with bank statements, or files of them: has the money arrived?')
-    .action((paths: string[], { bank, ...options }: Options & { readonly bank?: string[] }) =>
+    .action((paths: string[], options: Options) =>
       run(async () => {
         const { reconcilePaths } = await import('../verbs/reconcile.ts');
         const { ledger = null, json } = options;
-        return reconcilePaths(readConfig(options), paths, { ledger, json: Boolean(json), bank: bank ?? [] });
+        return reconcilePaths(readConfig(options), paths, { ledger, json: Boolean(json) });
       }),
     );
 }
 
 function addReplay({ program, run }: Cli): void {
-  working(
-    reading(
-      addVerb(
-        program,
-        'replay',
-        "reads reports again from the archive, under today's settings and records; prints what changed",
-        'replay --batch 2026010112345 --amount-unit minor --dry-run',
+  signing(
+    working(
+      reading(
+        addVerb(
+          program,
+          'replay',
+          "reads reports again from the archive, under today's settings and records; prints what changed",
+          'replay --batch 2026010112345 --amount-unit minor --dry-run',
+        ),
       ),
     ),
   )
@@ -61,12 +63,14 @@ function addReplay({ program, run }: Cli): void {
 }
 
 function addWithdraw({ program, run }: Cli): void {
-  working(
-    addVerb(
-      program,
-      'withdraw',
-      'takes a wrong report out; the revision before it counts again, if there is one',
-      'withdraw --report settlementItems_USD_2026010112345_000 --reason "sent by mistake"',
+  signing(
+    working(
+      addVerb(
+        program,
+        'withdraw',
+        'takes a wrong report out; the revision before it counts again, if there is one',
+        'withdraw --report settlementItems_USD_2026010112345_000 --reason "sent by mistake"',
+      ),
     ),
   )
     .addHelpText(
@@ -78,6 +82,33 @@ function addWithdraw({ program, run }: Cli): void {
     .option('--merchant <id>', 'only this merchant')
     .action((options: Options) =>
       run(async () => (await import('../verbs/replay.ts')).withdrawReport(readConfig(options), options)),
+    );
+}
+
+function addHandle({ program, run }: Cli): void {
+  signing(
+    addVerb(
+      program,
+      'handle',
+      'comments on discrepancies, assigns, snoozes, accepts, approves, rejects or reopens them',
+      'handle accept 17 18 --reason timing --text "settled tomorrow"\n  $ settlestream handle --file filled-in.xlsx',
+    ),
+  )
+    .argument('[action]', 'comment, assign, snooze, accept, approve, reject or reopen')
+    .argument('[no...]', 'numbers of discrepancies, as "settlestream discrepancies" shows them')
+    .option('--reason <code>', 'of accept: timing, rounding, provider_claim, booked, written_off or other')
+    .option('--text <text>', 'what to say about it; needed for comment and accept')
+    .option('--to <name>', "of assign: whose it is; without it, nobody's")
+    .option('--until <date>', 'of snooze: the day on which it is open again; of assign: by when it is due; YYYY-MM-DD')
+    .option('--file <file>', 'CSV or XLSX with columns no, action, reason, text, to, until: all of its lines, or none')
+    .addHelpText(
+      'after',
+      '\nExports of "discrepancies" and "show" have these columns, empty: fill them in, and leave other lines as they are.\n',
+    )
+    .action((action: string | undefined, nos: string[], options: Options) =>
+      run(async () =>
+        (await import('../verbs/handle.ts')).handleDiscrepancies(readConfig(options), { action, nos }, options),
+      ),
     );
 }
 
@@ -104,8 +135,7 @@ function addDemo({ program, run }: Cli, loadDemo: LoadDemo): void {
 
 function addLedger({ program, run }: Cli): void {
   const ledger = program.command('ledger').description("the merchant's own records");
-  ledger
-    .command('import')
+  signing(ledger.command('import'))
     .description('imports the records of a CSV file; the same file twice changes nothing')
     .argument('<file>')
     .option('--merchant <id>', 'merchant of records that do not name one')
@@ -116,7 +146,7 @@ function addLedger({ program, run }: Cli): void {
     .action((file: string, options: Options) =>
       run(async () => {
         const { importRecords } = await import('../verbs/ledger.ts');
-        return importRecords(readConfig(options), file, Boolean(options['json']));
+        return importRecords(readConfig(options), file, options);
       }),
     );
 }

@@ -54,5 +54,9 @@ export const lookBack = (command: Command) =>
     'shows what was known then: a time with offset, or a day, which means its end in UTC',
   );
 
+/** Who does it, for the audit trail. */
+export const signing = (command: Command) =>
+  command.option('--as <name>', 'who does it, for the history and the audit trail (the user of this machine)');
+
 /** Reading needs only to know where the book is: --merchant and the like are filters there. */
 export const storageOptions = ({ config, dataDir }: Options): Options => ({ config, dataDir });

@@ -8,6 +8,7 @@ export function registerReading(cli: Cli): void {
   addOpen(cli);
   addShow(cli);
   addExplain(cli);
+  addAudit(cli);
   addDoctor(cli);
 }
 
@@ -30,7 +31,9 @@ function addDiscrepancies({ program, run }: Cli): void {
   )
     .option('--batch <id>', 'only this settlement batch id or transaction date')
     .option('--source <name>', 'only this source of the settings')
-    .option('--closed', 'also closed ones, with time and cause')
+    .option('--closed', 'also closed and accepted ones, with time and cause')
+    .option('--handling <state>', 'only those in this state: open, assigned, snoozed, pendingApproval, accepted')
+    .option('--assigned <name>', 'only those that are assigned to this person')
     .option('--limit <n>', 'at most this many; prints the cursor of the next page')
     .option('--after <cursor>', 'continues behind this cursor')
     .action((options: Options) =>
@@ -95,6 +98,31 @@ function addExplain({ program, run }: Cli): void {
     .option('--format <format>', 'table, json, csv or xlsx (its rows)', 'table')
     .action((id: string, options: Options) =>
       run(async () => (await import('../verbs/explain.ts')).explain(readConfig(storageOptions(options)), id, options)),
+    );
+}
+
+function addAudit({ program, run }: Cli): void {
+  addVerb(
+    program,
+    'audit',
+    'lists who did what and when, and checks that the list was not changed',
+    'audit --from 2026-01-01 --format csv\n  $ settlestream audit --verify',
+  )
+    .option('--from <date>', 'from this day on, YYYY-MM-DD, in UTC')
+    .option('--to <date>', 'until this day')
+    .option('--who <name>', 'only what this person did')
+    .option('--what <what>', 'only this: handle, replay, withdraw, import, settings, retention and so on')
+    .option('--limit <n>', 'at most this many')
+    .option('--after <no>', 'only those behind the event of this number')
+    .option('--format <format>', 'table, json, csv or xlsx (a workbook: redirect it to a file)', 'table')
+    .option(
+      '--verify',
+      'makes all hashes anew and names the first event that does not fit; exit code 1 if there is one',
+    )
+    .option('--pinned <no:hash>', 'with --verify: this event, which --head printed earlier, must be among them')
+    .option('--head', 'prints number and hash of the last event: keep them elsewhere')
+    .action((options: Options) =>
+      run(async () => (await import('../verbs/audit.ts')).audit(readConfig(storageOptions(options)), options)),
     );
 }
 

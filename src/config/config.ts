@@ -6,6 +6,7 @@ import type { Calendar } from '../domain/calendar/calendar.ts';
 import type { Retention } from '../domain/calendar/retention.ts';
 import { UsageError } from '../domain/errors.ts';
 import { DEFAULT_FORMAT } from '../domain/formats/all.ts';
+import type { ApprovalLimits } from '../domain/handling.ts';
 import { linesOf, nearest } from './errors.ts';
 import { readTextFile } from './files.ts';
 import { dotted, type Given, type Layer, type Path, valueAt, withoutBlanks } from './raw.ts';
@@ -26,7 +27,7 @@ export type SourceConfig = Omit<Complete<SourceSettings, Reading | 'keepDays'>, 
 
 /** All settings, with what nobody said filled in. Their meaning stands in config/shape.ts. */
 export type Config = Complete<
-  Omit<Settings, 'http' | 'archive' | 'retention' | 'ledger' | 'sources'>,
+  Omit<Settings, 'http' | 'archive' | 'handling' | 'retention' | 'ledger' | 'sources'>,
   Reading | 'quietMinutes' | 'drainSeconds' | 'processes' | 'chunkBytes'
 > & {
   readonly databaseUrl?: string | undefined;
@@ -34,6 +35,7 @@ export type Config = Complete<
   readonly logLevel?: string | undefined;
   readonly http: { readonly host: string; readonly port: number };
   readonly archive: { readonly folder?: string | undefined };
+  readonly handling: { readonly approval: ApprovalLimits };
   readonly retention: Retention;
   /** Undefined: nothing is said of it, and the book stays as it is. */
   readonly ledger: LedgerConfig | undefined;
@@ -83,7 +85,7 @@ const SETTINGS: readonly { readonly path: string; readonly variable: string; rea
 const STRUCTURED = [
   { path: ['sources'], variable: 'SETTLESTREAM_SOURCES' },
   { path: ['ledger', 'columns'], variable: 'SETTLESTREAM_LEDGER_COLUMNS' },
-  { path: ['bank'], variable: 'SETTLESTREAM_BANK' },
+  { path: ['handling', 'approval'], variable: 'SETTLESTREAM_HANDLING_APPROVAL' },
 ] as const;
 /** No settings of the file: addresses hold passwords, and logs begin before it is read. */
 const ONLY_VARIABLES = [
@@ -280,10 +282,7 @@ function mistakesTogether({ retention: { rowsMonths, archiveMonths } }: Config, 
 function unknownVariables(environment: NodeJS.ProcessEnv, layers: readonly Layer[]): string[] {
   // Sources name variables of their own; where a layer cannot be read it is open which.
   if (layers.some(({ mistakes }) => mistakes.length > 0)) return [];
-  const named = layers.flatMap(({ given }) => [
-    ...secretVariables(valueAt(given, ['sources'])),
-    ...secretVariables(valueAt(given, ['bank', 'sources'])),
-  ]);
+  const named = layers.flatMap(({ given }) => secretVariables(valueAt(given, ['sources'])));
   const known = VARIABLES.map((name) => name.slice(PREFIX.length));
   return Object.entries(environment)
     .filter(([name]) => name.startsWith(PREFIX) && !VARIABLES.includes(name) && !named.includes(name))
@@ -310,6 +309,7 @@ const over = (weak: Settings, strong: Settings): Settings => ({
   ...strong,
   http: { ...weak.http, ...strong.http },
   archive: { ...weak.archive, ...strong.archive },
+  handling: { ...weak.handling, ...strong.handling },
   retention: { ...weak.retention, ...strong.retention },
   ...(weak.ledger || strong.ledger ? { ledger: overLedger(weak.ledger, strong.ledger) } : {}),
 });
@@ -338,6 +338,7 @@ function complete(settings: Settings): Config {
     chunkBytes: settings.chunkBytes ?? 8 << 20,
     http: { host: settings.http?.host ?? '127.0.0.1', port: settings.http?.port ?? 9464 },
     archive: settings.archive ?? {},
+    handling: { approval: settings.handling?.approval ?? {} },
     retention: {
       rowsMonths: settings.retention?.rowsMonths ?? null,
       rawTextMonths: settings.retention?.rawTextMonths ?? null,

@@ -4,8 +4,9 @@ import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import { UsageError } from '../domain/errors.ts';
 import { FORMATS } from '../domain/formats/all.ts';
+import { digitsOf, isCurrency } from '../domain/money/currency.ts';
+import { parseAmount } from '../domain/money/money.ts';
 import { isAmbiguous } from '../domain/report/report-name.ts';
-import { bankShape } from './bank-shape.ts';
 import { calendarShape, quietMinutes } from './calendar-shape.ts';
 import { loadFormat } from './format-file.ts';
 import { AMBIGUOUS_NAME } from './format-shape.ts';
@@ -40,6 +41,8 @@ export function settingsShape({ folder, hasMerchant }: { folder: string; hasMerc
       /** Where metrics and health are told; port 0 is any that is free. */
       http: group({ host: host.optional(), port: wholeNumber(0, 65_535).optional() }).optional(),
       archive: group({ folder: path.optional() }).optional(),
+      /** What one person may accept alone, by currency; more needs another one. */
+      handling: group({ approval: approvalShape.optional() }).optional(),
       /** How long after its date what is known of a batch is kept; what is left out is kept for ever. */
       retention: group({
         /** Less, and what is settled today would look for rows that are gone: it looks back 120 days, and may come late. */
@@ -50,8 +53,6 @@ export function settingsShape({ folder, hasMerchant }: { folder: string; hasMerc
       /** Whose records are compared. What says nothing of it leaves the book as it is. */
       ledger: ledgerShape().optional(),
       sources: z.array(sourceShape(folder, hasMerchant)).optional(),
-      /** Whether what the reports pay out has arrived. What says nothing of it leaves the book as it is. */
-      bank: bankShape(statementsShape(folder)).optional(),
     },
     checkNames,
   );
@@ -61,15 +62,13 @@ export function settingsShape({ folder, hasMerchant }: { folder: string; hasMerc
 const pathShape = (folder: string) =>
   text.transform((path) => (path.startsWith('~/') ? join(homedir(), path.slice(2)) : resolve(folder, path)));
 
-const sourceName = text
-  .regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'is not a valid name: use lower case letters, digits and -')
-  .refine((name) => name !== 'files', 'is reserved for files of the command line: use another name');
-
 function sourceShape(folder: string, hasMerchant: boolean) {
   const path = pathShape(folder);
   return group(
     {
-      name: sourceName,
+      name: text
+        .regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'is not a valid name: use lower case letters, digits and -')
+        .refine((name) => name !== 'files', 'is reserved for files of the command line: use another name'),
       merchantId: text.optional(),
       ...readingShape(folder),
       /** How the text of its reports is read, where the bytes do not tell it. */
@@ -97,27 +96,6 @@ function sourceShape(folder: string, hasMerchant: boolean) {
       calendar: calendarShape(),
     },
     checkSource(hasMerchant),
-  );
-}
-
-/** Where statements lie: a folder, with all below it, or a directory of a server. */
-function statementsShape(folder: string) {
-  const path = pathShape(folder);
-  return group(
-    {
-      name: sourceName,
-      folder: path.optional(),
-      sftp: sftpShape(path).optional(),
-      /** Of a server: the directory that is listed. */
-      directory: text.regex(/^\//, 'must start with /: it is a directory of the server').optional(),
-      pollSeconds: seconds.optional(),
-    },
-    (source, refuse) => {
-      const isServer = source['sftp'] !== undefined;
-      if ((source['folder'] !== undefined) === isServer) refuse([], 'needs exactly one of folder, sftp');
-      if (isServer !== (source['directory'] !== undefined))
-        refuse(['directory'], isServer ? 'is missing: write the directory of the server' : 'needs sftp beside it');
-    },
   );
 }
 
@@ -153,6 +131,24 @@ export const ONLY_OF_VARIABLES = z.object({
 });
 
 const seconds = wholeNumber(1, 86_400);
+
+/** Amounts in major units, as people write them; kept in the smallest unit. */
+const approvalShape = z.record(z.string(), text).transform((limits, context) => {
+  const minor: Record<string, bigint> = {};
+  for (const [currency, amount] of Object.entries(limits)) {
+    const refuse = (message: string) => context.addIssue({ code: 'custom', path: [currency], message });
+    if (!isCurrency(currency)) refuse('is not an ISO 4217 currency code');
+    else if (!/^\d{1,15}(\.\d+)?$/.test(amount)) refuse('is not an amount like 100 or 14.50');
+    else {
+      try {
+        minor[currency] = parseAmount(amount, digitsOf(currency), 'major');
+      } catch {
+        refuse(`has more decimals than ${currency}`);
+      }
+    }
+  }
+  return minor;
+});
 
 /** Null: for ever, as it is where nothing is said. */
 const months = (least: number) =>
@@ -296,20 +292,11 @@ const textsIn = (group: unknown): [string, string][] =>
   Object.entries(group ?? {}).filter((entry): entry is [string, string] => typeof entry[1] === 'string');
 
 function checkNames(settings: Readonly<Record<string, unknown>>, refuse: Refuse): void {
-  const bank = isGroup(settings['bank']) ? settings['bank'] : {};
-  const listed: readonly (readonly [readonly (string | number)[], unknown])[] = [
-    [['sources'], settings['sources']],
-    [['bank', 'sources'], bank['sources']],
-  ];
-  const sources = listed.flatMap(([path, list]) =>
-    (Array.isArray(list) ? list : []).map((source: unknown, at) => ({
-      path: [...path, at, 'name'],
-      name: isGroup(source) ? source['name'] : undefined,
-    })),
-  );
-  sources.forEach(({ path, name }, at) => {
-    if (name !== undefined && sources.findIndex((other) => other.name === name) < at)
-      refuse(path, 'is the name of another source');
+  const sources: readonly unknown[] = Array.isArray(settings['sources']) ? settings['sources'] : [];
+  const names = sources.map((source) => (isGroup(source) ? source['name'] : undefined));
+  names.forEach((name, at) => {
+    if (name !== undefined && names.indexOf(name) < at)
+      refuse(['sources', at, 'name'], 'is the name of another source');
   });
 }
 

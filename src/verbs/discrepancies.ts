@@ -6,7 +6,7 @@ import { DATED_COLUMNS, HISTORY_COLUMNS } from '../views/output/columns.ts';
 import { csv, writeAll } from '../views/output/output.ts';
 import { datedTable } from '../views/output/tables.ts';
 import { workbook } from '../views/output/workbook.ts';
-import { filterOf, numberIn, outputOf } from './session/options.ts';
+import { filterOf, handlingFilterOf, numberIn, outputOf } from './session/options.ts';
 import { withDatabase } from './session/storage.ts';
 
 /** Lists what does not add up, and with `--closed` what once did not. Any number of them passes in flat memory. */
@@ -14,7 +14,7 @@ export async function listDiscrepancies(config: Config, options: Options): Promi
   const output = outputOf('discrepancies', options);
   const isClosedToo = Boolean(options['closed']);
   const { batch, source, kind, state } = options;
-  const asked = { ...filterOf(options), kind, batch, source, isClosedToo };
+  const asked = { ...filterOf(options), kind, batch, source, isClosedToo, ...handlingFilterOf(options) };
   const after = numberIn('after', options);
   const limit = numberIn('limit', options);
   const page = { after: after === undefined ? undefined : BigInt(after), limit };

@@ -1,12 +1,13 @@
 import { basename } from 'node:path';
-import type { Config } from '../config/config.ts';
+import type { Config, Options } from '../config/config.ts';
 import { UsageError } from '../domain/errors.ts';
 import { importLedger } from '../producers/records/import-ledger.ts';
 import { type LedgerInUse, useLedger } from '../store/ledger/ledger.ts';
+import { actorOf } from './session/actor.ts';
 import { migrate, openStorage } from './session/storage.ts';
 
 /** Imports the merchant's records. Ends with 3 when some of them were refused; the others are in the book then. */
-export async function importRecords(config: Config, file: string, json: boolean): Promise<number> {
+export async function importRecords(config: Config, file: string, options: Options): Promise<number> {
   const book = await openStorage(config, { mayBeTemporary: false });
   try {
     process.stderr.write(`settlestream: ${book.description}\n`);
@@ -20,8 +21,9 @@ export async function importRecords(config: Config, file: string, json: boolean)
         process.stderr.write(`refused: ${basename(file)}, line ${line}, ${reason}\n`);
       },
       (note) => void process.stderr.write(`note: ${basename(file)}: ${note}\n`),
+      actorOf(options),
     );
-    if (json) process.stdout.write(`${JSON.stringify(imported)}\n`);
+    if (options['json']) process.stdout.write(`${JSON.stringify(imported)}\n`);
     else {
       const { records, inserted, changed, refused } = imported;
       process.stdout.write(`${records} records read: ${inserted} new, ${changed} changed, ${refused} refused\n`);

@@ -5,7 +5,7 @@ import { inTransaction } from '../adapters/postgres/transactions.ts';
 import { openSourceFiles } from '../adapters/source-files/open.ts';
 import type { Config } from '../config/config.ts';
 import { UsageError } from '../domain/errors.ts';
-import { type Enqueue, matchPayouts } from '../jobs.ts';
+import type { Enqueue } from '../jobs.ts';
 import {
   type Found,
   type Looked,
@@ -13,14 +13,11 @@ import {
   nameMerchantsOf,
   recordReports,
 } from '../producers/discovery/find-reports.ts';
-import { findStatements, type StatementSource } from '../producers/discovery/find-statements.ts';
 import type { NotReport } from '../producers/discovery/name-reports.ts';
 import type { Source } from '../producers/discovery/source.ts';
 import { checkAllRecords } from '../producers/records/changed-records.ts';
 import { hasRecords } from '../producers/records/import-ledger.sql.ts';
 import { importLedger } from '../producers/records/import-ledger.ts';
-import { dueMatching } from '../store/bank/matching.ts';
-import { useBankAtLeast } from '../store/bank/settings.ts';
 import { batchesOfDeliveries } from '../store/batches.ts';
 import { type LedgerInUse, merchantsOf } from '../store/ledger/ledger.ts';
 import { merchantNamed, nameMerchants } from '../store/merchants.ts';
@@ -29,25 +26,14 @@ import { answer, stateOfBatch } from '../views/batches/batches.ts';
 import { refusedRecords, refusedText } from '../views/ledger/refused-records.ts';
 import { writeAll } from '../views/output/output.ts';
 import { printSummary } from '../views/output/tables.ts';
-import {
-  batchesOfStatements,
-  isBankIncomplete,
-  isMatching,
-  isReadingStatements,
-} from '../views/progress/bank-progress.sql.ts';
 import { isReconciling, outcomeIn } from '../views/progress/progress.sql.ts';
 import { refuseImport } from './ledger.ts';
-import { bankSettingsOf, statementsAt } from './session/bank.ts';
+import { actorOf } from './session/actor.ts';
 import { filesAt } from './session/sources.ts';
 import type { Storage } from './session/storage.ts';
-import { type WorkerSession, withWorkers } from './session/with-workers.ts';
+import { withWorkers } from './session/with-workers.ts';
 
-export type ReconcileRequest = {
-  readonly ledger: string | null;
-  readonly json: boolean;
-  /** Folders with bank statements, or files of them. */
-  readonly bank?: readonly string[];
-};
+export type ReconcileRequest = { readonly ledger: string | null; readonly json: boolean };
 
 /** What is told at the end, and to whom; decides the exit code. */
 export type Show = (book: Storage, found: FoundReports) => Promise<Outcome>;
@@ -65,12 +51,11 @@ export async function reconcilePaths(
   paths: readonly string[],
   request: ReconcileRequest,
 ): Promise<number> {
-  const found = await Promise.all(paths.map((path) => existing(path, 'reports')));
-  const bank = await Promise.all((request.bank ?? []).map((path) => existing(path, 'bank statements')));
+  const found = await Promise.all(paths.map(existing));
   return reconcileSources(
     config,
     found.map((path) => filesAt(config, path)),
-    { ...request, bank },
+    request,
   );
 }
 
@@ -84,10 +69,9 @@ export async function reconcileSources(
   request: ReconcileRequest,
   show: Show = request.json ? printJson : printTables,
 ): Promise<number> {
-  const statements = (request.bank ?? []).map((path) => statementsAt(config, path));
   return withWorkers(
     config,
-    [...sources, ...statements],
+    sources,
     { mayBeTemporary: true, calendars: null },
     async ({ book, queue, ledger, start, untilDone, sweep }) => {
       if (request.ledger !== null) refuseImport(ledger, '--ledger');
@@ -96,20 +80,14 @@ export async function reconcileSources(
       const refused = await (ledger.isImported
         ? importRecords(config, book, request.ledger)
         : lookAtRecords(config, book, ledger));
-      const recorded = await recordAll(looked, book, queue.enqueue);
-      const bank = await recordStatements(config, statements, book, queue.enqueue);
-      const found = { ...recorded, bankFileNos: bank.fileNos };
+      const found = await recordAll(looked, book, queue.enqueue);
       await sweep();
       start();
       const startedAtMs = Date.now();
-      const { db } = book.database;
-      await untilDone(() => isReconciling(db, found.deliveryNos, startedAtMs), found.deliveryNos);
-      await untilDone(() => isReadingStatements(db, found.bankFileNos, startedAtMs), []);
-      await matchAll(book, queue.enqueue, untilDone);
+      await untilDone(() => isReconciling(book.database.db, found.deliveryNos, startedAtMs), found.deliveryNos);
 
       const summary = await show(book, await withBatches(book, found));
-      const isUnseen =
-        found.unseen + bank.unseen > 0 || found.notReports.some((file) => file.isRefused || file.isUnseen);
+      const isUnseen = found.unseen > 0 || found.notReports.some((file) => file.isRefused || file.isUnseen);
       const isNothingRead = found.deliveryNos.length === 0;
       if (isNothingRead) tellNothing(sources, found);
       if (isUnseen || isNothingRead || refused > 0 || summary.isIncomplete) return 3;
@@ -118,55 +96,21 @@ export async function reconcileSources(
   );
 }
 
-async function existing(path: string, what: 'reports' | 'bank statements'): Promise<string> {
-  const give = `give a folder with ${what}, or ${what === 'reports' ? 'report files' : 'files of them'}.`;
+async function existing(path: string): Promise<string> {
   const found = await lstat(path).catch((error: NodeJS.ErrnoException) => {
     const why = error.code === 'ENOENT' ? 'does not exist' : `cannot be read (${error.message})`;
-    throw new UsageError(`${path} ${why}: ${give}`);
+    throw new UsageError(`${path} ${why}: give a folder with reports, or report files.`);
   });
   if (!found.isDirectory() && !found.isFile()) {
-    const kind = found.isSymbolicLink()
+    const what = found.isSymbolicLink()
       ? 'is a symbolic link, which is not followed'
       : 'is neither a folder nor a file';
-    throw new UsageError(`${path} ${kind}: ${give}`);
+    throw new UsageError(`${path} ${what}: give a folder with reports, or report files.`);
   }
   return resolve(path);
 }
 
-/** Lists the statements that the call names, and asks for those that are new. */
-async function recordStatements(
-  config: Config,
-  statements: readonly StatementSource[],
-  { database }: Storage,
-  enqueue: Enqueue,
-): Promise<{ readonly fileNos: number[]; readonly unseen: number }> {
-  if (statements.length > 0) await useBankAtLeast(database, bankSettingsOf(config));
-  const fileNos: number[] = [];
-  let unseen = 0;
-  for (const source of statements) {
-    const place = await openSourceFiles(source.at);
-    const found = await findStatements({ database, enqueue }, source, place).finally(() => place.close());
-    for (const { file, why } of found.unseen) process.stderr.write(`not read: ${file}: ${why}\n`);
-    fileNos.push(...found.fileNos);
-    unseen += found.unseen.length;
-  }
-  return { fileNos: [...new Set(fileNos)], unseen };
-}
-
-/** Matches payouts with the bank, once all reports and statements are read. */
-async function matchAll(
-  { database: { db } }: Storage,
-  enqueue: Enqueue,
-  untilDone: WorkerSession['untilDone'],
-): Promise<void> {
-  const due = await dueMatching(db);
-  if (due) await enqueue(matchPayouts, due);
-  await untilDone(() => isMatching(db), []);
-}
-
 export type FoundReports = {
-  /** The files of bank statements that the call names. */
-  readonly bankFileNos: readonly number[];
   readonly deliveryNos: readonly number[];
   readonly batchNos: readonly number[];
   /** Files that are no reports that can be read, and why. */
@@ -201,7 +145,7 @@ async function recordAll(looked: readonly Looked[], book: Storage, enqueue: Enqu
   const unseen = listed.flatMap((found) => found.unseen);
   for (const { message } of unseen) process.stderr.write(`not read: ${message}\n`);
   tellNotReports(notReports);
-  return withBatches(book, { deliveryNos, batchNos: [], notReports, unseen: unseen.length, bankFileNos: [] });
+  return withBatches(book, { deliveryNos, batchNos: [], notReports, unseen: unseen.length });
 }
 
 /** So many files that are no reports are named on stderr; the answer in JSON names all. */
@@ -233,8 +177,7 @@ function tellNothing(sources: readonly Source[], { notReports }: FoundReports): 
  */
 async function withBatches({ database }: Storage, found: FoundReports): Promise<FoundReports> {
   const batchNos = await batchesOfDeliveries(database.db, found.deliveryNos);
-  const ofBank = found.bankFileNos.length === 0 ? [] : await batchesOfStatements(database.db, found.bankFileNos);
-  return { ...found, batchNos: [...new Set([...found.batchNos, ...batchNos, ...ofBank])] };
+  return { ...found, batchNos: [...new Set([...found.batchNos, ...batchNos])] };
 }
 
 /** Returns how many records were refused. Where records changed, all that this call looks at is reconciled anew. */
@@ -249,6 +192,7 @@ async function importRecords(config: Config, { database }: Storage, ledger: stri
         process.stderr.write(`refused: ${basename(ledger)}, line ${line}, ${reason}\n`);
       },
       (note) => void process.stderr.write(`note: ${basename(ledger)}: ${note}\n`),
+      actorOf({}),
     );
     refused = imported.refused;
   }
@@ -301,8 +245,7 @@ export const printTables: Show = async ({ database }, found) => {
 /** What decides the exit code: it says no more than what is shown. */
 async function outcomeOf(db: Db, found: FoundReports): Promise<Outcome> {
   const states = (await batchesOf(db, { batchNos: found.batchNos })).map(stateOfBatch);
-  const { discrepancies, isIncomplete: isUnread } = await outcomeIn(db, found);
-  const isIncomplete = isUnread || (await isBankIncomplete(db, found.bankFileNos));
+  const { discrepancies, isIncomplete } = await outcomeIn(db, found);
   return {
     discrepancies,
     // Whatever is not reconciled is no 0, also where nothing is told of it.

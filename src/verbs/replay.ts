@@ -2,6 +2,7 @@ import { unlink } from 'node:fs/promises';
 import { onOneConnection } from '../adapters/postgres/connection.ts';
 import { inTransaction } from '../adapters/postgres/transactions.ts';
 import type { Config, Options } from '../config/config.ts';
+import { type Actor, PROGRAM } from '../domain/audit.ts';
 import { isDay } from '../domain/calendar/time.ts';
 import { UsageError } from '../domain/errors.ts';
 import { ingestReport, MAX_ATTEMPTS } from '../jobs.ts';
@@ -15,6 +16,7 @@ import { areDropped, hasFailed, isReadingDry, isReplaying } from '../views/progr
 import { type Change, changesSince, changeTable } from '../views/restatements/changes.ts';
 import { tryOut } from '../workers/replay/dry-run.ts';
 import { RowsNeeded, requestRows } from '../workers/retention/dropped-rows.ts';
+import { actorOf } from './session/actor.ts';
 import { FILES, filesAt, sourcesOf } from './session/sources.ts';
 import { type Calendars, type WorkerSession, withWorkers } from './session/with-workers.ts';
 
@@ -27,7 +29,7 @@ export async function replay(config: Config, options: Options): Promise<number> 
     const named = sourceFinder(sources);
     const { changes, hasFailed } = options['dryRun']
       ? await dryRun(at, request, named, calendars)
-      : await inEarnest(at, request, named);
+      : await inEarnest(at, request, named, actorOf(options));
     await print(changes, options);
     await at.sweep();
     return hasFailed ? 3 : 0;
@@ -44,7 +46,7 @@ export async function withdrawReport(config: Config, options: Options): Promise<
   return withWorkers(config, sourcesOfAll(config), { mayBeTemporary: false, calendars }, async (at) => {
     const { database } = at.book;
     const withdrawn: Withdrawal = await onOneConnection(database, (db) =>
-      inTransaction(db, () => withdraw(db, { report, merchant, reason: reason.trim() })),
+      inTransaction(db, () => withdraw(db, { report, merchant, reason: reason.trim() }, actorOf(options))),
     );
     const { file, revision, isNew } = withdrawn;
     process.stderr.write(
@@ -65,10 +67,11 @@ async function inEarnest(
   { book, queue, start, untilDone }: WorkerSession,
   request: ReplayRequest,
   named: SourceNamed,
+  actor: Actor,
 ): Promise<Outcome> {
   const { database } = book;
   const recorded = await onOneConnection(database, (db) =>
-    inTransaction(db, () => recordReplay(db, request, named, false)),
+    inTransaction(db, () => recordReplay(db, request, named, { isDry: false, actor })),
   );
   for (const deliveryNo of recorded.deliveryNos) await queue.enqueue(ingestReport, { deliveryNo, attempt: 0 });
   start();
@@ -91,7 +94,7 @@ async function dryRun(
   const { database } = book;
   return onOneConnection(database, async (db) => {
     const recorded = await inTransaction(db, async () => {
-      const made = await recordReplay(db, request, named, true);
+      const made = await recordReplay(db, request, named, { isDry: true, actor: PROGRAM });
       await lockDryRun(db, made.interventionNo);
       return made;
     });

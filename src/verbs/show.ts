@@ -5,8 +5,8 @@ import { type BatchDetail, batchDetail } from '../views/batches/batch-detail.ts'
 import { batchSheet } from '../views/batches/batch-sheet.ts';
 import { batchText } from '../views/batches/batch-text.ts';
 import { type BatchFilter, type BatchView, batchesOf, totalsOf } from '../views/batches/batches.sql.ts';
-import { agedJson, discrepancies, discrepancyPortions, jsonArray } from '../views/batches/batches.ts';
-import { DISCREPANCY_COLUMNS } from '../views/output/columns.ts';
+import { agedJson, handledJson, handledPortions, jsonArray } from '../views/batches/batches.ts';
+import { HANDLED_COLUMNS } from '../views/output/columns.ts';
 import { csv, writeAll } from '../views/output/output.ts';
 import { discrepancyTable } from '../views/output/tables.ts';
 import { sheetOf, workbookOf } from '../views/output/workbook.ts';
@@ -22,10 +22,10 @@ export async function showBatch(config: Config, id: string, options: Options): P
   return withDatabase(config, async (database) => {
     const batch = await batchNamed(database.db, id, options, asOf);
     const filter = { batchNos: [batch.no], asOf };
-    if (output === 'csv') return writeAll(csv(DISCREPANCY_COLUMNS, discrepancyPortions(database, filter)));
+    if (output === 'csv') return writeAll(csv(HANDLED_COLUMNS, handledPortions(database, filter)));
     const detail = await batchDetail(database, batch, filter);
     if (output === 'xlsx') {
-      const found = sheetOf('discrepancies', DISCREPANCY_COLUMNS, discrepancyPortions(database, filter));
+      const found = sheetOf('discrepancies', HANDLED_COLUMNS, handledPortions(database, filter));
       return writeAll(workbookOf([batchSheet(batch, detail.reports), found]));
     }
     return output === 'json'
@@ -57,7 +57,7 @@ async function writeJson(
     await writeAll(jsonArray(detail.revisedRows()));
   }
   await writeAll([',"discrepancies":']);
-  await writeAll(discrepancies(database, filter));
+  await writeAll(jsonArray(handledPortions(database, filter), handledJson));
   await writeAll(['}\n']);
 }
 
@@ -69,7 +69,7 @@ async function writeText(
 ): Promise<void> {
   await writeAll(batchText(detail, await totalsOf(database.db, filter)));
   if (hasRows) for await (const rows of detail.revisedRows()) await writeAll([`${revisedRowTable(rows)}\n`]);
-  for await (const rows of discrepancyPortions(database, filter)) await writeAll([`${discrepancyTable(rows)}\n`]);
+  for await (const rows of handledPortions(database, filter)) await writeAll([`${discrepancyTable(rows)}\n`]);
 }
 
 async function batchNamed(db: Db, id: string, options: Options, asOf: string | undefined): Promise<BatchView> {

@@ -27,6 +27,9 @@ export type Coverage = {
   checks: { name: string; state: 'done' | 'notPossible'; why?: string | null }[];
 };
 
+/** What a person accepted of a batch or day. */
+export type Accepted = { count: number; amounts: { currency: string; amount: string }[] };
+
 export type BatchAnswer = {
   merchantId: string;
   settlementBatchId: string;
@@ -41,6 +44,7 @@ export type BatchAnswer = {
   summary: (Omit<Sums, 'count'> & { count: number | null }) | null;
   residual: string | null;
   coverage: Coverage | null;
+  accepted: Accepted;
 };
 
 export type DayAnswer = {
@@ -50,6 +54,7 @@ export type DayAnswer = {
   rows: number;
   matchedRows: number;
   coverage: Coverage | null;
+  accepted: Accepted;
 };
 
 export type DiscrepancyAnswer = {

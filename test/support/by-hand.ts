@@ -71,15 +71,23 @@ export type Finding = {
   readonly currency: string;
   readonly isClosed: boolean;
   readonly hoursAgo: number;
+  readonly handling: 'assigned' | 'accepted' | 'pendingApproval';
 };
 
 /** Opens a discrepancy of a batch. */
-const tell = ({ pool }: Database, batchNo: number, kind: string, of: Partial<Finding>) =>
-  pool.query(
+async function tell({ pool }: Database, batchNo: number, kind: string, of: Partial<Finding>): Promise<void> {
+  const { rows } = await pool.query(
     `insert into discrepancy (batch_no, identity, of_matchable, kind, message, stake_minor, stake_currency, first_seen_at, opened_run, opened_at, closed_run)
-     values ($1, gen_random_uuid()::text, true, $2, 'm', $3, $4, now() - $5 * interval '1 hour', 1, now(), $6)`,
+     values ($1, gen_random_uuid()::text, true, $2, 'm', $3, $4, now() - $5 * interval '1 hour', 1, now(), $6) returning no`,
     [batchNo, kind, of.stakeMinor, of.currency, of.hoursAgo ?? 0, of.isClosed ? 1 : null],
   );
+  if (of.handling === undefined) return;
+  await pool.query(
+    `insert into handling (discrepancy_no, batch_no, thread, action, state, decided_by, decided_at, by, via, at)
+     values ($1, $2, $1, 'accept', $3, 'ann', now(), 'ann', 'test', now())`,
+    [rows[0].no, batchNo, of.handling],
+  );
+}
 
 /** Makes this the current run of a batch. */
 async function publish({ pool }: Database, batchNo: number, facts: object): Promise<void> {

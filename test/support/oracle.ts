@@ -64,6 +64,9 @@ const LONGEST_ROW = 1 << 20;
  * UTF-8 where the whole file is that, or its mark says so, or more of its characters of three bytes and more are than are broken; else
  * GB18030 where the whole file is that, else UTF-8 with holes; null for UTF-16.
  */
+/** Nobody has said anything yet of what is read for the first time. */
+const NOTHING_ACCEPTED = { count: 0, amounts: [] };
+
 export function decode(bytes: Uint8Array): string | null {
   if ((bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff)) return null;
   const isMarked = bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf;
@@ -1122,6 +1125,7 @@ export function expectedAnswer(paths: string[], ledgerFile: string, options: Ora
       summary: unit.summary.length ? { ...print(add(stated)), ...(statesCount(stated) ? {} : { count: null }) } : null,
       residual: whole ? printAmount(add(rows).settlementAmount - add(stated).settlementAmount, currency) : null,
       coverage: null,
+      accepted: NOTHING_ACCEPTED,
     };
   }
 
@@ -1220,6 +1224,7 @@ export function expectedAnswer(paths: string[], ledgerFile: string, options: Ora
       rows: unit.details.flatMap((report) => [...report.rows, ...report.refused]).length,
       matchedRows: matchedOf(unit),
       coverage: coverageOf(unit),
+      accepted: NOTHING_ACCEPTED,
     }),
   );
 

@@ -168,7 +168,7 @@ export const METRICS = {
   recon_discrepancies_open: {
     type: 'gauge',
     labels: { source: null, kind: KINDS },
-    help: 'Discrepancies that are open, by kind.',
+    help: 'Discrepancies that are open, by kind. What was accepted is not.',
   },
   recon_discrepancy_amount_open: {
     type: 'gauge',
@@ -184,6 +184,21 @@ export const METRICS = {
     type: 'gauge',
     labels: { source: null, age: AGES, currency: null },
     help: 'Money at stake in open discrepancies by the time since they were first seen, in major units of the currency.',
+  },
+  recon_discrepancies_accepted: {
+    type: 'gauge',
+    labels: { source: null, kind: KINDS },
+    help: 'Discrepancies that the data still shows and a person accepted, by kind. They are not open.',
+  },
+  recon_discrepancy_amount_accepted: {
+    type: 'gauge',
+    labels: { source: null, kind: KINDS, currency: null },
+    help: 'Money at stake in accepted discrepancies, in major units of the currency.',
+  },
+  recon_handling_pending_approval: {
+    type: 'gauge',
+    labels: { source: null },
+    help: 'Discrepancies that one person accepted and another one must approve. They are open.',
   },
   recon_polls_total: {
     type: 'counter',

@@ -1,5 +1,7 @@
 import type { Db } from '../../adapters/postgres/connection.ts';
+import type { Actor } from '../../domain/audit.ts';
 import { UsageError } from '../../domain/errors.ts';
+import { recordAudit } from '../../store/audit.ts';
 import { lockBatches } from '../../store/batches.ts';
 import { keepFormat } from '../../store/formats.ts';
 import { rulesOf } from '../discovery/find-reports.ts';
@@ -36,7 +38,7 @@ export async function recordReplay(
   db: Db,
   request: ReplayRequest,
   sourceNamed: SourceNamed,
-  isDry: boolean,
+  { isDry, actor }: { isDry: boolean; actor: Actor },
 ): Promise<RecordedReplay> {
   const parked = request.isRefused ? await query.parkedBatches(db, request) : [];
   await lockBatches(db, [...batchesOf(await chosen(db, request, parked)), ...parked]);
@@ -63,6 +65,10 @@ export async function recordReplay(
   const back = await query.setBack(db, asked.filter(isSetBack), interventionNo);
   if (!isDry) await query.wantAgain(db, parked, interventionNo);
   const first = isDry ? [] : asked.filter(isFirst).map(({ deliveryNo }) => deliveryNo);
+  if (!isDry) {
+    const after = { reports: asked.length, batches: batchesOf(contents).length, parkedBatches: parked.length };
+    await recordAudit(db, actor, [{ what: 'replay', subject: describeRequest(request), after }]);
+  }
   return {
     interventionNo,
     deliveryNos: [...made, ...back, ...first],

@@ -1,5 +1,7 @@
 import type { Db } from '../../adapters/postgres/connection.ts';
+import type { Actor } from '../../domain/audit.ts';
 import { ReportRefused, UsageError } from '../../domain/errors.ts';
+import { recordAudit } from '../../store/audit.ts';
 import { lockBatches } from '../../store/batches.ts';
 import { isOneReport, type Recorded } from './replay.ts';
 import * as query from './revisions.sql.ts';
@@ -14,6 +16,7 @@ export type Withdrawal = Recorded & { readonly file: string; readonly revision: 
 export async function withdraw(
   db: Db,
   { report, merchant, reason }: { report: string; merchant: string | undefined; reason: string },
+  actor: Actor,
 ): Promise<Withdrawal> {
   const found = isOneReport(await query.revisionsOf(db, { report, merchant }), report);
   const candidates = found.filter(
@@ -42,5 +45,6 @@ export async function withdraw(
   await lockBatches(db, [batchNo]);
   const { message } = new ReportRefused('withdrawn', reason);
   await query.withdrawRevision(db, { reportNo, batchNo, revision }, { reason, message, interventionNo });
+  await recordAudit(db, actor, [{ what: 'withdraw', subject: `revision ${revision} of ${file}`, reason }]);
   return { ...withdrawn, interventionNo, isNew: true };
 }

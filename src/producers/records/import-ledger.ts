@@ -1,6 +1,9 @@
+import { basename } from 'node:path';
 import { copyIn, type Database, type Db, onOneConnection } from '../../adapters/postgres/connection.ts';
 import { inTransaction } from '../../adapters/postgres/transactions.ts';
+import { type Actor, PROGRAM } from '../../domain/audit.ts';
 import { RowRefused } from '../../domain/errors.ts';
+import { recordAudit } from '../../store/audit.ts';
 import { merchantNamed, nameMerchants } from '../../store/merchants.ts';
 import { wantRunsOfDropped } from './dropped-rows.sql.ts';
 import * as query from './import-ledger.sql.ts';
@@ -24,6 +27,7 @@ export async function importLedger(
   merchantId: string | null,
   onRefused: (line: number, reason: string) => void,
   onNote: (note: string) => void = () => {},
+  actor: Actor = PROGRAM,
 ): Promise<Imported> {
   return onOneConnection(database, (db, client) =>
     inTransaction(db, async () => {
@@ -38,6 +42,10 @@ export async function importLedger(
       const merged = await query.mergeStaged(db, merchants);
       if (merged.inserted + merged.changed > 0) await query.wantRunsOfChanged(db);
       if (merged.changed > 0) await wantRunsOfDropped(db, 'changed_record');
+      if (merged.inserted + merged.changed > 0) {
+        const after = { ...merged, refused: file.refused };
+        await recordAudit(db, actor, [{ what: 'import', subject: `records of ${basename(path)}`, after }]);
+      }
       return { records: file.read, ...merged, refused: file.refused };
     }),
   );

@@ -4,7 +4,9 @@ import { sql } from 'kysely';
 import { type Database, type Db, onOneConnection } from '../../adapters/postgres/connection.ts';
 import { lockMerchant } from '../../adapters/postgres/locks.ts';
 import { inTransaction } from '../../adapters/postgres/transactions.ts';
+import { SYSTEM } from '../../domain/audit.ts';
 import type { Retention } from '../../domain/calendar/retention.ts';
+import { recordAudit } from '../../store/audit.ts';
 import * as query from './retain.sql.ts';
 
 type Context = {
@@ -67,7 +69,14 @@ async function dropRows(context: Context, old: query.Old): Promise<boolean> {
     const batchNos = ofMerchant.map(({ batchNo }) => batchNo).filter((no) => taken.has(no));
     const marked = await short(context, async (db) => {
       await lockMerchant(db, merchantNo);
-      return query.markRowsDropped(db, batchNos, old);
+      const loads = await query.markRowsDropped(db, batchNos, old);
+      const rows = loads.reduce((sum, load) => sum + load.rows, 0);
+      if (loads.length > 0)
+        await tell(db, `rows of ${new Set(loads.map((load) => load.batchNo)).size} batches`, {
+          rows,
+          months: old.months,
+        });
+      return loads;
     });
     dropped.push(...(marked ?? []));
   }
@@ -167,9 +176,15 @@ async function removeFromMonth(
 
 const monthTable = (slot: number): string => `report_row_m${-slot}`;
 
-async function dropTexts({ database, log }: Context, old: query.Old): Promise<boolean> {
-  const dropped = await query.dropTexts(database.db, old, TEXTS);
-  if (dropped.length === 0) return false;
+async function dropTexts(context: Context, old: query.Old): Promise<boolean> {
+  const { log } = context;
+  const dropped = await short(context, async (db) => {
+    const batches = await query.dropTexts(db, old, TEXTS);
+    const texts = Number(batches.reduce((sum, { count }) => sum + count, 0n));
+    if (texts > 0) await tell(db, `text of refused rows of ${batches.length} batches`, { texts, months: old.months });
+    return batches;
+  });
+  if (dropped === null || dropped.length === 0) return false;
   const count = dropped.reduce((sum, { count }) => sum + count, 0n);
   log.info(
     { batches: dropped.length, texts: Number(count), months: old.months },
@@ -185,7 +200,9 @@ async function dropFiles(context: Context, old: query.Old): Promise<boolean> {
   for (const [merchantNo, ofMerchant] of Map.groupBy(files, (file) => file.merchantNo)) {
     const marked = await short(context, async (db) => {
       await lockMerchant(db, merchantNo);
-      return query.markFilesDropped(db, ofMerchant, old);
+      const files = await query.markFilesDropped(db, ofMerchant, old);
+      if (files > 0) await tell(db, 'archived files of old batches', { files, months: old.months });
+      return files;
     });
     dropped += marked ?? 0;
   }
@@ -214,6 +231,10 @@ async function isBelow(folder: string, path: string): Promise<boolean> {
 function ignoreMissing(error: NodeJS.ErrnoException): undefined {
   if (error.code !== 'ENOENT') throw error;
 }
+
+/** For the audit trail, as the last statement of the transaction. */
+const tell = (db: Db, subject: string, after: object) =>
+  recordAudit(db, { name: SYSTEM, via: 'retention' }, [{ what: 'retention', subject, after }]);
 
 /** Somebody reads it, writes it or is at the same: they go first. */
 const CLASHES = ['55P03', '40P01', '40001'];

@@ -8,6 +8,7 @@ import { reasonOf, within } from '../../adapters/timeout.ts';
 import { type Config, type Options, originsOf, readConfig } from '../../config/config.ts';
 import { UsageError } from '../../domain/errors.ts';
 import { DEFAULT_DATA_DIR } from '../session/storage.ts';
+import { checkAudit } from './audit.ts';
 import { type Ask, away, type Checked, check, exitCodeOf, ok, problem } from './check.ts';
 import { checkMigrations, checkServer } from './database.ts';
 import { checkLedger } from './ledger.ts';
@@ -71,6 +72,7 @@ async function examineWith(config: Config, origins: readonly string[]): Promise<
       ),
       ask ? check('reports', 2 * LIMIT_MS, () => ask(checkReports)) : [],
       ask ? check('retention', 2 * LIMIT_MS, () => ask((db) => checkRetention(db, config.retention, archiveDir))) : [],
+      ask ? check('audit', 2 * LIMIT_MS, () => ask(checkAudit)) : [],
       ask ? check('records', 6 * LIMIT_MS, () => ask((db) => checkLedger(db, config))) : [],
     ];
     return [book, ...(await Promise.all(checks)).flat()];

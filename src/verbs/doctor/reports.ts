@@ -41,7 +41,7 @@ export async function checkReports(db: Db): Promise<readonly Checked[]> {
   return found.length > 0 ? found : [ok('reports', 'none is refused or parked')];
 }
 
-async function hasTable(db: Db, name: string): Promise<boolean> {
+export async function hasTable(db: Db, name: string): Promise<boolean> {
   const found = await sql<{ isMade: boolean }>`select to_regclass(${name}) is not null as "isMade"`.execute(db);
   return found.rows[0]!.isMade;
 }

@@ -2,7 +2,8 @@ import type { Options } from '../../config/config.ts';
 import { isDay } from '../../domain/calendar/time.ts';
 import { KINDS } from '../../domain/discrepancy.ts';
 import { UsageError } from '../../domain/errors.ts';
-import type { BatchFilter } from '../../views/batches/batches.sql.ts';
+import { STATES as HANDLING_STATES } from '../../domain/handling.ts';
+import type { BatchFilter, DiscrepancyFilter } from '../../views/batches/batches.sql.ts';
 
 const OUTPUTS = ['table', 'json', 'csv', 'xlsx'] as const;
 const STATES = ['waiting', 'incomplete', 'discrepant', 'reconciled'];
@@ -35,6 +36,16 @@ export function filterOf(options: Options): BatchFilter {
     if (day !== undefined && !isDay(day)) throw new UsageError(`--${name} ${day}: not a day. Use YYYY-MM-DD.`);
   }
   return { merchant: options['merchant'], from: options['from'], to: options['to'] };
+}
+
+/**
+ * How the discrepancies that are asked for are handled, and by whom.
+ * @throws UsageError with what is allowed.
+ */
+export function handlingFilterOf({ handling, assigned }: Options): Pick<DiscrepancyFilter, 'handling' | 'assignedTo'> {
+  const state = HANDLING_STATES.find((name) => name === handling);
+  if (handling !== undefined && state === undefined) throw notAllowed('--handling', handling, HANDLING_STATES);
+  return { handling: state, assignedTo: assigned };
 }
 
 /**

@@ -6,11 +6,9 @@ import type { Source } from '../../producers/discovery/source.ts';
 import { lookerAtAway } from '../../producers/recovery/look-at-away.ts';
 import { sweep } from '../../producers/recovery/sweep.ts';
 import { tryAllNow } from '../../store/away.sql.ts';
-import { useBank } from '../../store/bank/settings.ts';
 import { type LedgerInUse, useLedger } from '../../store/ledger/ledger.ts';
 import { startParsers } from '../../workers/runtime/parser-pool.ts';
 import { work } from '../../workers/runtime/worker.ts';
-import { bankSettingsOf, statementSourcesOf } from './bank.ts';
 import { startProgress } from './progress.ts';
 import { enqueueNamed, migrate, openQueueOf, openStorage, type Storage } from './storage.ts';
 
@@ -38,7 +36,7 @@ const LOOK_MS = 500;
 /** Opens the book, a queue and parsers that can read these sources, and closes them when `act` has ended. */
 export async function withWorkers<T>(
   config: Config,
-  sources: readonly Pick<Source, 'name' | 'at'>[],
+  sources: readonly Source[],
   { mayBeTemporary, calendars }: { mayBeTemporary: boolean; calendars: Calendars },
   act: (at: WorkerSession) => Promise<T>,
 ): Promise<T> {
@@ -61,11 +59,9 @@ export async function withWorkers<T>(
     process.stderr.write(`settlestream: ${book.description}\n`);
     await migrate(database);
     const ledger = await useLedger(database, config.ledger);
-    if (config.bank) await useBank(database, bankSettingsOf(config));
     if (!ledger.isImported) process.stderr.write(`settlestream: records: ${ledger.described}\n`);
     const { chunkBytes, processes } = config;
-    const places = [...sources, ...statementSourcesOf(config)];
-    parsers.open({ databaseUrl: database.url, archiveDir: book.archiveDir, chunkBytes, places, calendars });
+    parsers.open({ databaseUrl: database.url, archiveDir: book.archiveDir, chunkBytes, places: sources, calendars });
     const opened = await openQueueOf(config, book);
     queue = opened;
     const sweepNow = () => sweep({ database, enqueue: opened.enqueue, held: opened.held });

@@ -52,6 +52,7 @@ const linesOf = (batch: BatchView): Line[] => {
     ['rows', batch.facts.rows],
     ['matchedRows', matchedRowsOf(batch)],
     ['open', batch.open],
+    ['accepted', batch.accepted === 0 ? null : batch.accepted],
     ['since', timeCell(since)],
     ['ageDays', ageDays],
     ['run', batch.run],

@@ -1,3 +1,4 @@
+import { acceptedText } from '../output/columns.ts';
 import { batchTable, coverageText, table, totalsTable } from '../output/tables.ts';
 import { revisionTable, runTable } from '../restatements/tables.ts';
 import type { BatchDetail } from './batch-detail.ts';
@@ -23,6 +24,7 @@ export function batchText({ batch, reports, runs, revisions }: BatchDetail, tota
     `${runTable(runs)}\n\n`,
     ...(revisions.length === 0 ? [] : [`${revisionTable(revisions)}\n\n`]),
     `${totalsTable(totals)}\n`,
+    ...(batch.accepted === 0 ? [] : [`accepted: ${batch.accepted}, ${acceptedText(batch) || 'no money at stake'}\n`]),
   ];
 }
 

@@ -1,13 +1,14 @@
 import { type NotNull, sql } from 'kysely';
 import { anyOf, columns, type RowOf } from '../../adapters/postgres/columns.ts';
 import type { Db } from '../../adapters/postgres/connection.ts';
+import type { HandlingState } from '../../domain/handling.ts';
 import type { NamedRows } from '../../domain/matching/coverage.ts';
-import { type PayoutView, payoutsOf } from '../bank/payouts.sql.ts';
+import type { Currency } from '../../domain/money/currency.ts';
+import { stateOn } from '../../store/handling.ts';
+import { handlingAt, handlingObject, isAcceptedAt } from './handling.sql.ts';
 
 /** What a call of `reconcile` was about. */
 export type Asked = {
-  /** Files of bank statements. */
-  readonly bankFileNos?: readonly number[];
   readonly deliveryNos: readonly number[];
   readonly batchNos: readonly number[];
   readonly notReports: readonly NotReport[];
@@ -72,7 +73,11 @@ const RUN = columns('run as r', ['facts', 'coverage', 'no as run', 'rules', 'dig
 export type BatchView = RowOf<typeof MERCHANT> &
   RowOf<typeof BATCH> &
   RowOf<typeof RUN> & {
+    /** Without what was accepted. */
     open: number;
+    /** How many were accepted, and how much money they are about. */
+    accepted: number;
+    acceptedMoney: { currency: Currency; minor: string }[];
     /** Since when it is not reconciled: when the oldest of what is open was first seen. Null where nothing is open. */
     since: Date | null;
     /** Days from its date to now; null where it has no date. */
@@ -81,8 +86,6 @@ export type BatchView = RowOf<typeof MERCHANT> &
     toldRows: number;
     /** Rows that have something told of them, by type. */
     named: NamedRows[];
-    /** What became of its payout; null where no account is known for it, and for what was known at an earlier time. */
-    payout: PayoutView | null;
   };
 
 /** Batches and days whose reconciliation failed too often, and why. */
@@ -112,14 +115,16 @@ export type BatchFilter = {
 
 /** Which discrepancies are asked for. Open ones, unless it says otherwise. */
 export type DiscrepancyFilter = BatchFilter & {
-  /** Beside those of the batches, those of bank statements that belong to no batch. */
-  readonly isOfBankToo?: boolean;
   readonly nos?: readonly bigint[];
   /** A settlement batch id, or a transaction date. */
   readonly batch?: string | undefined;
   /** Where its file came from; where it is about no file, where one of its batch came from. */
   readonly source?: string | undefined;
   readonly isClosedToo?: boolean;
+  /** Only those that are handled so. Without it what was accepted is left out, as it is no longer open. */
+  readonly handling?: HandlingState | undefined;
+  readonly isAcceptedToo?: boolean;
+  readonly assignedTo?: string | undefined;
   /** Those that follow this one in the promised order. */
   readonly after?: bigint | undefined;
   readonly limit?: number | undefined;
@@ -148,14 +153,24 @@ const namedRows = (filter: BatchFilter) => sql`
                    where d.batch_no = b.no and ${isOpen(filter)} and (d.of_matchable or d.row_type is not null)) each_once
            group by 1, 2, 3) by_type`;
 
+/** What was accepted of a batch `b`. It is looked up by what was accepted, which is little beside what is open. */
+const acceptedOf = (filter: BatchFilter) => sql`
+  select coalesce(sum(c.count), 0)::int as accepted,
+         coalesce(jsonb_agg(jsonb_build_object('currency', c.currency, 'minor', c.minor::text) order by c.currency) filter (where c.minor is not null), '[]') as "acceptedMoney"
+    from (select d.stake_currency as currency, count(*) as count, sum(d.stake_minor) as minor
+            from handling h join discrepancy d on d.no = h.discrepancy_no
+           where h.batch_no = b.no and h.state = 'accepted' and ${handlingAt(filter)} and ${isOpen(filter)} group by 1) c`;
+
 /** Batches and days that have a result, by date and id. */
 export async function batchesOf(db: Db, filter: BatchFilter): Promise<BatchView[]> {
-  const found = await sql<Omit<BatchView, 'payout'>>`
-    select ${MERCHANT}, ${BATCH}, ${RUN}, o.open, o.since, t.named, t."toldRows",
+  const found = await sql<BatchView>`
+    select ${MERCHANT}, ${BATCH}, ${RUN}, o.open, o.since, a.accepted, a."acceptedMoney", t.named, t."toldRows",
            (now() at time zone coalesce(z.time_zone, 'UTC'))::date - coalesce(b.settlement_date, b.day) as "ageDays"
       from batch b join merchant m on m.no = b.merchant_no cross join lateral (${runAt(filter)}) r
+     cross join lateral (${acceptedOf(filter)}) a
      cross join lateral (
-       select count(*)::int as open, min(d.first_seen_at) as since from discrepancy d where d.batch_no = b.no and ${isOpen(filter)}) o
+       select count(*)::int as open, min(d.first_seen_at) as since from discrepancy d
+        where d.batch_no = b.no and ${isOpen(filter)} and (a.accepted = 0 or not ${isAcceptedAt(filter)})) o
      cross join lateral (${namedRows(filter)}) t
      left join lateral (
        select l.rules->>'timeZone' as time_zone from run_load rl join load l on l.no = rl.load_no where rl.run_no = r.no limit 1) z on true
@@ -163,11 +178,9 @@ export async function batchesOf(db: Db, filter: BatchFilter): Promise<BatchView[
        and ${filter.merchant === undefined ? sql`true` : sql`m.id = ${filter.merchant}`}
        and ${filter.from === undefined ? sql`true` : sql`coalesce(b.settlement_date, b.day) >= ${filter.from}::date`}
        and ${filter.to === undefined ? sql`true` : sql`coalesce(b.settlement_date, b.day) <= ${filter.to}::date`}
-       and ${filter.kind === undefined ? sql`true` : sql`exists (select from discrepancy d where d.batch_no = b.no and ${isOpen(filter)} and d.kind = ${filter.kind})`}
+       and ${filter.kind === undefined ? sql`true` : sql`exists (select from discrepancy d where d.batch_no = b.no and ${isOpen(filter)} and d.kind = ${filter.kind} and not ${isAcceptedAt(filter)})`}
      order by coalesce(b.settlement_date, b.day) nulls first, b.batch_id nulls first, m.id, b.currency`.execute(db);
-  const payouts = await payoutsOf(db, filter.asOf === undefined ? found.rows.map(({ no }) => no) : []);
-  const byBatch = new Map(payouts.map((payout) => [payout.batchNo, payout]));
-  return found.rows.map((row) => ({ ...row, payout: byBatch.get(row.no) ?? null }));
+  return found.rows;
 }
 
 const KIND = columns('discrepancy as d', ['kind']);
@@ -186,17 +199,28 @@ const FOUND = columns('discrepancy as d', [
 ]);
 
 export type DiscrepancyView = RowOf<typeof KIND> &
+  RowOf<typeof MERCHANT> &
   RowOf<typeof ITS_BATCH> &
-  RowOf<typeof FOUND> & {
-    /** Null: of a bank account of several merchants. */
-    merchantId: string | null;
-    transactionDate: string | null;
-    file: string | null;
-  };
+  RowOf<typeof FOUND> & { transactionDate: string | null; file: string | null };
 
-/** A discrepancy with its number, and from when to when it was open. */
-export type DatedDiscrepancy = DiscrepancyView & {
-  no: bigint;
+/** How a discrepancy is handled; null where nothing was done, or where it is closed. */
+export type HandlingView = {
+  readonly state: HandlingState;
+  readonly assignedTo: string | null;
+  readonly due: string | null;
+  readonly until: string | null;
+  readonly reason: string | null;
+  readonly text: string | null;
+  readonly by: string;
+  readonly at: string;
+  readonly comments: readonly { readonly text: string; readonly by: string; readonly at: string }[];
+};
+
+/** A discrepancy with its number, and how it is handled. */
+export type HandledDiscrepancy = DiscrepancyView & { no: bigint; handling: HandlingView | null };
+
+/** A discrepancy with from when to when it was open. */
+export type DatedDiscrepancy = HandledDiscrepancy & {
   since: Date;
   /** Null while it is open, as is `closedBecause`. */
   until: Date | null;
@@ -205,7 +229,9 @@ export type DatedDiscrepancy = DiscrepancyView & {
 
 const wanted = (filter: DiscrepancyFilter) => sql`
   ${filter.isClosedToo ? sql`true` : isOpen(filter)}
-  and ${filter.batchNos ? sql`(d.batch_no = any(${[...filter.batchNos]}::int[]) or d.batch_no is null and ${filter.isOfBankToo ?? false})` : sql`true`}
+  and ${isHandledAs(filter)}
+  and ${filter.assignedTo === undefined ? sql`true` : sql`h.assigned_to = ${filter.assignedTo}`}
+  and ${filter.batchNos ? sql`d.batch_no = any(${[...filter.batchNos]}::int[])` : sql`true`}
   and ${filter.nos ? sql`d.no = any(${[...filter.nos]}::bigint[])` : sql`true`}
   and ${filter.merchant === undefined ? sql`true` : sql`m.id = ${filter.merchant}`}
   and ${filter.kind === undefined ? sql`true` : sql`d.kind = ${filter.kind}`}
@@ -214,35 +240,45 @@ const wanted = (filter: DiscrepancyFilter) => sql`
   and ${filter.from === undefined ? sql`true` : sql`coalesce(b.settlement_date, b.day) >= ${filter.from}::date`}
   and ${filter.to === undefined ? sql`true` : sql`coalesce(b.settlement_date, b.day) <= ${filter.to}::date`}`;
 
+const isHandledAs = ({ handling, isClosedToo, isAcceptedToo }: DiscrepancyFilter) => {
+  if (handling === undefined)
+    return isClosedToo || isAcceptedToo ? sql`true` : sql`h.state is distinct from 'accepted'`;
+  // What is closed is not handled any more.
+  return handling === 'open'
+    ? sql`d.closed_run is null and coalesce(${stateOn()}, 'open') = 'open'`
+    : sql`${stateOn()} = ${handling}`;
+};
+
 const isFrom = (source: string) => sql`
-  case when d.bank_file_no is not null then f.source = ${source}
-       when d.load_no is not null then y.source = ${source}
+  case when d.load_no is not null then y.source = ${source}
        else exists (select from delivery e join report s on s.no = e.report_no where s.batch_no = d.batch_no and e.source = ${source}) end`;
 
-/** A discrepancy with its batch, merchant and file. */
-const PLACED = sql`
-  discrepancy d left join batch b on b.no = d.batch_no left join merchant m on m.no = coalesce(b.merchant_no, d.merchant_no)
-  left join load l on l.no = d.load_no left join delivery y on y.no = l.delivery_no left join bank_file f on f.no = d.bank_file_no`;
+/** A discrepancy with its batch, merchant and file, and how it is handled. */
+const placed = (filter: BatchFilter) => sql`
+  discrepancy d join batch b on b.no = d.batch_no join merchant m on m.no = b.merchant_no
+  left join load l on l.no = d.load_no left join delivery y on y.no = l.delivery_no
+  left join handling h on h.discrepancy_no = d.no and ${handlingAt(filter)}`;
 
 /** The promised order, by code point and nulls first; the number makes it one without ties. */
 const ORDER = sql`
-  coalesce(b.batch_id, b.day::text, '') collate "C", coalesce(y.file, f.file, ''), coalesce(d.line, 0), d.kind, coalesce(d.field, ''),
-  coalesce(d.type, ''), coalesce(d.request_id, ''), coalesce(d.transaction_id, ''), coalesce(m.id, ''), coalesce(d.currency, ''),
+  coalesce(b.batch_id, b.day::text, '') collate "C", coalesce(y.file, ''), coalesce(d.line, 0), d.kind, coalesce(d.field, ''),
+  coalesce(d.type, ''), coalesce(d.request_id, ''), coalesce(d.transaction_id, ''), m.id, coalesce(d.currency, ''),
   coalesce(d.reported, ''), coalesce(d.recorded, ''), d.no`;
 
 const SHOWN = sql`
-  ${KIND}, ${MERCHANT}, ${ITS_BATCH}, case when b.batch_id is null then b.day::text end as "transactionDate",
-  coalesce(y.file, f.file) as file, ${FOUND}`;
+  ${KIND}, ${MERCHANT}, ${ITS_BATCH}, case when b.batch_id is null then b.day::text end as "transactionDate", y.file, ${FOUND}`;
 
 /** Open discrepancies in the promised order. */
 export const openDiscrepancies = (filter: DiscrepancyFilter) => sql`
-  select ${SHOWN} from ${PLACED} where ${wanted(filter)} order by ${ORDER}`;
+  select ${SHOWN} from ${placed(filter)} where ${wanted(filter)} order by ${ORDER}`;
+
+/** The same with how they are handled. */
+export const handledDiscrepancies = (filter: DiscrepancyFilter) => sql`
+  select ${SHOWN}, d.no, ${handlingObject(filter)} as handling from ${placed(filter)} where ${wanted(filter)} order by ${ORDER}`;
 
 /** Why a discrepancy is closed: by what the run that no longer found it differs from the one before. */
 const CLOSED_BECAUSE = sql`
-  case when d.closed_run = 0 and d.is_superseded then 'superseded: the bank was found with other amounts'
-       when d.closed_run = 0 then 'payouts were matched anew: statements, reports or settings of the bank have changed'
-       when closing.no is null then null
+  case when closing.no is null then null
        when d.is_superseded then 'superseded: run ' || closing.no || ' found it with other amounts, or in another place'
        when closing.batch_no <> d.batch_no then 'another batch was reconciled (run ' || closing.no || '), which resolved it'
        when closing.changed then 'run ' || closing.no || ' read other reports, or other revisions of them'
@@ -255,10 +291,10 @@ const CLOSED_BECAUSE = sql`
 
 /** Discrepancies in the promised order, each with since when and until when it was open. */
 export const datedDiscrepancies = (filter: DiscrepancyFilter) => sql`
-  select ${SHOWN}, d.no, d.first_seen_at as since, d.closed_at as until, ${CLOSED_BECAUSE} as "closedBecause"
-    from ${PLACED} left join run closing on closing.no = d.closed_run
+  select ${SHOWN}, d.no, ${handlingObject(filter)} as handling, d.first_seen_at as since, d.closed_at as until, ${CLOSED_BECAUSE} as "closedBecause"
+    from ${placed(filter)} left join run closing on closing.no = d.closed_run
    where ${wanted(filter)}
-     and ${filter.after === undefined ? sql`true` : sql`(${ORDER}) > (select ${ORDER} from ${PLACED} where d.no = ${filter.after})`}
+     and ${filter.after === undefined ? sql`true` : sql`(${ORDER}) > (select ${ORDER} from ${placed(filter)} where d.no = ${filter.after})`}
    order by ${ORDER} limit ${filter.limit ?? null}::bigint`;
 
 /** Whether there ever was a discrepancy of this number. */
@@ -274,11 +310,11 @@ export type KindTotal = {
 };
 
 /** How many of each kind and currency, and how much money they are about. */
-export async function totalsOf(db: Db, filter: DiscrepancyFilter): Promise<KindTotal[]> {
+export async function totalsOf(db: Db, filter: BatchFilter): Promise<KindTotal[]> {
   const found = await sql<KindTotal>`
     select d.kind, coalesce(d.stake_currency, d.currency) as currency, count(*)::int as count,
            sum(d.stake_minor)::text as "stakeMinor"
-      from ${PLACED}
+      from ${placed(filter)}
      where ${wanted(filter)}
      group by 1, 2 order by 1, 2 nulls first`.execute(db);
   return found.rows;

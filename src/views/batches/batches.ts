@@ -5,17 +5,14 @@ import { coverageOf, type Rows } from '../../domain/matching/coverage.ts';
 import type { Currency } from '../../domain/money/currency.ts';
 import { formatAmount } from '../../domain/money/money.ts';
 import { headerChange } from '../../domain/report/header.ts';
-import { isBankUsed } from '../bank/payouts.sql.ts';
-import { bankJson } from '../bank/payouts.ts';
-import { statementJson, statementsOf } from '../bank/statements.ts';
 import * as query from './batches.sql.ts';
 
 /** What `reconcile --json` prints, as one document; the discrepancies come a few thousand at a time. */
 export async function* answer(
   database: Database,
-  { deliveryNos, batchNos, notReports, bankFileNos = [] }: query.Asked,
+  { deliveryNos, batchNos, notReports }: query.Asked,
 ): AsyncGenerator<string> {
-  const filter = { batchNos, isOfBankToo: bankFileNos.length > 0 };
+  const filter = { batchNos };
   const reports = [...(await query.reportsOf(database.db, deliveryNos)), ...notReports.map(notReport)].sort(
     (a, b) => compareText(a.file, b.file) || a.revision - b.revision,
   );
@@ -36,14 +33,11 @@ export async function* answer(
     refusedRows: sum(reports.map((report) => (report.isNewest ? report.refusedRows : 0))),
     discrepancies: sum(totals.map((total) => total.count)),
   };
-  yield `,"discrepancyTotals":${JSON.stringify(totals.map(totalJson))},"counts":${JSON.stringify(counts)}`;
-  if (await isBankUsed(database.db))
-    yield `,"bankStatements":${JSON.stringify((await statementsOf(database.db, bankFileNos)).map(statementJson))}`;
-  yield '}\n';
+  yield `,"discrepancyTotals":${JSON.stringify(totals.map(totalJson))},"counts":${JSON.stringify(counts)}}\n`;
 }
 
 /** Open discrepancies as a JSON array, in flat memory. */
-export const discrepancies = (database: Database, filter: query.DiscrepancyFilter): AsyncGenerator<string> =>
+const discrepancies = (database: Database, filter: query.DiscrepancyFilter): AsyncGenerator<string> =>
   jsonArray(discrepancyPortions(database, filter));
 
 /** A JSON array, a line for each of its values. */
@@ -60,10 +54,17 @@ export async function* jsonArray<Row>(
 }
 
 /** Open discrepancies, some hundred at a time. */
-export const discrepancyPortions = (
+const discrepancyPortions = (
   database: Database,
   filter: query.DiscrepancyFilter,
 ): AsyncGenerator<query.DiscrepancyView[]> => streamHeld(database, query.openDiscrepancies(filter));
+
+/** The same with how they are handled; those that were accepted are among them. */
+export const handledPortions = (
+  database: Database,
+  filter: query.DiscrepancyFilter,
+): AsyncGenerator<query.HandledDiscrepancy[]> =>
+  streamHeld(database, query.handledDiscrepancies({ ...filter, isAcceptedToo: true }));
 
 /** Discrepancies up to the limit, and where the rest of them begins: known when all portions were read. */
 export function discrepancyPage(database: Database, filter: query.DiscrepancyFilter) {
@@ -88,8 +89,15 @@ export function discrepancyPage(database: Database, filter: query.DiscrepancyFil
   };
 }
 
-export const datedJson = ({ no, until, closedBecause, ...row }: query.DatedDiscrepancy, isClosedToo: boolean) =>
-  isClosedToo ? { ...row, until, closedBecause } : row;
+export const datedJson = ({ until, closedBecause, ...row }: query.DatedDiscrepancy, isClosedToo: boolean) =>
+  handledJson(isClosedToo ? { ...row, until, closedBecause } : row);
+
+/** With its number, by which it is handled, and how it is handled. */
+export const handledJson = <Row extends query.HandledDiscrepancy>({ no, handling, ...row }: Row) => ({
+  ...row,
+  no: Number(no),
+  handling,
+});
 
 /** A file that is no report that can be read. */
 export const notReport = ({ file, isRefused, kind, code, why }: query.NotReport): query.ReportView => ({
@@ -185,7 +193,7 @@ export function batchJson(batch: query.BatchView) {
     summary: facts.summary && sums(facts.summary),
     residual: facts.residualMinor === null ? null : amount(facts.residualMinor),
     coverage: coverageJson(batch),
-    bank: bankJson(batch.payout, currency),
+    accepted: acceptedJson(batch),
   };
 }
 
@@ -196,6 +204,13 @@ export const dayJson = (day: query.BatchView) => ({
   rows: day.facts.rows,
   matchedRows: matchedRowsOf(day),
   coverage: coverageJson(day),
+  accepted: acceptedJson(day),
+});
+
+/** What was accepted of it, which is no longer open. */
+export const acceptedJson = ({ accepted, acceptedMoney }: query.BatchView) => ({
+  count: accepted,
+  amounts: acceptedMoney.map(({ currency, minor }) => ({ currency, amount: formatAmount(BigInt(minor), currency) })),
 });
 
 /** A batch or day with since when it is not reconciled, and how old it is; what is reconciled does not age. */

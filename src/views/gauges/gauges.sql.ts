@@ -127,12 +127,38 @@ export async function openDiscrepancies(db: Db): Promise<OpenDiscrepancies[]> {
       select batch_no, kind, stake_currency as currency,
              width_bucket(extract(epoch from now() - first_seen_at)::float8 / 86400, ${AGE_DAYS}::float8[]) as age,
              count(*) as count, sum(stake_minor) as stake
-        from discrepancy where closed_run is null group by 1, 2, 3, 4),
+        from discrepancy d
+       where d.closed_run is null
+         and not exists (select from handling h where h.discrepancy_no = d.no and h.ended_at is null and h.state = 'accepted')
+       group by 1, 2, 3, 4),
     placed as materialized (
       select b.no, ${SOURCE_OF_BATCH} as source from batch b where b.no in (select batch_no from counted))
     select p.source, c.kind, c.currency, c.age, sum(c.count)::int as count, sum(c.stake)::text as "stakeMinor"
       from counted c join placed p on p.no = c.batch_no
      group by 1, 2, 3, 4`.execute(db);
+  return found.rows;
+}
+
+export type HandledDiscrepancies = {
+  source: string;
+  kind: Kind;
+  state: 'accepted' | 'pendingApproval';
+  currency: Currency | null;
+  count: number;
+  stakeMinor: string | null;
+};
+
+/** Discrepancies that were accepted, and those that wait for approval. */
+export async function handledDiscrepancies(db: Db): Promise<HandledDiscrepancies[]> {
+  const found = await sql<HandledDiscrepancies>`
+    with counted as materialized (
+      select d.batch_no, d.kind, h.state, d.stake_currency as currency, count(*) as count, sum(d.stake_minor) as stake
+        from handling h join discrepancy d on d.no = h.discrepancy_no
+       where h.ended_at is null and h.state in ('accepted', 'pendingApproval') group by 1, 2, 3, 4),
+    placed as materialized (
+      select b.no, ${SOURCE_OF_BATCH} as source from batch b where b.no in (select batch_no from counted))
+    select p.source, c.kind, c.state, c.currency, sum(c.count)::int as count, sum(c.stake)::text as "stakeMinor"
+      from counted c join placed p on p.no = c.batch_no group by 1, 2, 3, 4`.execute(db);
   return found.rows;
 }
 

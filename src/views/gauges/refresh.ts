@@ -80,7 +80,8 @@ export async function gaugesOfBatches(db: Db, sources: readonly string[]): Promi
 /** What does not add up. A kind or age of which nothing is open shows a zero. */
 export async function gaugesOfDiscrepancies(db: Db, sources: readonly string[]): Promise<GaugeValues> {
   const open = await query.openDiscrepancies(db);
-  const all = named(sources, open);
+  const handled = await query.handledDiscrepancies(db);
+  const all = named(sources, [...open, ...handled]);
   const count = (isIn: (row: query.OpenDiscrepancies) => boolean) => sum(open.filter(isIn).map(({ count }) => count));
   const staked = open.filter(({ currency, stakeMinor }) => currency !== null && stakeMinor !== null);
   const value = ({ stakeMinor, currency }: query.OpenDiscrepancies) => inMajorUnits(stakeMinor!, currency!);
@@ -109,6 +110,33 @@ export async function gaugesOfDiscrepancies(db: Db, sources: readonly string[]):
         value: value(row),
       })),
     ),
+    ...gaugesOfHandled(handled, all),
+  };
+}
+
+/** What people accepted, and what waits for a second one. */
+function gaugesOfHandled(handled: readonly query.HandledDiscrepancies[], all: readonly string[]): GaugeValues {
+  const count = (isIn: (row: query.HandledDiscrepancies) => boolean) =>
+    sum(handled.filter(isIn).map(({ count }) => count));
+  const accepted = handled.filter(({ state }) => state === 'accepted');
+  return {
+    recon_discrepancies_accepted: all.flatMap((source) =>
+      KINDS.map((kind) => ({
+        labels: { source, kind },
+        value: count((row) => row.source === source && row.kind === kind && row.state === 'accepted'),
+      })),
+    ),
+    recon_discrepancy_amount_accepted: summed(
+      accepted.flatMap(({ source, kind, currency, stakeMinor }) =>
+        currency === null || stakeMinor === null
+          ? []
+          : [{ labels: { source, kind, currency }, value: inMajorUnits(stakeMinor, currency) }],
+      ),
+    ),
+    recon_handling_pending_approval: all.map((source) => ({
+      labels: { source },
+      value: count((row) => row.source === source && row.state === 'pendingApproval'),
+    })),
   };
 }
 

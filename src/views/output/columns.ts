@@ -1,6 +1,6 @@
 import { type Currency, isCurrency } from '../../domain/money/currency.ts';
-import type { BatchView, DatedDiscrepancy, DiscrepancyView } from '../batches/batches.sql.ts';
-import { ageOf, batchJson, matchedRowsOf, stateOfBatch } from '../batches/batches.ts';
+import type { BatchView, DatedDiscrepancy, DiscrepancyView, HandledDiscrepancy } from '../batches/batches.sql.ts';
+import { acceptedJson, ageOf, batchJson, matchedRowsOf, stateOfBatch } from '../batches/batches.ts';
 
 /** What stands in a cell of an export: text, which stays text whatever it looks like; a count; an amount; a day (YYYY-MM-DD). */
 export type Cell =
@@ -32,9 +32,17 @@ export const BATCH_COLUMNS: readonly Column<BatchView>[] = [
   { name: 'open', width: 10, cell: (batch) => batch.open },
   { name: 'since', width: 11, cell: (batch) => timeCell(ageOf(batch).since) },
   { name: 'ageDays', width: 9, cell: (batch) => ageOf(batch).ageDays },
+  { name: 'accepted', width: 10, cell: (batch) => batch.accepted },
+  { name: 'acceptedAmounts', width: 18, cell: (batch) => acceptedText(batch) || null },
 ];
 
-export const DISCREPANCY_COLUMNS: readonly Column<DiscrepancyView>[] = [
+/** Money that was accepted, one currency after the other. */
+export const acceptedText = (batch: BatchView): string =>
+  acceptedJson(batch)
+    .amounts.map(({ currency, amount }) => `${amount} ${currency}`)
+    .join('; ');
+
+const DISCREPANCY_COLUMNS: readonly Column<DiscrepancyView>[] = [
   { name: 'kind', width: 24, cell: (row) => row.kind },
   { name: 'merchantId', width: 20, cell: (row) => row.merchantId },
   { name: 'settlementBatchId', width: 22, cell: (row) => row.settlementBatchId },
@@ -52,17 +60,45 @@ export const DISCREPANCY_COLUMNS: readonly Column<DiscrepancyView>[] = [
   { name: 'message', width: 80, cell: (row) => row.message },
 ];
 
+/** Its number, and how it is handled. */
+const HANDLING_COLUMNS: readonly Column<HandledDiscrepancy>[] = [
+  { name: 'no', width: 10, cell: (row) => Number(row.no) },
+  { name: 'handling', width: 16, cell: (row) => row.handling?.state ?? null },
+  { name: 'assignedTo', width: 16, cell: (row) => row.handling?.assignedTo ?? null },
+];
+
+/** To be filled in, and handed to `handle --file`. */
+const ACTION_COLUMNS: readonly Column<HandledDiscrepancy>[] = ['action', 'reason', 'text', 'to', 'until'].map(
+  (name) => ({
+    name,
+    width: name === 'text' ? 40 : 16,
+    cell: () => null,
+  }),
+);
+
+export const HANDLED_COLUMNS: readonly Column<HandledDiscrepancy>[] = [
+  ...DISCREPANCY_COLUMNS,
+  ...HANDLING_COLUMNS,
+  ...ACTION_COLUMNS,
+];
+
+const SINCE: Column<DatedDiscrepancy> = { name: 'since', width: 11, cell: (row) => timeCell(row.since) };
+
 /** With since when it is open. */
 export const DATED_COLUMNS: readonly Column<DatedDiscrepancy>[] = [
   ...DISCREPANCY_COLUMNS,
-  { name: 'since', width: 11, cell: (row) => timeCell(row.since) },
+  SINCE,
+  ...HANDLING_COLUMNS,
+  ...ACTION_COLUMNS,
 ];
 
-/** With how they ended. */
+/** With how they ended. What ended is not handled, so there is nothing to fill in. */
 export const HISTORY_COLUMNS: readonly Column<DatedDiscrepancy>[] = [
-  ...DATED_COLUMNS,
+  ...DISCREPANCY_COLUMNS,
+  SINCE,
   { name: 'until', width: 11, cell: (row) => timeCell(row.until) },
   { name: 'closedBecause', width: 50, cell: (row) => row.closedBecause },
+  ...HANDLING_COLUMNS,
 ];
 
 /** The day of it, in UTC. */

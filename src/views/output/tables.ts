@@ -2,8 +2,6 @@ import type { Writable } from 'node:stream';
 import Table from 'cli-table3';
 import type { Database } from '../../adapters/postgres/connection.ts';
 import { compareText, type Kind } from '../../domain/discrepancy.ts';
-import { bankText, bankWord } from '../bank/payouts.ts';
-import { type StatementView, statementsOf } from '../bank/statements.ts';
 import * as query from '../batches/batches.sql.ts';
 import {
   ageOf,
@@ -36,35 +34,14 @@ export function batchTable(batches: readonly query.BatchView[], { isAged = false
   };
   const hasSeveral = new Set(batches.map(({ merchantId }) => merchantId)).size > 1;
   const ofMerchant = (id: string): string[] => (hasSeveral ? [id] : []);
-  // Where the money is, is said only in a book that is asked for it.
-  const hasBank = batches.some(({ payout }) => payout !== null);
-  const ofBank = <Said>(said: Said): Said[] => (hasBank ? [said] : []);
   const head = ['acquirer', 'currency', 'rows', 'matched', 'settled', 'summary says', 'open', 'state'];
   return table(
-    [
-      ...ofMerchant('merchant'),
-      'date',
-      'batch or day',
-      ...head,
-      ...ofBank('bank'),
-      ...(isAged ? ['since', 'days old'] : []),
-    ],
+    [...ofMerchant('merchant'), 'date', 'batch or day', ...head, ...(isAged ? ['since', 'days old'] : [])],
     batches.map((batch) => {
       if (batch.batchId === null) {
         const day = dayJson(batch);
         // A day's report has rows of every acquirer, and settles nothing.
-        const cells = [
-          '',
-          '',
-          day.rows,
-          day.matchedRows,
-          '',
-          '',
-          batch.open,
-          day.state,
-          ...ofBank(null),
-          ...ofAge(batch),
-        ];
+        const cells = ['', '', day.rows, day.matchedRows, '', '', batch.open, stateText(batch), ...ofAge(batch)];
         return [...ofMerchant(day.merchantId), day.transactionDate, 'transactions', ...cells];
       }
       const shown = batchJson(batch);
@@ -79,14 +56,17 @@ export function batchTable(batches: readonly query.BatchView[], { isAged = false
         shown.details?.settlementAmount ?? null,
         shown.summary?.settlementAmount ?? null,
         batch.open,
-        shown.state,
-        ...ofBank(shown.bank === null ? null : bankText(shown.bank)),
+        stateText(batch),
         ...ofAge(batch),
       ];
     }),
-    [4, 5, 6, 7, 8, ...(hasBank ? [12] : [11])].map((column) => column + ofMerchant('').length),
+    [4, 5, 6, 7, 8, 11].map((column) => column + ofMerchant('').length),
   );
 }
+
+/** What was accepted stands beside the state: it is reconciled because somebody said so. */
+const stateText = (batch: query.BatchView): string =>
+  batch.accepted === 0 ? stateOfBatch(batch) : `${stateOfBatch(batch)}, ${batch.accepted} accepted`;
 
 /** What the answer of a batch or day is made of, and what was checked of it. Empty where a run of before did not count it. */
 export function coverageText(batch: query.BatchView): string {
@@ -134,7 +114,7 @@ export const totalsTable = (totals: readonly query.KindTotal[]): string =>
 export const wrap = (text: string, width: number): string =>
   text.replaceAll(new RegExp(`(?=.{${width + 1}})(.{1,${width}})\\s+`, 'g'), '$1\n');
 
-export const discrepancyTable = (rows: readonly query.DiscrepancyView[]): string =>
+export const discrepancyTable = (rows: readonly query.HandledDiscrepancy[]): string =>
   table([...DISCREPANCY_HEAD], rows.map(discrepancyCells), AMOUNTS_OF_DISCREPANCY);
 
 /** With since when each is open; where closed ones are among them, also until when and why. */
@@ -148,10 +128,22 @@ export function datedTable(rows: readonly query.DatedDiscrepancy[], isClosedToo:
   );
 }
 
-const DISCREPANCY_HEAD = ['batch or day', 'kind', 'file', 'line', 'request id', 'reported', 'recorded', 'currency'];
-const AMOUNTS_OF_DISCREPANCY = [3, 5, 6];
+const DISCREPANCY_HEAD = [
+  'no',
+  'batch or day',
+  'kind',
+  'file',
+  'line',
+  'request id',
+  'reported',
+  'recorded',
+  'currency',
+  'handling',
+];
+const AMOUNTS_OF_DISCREPANCY = [0, 4, 6, 7];
 
-const discrepancyCells = (row: query.DiscrepancyView): (string | number | null)[] => [
+const discrepancyCells = (row: query.HandledDiscrepancy): (string | number | null)[] => [
+  Number(row.no),
   row.settlementBatchId ?? row.transactionDate,
   row.kind,
   row.file,
@@ -160,18 +152,27 @@ const discrepancyCells = (row: query.DiscrepancyView): (string | number | null)[
   row.reported,
   row.recorded,
   row.currency,
+  handlingText(row.handling),
 ];
+
+/** How it stands, and whose it is. */
+const handlingText = (handling: query.HandlingView | null): string => {
+  if (handling === null) return '';
+  const { state, assignedTo, until, reason } = handling;
+  return [state, reason ?? '', assignedTo === null ? '' : `to ${assignedTo}`, until === null ? '' : `until ${until}`]
+    .filter((text) => text !== '')
+    .join(' ');
+};
 
 /** The answer for people: reports that cannot be used, batches and days, and what does not add up. */
 export async function printSummary(
   { db }: Database,
-  { deliveryNos, batchNos, notReports, bankFileNos = [] }: query.Asked,
+  { deliveryNos, batchNos, notReports }: query.Asked,
   out: Writable,
 ): Promise<void> {
   const reports = await query.reportsOf(db, deliveryNos);
   const batches = await query.batchesOf(db, { batchNos });
-  const totals = await query.totalsOf(db, { batchNos, isOfBankToo: bankFileNos.length > 0 });
-  const statements = bankFileNos.length === 0 ? [] : await statementsOf(db, bankFileNos);
+  const totals = await query.totalsOf(db, { batchNos });
   const unusable = [
     ...reports.filter((report) => report.state === 'waiting' || report.state === 'refused'),
     ...notReports.filter(({ isRefused, isUnseen }) => isRefused || isUnseen).map(notReport),
@@ -184,11 +185,6 @@ export async function printSummary(
       )}\n\n`,
     );
   }
-  const unread = statements.filter(({ state }) => state === 'refused' || state === 'waiting');
-  if (unread.length > 0) {
-    const rows = unread.map(({ file, state, errorMessage }) => [file, state, wrap(errorMessage ?? '', 60)]);
-    out.write(`${table(['bank statement', 'state', 'why'], rows)}\n\n`);
-  }
   const failed = await query.failedBatchesOf(db, batchNos);
   if (failed.length > 0) {
     const why = failed.map((batch) => [batch.name, wrap(batch.reason, 80)]);
@@ -200,18 +196,9 @@ export async function printSummary(
   const rows = batches.reduce((sum, batch) => sum + batch.facts.rows, 0);
   const matched = batches.reduce((sum, batch) => sum + matchedRowsOf(batch), 0);
   const reconciled = batches.filter((batch) => stateOfBatch(batch) === 'reconciled').length;
+  const accepted = batches.reduce((sum, batch) => sum + batch.accepted, 0);
   out.write(
     `${reports.length} reports, ${rows.toLocaleString('en')} rows, ${matched.toLocaleString('en')} matched; ` +
-      `${reconciled} of ${batches.length} batches and days reconciled, ${discrepancies.toLocaleString('en')} discrepancies.\n`,
+      `${reconciled} of ${batches.length} batches and days reconciled, ${discrepancies.toLocaleString('en')} discrepancies${accepted === 0 ? '' : `, ${accepted.toLocaleString('en')} accepted`}.\n`,
   );
-  if (statements.length > 0) out.write(`${bankSummary(batches, statements)}\n`);
-}
-
-/** How many payouts are where, and how many statements say so. */
-function bankSummary(batches: readonly query.BatchView[], statements: readonly StatementView[]): string {
-  const states = batches.flatMap(({ payout }) => (payout === null ? [] : [payout.state]));
-  const counted = [...Map.groupBy(states, (state) => state)].map(([state, of]) => `${of.length} ${bankWord(state)}`);
-  const files = new Set(statements.map(({ file }) => file)).size;
-  const read = `${statements.length} bank statements in ${files} files`;
-  return `${read}; payouts: ${counted.length === 0 ? 'none on these accounts' : counted.sort().join(', ')}.`;
 }

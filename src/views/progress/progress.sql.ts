@@ -93,18 +93,11 @@ export async function hasFailed(db: Db, { interventionNo, deliveryNos }: Started
 /** How many discrepancies of these batches are open, and whether some of these reports or batches could not be used. */
 export async function outcomeIn(
   db: Db,
-  {
-    batchNos,
-    deliveryNos,
-    bankFileNos = [],
-  }: Pick<Started, 'batchNos' | 'deliveryNos'> & {
-    /** Where there are some, what is told of statements that belong to no batch counts too. */
-    readonly bankFileNos?: readonly number[];
-  },
+  { batchNos, deliveryNos }: Pick<Started, 'batchNos' | 'deliveryNos'>,
 ): Promise<{ readonly discrepancies: number; readonly isIncomplete: boolean }> {
   const outcome = await sql<{ discrepancies: number; isIncomplete: boolean }>`
-    select (select count(*)::int from discrepancy where closed_run is null
-              and (batch_no = ${anyOf(batchNos)} or batch_no is null and ${bankFileNos.length > 0})) as discrepancies,
+    select (select count(*)::int from discrepancy d where d.closed_run is null and d.batch_no = ${anyOf(batchNos)}
+               and not exists (select from handling h where h.discrepancy_no = d.no and h.ended_at is null and h.state = 'accepted')) as discrepancies,
            exists (select from delivery where no = ${anyOf(deliveryNos)} and state not in ('closed', 'duplicate'))
              or exists (select from batch where no = ${anyOf(batchNos)} and parked_reason is not null) as "isIncomplete"`.execute(
     db,

@@ -88,6 +88,7 @@ export type ToldOf = {
   named: NamedRows[];
   /** Named rows that need a record, counted from the discrepancies. */
   toldRows: number;
+  /** Without what was accepted. */
   open: number;
 };
 
@@ -100,7 +101,8 @@ export async function toldOf(db: Db, batchNo: number, runNo: number): Promise<To
                        from named_row n where n.batch_no = b.no), '[]') as named
       from batch b join run r on r.no = b.current_run
      cross join lateral (
-       select count(*)::int as open, count(distinct (d.load_no, d.line)) filter (where d.of_matchable)::int as rows
+       select (count(*) - (select count(*) from handling h where h.batch_no = b.no and h.state = 'accepted' and h.ended_at is null))::int as open,
+              count(distinct (d.load_no, d.line)) filter (where d.of_matchable)::int as rows
          from discrepancy d where d.batch_no = b.no and d.closed_run is null) t
      where r.coverage is not null and (b.no = ${batchNo} or b.no in (select batch_no from touched_batch)
              or b.no in (select batch_no from discrepancy where closed_run = ${runNo} and is_cross_batch))`.execute(db);

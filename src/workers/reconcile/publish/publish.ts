@@ -1,7 +1,6 @@
 import type { Db } from '../../../adapters/postgres/connection.ts';
 import { lockMerchant } from '../../../adapters/postgres/locks.ts';
 import { stateOf } from '../../../domain/discrepancy.ts';
-import { noteBankChange } from '../../../store/bank/settings.ts';
 import type { BatchRow } from '../../../store/batches.ts';
 import { currentLoadsOf, type ReadLoad } from '../../../store/loads.ts';
 import type { Schedule } from '../../context.ts';
@@ -13,6 +12,7 @@ import type { DecidedRun, Decision, PublishResult } from '../decision.ts';
 import { checkCoverage } from './check-coverage.ts';
 import { replaceOpenReferences } from './follow-ups.sql.ts';
 import { followUps } from './follow-ups.ts';
+import { carryHandling } from './handling.sql.ts';
 import * as publish from './publish.sql.ts';
 
 /** Publishes a decision under the merchant's lock. Run twice, or twice at once, it publishes once: the epoch decides. */
@@ -34,7 +34,6 @@ export async function publishRun(
   const isChanged = !before || numbersOf(before) !== numbersOf(run.parts);
   const runNo = await writeRun(db, batch, run, isChanged);
   await publish.publishFindings(db, batch.no, runNo);
-  if (batch.batchId !== null) await noteBankChange(db, 'run');
 
   const others = await currentLoadsOf(db, batch.merchantNo, batch.no);
   if (batch.batchId !== null) {
@@ -42,6 +41,7 @@ export async function publishRun(
     await publishSettledTwice(db, batch, runNo, details, settled);
     await publishTotals(db, batch, runNo);
   }
+  await carryHandling(db, batch.no, runNo);
   await replaceDays(db, runNo, batch.currentRun, batch.merchantNo, run.listed);
   const read = { merchantNo: batch.merchantNo, loads: details, others };
   const openReferences = await replaceOpenReferences(db, runNo, batch.currentRun, read);
