@@ -24,6 +24,7 @@ import { compareWithSummary } from './totals/against-summary.ts';
 import { checkSums } from './totals/check-sums.ts';
 import { readStated, type Stated } from './totals/stated.ts';
 import { besideNet, tellUnread } from './totals/unread-columns.ts';
+import { hasRows } from './work-tables.sql.ts';
 
 /** Decides everything about the batch itself, in one snapshot. Findings go to a temporary table. */
 export async function decide(db: Db, batchNo: number, timed: Timed, schedule: Schedule): Promise<Decision> {
@@ -41,7 +42,7 @@ export async function decide(db: Db, batchNo: number, timed: Timed, schedule: Sc
   await recordFindings(db, [...completeness.missed.map(ofBatch), ...comparison.findings]);
   // A day without a report produces no run, unless an earlier run opened discrepancies that must be closed.
   const isFirst = batch.currentRun === null && !inputs.isHeldDay;
-  if (inputs.isNothingRead && isFirst && !(await query.hasFindings(db))) return withoutRun(inputs);
+  if (inputs.isNothingRead && isFirst && !(await hasRows(db, 'finding'))) return withoutRun(inputs);
   const { settlementDate } = completeness;
   if (inputs.lastDropped > 0n) await requireOtherRows(db, { batch, details: details.loads, settlementDate });
 

@@ -12,8 +12,8 @@ import { countRefused } from './match/candidates.sql.ts';
 import { countAmounts, countRowOutcomes } from './publish/outcomes.ts';
 import * as publish from './publish/publish.sql.ts';
 import { publishRun } from './publish/publish.ts';
-import * as query from './snapshot.sql.ts';
 import { stopwatch, type Timed } from './stopwatch.ts';
+import { makeWorkTables } from './work-tables.sql.ts';
 
 export type ReconcileContext = Schedule & {
   readonly database: Database;
@@ -35,7 +35,7 @@ export async function reconcile(
     await claimTask(db, `reconcile ${batchNo}`);
     const taken = await claimBatch(db, batchNo);
     if (!taken) return [batchNo];
-    await query.makeWorkTables(db);
+    await makeWorkTables(db);
     const ended = await decideAndPublish(db, { batchNo, epoch: taken.epoch }, timed, schedule).catch((error) => {
       if (error instanceof RowsNeeded) return error;
       throw error;
@@ -76,7 +76,7 @@ async function decideAndPublish(
 export async function reconcileInside(db: Db, batchNo: number, schedule: Schedule): Promise<readonly number[]> {
   const taken = await claimBatch(db, batchNo);
   if (!taken) return [];
-  await query.makeWorkTables(db);
+  await makeWorkTables(db);
   const decision = await decide(db, batchNo, (_, step) => step(), schedule);
   return (await publishRun(db, decision, taken.epoch, schedule)).asked;
 }

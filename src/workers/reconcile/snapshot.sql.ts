@@ -6,48 +6,6 @@ import { fingerprintsOf, hasCancels } from '../../store/ledger/conditions.ts';
 import { partOf, type ReadLoad, rowsOf } from '../../store/loads.ts';
 import { matchByOf } from '../../store/stored-row.ts';
 
-/** Creates the temporary tables of one reconciliation; the connection may have served another one before. */
-export async function makeWorkTables(db: Db): Promise<void> {
-  // Per process: enough for a million rows; larger sets use the disk instead of more memory.
-  await sql`set work_mem = '16MB'`.execute(db);
-  for (const table of [
-    'candidate',
-    'twin_key',
-    'suspect',
-    'related',
-    'named',
-    'original_record',
-    'reference',
-    'cancelled',
-    'unreported_record',
-    'duplicate',
-    'finding',
-    'cross_batch_finding',
-    'touched_batch',
-    'allocation',
-    'named_refund',
-    'settled_key',
-  ]) {
-    await sql`drop table if exists pg_temp.${sql.ref(table)}`.execute(db);
-  }
-  await sql`create temp table duplicate (load_no int, line int, primary key (load_no, line))`.execute(db);
-  await sql`create temp table reference (transaction_id text collate "C", request_id text collate "C", other_load int)`.execute(
-    db,
-  );
-  await sql`create temp table named_refund (request_id text collate "C", payment text collate "C", transaction_id text collate "C",
-    refund_load int, payment_load int)`.execute(db);
-  await sql`create temp table settled_key (type text collate "C", request_id text collate "C")`.execute(db);
-  await sql`create temp table finding (
-    batch_no int, identity text collate "C", ordinal int, of_matchable boolean, kind text collate "C", load_no int, line int,
-    type text collate "C", request_id text collate "C", transaction_id text collate "C", field text collate "C",
-    reported text, recorded text, difference text, currency text, message text, stake_minor numeric, stake_currency text,
-    other_batch_no int, is_cross_batch boolean not null default false, referenced_ids text[] collate "C", referenced_fingerprint bigint,
-    row_type text collate "C", row_needs_record boolean, row_settlement_minor bigint)`.execute(db);
-  await sql`create temp table cross_batch_finding (like finding)`.execute(db);
-  await sql`create temp table touched_batch (batch_no int)`.execute(db);
-  await sql`alter table cross_batch_finding alter is_cross_batch set default true`.execute(db);
-}
-
 export type ReportState = {
   kind: 'transactionDetails' | 'settlementDetails' | 'settlementSummary';
   name: string;
@@ -138,11 +96,6 @@ export async function summaryRowsOf(db: Db, loads: readonly ReadLoad[]) {
       from summary_row where load_no = any(${loads.map((load) => load.loadNo)}::int[])
      group by type order by place`.execute(db);
   return found.rows.map(({ place, ...row }) => ({ ...row, loadNo: place[1]!, line: place[2]! }));
-}
-
-export async function hasFindings(db: Db): Promise<boolean> {
-  const found = await sql`select from finding limit 1`.execute(db);
-  return found.rows.length > 0;
 }
 
 /** Returns the last run of this merchant. Only runs of one merchant are numbered in the order of their commits. */

@@ -4,6 +4,7 @@ import { withoutNestedLoops } from '../../../adapters/postgres/transactions.ts';
 import { NEWEST, RECORD } from '../../../store/ledger/columns.ts';
 import { isOfOriginal, isRecord, occurredBetween } from '../../../store/ledger/conditions.ts';
 import { LARGE_ROWS, type ReadLoad, rowsOf } from '../../../store/loads.ts';
+import { hasRows } from '../work-tables.sql.ts';
 import { ORIGINAL_RANK } from './originals.sql.ts';
 
 const RECORD_COLUMNS = 'type request_id amount_minor currency status original_request_id occurred_at_micros'.split(' ');
@@ -54,31 +55,31 @@ export async function findCandidates(
   // A fresh table has no statistics, and looking up a million records one by one takes five times as long as one hash join.
   const isLarge = matchableRows > LARGE_ROWS;
   // Only what is compared passes through the join, so that it stays in memory: nearly all rows end here.
-  const findSuspects = () =>
-    sql`create temp table suspect as
+  const findUnmatched = () =>
+    sql`create temp table unmatched_row as
     select d.load_no, d.line from ${rowsOf(loads)} d
       left join ledger() r on r.merchant_no = ${sql.raw(String(merchantNo))} and ${isRecord('r', sql`d.request_id`, sql`d.key_hash`)}
                           and r.type = d.type ${near}
      where (d.flags & 3) = 1 and d.original_request_id is null and d.original_transaction_id is null
        and not coalesce(${isRight}, false)`.execute(db);
-  await (isLarge ? withoutNestedLoops(db, findSuspects) : findSuspects());
+  await (isLarge ? withoutNestedLoops(db, findUnmatched) : findUnmatched());
   await makeCandidates(db, loads, merchantNo);
-  await addRelated(db, loads, { merchantNo, hasReferences, isSettlement });
+  await addRowsWithOriginal(db, loads, { merchantNo, hasReferences, isSettlement });
   await sql`delete from candidate c using duplicate u where u.load_no = c.load_no and u.line = c.line`.execute(db);
 }
 
-/** Suspects with their records, however old these are; what is right then is no candidate. */
+/** Unmatched rows with their records, however old these are; what is right then is no candidate. */
 async function makeCandidates(db: Db, loads: readonly ReadLoad[], merchantNo: number): Promise<void> {
   const none = (alias: string) =>
     sql.raw(`null::text as ${alias}_type, null::text as ${alias}_request_id, null::bigint as ${alias}_amount_minor, null::text as ${alias}_currency,
       null::text as ${alias}_status, null::text as ${alias}_original_request_id, null::bigint as ${alias}_occurred_at_micros`);
-  const some = await sql`select from suspect limit 1`.execute(db);
+  const isSome = await hasRows(db, 'unmatched_row');
   await sql`create temp table candidate as
     select d.*, null::text collate "C" as original, ${none('r')}, ${none('o')}, null::text as reported_root, null::text as recorded_root
-      from ${some.rows.length > 0 ? rowsOf(loads) : rowsOf([])} d where (d.load_no, d.line) in (select load_no, line from suspect)`.execute(
+      from ${isSome ? rowsOf(loads) : rowsOf([])} d where (d.load_no, d.line) in (select load_no, line from unmatched_row)`.execute(
     db,
   );
-  if (some.rows.length === 0) return;
+  if (!isSome) return;
   await sql`analyze candidate`.execute(db);
   await sql`update candidate c set (${sql.raw(RECORD_COLUMNS.map((name) => `r_${name}`).join(', '))}) =
         row(${sql.raw(RECORD_COLUMNS.map((name) => `x.r_${name}`).join(', '))})
@@ -96,7 +97,7 @@ async function makeCandidates(db: Db, loads: readonly ReadLoad[], merchantNo: nu
  * Candidates among the rows that name an original, each with the record of this. The records that they need are gathered first,
  * by one join: one by one they would each cost a look through all records where the merchant's relation has no index.
  */
-async function addRelated(
+async function addRowsWithOriginal(
   db: Db,
   loads: readonly ReadLoad[],
   { merchantNo, hasReferences, isSettlement }: { merchantNo: number; hasReferences: boolean; isSettlement: boolean },
@@ -107,7 +108,7 @@ async function addRelated(
   const resolved = hasReferences
     ? sql`left join reference f on d.original_request_id is null and f.transaction_id = d.original_transaction_id`
     : sql``;
-  await sql`create temp table related as
+  await sql`create temp table row_with_original as
     select d.*, ${original} as original, ${RECORD('r')}
       from ${rowsOf(loads)} d
       ${resolved}
@@ -116,17 +117,16 @@ async function addRelated(
      where (d.flags & 3) in (1, 2) and (d.original_request_id is not null or d.original_transaction_id is not null)`.execute(
     db,
   );
-  const some = await sql`select from related limit 1`.execute(db);
-  if (some.rows.length === 0) return;
-  await sql`create temp table named as
+  if (!(await hasRows(db, 'row_with_original'))) return;
+  await sql`create temp table original_id as
     select id, is_refund_too, hashtextextended(id, 0) as id_hash
-      from (select original as id, type = 'REFUND_REVERSAL' as is_refund_too from related
-            union select r_original_request_id, false from related) n where id is not null`.execute(db);
-  await sql`analyze named`.execute(db);
+      from (select original as id, type = 'REFUND_REVERSAL' as is_refund_too from row_with_original
+            union select r_original_request_id, false from row_with_original) n where id is not null`.execute(db);
+  await sql`analyze original_id`.execute(db);
   await sql`create temp table original_record as
     select distinct on (n.id, n.is_refund_too) n.id, n.is_refund_too, x.type, x.request_id, x.amount_minor, x.currency, x.status,
            x.original_request_id, x.occurred_at
-      from named n join ledger() x on x.merchant_no = ${merchantNo} and ${isRecord('x', sql`n.id`, sql`n.id_hash`)}
+      from original_id n join ledger() x on x.merchant_no = ${merchantNo} and ${isRecord('x', sql`n.id`, sql`n.id_hash`)}
                                   and (x.type in ('PAYMENT', 'CAPTURE', 'AUTHORIZATION') or (n.is_refund_too and x.type = 'REFUND'))
      order by n.id, n.is_refund_too, ${ORIGINAL_RANK}, ${NEWEST('x')}`.execute(db);
   await sql`analyze original_record`.execute(db);
@@ -137,10 +137,10 @@ async function addRelated(
   const originals = sql`left join original_record o on o.id = d.original and o.is_refund_too = (d.type = 'REFUND_REVERSAL')`;
   await sql`insert into candidate
     with wrong as (
-      select d.load_no, d.line from related d ${originals} group by 1, 2 having not bool_or(coalesce(${isRight}, false)))
+      select d.load_no, d.line from row_with_original d ${originals} group by 1, 2 having not bool_or(coalesce(${isRight}, false)))
     select distinct on (d.load_no, d.line) d.*, ${RECORD('o')}, case when o.type = 'CAPTURE' then o.original_request_id end,
            case when x.type = 'CAPTURE' then x.original_request_id end
-      from wrong w join related d on d.load_no = w.load_no and d.line = w.line
+      from wrong w join row_with_original d on d.load_no = w.load_no and d.line = w.line
       ${originals}
       left join original_record x on x.id = d.r_original_request_id and not x.is_refund_too
      order by d.load_no, d.line, d.r_occurred_at_micros desc, d.r_amount_minor, d.r_currency, d.r_status, d.r_original_request_id`.execute(

@@ -6,17 +6,17 @@ import { partOf, type ReadLoad, rowsOf } from '../../../store/loads.ts';
 export async function findRepeatedKeys(db: Db, loads: readonly ReadLoad[]): Promise<number> {
   // Sorting whole numbers takes half the time of hashing them.
   await sql`set local enable_hashagg = off`.execute(db);
-  await sql`create temp table twin_key as
+  await sql`create temp table repeated_key as
     select key_hash from ${rowsOf(loads)} d where key_hash is not null group by key_hash having count(*) > 1`.execute(
     db,
   );
   await sql`set local enable_hashagg = on`.execute(db);
-  const found = await sql<{ count: number }>`select count(*)::int as count from twin_key`.execute(db);
+  const found = await sql<{ count: number }>`select count(*)::int as count from repeated_key`.execute(db);
   return found.rows[0]!.count;
 }
 
 /** Rows of those keys, key by key, each key's in the order of the parts. */
 export const repeatedRows = (loads: readonly ReadLoad[]): RawBuilder<unknown> => sql`
   select d.*, (extract(epoch from d.paid_at) * 1000000)::bigint as paid_at_micros
-    from ${rowsOf(loads)} d where d.key_hash in (select key_hash from twin_key)
+    from ${rowsOf(loads)} d where d.key_hash in (select key_hash from repeated_key)
    order by d.key_hash, ${partOf(loads, 'd.load_no')}, d.line`;
