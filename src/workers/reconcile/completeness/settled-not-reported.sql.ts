@@ -44,8 +44,6 @@ export async function findNotReported(
   reportsAround: (day: string) => readonly DayLoad[],
   timeZone: string,
 ): Promise<void> {
-  await sql`drop table if exists pg_temp.not_reported`.execute(db);
-  await sql`create temp table not_reported (load_no int, line int, day date)`.execute(db);
   const isSame = sql`x.key_hash = d.key_hash and x.request_id = d.request_id and x.type = d.type`;
   for (const { day } of days.filter(({ rows }) => rows > LARGE_ROWS)) {
     // As with records: a fresh table has no statistics, and so many rows must not be looked up one by one.
@@ -59,8 +57,7 @@ export async function findNotReported(
   }
   const few = days.filter(({ rows }) => rows <= LARGE_ROWS);
   if (few.length === 0) return;
-  await sql`drop table if exists pg_temp.paid_row`.execute(db);
-  await sql`create temp table paid_row as
+  await sql`insert into paid_row
     select d.load_no, d.line, d.type, d.request_id, d.key_hash, ${dayIn(timeZone)} as day from ${rowsOf(loads)} d
      where ${LISTED} and ${dayIn(timeZone)} = any(${few.map(({ day }) => day)}::date[])`.execute(db);
   await sql`analyze paid_row`.execute(db);

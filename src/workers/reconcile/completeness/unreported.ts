@@ -6,7 +6,7 @@ import type { Facts } from '../../../domain/report/facts.ts';
 import type { BatchRow } from '../../../store/batches.ts';
 import { recordFrom } from '../../../store/ledger/columns.ts';
 import { notOf } from '../../../store/ledger/due-records.ts';
-import { currentLoadsOf } from '../../../store/loads.ts';
+import { currentLoadsOf, LARGE_ROWS } from '../../../store/loads.ts';
 import type { Details } from '../decision.ts';
 import { recordFindings } from '../findings.ts';
 import type { Deadlines } from './deadlines.ts';
@@ -43,6 +43,7 @@ export async function findUnreported(
     timeZone,
     types,
     whose: notOf(elsewhere),
+    isLarge: facts.rows > LARGE_ROWS,
   });
   for await (const rows of fetchBatches<Record<string, unknown>>(db, UNREPORTED_RECORDS)) {
     await recordFindings(

@@ -5,6 +5,7 @@ import { NEWEST, RECORD } from '../../../store/ledger/columns.ts';
 import { fingerprintsOf, isRecord } from '../../../store/ledger/conditions.ts';
 import { type ReadLoad, rowsOf } from '../../../store/loads.ts';
 import { MAY_BE_ORIGINAL } from '../match/originals.sql.ts';
+import { FEW_ROWS, fill } from '../work-tables.sql.ts';
 
 const REFUNDS = ['REFUND', 'REFUND_REVERSAL'];
 const SHARING = [...REFUNDS, ...DISPUTE_TYPES, 'CAPTURE'];
@@ -18,7 +19,12 @@ export async function findAllocations(
   db: Db,
   loads: readonly ReadLoad[],
   others: readonly ReadLoad[],
-  { merchantNo, types, hasReferences }: { merchantNo: number; types: readonly string[]; hasReferences: boolean },
+  {
+    merchantNo,
+    types,
+    isLarge,
+    hasReferences,
+  }: { merchantNo: number; types: readonly string[]; isLarge: boolean; hasReferences: boolean },
 ): Promise<void> {
   const sharing = SHARING.filter((type) => types.includes(type));
   // Without references to resolve the temporary table stays out, which one process alone may read.
@@ -26,12 +32,13 @@ export async function findAllocations(
   const resolved = hasReferences
     ? sql`left join reference f on s.original_request_id is null and f.transaction_id = s.original_transaction_id`
     : sql``;
-  await sql`create temp table allocation as
+  const rows = sql`
     select s.load_no, s.line, s.flags, s.type, s.request_id, s.transaction_id, ${original} as original, s.amount_minor, s.currency,
            s.settlement_minor, s.settlement_minor is not null as is_settled, s.settlement_minor = s.fee_minor as is_fee_alone
       from ${rowsOf(loads)} s ${resolved}
      where (${IN_INSTALMENTS} or s.type in (${textsOf(sharing)})) and s.amount_minor is not null
-       and not exists (select from duplicate u where u.load_no = s.load_no and u.line = s.line)`.execute(db);
+       and not exists (select from duplicate u where u.load_no = s.load_no and u.line = s.line)`;
+  await fill(db, 'allocation', rows, isLarge);
   if (!types.includes('REFUND_REVERSAL')) return;
   await sql`update allocation s set original = n.original
       from (select n.id, min(x.original_request_id collate "C") as original
@@ -97,15 +104,11 @@ export async function replaceAllocations(
     select ${columns('instalments', sql`s.type`, sql`s.request_id`)}, null, s.transaction_id, abs(s.amount_minor)
       from allocation s where ${IN_INSTALMENTS} and (s.flags & 3) = 1 and s.request_id is not null and s.is_settled
     order by 6`.execute(db);
-  await sql`drop table if exists pg_temp.allocation_key`.execute(db);
-  await sql`create temp table allocation_key as
-    select distinct total, record_type, request_id, key_hash from run_allocation where run_no in (${runNo}, ${before})`.execute(
-    db,
-  );
+  const keys = sql`select distinct total, record_type, request_id, key_hash from run_allocation where run_no in (${runNo}, ${before})`;
+  const found = await fill(db, 'allocation_key', keys, false);
   await sql`delete from run_allocation where run_no = ${before}`.execute(db);
-  await sql`analyze allocation_key`.execute(db);
-  const found = await sql<{ count: bigint }>`select count(*) as count from allocation_key`.execute(db);
-  return Number(found.rows[0]!.count);
+  if (found > FEW_ROWS) await sql`analyze allocation_key`.execute(db);
+  return found;
 }
 
 /** Settlement date, batch id, currency, part, line: the order in which rows settle. A batch without a date is before all others. */

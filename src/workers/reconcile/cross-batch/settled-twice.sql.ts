@@ -2,6 +2,7 @@ import { sql } from 'kysely';
 import type { Db } from '../../../adapters/postgres/connection.ts';
 import { type ReadLoad, rowsOf } from '../../../store/loads.ts';
 import { IDENTITY } from '../snapshot.sql.ts';
+import { FEW_ROWS } from '../work-tables.sql.ts';
 import { SETTLING_ORDER } from './cumulative.sql.ts';
 
 /** Keys whose rows stand in this run or stood in the one before, and in another place too: they are decided anew. */
@@ -11,22 +12,21 @@ export async function findSettledKeys(
   loads: readonly ReadLoad[],
   others: readonly ReadLoad[],
 ): Promise<void> {
-  await sql`insert into settled_key select type, request_id from discrepancy
-    where closed_run is null and kind = 'settled_twice' and (batch_no = ${batchNo} or other_batch_no = ${batchNo})`.execute(
-    db,
-  );
-  if (others.length > 0 && loads.length > 0) {
-    await sql`insert into settled_key
-      select distinct d.type, d.request_id from ${rowsOf(loads)} d
+  const inOthers =
+    others.length === 0 || loads.length === 0
+      ? sql``
+      : sql`union
+      select d.type, d.request_id from ${rowsOf(loads)} d
         join ${rowsOf(others)} x on x.key_hash = d.key_hash and x.request_id = d.request_id and x.type = d.type
-       where d.settlement_minor is not null and x.settlement_minor is not null`.execute(db);
-  }
-  await sql`create temp table settled_key_once as select distinct type, request_id, hashtextextended(request_id, 0) as key_hash from settled_key`.execute(
+       where d.settlement_minor is not null and x.settlement_minor is not null`;
+  const added = await sql`insert into settled_key
+    select type, request_id, hashtextextended(request_id, 0) from (
+      select type, request_id from discrepancy
+       where closed_run is null and kind = 'settled_twice' and (batch_no = ${batchNo} or other_batch_no = ${batchNo})
+      ${inOthers}) k where not exists (select from settled_key s where s.type = k.type and s.request_id = k.request_id)`.execute(
     db,
   );
-  await sql`drop table settled_key`.execute(db);
-  await sql`alter table settled_key_once rename to settled_key`.execute(db);
-  await sql`analyze settled_key`.execute(db);
+  if (Number(added.numAffectedRows) > FEW_ROWS) await sql`analyze settled_key`.execute(db);
 }
 
 /**

@@ -4,7 +4,7 @@ import { withoutNestedLoops } from '../../../adapters/postgres/transactions.ts';
 import { NEWEST, RECORD } from '../../../store/ledger/columns.ts';
 import { isOfOriginal, isRecord, occurredBetween } from '../../../store/ledger/conditions.ts';
 import { LARGE_ROWS, type ReadLoad, rowsOf } from '../../../store/loads.ts';
-import { hasRows } from '../work-tables.sql.ts';
+import { FEW_ROWS, fill } from '../work-tables.sql.ts';
 import { ORIGINAL_RANK } from './originals.sql.ts';
 
 const RECORD_COLUMNS = 'type request_id amount_minor currency status original_request_id occurred_at_micros'.split(' ');
@@ -31,14 +31,14 @@ export async function findCandidates(
     merchantNo,
     paidFrom,
     paidTo,
-    matchableRows,
+    isLarge,
     hasReferences,
     isSettlement,
   }: {
     merchantNo: number;
     paidFrom: string | null;
     paidTo: string | null;
-    matchableRows: number;
+    isLarge: boolean;
     hasReferences: boolean;
     isSettlement: boolean;
   },
@@ -52,35 +52,34 @@ export async function findCandidates(
           sql`to_timestamp(${paidFrom}::numeric / 1000000) - interval '2 days'`,
           sql`to_timestamp(${paidTo}::numeric / 1000000) + interval '2 days'`,
         )}`;
-  // A fresh table has no statistics, and looking up a million records one by one takes five times as long as one hash join.
-  const isLarge = matchableRows > LARGE_ROWS;
   // Only what is compared passes through the join, so that it stays in memory: nearly all rows end here.
-  const findUnmatched = () =>
-    sql`create temp table unmatched_row as
+  const unmatched = sql`
     select d.load_no, d.line from ${rowsOf(loads)} d
       left join ledger() r on r.merchant_no = ${sql.raw(String(merchantNo))} and ${isRecord('r', sql`d.request_id`, sql`d.key_hash`)}
                           and r.type = d.type ${near}
      where (d.flags & 3) = 1 and d.original_request_id is null and d.original_transaction_id is null
-       and not coalesce(${isRight}, false)`.execute(db);
-  await (isLarge ? withoutNestedLoops(db, findUnmatched) : findUnmatched());
-  await makeCandidates(db, loads, merchantNo);
-  await addRowsWithOriginal(db, loads, { merchantNo, hasReferences, isSettlement });
+       and not coalesce(${isRight}, false)`;
+  const findUnmatched = () => fill(db, 'unmatched_row', unmatched, isLarge);
+  // A fresh table has no statistics, and looking up a million records one by one takes five times as long as one hash join.
+  const found = await (isLarge ? withoutNestedLoops(db, findUnmatched) : findUnmatched());
+  if (found > 0) await makeCandidates(db, loads, merchantNo, found > LARGE_ROWS);
+  await addRowsWithOriginal(db, loads, { merchantNo, hasReferences, isSettlement, isLarge });
   await sql`delete from candidate c using duplicate u where u.load_no = c.load_no and u.line = c.line`.execute(db);
 }
 
 /** Unmatched rows with their records, however old these are; what is right then is no candidate. */
-async function makeCandidates(db: Db, loads: readonly ReadLoad[], merchantNo: number): Promise<void> {
-  const none = (alias: string) =>
-    sql.raw(`null::text as ${alias}_type, null::text as ${alias}_request_id, null::bigint as ${alias}_amount_minor, null::text as ${alias}_currency,
-      null::text as ${alias}_status, null::text as ${alias}_original_request_id, null::bigint as ${alias}_occurred_at_micros`);
-  const isSome = await hasRows(db, 'unmatched_row');
-  await sql`create temp table candidate as
-    select d.*, null::text collate "C" as original, ${none('r')}, ${none('o')}, null::text as reported_root, null::text as recorded_root
-      from ${isSome ? rowsOf(loads) : rowsOf([])} d where (d.load_no, d.line) in (select load_no, line from unmatched_row)`.execute(
-    db,
-  );
-  if (!isSome) return;
-  await sql`analyze candidate`.execute(db);
+async function makeCandidates(db: Db, loads: readonly ReadLoad[], merchantNo: number, isLarge: boolean): Promise<void> {
+  const text = sql`null::text collate "C"`;
+  const none = (
+    alias: string,
+  ) => sql`${text} as ${sql.ref(`${alias}_type`)}, ${text} as ${sql.ref(`${alias}_request_id`)},
+    null::bigint as ${sql.ref(`${alias}_amount_minor`)}, ${text} as ${sql.ref(`${alias}_currency`)}, ${text} as ${sql.ref(`${alias}_status`)},
+    ${text} as ${sql.ref(`${alias}_original_request_id`)}, null::bigint as ${sql.ref(`${alias}_occurred_at_micros`)}`;
+  const rows = sql`
+    select d.*, ${text} as original, ${none('r')}, ${none('o')}, ${text} as reported_root, ${text} as recorded_root
+      from ${rowsOf(loads)} d where (d.load_no, d.line) in (select load_no, line from unmatched_row)`;
+  const found = await fill(db, 'candidate', rows, isLarge);
+  if (found > FEW_ROWS) await sql`analyze candidate`.execute(db);
   await sql`update candidate c set (${sql.raw(RECORD_COLUMNS.map((name) => `r_${name}`).join(', '))}) =
         row(${sql.raw(RECORD_COLUMNS.map((name) => `x.r_${name}`).join(', '))})
     from (select distinct on (d.ctid) d.ctid as place, ${RECORD('r')}
@@ -100,36 +99,39 @@ async function makeCandidates(db: Db, loads: readonly ReadLoad[], merchantNo: nu
 async function addRowsWithOriginal(
   db: Db,
   loads: readonly ReadLoad[],
-  { merchantNo, hasReferences, isSettlement }: { merchantNo: number; hasReferences: boolean; isSettlement: boolean },
+  {
+    merchantNo,
+    hasReferences,
+    isSettlement,
+    isLarge,
+  }: { merchantNo: number; hasReferences: boolean; isSettlement: boolean; isLarge: boolean },
 ): Promise<void> {
-  // A table made by a query is filled by all cores, one that is added to is not.
   // Without references to resolve the temporary table stays out, which one process alone may read.
   const original = hasReferences ? sql`coalesce(d.original_request_id, f.request_id)` : sql`d.original_request_id`;
   const resolved = hasReferences
     ? sql`left join reference f on d.original_request_id is null and f.transaction_id = d.original_transaction_id`
     : sql``;
-  await sql`create temp table row_with_original as
+  const rows = sql`
     select d.*, ${original} as original, ${RECORD('r')}
       from ${rowsOf(loads)} d
       ${resolved}
       left join ledger() r on (d.flags & 3) = 1 and r.merchant_no = ${merchantNo}
                           and ${isRecord('r', sql`d.request_id`, sql`d.key_hash`)} and r.type = d.type
-     where (d.flags & 3) in (1, 2) and (d.original_request_id is not null or d.original_transaction_id is not null)`.execute(
-    db,
-  );
-  if (!(await hasRows(db, 'row_with_original'))) return;
-  await sql`create temp table original_id as
+     where (d.flags & 3) in (1, 2) and (d.original_request_id is not null or d.original_transaction_id is not null)`;
+  const found = await fill(db, 'row_with_original', rows, isLarge);
+  if (found === 0) return;
+  await sql`insert into original_id
     select id, is_refund_too, hashtextextended(id, 0) as id_hash
       from (select original as id, type = 'REFUND_REVERSAL' as is_refund_too from row_with_original
             union select r_original_request_id, false from row_with_original) n where id is not null`.execute(db);
-  await sql`analyze original_id`.execute(db);
-  await sql`create temp table original_record as
+  if (found > FEW_ROWS) await sql`analyze original_id`.execute(db);
+  await sql`insert into original_record
     select distinct on (n.id, n.is_refund_too) n.id, n.is_refund_too, x.type, x.request_id, x.amount_minor, x.currency, x.status,
            x.original_request_id, x.occurred_at
       from original_id n join ledger() x on x.merchant_no = ${merchantNo} and ${isRecord('x', sql`n.id`, sql`n.id_hash`)}
                                   and (x.type in ('PAYMENT', 'CAPTURE', 'AUTHORIZATION') or (n.is_refund_too and x.type = 'REFUND'))
      order by n.id, n.is_refund_too, ${ORIGINAL_RANK}, ${NEWEST('x')}`.execute(db);
-  await sql`analyze original_record`.execute(db);
+  if (found > FEW_ROWS) await sql`analyze original_record`.execute(db);
   const isRight = sql`case when (d.flags & 3) = 1
       then ${agrees(isSettlement, 'd.r_')} and o.type is not null
            and (d.r_original_request_id is null or d.r_original_request_id = d.original)
@@ -150,10 +152,6 @@ async function addRowsWithOriginal(
 
 /** How many candidates miss a record that is there, but cannot be used. */
 export async function countRefused(db: Db): Promise<number> {
-  const made = await sql<{ isMade: boolean }>`select to_regclass('pg_temp.candidate') is not null as "isMade"`.execute(
-    db,
-  );
-  if (!made.rows[0]!.isMade) return 0;
   const some = await sql`select from candidate where r_type is null and o_type is null limit 1`.execute(db);
   if (some.rows.length === 0) return 0;
   const found = await sql<{ count: number }>`
@@ -169,13 +167,13 @@ export async function findCancelled(
   others: readonly ReadLoad[],
   merchantNo: number,
 ): Promise<void> {
-  await sql`create temp table cancelled as
+  const some = await sql`select from candidate where r_status = 'CANCELLED' limit 1`.execute(db);
+  if (some.rows.length === 0) return;
+  await sql`insert into cancelled
     select c.request_id, null::int as other_load from candidate c
      where c.r_status = 'CANCELLED' and exists (
        select from ledger() x where x.merchant_no = ${merchantNo} and ${isOfOriginal('x', sql`c.request_id`)}
           and x.type in ('CANCEL', 'VOID') and x.status <> 'FAILED')`.execute(db);
-  const some = await sql`select from candidate where r_status = 'CANCELLED' limit 1`.execute(db);
-  if (some.rows.length === 0) return;
   for (const rows of [loads, others]) {
     const found = sql`c.request_id, case when ${rows === others} then x.load_no end`;
     // No index leads to the original that a row names.

@@ -1,18 +1,16 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { Db } from '../../../adapters/postgres/connection.ts';
 import { partOf, type ReadLoad, rowsOf } from '../../../store/loads.ts';
+import { fill } from '../work-tables.sql.ts';
 
 /** Leaves the keys that stand in several rows of the batch in a table of their own. Returns how many there are. */
-export async function findRepeatedKeys(db: Db, loads: readonly ReadLoad[]): Promise<number> {
+export async function findRepeatedKeys(db: Db, loads: readonly ReadLoad[], isLarge: boolean): Promise<number> {
   // Sorting whole numbers takes half the time of hashing them.
   await sql`set local enable_hashagg = off`.execute(db);
-  await sql`create temp table repeated_key as
-    select key_hash from ${rowsOf(loads)} d where key_hash is not null group by key_hash having count(*) > 1`.execute(
-    db,
-  );
+  const keys = sql`select key_hash from ${rowsOf(loads)} d where key_hash is not null group by key_hash having count(*) > 1`;
+  const found = await fill(db, 'repeated_key', keys, isLarge);
   await sql`set local enable_hashagg = on`.execute(db);
-  const found = await sql<{ count: number }>`select count(*)::int as count from repeated_key`.execute(db);
-  return found.rows[0]!.count;
+  return found;
 }
 
 /** Rows of those keys, key by key, each key's in the order of the parts. */

@@ -8,7 +8,13 @@ import { type Finding, recordFindings } from '../findings.ts';
 import { findRepeatedKeys, repeatedRows } from './duplicates.sql.ts';
 
 /** `isDay`: of the report of a day, which lists what happened, and a key happens once. */
-export async function findDuplicates(db: Db, details: Details, report: Report, isDay: boolean): Promise<void> {
+export async function findDuplicates(
+  db: Db,
+  details: Details,
+  report: Report,
+  isDay: boolean,
+  isLarge: boolean,
+): Promise<void> {
   const fileOf = new Map(details.read.map((part) => [part.loadNo, part.file]));
   let findings: Finding[] = [];
   const settledKeys: { type: string; request_id: string }[] = [];
@@ -17,13 +23,14 @@ export async function findDuplicates(db: Db, details: Details, report: Report, i
       db,
     );
     await recordFindings(db, findings);
-    await sql`insert into settled_key select * from unnest(${settledKeys.map((k) => k.type)}::text[], ${settledKeys.map((k) => k.request_id)}::text[])`.execute(
+    await sql`insert into settled_key select type, request_id, hashtextextended(request_id, 0)
+      from unnest(${settledKeys.map((k) => k.type)}::text[], ${settledKeys.map((k) => k.request_id)}::text[]) as k(type, request_id)`.execute(
       db,
     );
     findings = [];
     settledKeys.length = 0;
   };
-  if ((await findRepeatedKeys(db, details.loads)) === 0) return;
+  if ((await findRepeatedKeys(db, details.loads, isLarge)) === 0) return;
   // A key may stand in all rows of a report: only the first place of each of its identities is kept.
   let key: bigint | null = null;
   const firsts = new Map<string, { loadNo: number; line: number; transactionId: string | null }>();

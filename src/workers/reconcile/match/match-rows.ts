@@ -5,7 +5,7 @@ import { MINOR_DIGITS } from '../../../domain/money/currency.ts';
 import type { Facts } from '../../../domain/report/facts.ts';
 import type { BatchRow } from '../../../store/batches.ts';
 import { recordFrom } from '../../../store/ledger/columns.ts';
-import { currentLoadsOf } from '../../../store/loads.ts';
+import { currentLoadsOf, LARGE_ROWS } from '../../../store/loads.ts';
 import { rowFrom, type StoredRow } from '../../../store/stored-row.ts';
 import { findAllocations } from '../cross-batch/cumulative.sql.ts';
 import type { Details } from '../decision.ts';
@@ -20,13 +20,14 @@ export async function matchRows(db: Db, batch: BatchRow, details: Details, facts
   const { loads } = details;
   const others = await currentLoadsOf(db, batch.merchantNo, batch.no);
   const report: Report = { settlementCurrency: batch.currency, wrongUnit: false };
-  await findDuplicates(db, details, report, batch.batchId === null);
+  const isLarge = facts.rows > LARGE_ROWS;
+  await findDuplicates(db, details, report, batch.batchId === null, isLarge);
   const hasReferences = await resolveReferences(db, loads, others);
   await match.findCandidates(db, loads, {
     merchantNo: batch.merchantNo,
     paidFrom: facts.paidFrom,
     paidTo: facts.paidTo,
-    matchableRows: facts.matchableRows,
+    isLarge,
     hasReferences,
     isSettlement: batch.batchId !== null,
   });
@@ -56,6 +57,7 @@ export async function matchRows(db: Db, batch: BatchRow, details: Details, facts
   await findAllocations(db, direction === null && batch.batchId !== null ? loads : [], others, {
     merchantNo: batch.merchantNo,
     types: Object.keys(facts.types),
+    isLarge,
     hasReferences,
   });
   return direction !== null;

@@ -23,10 +23,9 @@ export async function replaceOpenReferences(
     union all
     select ${runNo}::int, ${merchantNo}::int, case when n.transaction_id is null then n.request_id end, n.transaction_id
       from named_refund n where n.payment is null`.execute(db);
-  await sql`drop table if exists pg_temp.found_elsewhere`.execute(db);
   // No other report can change what a batch found in its own loads or in a record.
-  await sql`create temp table found_elsewhere as
-    select null::text collate "C" as request_id, transaction_id, other_load from reference where other_load is not null
+  await sql`insert into found_elsewhere
+    select null, transaction_id, other_load from reference where other_load is not null
     union all
     select c.request_id, c.transaction_id, x.other_load from candidate c join cancelled x on x.request_id = c.request_id
      where c.r_status = 'CANCELLED' and not exists (select from cancelled y where y.request_id = c.request_id and y.other_load is null)

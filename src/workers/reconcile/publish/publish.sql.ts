@@ -6,6 +6,7 @@ import type { RunFacts } from '../../../domain/matching/run.ts';
 import type { BatchRow } from '../../../store/batches.ts';
 import type { ReadLoad } from '../../../store/loads.ts';
 import { identifyCrossBatchFindings } from '../cross-batch/settled-twice.sql.ts';
+import { FEW_ROWS } from '../work-tables.sql.ts';
 
 /** Locks the batch for this run. Returns false if another worker claimed it, or a later run is published already. */
 export async function lockBatch(db: Db, batchNo: number, epoch: number, answers: number): Promise<boolean> {
@@ -141,7 +142,8 @@ const COLUMNS_OF_T = sql.raw(NAMES.map((name) => `t.${name}`).join(', '));
 
 /** Closes discrepancies of the batch that the run no longer finds, keeps the others, opens new ones. */
 export async function publishFindings(db: Db, batchNo: number, runNo: number): Promise<void> {
-  await sql`analyze finding`.execute(db);
+  const found = await sql<{ count: bigint }>`select count(*) as count from finding`.execute(db);
+  if (found.rows[0]!.count > FEW_ROWS) await sql`analyze finding`.execute(db);
   await close(db, 'finding', runNo, sql`x.batch_no = ${batchNo} and not x.is_cross_batch`);
   await keepAndOpen(db, 'finding', runNo);
 }
@@ -166,8 +168,8 @@ async function publishCrossBatchFindings(db: Db, decided: RawBuilder<unknown>, r
     where mine.no = (select batch_no from run where no = ${runNo}))`;
   await close(db, 'cross_batch_finding', runNo, sql`x.is_cross_batch and ${decided} and ${ofMerchant}`);
   await keepAndOpen(db, 'cross_batch_finding', runNo);
-  await sql`insert into touched_batch select distinct batch_no from cross_batch_finding`.execute(db);
-  await sql`truncate cross_batch_finding`.execute(db);
+  const touched = await sql`insert into touched_batch select distinct batch_no from cross_batch_finding`.execute(db);
+  if (touched.numAffectedRows !== 0n) await sql`truncate cross_batch_finding`.execute(db);
 }
 
 /** Closes the open discrepancies of `mine` without an equal finding. */
