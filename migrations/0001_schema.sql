@@ -209,6 +209,8 @@ create table load (
   no                  integer generated always as identity primary key,
   delivery_no         integer not null references delivery,
   report_no           integer not null references report,
+  -- What follows each other: contents of one source, merchant, kind, provider and part, read as one format.
+  series              text collate "C" not null,
   -- Partition of report_row that holds its rows: its own for a large report, the month's for a small one.
   slot                integer not null,
   -- reading → loaded → closed; abandoned: another attempt took over; deleted: what that left is removed.
@@ -236,6 +238,7 @@ create table load (
 create index load_report on load (report_no);
 create index load_delivery on load (delivery_no);
 create index load_sha256 on load (sha256);
+create index load_series on load (series, delivery_no);
 create index load_rows_dropped on load (report_no) where rows_dropped_at is not null;
 
 create table chunk (
@@ -862,13 +865,11 @@ select d.no from delivery d
 -- again stands where it first came.
 create function header_before(of_load integer) returns table (file text, header text[]) stable language sql as $$
   select y.file, o.header
-    from load l join report r on r.no = l.report_no join batch b on b.no = r.batch_no join delivery d on d.no = l.delivery_no
-    join delivery y on y.source = d.source and y.no < coalesce(d.replay_of, d.no) and y.state = 'closed' and y.replay_of is null
-    join load o on o.delivery_no = y.no and o.format = l.format
-    join report x on x.no = y.report_no and x.kind = r.kind and x.seq = r.seq and x.psp is not distinct from r.psp and x.is_portal = r.is_portal
-    join batch c on c.no = x.batch_no and c.merchant_no = b.merchant_no
+    from load l join delivery d on d.no = l.delivery_no
+    join load o on o.series = l.series and o.delivery_no < coalesce(d.replay_of, d.no)
+    join delivery y on y.no = o.delivery_no and y.state = 'closed' and y.replay_of is null
    where l.no = of_load
-   order by y.no desc, o.no desc limit 1
+   order by o.delivery_no desc, o.no desc limit 1
 $$;
 
 -- ── Views of results ──────────

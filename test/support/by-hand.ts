@@ -59,7 +59,7 @@ async function find({ pool }: Database, file: Partial<File>): Promise<{ batchNo:
   const deliveryNo = delivery.rows[0].no;
   if (file.isFetched) {
     await pool.query(
-      `insert into load (delivery_no, report_no, slot, rules, format, header, archive_path, size_bytes, chunks) values ($1, $2, 1, $3, 'apo', '{}', 'a', 1, 1)`,
+      `insert into load (delivery_no, report_no, series, slot, rules, format, header, archive_path, size_bytes, chunks) values ($1, $2, 's', 1, $3, 'apo', '{}', 'a', 1, 1)`,
       [deliveryNo, reportNo, RULES],
     );
   }

@@ -56,7 +56,7 @@ test('a chunk is loaded whatever its rows show by themselves: a stake beyond 64 
     [RULES],
   );
   await pool.query(
-    `insert into load (delivery_no, report_no, slot, rules, format, header, archive_path, size_bytes) values (1, 1, 1, $1, 'apo', $2, $3, 1)`,
+    `insert into load (delivery_no, report_no, series, slot, rules, format, header, archive_path, size_bytes) values (1, 1, 's', 1, $1, 'apo', $2, $3, 1)`,
     [RULES, COLUMNS, path],
   );
   await pool.query(

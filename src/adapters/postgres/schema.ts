@@ -273,6 +273,7 @@ export interface LoadTable {
   report_no: number;
   rows_dropped_at: Timestamp | null;
   rules: Rules;
+  series: string;
   settlement_currency: Currency | null;
   sha256: string | null;
   size_bytes: bigint;

@@ -32,6 +32,8 @@ export type Calendars = Parameters<ReturnType<typeof startParsers>['open']>[0]['
 const POLL_MS = 40;
 const SWEEP_MS = 2_000;
 const LOOK_MS = 500;
+/** Where there is much to look through, so much longer is worked than looked: the workers need the same cores. */
+const WORK_PER_LOOK = 20;
 
 /** Opens the book, a queue and parsers that can read these sources, and closes them when `act` has ended. */
 export async function withWorkers<T>(
@@ -96,22 +98,29 @@ async function untilDone(
   deliveryNos: readonly number[],
 ): Promise<void> {
   const progress = startProgress();
-  let sweptAt = Date.now();
-  let lookedAt = sweptAt;
+  const sweepSometimes = every(SWEEP_MS, sweepNow);
+  const lookSometimes = every(LOOK_MS, look);
   try {
-    while (await isBusy()) {
+    for (let startedAtMs = Date.now(); await isBusy(); startedAtMs = Date.now()) {
       await progress.show(database.db, deliveryNos);
-      if (Date.now() - sweptAt > SWEEP_MS) {
-        await sweepNow();
-        sweptAt = Date.now();
-      }
-      if (Date.now() - lookedAt > LOOK_MS) {
-        await look();
-        lookedAt = Date.now();
-      }
-      await new Promise((wake) => setTimeout(wake, POLL_MS));
+      const tookMs = Date.now() - startedAtMs;
+      await sweepSometimes();
+      await lookSometimes();
+      await new Promise((wake) => setTimeout(wake, Math.max(POLL_MS, WORK_PER_LOOK * tookMs)));
     }
   } finally {
     progress.stop();
   }
+}
+
+/** Does it when so much time has passed since it was done last, or more if it takes long. */
+function every(ms: number, act: () => Promise<void>): () => Promise<void> {
+  let dueAtMs = Date.now() + ms;
+  return async () => {
+    const startedAtMs = Date.now();
+    if (startedAtMs < dueAtMs) return;
+    await act();
+    const endedAtMs = Date.now();
+    dueAtMs = endedAtMs + Math.max(ms, WORK_PER_LOOK * (endedAtMs - startedAtMs));
+  };
 }

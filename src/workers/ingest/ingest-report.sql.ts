@@ -135,10 +135,13 @@ export async function createLoad(
   const { no, month } = next.rows[0]!;
   const slot = load.isLarge ? no : -month;
   const inserted = await sql`
-    insert into load (no, delivery_no, report_no, slot, rules, format, header, settlement_currency, archive_path, original_path, size_bytes) overriding system value
-    select ${no}, ${load.deliveryNo}, ${load.reportNo}, ${slot}, ${JSON.stringify(load.rules)}::jsonb, ${load.format}, ${[...load.header]}::text[],
+    insert into load (no, delivery_no, report_no, series, slot, rules, format, header, settlement_currency, archive_path, original_path, size_bytes) overriding system value
+    select ${no}, ${load.deliveryNo}, ${load.reportNo},
+           (select jsonb_build_array(d.source, b.merchant_no, r.kind, r.psp, r.seq, r.is_portal, ${load.format}::text)::text
+              from report r join batch b on b.no = r.batch_no where r.no = d.report_no),
+           ${slot}, ${JSON.stringify(load.rules)}::jsonb, ${load.format}, ${[...load.header]}::text[],
            ${load.currency}::text, ${load.archivePath}, ${load.originalPath}, ${load.sizeBytes}
-      from delivery where no = ${load.deliveryNo} and epoch = ${load.epoch} and ${UNDER_WAY} for share`.execute(db);
+      from delivery d where no = ${load.deliveryNo} and epoch = ${load.epoch} and ${UNDER_WAY} for share`.execute(db);
   return inserted.numAffectedRows === 1n ? { loadNo: no, slot } : null;
 }
 

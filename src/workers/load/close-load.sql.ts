@@ -92,15 +92,29 @@ export async function closeLoad(db: Db, load: ClosingLoad, facts: Facts): Promis
 const releaseDuplicates = (db: Db, { no, reportNo }: ClosingLoad, revision: number) =>
   sql`select release_duplicates(${reportNo}, ${revision}, (select sha256 from load where no = ${no}))`.execute(db);
 
+/** Whether another content of the report counts, and whether anything else holds the same bytes: mostly neither, and nothing more is asked. */
+export async function besidesOf(
+  db: Db,
+  loadNo: number,
+): Promise<{ isAnotherCounting: boolean; hasSameBytes: boolean }> {
+  const found = await sql<{ isAnotherCounting: boolean; hasSameBytes: boolean }>`
+    select r.load_no is not null as "isAnotherCounting",
+           exists (select from load o where o.sha256 = l.sha256 and o.no <> l.no) as "hasSameBytes"
+      from load l join report r on r.no = l.report_no where l.no = ${loadNo}`.execute(db);
+  return found.rows[0]!;
+}
+
 /**
  * The report that counts in the same batch for the same part with the same bytes under another name. Only a first content is
  * a duplicate for that: what takes the place of other rows is always read.
  */
-export async function sameUnderAnotherName(db: Db, { no }: ClosingLoad): Promise<number | null> {
+export async function sameUnderAnotherName(db: Db, { no, reportNo, deliveryNo }: ClosingLoad): Promise<number | null> {
   const found = await sql<{ loadNo: number }>`
-    select o.no as "loadNo" from load l join report r on r.no = l.report_no join delivery d on d.no = l.delivery_no
-      join load o on o.sha256 = l.sha256 join report x on x.load_no = o.no and x.no <> r.no join delivery y on y.no = o.delivery_no
-     where l.no = ${no} and r.load_no is null and d.replay_of is null and x.batch_no = r.batch_no and x.kind = r.kind and x.seq = r.seq and y.is_sheet = d.is_sheet
+    select o.no as "loadNo"
+      from report r join report x on x.batch_no = r.batch_no and x.kind = r.kind and x.seq = r.seq and x.no <> r.no
+      join load o on o.no = x.load_no join delivery y on y.no = o.delivery_no
+     where r.no = ${reportNo} and o.sha256 = (select sha256 from load where no = ${no})
+       and y.is_sheet = (select is_sheet from delivery where no = ${deliveryNo})
      order by o.no limit 1`.execute(db);
   return found.rows[0]?.loadNo ?? null;
 }

@@ -92,13 +92,17 @@ async function endInstead(
     const { code, message } = new ReportRefused('mixed_merchants', strangers);
     return { state: 'refused', code, message, revision: null };
   }
-  const before = facts.customerIds.length === 0 ? [] : await customersBefore(db, load, facts.customerIds);
+  const { isAnotherCounting, hasSameBytes } = await closing.besidesOf(db, load.no);
+  const mayBeMixed = isAnotherCounting && facts.customerIds.length > 0;
+  const before = mayBeMixed ? await customersBefore(db, load, facts.customerIds) : [];
   if (before.length > 0) {
     const detail = `customerId ${facts.customerIds.join()}, but ${before.join()} in the content before it`;
     const { code, message } = new ReportRefused('mixed_merchants', detail);
     return { state: 'refused', code, message, revision: null };
   }
-  const same = await closing.sameUnderAnotherName(db, load);
+  // Only a first content is a duplicate for that: what takes the place of other rows is always read.
+  const mayBeSame = hasSameBytes && !isAnotherCounting && !load.isReplay;
+  const same = mayBeSame ? await closing.sameUnderAnotherName(db, load) : null;
   return same === null ? null : { state: 'duplicate', code: null, message: null, revision: null, duplicateOf: same };
 }
 

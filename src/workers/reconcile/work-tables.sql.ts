@@ -40,6 +40,8 @@ export type WorkTables = {
   allocation: Row & { type: string; request_id: string | null; original: string | null };
   /** Keys of the totals that are to be compared anew. */
   allocation_key: Pick<Schema['run_allocation'], 'total' | 'record_type' | 'request_id' | 'key_hash'>;
+  /** Of these, those whose sum may not agree with their record. */
+  exceeded_total: Pick<Schema['run_allocation'], 'total' | 'record_type' | 'request_id' | 'key_hash'>;
   /** Refunds that a reversal names, and the payment of each where it is found. */
   named_refund: {
     request_id: string;
@@ -87,6 +89,7 @@ const COLUMNS: Readonly<Record<keyof WorkTables, string>> = {
   allocation: `load_no int, line int, flags smallint, type text, request_id text, transaction_id text, original text, amount_minor bigint,
     currency text, settlement_minor bigint, is_settled boolean, is_fee_alone boolean`,
   allocation_key: 'total text, record_type text, request_id text, key_hash bigint',
+  exceeded_total: 'total text, record_type text, request_id text, key_hash bigint',
   named_refund: 'request_id text, payment text, transaction_id text, refund_load int, payment_load int',
   settled_key: 'type text, request_id text, key_hash bigint',
   found_elsewhere: 'request_id text, transaction_id text, other_load int',

@@ -117,31 +117,35 @@ export const SETTLING_ORDER = sql`b.settlement_date nulls first, b.batch_id, b.c
 /** The same, but by file: names that differ by a provider or method are numbered each by itself, and a sum is told on one row of all. */
 const SUMMING_ORDER = sql`b.settlement_date nulls first, b.batch_id, b.currency, y.file, rl.part, x.line`;
 
-/**
- * The shares of each record that their sum may not agree with, record by record, in the order in which they settle; with the
- * record. A share in another currency is none, and two kinds of rows come again without adding anything: what waited to be
- * settled and is settled by now, and instalments of which each prints the whole.
- */
-export const exceededTotals = (merchantNo: number): RawBuilder<unknown> => sql`
-  with summed as (
-    select k.total, k.record_type, k.request_id, k.key_hash, x.currency, sum(x.amount_minor) as sum_minor,
-           sum(greatest(x.amount_minor, 0)) as added_minor, min(x.amount_minor) as least_minor, max(x.amount_minor) as most_minor,
-           count(*) as shares, max(x.flags >> 4) as instalments
-      from allocation_key k join run_allocation x on x.merchant_no = ${merchantNo} and x.key_hash = k.key_hash and x.total = k.total
-       and x.request_id = k.request_id and x.record_type is not distinct from k.record_type
-     group by 1, 2, 3, 4, 5),
-  exceeded as materialized (
-    select distinct s.total, s.record_type, s.request_id, s.key_hash from summed s
+/** Leaves the keys whose shares, by their sum alone, may exceed or miss what is recorded. Returns how many there are. */
+export const findExceededTotals = (db: Db, merchantNo: number): Promise<number> => {
+  const keys = sql`
+    select distinct s.total, s.record_type, s.request_id, s.key_hash from (
+      select k.total, k.record_type, k.request_id, k.key_hash, x.currency, sum(x.amount_minor) as sum_minor,
+             sum(greatest(x.amount_minor, 0)) as added_minor, min(x.amount_minor) as least_minor, max(x.amount_minor) as most_minor,
+             count(*) as shares, max(x.flags >> 4) as instalments
+        from allocation_key k join run_allocation x on x.merchant_no = ${merchantNo} and x.key_hash = k.key_hash and x.total = k.total
+         and x.request_id = k.request_id and x.record_type is not distinct from k.record_type
+       group by 1, 2, 3, 4, 5) s
       join ledger() r on r.merchant_no = ${merchantNo} and ${isRecord('r', sql`s.request_id`, sql`s.key_hash`)} and r.currency = s.currency
        and r.type = coalesce(s.record_type, r.type)
      where case s.total when 'instalments'
                 then (s.least_minor <> r.amount_minor or s.most_minor <> r.amount_minor)
                      and (s.sum_minor > r.amount_minor or s.shares >= s.instalments and s.sum_minor < r.amount_minor)
-                else s.added_minor > r.amount_minor end),
-  compared as (
+                else s.added_minor > r.amount_minor end`;
+  return fill(db, 'exceeded_total', keys, false);
+};
+
+/**
+ * The shares of each of these records, record by record, in the order in which they settle; with the record. A share in another
+ * currency is none, and two kinds of rows come again without adding anything: what waited to be settled and is settled by now, and
+ * instalments of which each prints the whole.
+ */
+export const exceededTotals = (merchantNo: number): RawBuilder<unknown> => sql`
+  with compared as (
     select distinct on (k.total, k.record_type, k.request_id) k.total, k.record_type as key_type, k.key_hash as key, ${RECORD('x', 'r')}, x.currency,
            x.request_id
-      from exceeded k join ledger() x on x.merchant_no = ${merchantNo} and ${isRecord('x', sql`k.request_id`, sql`k.key_hash`)}
+      from exceeded_total k join ledger() x on x.merchant_no = ${merchantNo} and ${isRecord('x', sql`k.request_id`, sql`k.key_hash`)}
        and (x.type = k.record_type or k.record_type is null and x.type in ('PAYMENT', 'CAPTURE', 'AUTHORIZATION'))
      order by k.total, k.record_type, k.request_id, array_position(array['PAYMENT', 'CAPTURE', 'AUTHORIZATION'], x.type), ${NEWEST('x')}),
   placed as (
@@ -162,7 +166,7 @@ export const exceededTotals = (merchantNo: number): RawBuilder<unknown> => sql`
     select a.* from again a join ledger() w on w.merchant_no = ${merchantNo} and ${isRecord('w', sql`a.own_request_id`)}
        and w.type = a.type and w.amount_minor = a.amount_minor)
   select p.*, n.fingerprint from placed p
-    left join ${fingerprintsOf(sql`select distinct request_id as place, ${merchantNo}::int as merchant_no, array[request_id] as ids, false as has_cancels from exceeded`)} n
+    left join ${fingerprintsOf(sql`select distinct request_id as place, ${merchantNo}::int as merchant_no, array[request_id] as ids, false as has_cancels from exceeded_total`)} n
       on n.place = p.request_id
    where (p.is_settled or not exists (
             select from run_allocation t where t.merchant_no = ${merchantNo} and t.key_hash = p.key and t.total = p.total and t.request_id = p.request_id

@@ -17,7 +17,8 @@ import type { ReadLoad } from '../../../store/loads.ts';
 import { instalmentsOf, isMatchable, matchByOf, rowFrom, type StoredRow } from '../../../store/stored-row.ts';
 import { type Finding, type NamedRow, recordFindings } from '../findings.ts';
 import * as publish from '../publish/publish.sql.ts';
-import { exceededTotals, replaceAllocations } from './cumulative.sql.ts';
+import { hasRows } from '../work-tables.sql.ts';
+import { exceededTotals, findExceededTotals, replaceAllocations } from './cumulative.sql.ts';
 import { findSettledKeys, settledRows } from './settled-twice.sql.ts';
 
 // What belongs to a key, not to a batch. Both run inside the publishing transaction, under the merchant's lock. A key may have any
@@ -42,6 +43,7 @@ export async function publishSettledTwice(
   others: readonly ReadLoad[],
 ): Promise<void> {
   await findSettledKeys(db, batch.no, loads, others);
+  if (!(await hasRows(db, 'settled_key'))) return;
   let key = { type: '', requestId: '' };
   let earlier: Earlier<ReturnType<typeof settledRowOf>> | null = null;
   let findings: Finding[] = [];
@@ -102,6 +104,7 @@ type AllocationRow = {
 /** Decides anew which records their sums over all batches do not agree with: in whatever batch that is told. */
 export async function publishTotals(db: Db, batch: BatchRow, runNo: number): Promise<void> {
   if ((await replaceAllocations(db, runNo, batch.currentRun, batch.merchantNo)) === 0) return;
+  if ((await findExceededTotals(db, batch.merchantNo)) === 0) return publish.publishTotals(db, runNo);
   let of: AllocationRow | null = null;
   let summed: Summed<ReturnType<typeof allocationOf>> = NOTHING_SUMMED;
   let findings: Finding[] = [];

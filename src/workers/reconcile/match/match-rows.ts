@@ -10,6 +10,7 @@ import { rowFrom, type StoredRow } from '../../../store/stored-row.ts';
 import { findAllocations } from '../cross-batch/cumulative.sql.ts';
 import type { Details } from '../decision.ts';
 import { type Finding, recordFindings } from '../findings.ts';
+import { hasRows } from '../work-tables.sql.ts';
 import * as match from './candidates.sql.ts';
 import { findDuplicates } from './duplicates.ts';
 import { resolveReferences } from './originals.sql.ts';
@@ -45,12 +46,7 @@ export async function matchRows(db: Db, batch: BatchRow, details: Details, facts
       { discrepancy: unitMismatch(direction, units), loadNo: loads[0]!.loadNo, ofMatchable: false, referencedIds },
     ]);
   }
-  for await (const rows of fetchBatches<CandidateRow>(db, match.CANDIDATES)) {
-    await recordFindings(
-      db,
-      rows.flatMap((row) => matchRow(row, { ...report, wrongUnit: direction !== null })),
-    );
-  }
+  if (await hasRows(db, 'candidate')) await judgeCandidates(db, { ...report, wrongUnit: direction !== null });
   await match.copyRowFindings(db, loads, direction !== null, details.besideNet);
   await match.tellNotDone(db, loads, batch.merchantNo);
   // Amounts in the wrong unit say nothing, alone or added up.
@@ -61,6 +57,14 @@ export async function matchRows(db: Db, batch: BatchRow, details: Details, facts
     hasReferences,
   });
   return direction !== null;
+}
+
+async function judgeCandidates(db: Db, report: Report): Promise<void> {
+  for await (const rows of fetchBatches<CandidateRow>(db, match.CANDIDATES))
+    await recordFindings(
+      db,
+      rows.flatMap((row) => matchRow(row, report)),
+    );
 }
 
 type CandidateRow = StoredRow & {
