@@ -73,8 +73,11 @@ const withoutRecord = isOneOf(
 );
 const WITHOUT_RECORD = ['Fee', 'Balancetransfer', 'MerchantPayout'];
 const isPending = ({ row }: Change): boolean => row['requestId'] === 'p-14';
+const isNotDoneWord = (word: string): boolean => ['OPEN', 'FAIL'].includes(word);
 const isNotDone = ({ row }: Change): boolean =>
-  ['OPEN', 'FAIL'].includes(WORDS_OF_STATUS.map((column) => row[column]).find(Boolean) ?? '');
+  isNotDoneWord(WORDS_OF_STATUS.map((column) => row[column]).find(Boolean) ?? '');
+/** Authorizations that the merchant's records have as cancelled. */
+const isOfCancelled = ({ row }: Change): boolean => ['a-6', 'a-7'].includes(row['transactionRequestId'] ?? '');
 /** The records of the month before, which only rows of disputes and reversals name. */
 const isOfBefore = ({ row }: Change): boolean => ['p-20', 'r-21', 'p-22'].includes(row['requestId'] ?? '');
 
@@ -262,7 +265,7 @@ export const NEUTRAL: readonly Neutral[] = [
   {
     kinds: ['blank id filled'],
     in: ['settlementDetails'],
-    columns: ['Your Reference'],
+    columns: ['Your Reference', 'transactionRequestId'],
     when: byOriginal,
     why: 'it is found by its original',
   },
@@ -404,16 +407,20 @@ export const NEUTRAL: readonly Neutral[] = [
   {
     kinds: ['type'],
     in: ['transactionDetails'],
-    when: ({ row, to }) =>
-      ['a-6', 'a-7'].includes(row['transactionRequestId'] ?? '') &&
-      ['SETTLEMENT_FEE', 'RESERVE_WITHHOLDING'].includes(to),
+    when: (change) => isOfCancelled(change) && ['SETTLEMENT_FEE', 'RESERVE_WITHHOLDING'].includes(change.to),
     why: 'a fee needs no record, and the record says that it was cancelled: what moved no money need not be reported',
   },
   {
     kinds: ['row dropped'],
     in: ['transactionDetails'],
-    when: ({ row }) => ['a-6', 'a-7'].includes(row['transactionRequestId'] ?? ''),
+    when: isOfCancelled,
     why: 'the record says that it was cancelled: what moved no money need not be reported',
+  },
+  {
+    kinds: ['status'],
+    in: ['transactionDetails'],
+    when: (change) => isOfCancelled(change) && isNotDoneWord(change.to),
+    why: 'the record says that it was cancelled: neither side has it as done',
   },
 
   // ---- rows that are not done
@@ -450,6 +457,13 @@ export const NEUTRAL: readonly Neutral[] = [
 
   // ---- times
   { kinds: ['time'], why: 'times are not compared: the directory says the day' },
+  {
+    kinds: ['time unreadable'],
+    in: ['transactionDetails'],
+    formats: ['antom'],
+    columns: ['transactionCreationTime'],
+    why: 'the time of completion stands beside it, and is the one that is read',
+  },
   {
     kinds: ['time emptied'],
     in: REPORTS,
