@@ -484,8 +484,8 @@ create index run_day_day on run_day (merchant_no, day);
 -- A discrepancy lives from the run that opened it to the run that closed it.
 create table discrepancy (
   no                     bigint generated always as identity primary key,
-  -- Of a batch. No reference, for the same reason as in table record.
-  batch_no               integer not null,
+  -- Of a batch. No reference, for the same reason as in table record. Null: of a bank statement that belongs to no batch.
+  batch_no               integer,
   identity               text collate "C" not null,
   -- Tells apart discrepancies of one identity (a row that comes a third time).
   ordinal                integer not null default 0,
@@ -510,6 +510,10 @@ create table discrepancy (
   stake_currency         text collate "C",
   -- settled_twice: the batch that the key was settled in before.
   other_batch_no         integer,
+  -- The bank: the file of the statement, where it stands in one, and the merchant, where no batch says it. Such discrepancies are
+  -- opened and closed when payouts are matched, which is no run: their opened_run and closed_run are 0.
+  bank_file_no           integer,
+  merchant_no            integer,
   -- The row that it names: its type, whether it needs a record, and what it settles. No type: it names no row that was read.
   row_type               text collate "C",
   row_needs_record       boolean,
@@ -527,7 +531,7 @@ create table discrepancy (
   is_superseded          boolean not null default false
 );
 create index discrepancy_batch on discrepancy (batch_no) where closed_run is null;
-create unique index discrepancy_open on discrepancy (batch_no, identity, ordinal) where closed_run is null;
+create unique index discrepancy_open on discrepancy (batch_no, identity, ordinal) nulls not distinct where closed_run is null;
 create index discrepancy_cross_batch on discrepancy (request_id) where closed_run is null and is_cross_batch;
 create index discrepancy_other_batch on discrepancy (other_batch_no) where closed_run is null and other_batch_no is not null;
 create index discrepancy_referenced on discrepancy (no) where closed_run is null and referenced_ids is not null;
@@ -537,6 +541,154 @@ create index discrepancy_closed_batch on discrepancy (batch_no) where closed_run
 -- Told of refused rows once, and no longer: what they said may be dropped.
 create index discrepancy_refused_text on discrepancy (batch_no) where kind = 'refused_row' and closed_run is not null and reported is not null;
 
+-- ── The bank: statements, their entries, and the payouts that they pay ──────────
+
+-- Whose the accounts are, who pays out, and how long that may take: the setting bank. No row: nobody has asked for the bank.
+create table bank_setting (
+  is_only     boolean primary key default true check (is_only),
+  -- [{ account, currency, merchantIds }]; null: an account of a statement belongs to every merchant.
+  accounts    jsonb,
+  -- Names of counterparties that pay out, with *.
+  payers      text[] not null,
+  payout_days integer not null,
+  -- Weekend and holidays of each source, by its name; under '' those of every other one.
+  calendars   jsonb not null
+);
+
+-- What payouts have not been matched with yet: a run, a statement, a setting or a confirmation. Whoever matches removes what it has seen.
+create table bank_change (
+  no  bigint generated always as identity primary key,
+  -- run, statement, setting, person or time.
+  why text collate "C" not null
+);
+
+-- Payouts are matched by one at a time, and tried again after a failure.
+create table bank_matching (
+  is_only         boolean primary key default true check (is_only),
+  -- The day up to which it was decided what is overdue, where the clock says it.
+  matched_day     date,
+  attempts        integer not null default 0,
+  next_attempt_at timestamptz,
+  parked_reason   text
+);
+insert into bank_matching default values;
+
+-- A file of statements as it was found: another size or time is another one.
+create table bank_file (
+  no               integer generated always as identity primary key,
+  source           text collate "C" not null,
+  path             text collate "C" not null,
+  -- As it is shown: below the folder that was given.
+  file             text collate "C" not null,
+  size_bytes       bigint not null,
+  modified_at      timestamptz not null,
+  found_at         timestamptz not null default now(),
+  -- found → read | refused; withdrawn: taken out.
+  state            text collate "C" not null default 'found',
+  -- camt, mt940 or bai2.
+  format           text collate "C",
+  error_code       text,
+  error_message    text,
+  archived         text,
+  sha256           text,
+  read_at          timestamptz,
+  intervention_no  integer references intervention,
+  withdrawn_reason text,
+  -- Bumped by whoever takes the file, checked when what it holds is written.
+  epoch            integer not null default 0,
+  attempts         integer not null default 0,
+  next_attempt_at  timestamptz,
+  parked_reason    text,
+  unique (source, path, size_bytes, modified_at)
+);
+create index bank_file_open on bank_file (no) where state = 'found';
+
+-- Statements in the order of their file. One that cannot be used has an error, and may lack an account.
+create table bank_statement (
+  file_no       integer not null references bank_file,
+  ordinal       integer not null,
+  line          integer not null,
+  is_final      boolean not null,
+  account       text collate "C",
+  currency      text collate "C",
+  number        text collate "C",
+  from_day      date,
+  to_day        date,
+  opening_minor bigint,
+  closing_minor bigint,
+  entry_count   integer not null,
+  booked_minor  numeric not null,
+  refused_count integer not null,
+  -- The first entry that was refused, and why.
+  refused_line  integer,
+  refused_why   text,
+  -- Of all that it says.
+  digest        text collate "C",
+  error_code    text,
+  error_message text,
+  -- Decided among all statements of the account: counts, duplicate, replaced or refused.
+  state         text collate "C" not null default 'counts',
+  primary key (file_no, ordinal)
+);
+create index bank_statement_account on bank_statement (account, currency);
+
+create table bank_entry (
+  file_no              integer not null,
+  -- In the file, from 1.
+  ordinal              integer not null,
+  -- The statement that it stands in, by its ordinal.
+  statement            integer not null,
+  line                 integer not null,
+  -- A hash of what it says: the same entry in another file has the same one.
+  entry_key            bigint not null,
+  -- booked, pending or information.
+  status               text collate "C" not null,
+  is_reversal          boolean not null,
+  booking_date         date,
+  value_date           date,
+  amount_minor         bigint not null,
+  charges_minor        bigint,
+  reference            text,
+  -- Every text in which a batch may be named, one a line.
+  texts                text not null,
+  counterparty_name    text,
+  counterparty_account text
+);
+create index bank_entry_place on bank_entry (file_no, ordinal);
+
+-- A person says that an entry pays a batch. Kept when statements or reports are read again.
+create table bank_confirmation (
+  no              integer generated always as identity primary key,
+  batch_no        integer not null references batch,
+  account         text collate "C" not null,
+  entry_key       bigint not null,
+  -- Tells apart entries that say the same.
+  ordinal         integer not null,
+  intervention_no integer not null references intervention,
+  -- Taken back by this one.
+  ended_by        integer references intervention
+);
+
+-- What was last decided of each payout: expected, overdue, arrived, different, returned or nothingDue.
+create table payout (
+  batch_no      integer primary key references batch,
+  state         text collate "C" not null,
+  amount_minor  bigint,
+  arrived_minor bigint not null,
+  due_by        date,
+  -- confirmed, reference, amount or sum.
+  matched_by    text collate "C"
+);
+
+-- The entries that pay it; surplus: the whole payout once more; returned: takes it back.
+create table payout_entry (
+  batch_no integer not null references batch,
+  file_no  integer not null,
+  ordinal  integer not null,
+  role     text collate "C" not null,
+  primary key (batch_no, file_no, ordinal)
+);
+create index payout_entry_place on payout_entry (file_no, ordinal);
 -- ── Handling: what people decided about discrepancies ──────────
 
 -- One row for each action, with how the discrepancy stands after it; the row that nothing has ended says how it stands now. Runs end
@@ -544,8 +696,8 @@ create index discrepancy_refused_text on discrepancy (batch_no) where kind = 're
 create table handling (
   no             bigint generated always as identity primary key,
   discrepancy_no bigint not null,
-  -- Its batch: what is accepted of a batch is counted without a look at all that is open.
-  batch_no       integer not null,
+  -- Its batch, if it has one: what is accepted of a batch is counted without a look at all that is open.
+  batch_no       integer,
   -- The discrepancy of the first action. Later ones of the same identity go on with it: what changed, and what came back.
   thread         bigint not null,
   -- comment, assign, snooze, accept, approve, reject, reopen; by runs: kept (in another place, with the same amounts), lapsed (with
@@ -968,11 +1120,11 @@ select m.id as merchant, b.batch_id as settlement_batch, coalesce(b.settlement_d
 
 -- What does not add up now.
 create view dashboard.discrepancy as
-select d.no, m.id as merchant, b.batch_id as settlement_batch, coalesce(b.settlement_date, b.day) as date, y.source, y.file, d.line,
+select d.no, m.id as merchant, b.batch_id as settlement_batch, coalesce(b.settlement_date, b.day) as date, coalesce(y.source, f.source) as source, coalesce(y.file, f.file) as file, d.line,
        d.kind, d.type, d.request_id, d.transaction_id, d.field, d.reported, d.recorded, d.difference, d.currency, d.message,
        dashboard.major(d.stake_minor, d.stake_currency) as amount_at_stake, d.stake_currency, d.first_seen_at, h.state as handling, h.assigned_to
-  from discrepancy d join batch b on b.no = d.batch_no join merchant m on m.no = b.merchant_no
-  left join load l on l.no = d.load_no left join delivery y on y.no = l.delivery_no
+  from discrepancy d left join batch b on b.no = d.batch_no left join merchant m on m.no = coalesce(b.merchant_no, d.merchant_no)
+  left join load l on l.no = d.load_no left join delivery y on y.no = l.delivery_no left join bank_file f on f.no = d.bank_file_no
   left join handling h on h.discrepancy_no = d.no and h.ended_at is null
  where d.closed_run is null and h.state is distinct from 'accepted';
 
@@ -980,7 +1132,8 @@ select d.no, m.id as merchant, b.batch_id as settlement_batch, coalesce(b.settle
 create view dashboard.accepted as
 select d.no, m.id as merchant, b.batch_id as settlement_batch, coalesce(b.settlement_date, b.day) as date, d.kind, d.request_id, d.message,
        dashboard.major(d.stake_minor, d.stake_currency) as amount_at_stake, d.stake_currency, h.reason, h.text, h.decided_by, h.decided_at
-  from handling h join discrepancy d on d.no = h.discrepancy_no join batch b on b.no = d.batch_no join merchant m on m.no = b.merchant_no
+  from handling h join discrepancy d on d.no = h.discrepancy_no left join batch b on b.no = d.batch_no
+  left join merchant m on m.no = coalesce(b.merchant_no, d.merchant_no)
  where h.ended_at is null and h.state = 'accepted' and d.closed_run is null;
 
 -- The newest file of each report, and what became of it: found, reading, closed, duplicate, waiting, refused, withdrawn, parked.

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
+import { registerBank } from './cli/bank.ts';
 import { type LoadDemo, registerChanging } from './cli/change.ts';
 import { registerReading } from './cli/read.ts';
 import { registerServices } from './cli/service.ts';
@@ -40,6 +41,7 @@ export async function main(argv: readonly string[], beside: Beside): Promise<num
   registerChanging({ program, run }, beside.demo);
   registerServices({ program, run }, { stop: beside.stop, becomeLog: words.becomeLog });
   registerReading({ program, run });
+  registerBank({ program, run });
   try {
     await program.parseAsync([...argv], { from: 'user' });
     return exitCode;

@@ -52,13 +52,36 @@ export const restoreRows = defineJob({
   idOf: (p) => `l${p.loadNo}_a${p.attempt}`,
 });
 
-export const JOBS: readonly JobKind<object>[] = [ingestReport, loadChunk, closeLoad, reconcile, restoreRows];
+/** Reads one file of bank statements once, from start to end. */
+export const readStatements = defineJob({
+  name: 'read-statements',
+  payload: z.strictObject({ fileNo: id, attempt }),
+  idOf: (p) => `f${p.fileNo}_a${p.attempt}`,
+});
+
+/** Matches payouts with the entries of statements, up to this change. */
+export const matchPayouts = defineJob({
+  name: 'match-payouts',
+  payload: z.strictObject({ change: id, attempt }),
+  idOf: (p) => `m${p.change}_a${p.attempt}`,
+});
+
+export const JOBS: readonly JobKind<object>[] = [
+  ingestReport,
+  loadChunk,
+  closeLoad,
+  reconcile,
+  restoreRows,
+  readStatements,
+  matchPayouts,
+];
 
 export type IngestReportJob = z.infer<typeof ingestReport.payload>;
 export type LoadChunkJob = z.infer<typeof loadChunk.payload>;
 export type CloseLoadJob = z.infer<typeof closeLoad.payload>;
 export type ReconcileJob = z.infer<typeof reconcile.payload>;
 export type RestoreRowsJob = z.infer<typeof restoreRows.payload>;
+export type ReadStatementsJob = z.infer<typeof readStatements.payload>;
 
 /** How often something is tried before it is parked, to be started again by a person. */
 export const MAX_ATTEMPTS = 8;

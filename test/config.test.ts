@@ -262,7 +262,7 @@ suite('values are taken as they are written', () => {
 
 suite('a mistake is told with its place, and with what is allowed', () => {
   const TOP =
-    'dataDir, folder, merchant, format, amountUnit, timeZone, tolerance, processes, chunkBytes, pollSeconds, quietMinutes, drainSeconds, http, archive, handling, retention, ledger, sources';
+    'dataDir, folder, merchant, format, amountUnit, timeZone, tolerance, processes, chunkBytes, pollSeconds, quietMinutes, drainSeconds, http, archive, handling, retention, ledger, sources, bank';
   const SFTP =
     'host, fallbackHost, port, username, passwordEnv, passwordFile, privateKeyFile, passphraseEnv, hostKeySha256';
   const ONE_LOGIN = 'needs exactly one of passwordEnv, passwordFile, privateKeyFile';
@@ -672,5 +672,35 @@ suite('the example', () => {
       [dataDir, archive.folder],
       [join(folder, 'settlestream-data'), join(folder, 'settlestream-data/archive')],
     );
+  });
+});
+
+suite('the bank', () => {
+  test('accounts are the same however they are printed, and belong to one merchant or several', () => {
+    const { bank } = configOf(
+      'bank:\n  accounts:\n    - { account: nl91 abna 0417 1643 00, currency: EUR, merchantId: M1 }\n    - { account: "77", currency: JPY, merchantId: [M1, M2] }\n  payers: ANTOM*\n  payoutDays: 3\n',
+    );
+    assert.deepEqual(bank, {
+      accounts: [
+        { account: 'NL91ABNA0417164300', currency: 'EUR', merchantId: ['M1'] },
+        { account: '77', currency: 'JPY', merchantId: ['M1', 'M2'] },
+      ],
+      payers: ['ANTOM*'],
+      payoutDays: 3,
+    });
+  });
+
+  test('mistakes are told with their place', () => {
+    const mistakes: readonly (readonly [string, RegExp])[] = [
+      ['accounts: []', /bank\.accounts: .*is empty/],
+      ['accounts: [{ account: "1", currency: EURO }]', /bank\.accounts\[0\]\.currency: "EURO" is not an ISO 4217/],
+      ['accounts: [{ account: "1", currency: EUR }, { account: " 1", currency: EUR }]', /named twice/],
+      ['payoutDays: 99', /bank\.payoutDays: "99" is not a whole number from 0 to 60/],
+      ['sources: [{ name: files, folder: f }]', /bank\.sources\[0\]\.name: "files" is reserved/],
+      ['sources: [{ name: a, folder: f }, { name: a, folder: f }]', /bank\.sources\[1\]\.name: .*another source/],
+      ['sources: [{ name: a }]', /needs exactly one of folder, sftp/],
+      ['sources: [{ name: a, folder: f, directory: /x }]', /needs sftp beside it/],
+    ];
+    for (const [text, expected] of mistakes) assert.match(mistakesIn(`bank:\n  ${text}\n`).join('\n'), expected, text);
   });
 });

@@ -114,6 +114,8 @@ test('a file becomes a job, chunks, rows, matches, totals, discrepancies', async
           ],
         },
         accepted: { count: 0, amounts: [] },
+        // No bank was asked: test/bank.test.ts.
+        bank: null,
       },
     ],
     // Both rows of the day are right; what is wrong is the one that is not there.

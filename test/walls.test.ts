@@ -33,9 +33,10 @@ const WALLS: Readonly<Record<string, readonly string[]>> = {
 
 /** Inside the workers a step may import those that stand before it, and none behind it. */
 const STEPS: readonly (readonly string[])[] = [
-  ['context.ts', 'fencing.ts'],
+  ['context.ts', 'fencing.ts', 'handling.sql.ts'],
   ['load'],
   ['ingest', 'retention'],
+  ['bank'],
   ['reconcile'],
   ['replay'],
   ['runtime'],

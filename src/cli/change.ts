@@ -29,11 +29,12 @@ function addReconcile({ program, run }: Cli): void {
   )
     .argument('<path...>', 'folders with reports, or report files')
     .option('--ledger <file>', "file with the merchant's records, imported first")
-    .action((paths: string[], options: Options) =>
+    .option('--bank <path...>', 'folders with bank statements, or files of them: has the money arrived?')
+    .action((paths: string[], { bank, ...options }: Options & { readonly bank?: string[] }) =>
       run(async () => {
         const { reconcilePaths } = await import('../verbs/reconcile.ts');
         const { ledger = null, json } = options;
-        return reconcilePaths(readConfig(options), paths, { ledger, json: Boolean(json) });
+        return reconcilePaths(readConfig(options), paths, { ledger, json: Boolean(json), bank: bank ?? [] });
       }),
     );
 }

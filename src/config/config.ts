@@ -85,6 +85,7 @@ const SETTINGS: readonly { readonly path: string; readonly variable: string; rea
 const STRUCTURED = [
   { path: ['sources'], variable: 'SETTLESTREAM_SOURCES' },
   { path: ['ledger', 'columns'], variable: 'SETTLESTREAM_LEDGER_COLUMNS' },
+  { path: ['bank'], variable: 'SETTLESTREAM_BANK' },
   { path: ['handling', 'approval'], variable: 'SETTLESTREAM_HANDLING_APPROVAL' },
 ] as const;
 /** No settings of the file: addresses hold passwords, and logs begin before it is read. */
@@ -282,7 +283,10 @@ function mistakesTogether({ retention: { rowsMonths, archiveMonths } }: Config, 
 function unknownVariables(environment: NodeJS.ProcessEnv, layers: readonly Layer[]): string[] {
   // Sources name variables of their own; where a layer cannot be read it is open which.
   if (layers.some(({ mistakes }) => mistakes.length > 0)) return [];
-  const named = layers.flatMap(({ given }) => secretVariables(valueAt(given, ['sources'])));
+  const named = layers.flatMap(({ given }) => [
+    ...secretVariables(valueAt(given, ['sources'])),
+    ...secretVariables(valueAt(given, ['bank', 'sources'])),
+  ]);
   const known = VARIABLES.map((name) => name.slice(PREFIX.length));
   return Object.entries(environment)
     .filter(([name]) => name.startsWith(PREFIX) && !VARIABLES.includes(name) && !named.includes(name))

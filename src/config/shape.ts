@@ -7,6 +7,7 @@ import { FORMATS } from '../domain/formats/all.ts';
 import { digitsOf, isCurrency } from '../domain/money/currency.ts';
 import { parseAmount } from '../domain/money/money.ts';
 import { isAmbiguous } from '../domain/report/report-name.ts';
+import { bankShape } from './bank-shape.ts';
 import { calendarShape, quietMinutes } from './calendar-shape.ts';
 import { loadFormat } from './format-file.ts';
 import { AMBIGUOUS_NAME } from './format-shape.ts';
@@ -53,6 +54,8 @@ export function settingsShape({ folder, hasMerchant }: { folder: string; hasMerc
       /** Whose records are compared. What says nothing of it leaves the book as it is. */
       ledger: ledgerShape().optional(),
       sources: z.array(sourceShape(folder, hasMerchant)).optional(),
+      /** Whether what the reports pay out has arrived. What says nothing of it leaves the book as it is. */
+      bank: bankShape(statementsShape(folder)).optional(),
     },
     checkNames,
   );
@@ -62,13 +65,15 @@ export function settingsShape({ folder, hasMerchant }: { folder: string; hasMerc
 const pathShape = (folder: string) =>
   text.transform((path) => (path.startsWith('~/') ? join(homedir(), path.slice(2)) : resolve(folder, path)));
 
+const sourceName = text
+  .regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'is not a valid name: use lower case letters, digits and -')
+  .refine((name) => name !== 'files', 'is reserved for files of the command line: use another name');
+
 function sourceShape(folder: string, hasMerchant: boolean) {
   const path = pathShape(folder);
   return group(
     {
-      name: text
-        .regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'is not a valid name: use lower case letters, digits and -')
-        .refine((name) => name !== 'files', 'is reserved for files of the command line: use another name'),
+      name: sourceName,
       merchantId: text.optional(),
       ...readingShape(folder),
       /** How the text of its reports is read, where the bytes do not tell it. */
@@ -96,6 +101,27 @@ function sourceShape(folder: string, hasMerchant: boolean) {
       calendar: calendarShape(),
     },
     checkSource(hasMerchant),
+  );
+}
+
+/** Where statements lie: a folder, with all below it, or a directory of a server. */
+function statementsShape(folder: string) {
+  const path = pathShape(folder);
+  return group(
+    {
+      name: sourceName,
+      folder: path.optional(),
+      sftp: sftpShape(path).optional(),
+      /** Of a server: the directory that is listed. */
+      directory: text.regex(/^\//, 'must start with /: it is a directory of the server').optional(),
+      pollSeconds: seconds.optional(),
+    },
+    (source, refuse) => {
+      const isServer = source['sftp'] !== undefined;
+      if ((source['folder'] !== undefined) === isServer) refuse([], 'needs exactly one of folder, sftp');
+      if (isServer !== (source['directory'] !== undefined))
+        refuse(['directory'], isServer ? 'is missing: write the directory of the server' : 'needs sftp beside it');
+    },
   );
 }
 
@@ -292,11 +318,20 @@ const textsIn = (group: unknown): [string, string][] =>
   Object.entries(group ?? {}).filter((entry): entry is [string, string] => typeof entry[1] === 'string');
 
 function checkNames(settings: Readonly<Record<string, unknown>>, refuse: Refuse): void {
-  const sources: readonly unknown[] = Array.isArray(settings['sources']) ? settings['sources'] : [];
-  const names = sources.map((source) => (isGroup(source) ? source['name'] : undefined));
-  names.forEach((name, at) => {
-    if (name !== undefined && names.indexOf(name) < at)
-      refuse(['sources', at, 'name'], 'is the name of another source');
+  const bank = isGroup(settings['bank']) ? settings['bank'] : {};
+  const listed: readonly (readonly [readonly (string | number)[], unknown])[] = [
+    [['sources'], settings['sources']],
+    [['bank', 'sources'], bank['sources']],
+  ];
+  const sources = listed.flatMap(([path, list]) =>
+    (Array.isArray(list) ? list : []).map((source: unknown, at) => ({
+      path: [...path, at, 'name'],
+      name: isGroup(source) ? source['name'] : undefined,
+    })),
+  );
+  sources.forEach(({ path, name }, at) => {
+    if (name !== undefined && sources.findIndex((other) => other.name === name) < at)
+      refuse(path, 'is the name of another source');
   });
 }
 

@@ -32,13 +32,35 @@ export const KINDS = [
   'unsettled_transaction',
   'settled_not_reported',
   'missing_report',
+  'payout_missing',
+  'payout_amount_mismatch',
+  'payout_twice',
+  'payout_returned',
+  'unexplained_credit',
+  'statement_gap',
+  'statement_unbalanced',
+  'missing_statement',
 ] as const;
 
 /** Kinds that depend on time, in the service only: a call of `reconcile` treats the given files as everything there is. */
 const TOLD_BY_TIME: readonly Kind[] = ['unsettled_transaction', 'settled_not_reported', 'missing_report'];
 
-/** Kinds that one call of `reconcile` can report. */
-export const KINDS_AT_ONCE: readonly Kind[] = KINDS.filter((kind) => !TOLD_BY_TIME.includes(kind));
+/** Kinds that need statements of a bank. They are decided when payouts are matched. */
+export const BANK_KINDS: readonly Kind[] = [
+  'payout_missing',
+  'payout_amount_mismatch',
+  'payout_twice',
+  'payout_returned',
+  'unexplained_credit',
+  'statement_gap',
+  'statement_unbalanced',
+  'missing_statement',
+];
+
+/** Kinds that one call of `reconcile` without statements can report. */
+export const KINDS_AT_ONCE: readonly Kind[] = KINDS.filter(
+  (kind) => !TOLD_BY_TIME.includes(kind) && !BANK_KINDS.includes(kind),
+);
 
 export type Kind = (typeof KINDS)[number];
 

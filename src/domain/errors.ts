@@ -38,6 +38,9 @@ export const ROW_REFUSALS = {
   bad_day: 'This is not a day from 1990 to 2100 as such statements write it: ask the bank for a corrected statement.',
   bad_mark: 'This does not say whether it is a credit or a debit: ask the bank for a corrected statement.',
   bad_entry: 'The line is not an entry of such a statement: ask the bank for a corrected one.',
+  bad_control_total:
+    'The control total or count is not that of the records before it, so some are missing or changed: fetch the file again, or ask the bank for it.',
+  no_trailer: 'The record that ends this part is missing, so the file is not whole: fetch it again.',
   bad_count: 'This is not a count: a count has only digits, at most 15. Ask the provider for a corrected report.',
 } as const;
 

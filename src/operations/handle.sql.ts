@@ -26,7 +26,8 @@ export type FoundDiscrepancy = {
   readonly no: bigint;
   readonly kind: Kind;
   readonly batch: string;
-  readonly batchNo: number;
+  /** Null: of a bank statement that belongs to no batch. */
+  readonly batchNo: number | null;
   readonly closedAt: Date | null;
   /** The discrepancy that took its place. */
   readonly reopenedAs: bigint | null;
@@ -57,11 +58,11 @@ export async function discrepanciesOf(
 ): Promise<Map<bigint, FoundDiscrepancy>> {
   const found = await sql<Row>`
     select d.no, d.kind, coalesce(b.batch_id, b.day::text, '') as batch, d.batch_no as "batchNo", d.closed_at as "closedAt",
-           case when d.is_superseded then (select n.no from discrepancy n where n.batch_no = d.batch_no and n.identity = d.identity
+           case when d.is_superseded then (select n.no from discrepancy n where n.batch_no is not distinct from d.batch_no and n.identity = d.identity
                                               and n.ordinal = d.ordinal and n.closed_run is null) end as "reopenedAs",
            d.stake_minor::text as "stakeMinor", d.stake_currency as "stakeCurrency", h.no as version, h.thread, ${stateOn()} as state,
            h.assigned_to as "assignedTo", h.due, case when h.until > (now() at time zone 'UTC')::date then h.until end as until, h.reason, h.text, h.decided_by as by
-      from discrepancy d join batch b on b.no = d.batch_no join merchant m on m.no = b.merchant_no
+      from discrepancy d left join batch b on b.no = d.batch_no left join merchant m on m.no = coalesce(b.merchant_no, d.merchant_no)
       left join handling h on h.discrepancy_no = d.no and h.ended_at is null
      where d.no = any(${numbers(nos)}) and ${merchants === null ? sql`true` : sql`m.id = any(${[...merchants]}::text[])`}`.execute(
     db,

@@ -1,5 +1,8 @@
 import type { Retention } from '../domain/calendar/retention.ts';
+import { noteNewDay } from '../store/bank/settings.ts';
+import type { StatementSource } from './discovery/find-statements.ts';
 import { type PollContext, pollSource } from './discovery/poll.ts';
+import { pollStatements } from './discovery/poll-statements.ts';
 import type { Source } from './discovery/source.ts';
 import { lookerAtAway } from './recovery/look-at-away.ts';
 import { type Asking, sweep } from './recovery/sweep.ts';
@@ -18,6 +21,7 @@ export type ProducerContext = PollContext &
   Asking & {
     readonly archiveDir: string;
     readonly sources: readonly Source[];
+    readonly statementSources: readonly StatementSource[];
     readonly retention: Retention;
   };
 
@@ -27,7 +31,14 @@ export type ProducerContext = PollContext &
  */
 export async function produce(context: ProducerContext, stop: AbortSignal): Promise<void> {
   const polls = context.sources.map((source) => pollSource(source, context, stop));
-  await Promise.all([...polls, sweepAndCheck(context, stop), lookForAway(context, stop), dropOld(context, stop)]);
+  const statements = context.statementSources.map((source) => pollStatements(source, context, stop));
+  await Promise.all([
+    ...polls,
+    ...statements,
+    sweepAndCheck(context, stop),
+    lookForAway(context, stop),
+    dropOld(context, stop),
+  ]);
 }
 
 /** Asks for the days that became due, and for whatever was forgotten. */
@@ -39,6 +50,7 @@ function sweepAndCheck(context: ProducerContext, stop: AbortSignal): Promise<voi
       () => null,
       (error: Error) => error,
     );
+    await noteNewDay(context.database.db);
     await sweep({ ...context, stop });
     if (unchecked) throw unchecked;
   };

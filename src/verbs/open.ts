@@ -1,10 +1,13 @@
 import type { Database } from '../adapters/postgres/connection.ts';
 import type { Config, Options } from '../config/config.ts';
+import { type BatchPayout, isBankUsed, openPayouts } from '../views/bank/payouts.sql.ts';
+import { batchPayoutJson, openPayoutTable } from '../views/bank/tables.ts';
 import { jsonArray } from '../views/batches/batches.ts';
 import {
   isDue,
   missingLine,
   type OpenLine,
+  payoutLine,
   placeGiven,
   recordLine,
   recordPage,
@@ -52,6 +55,8 @@ type Open = {
   readonly byAge: readonly known.AgedSum[];
   readonly toCome: readonly known.ExpectedSum[];
   readonly notes: readonly string[];
+  /** Null in a book that is not asked for the bank. */
+  readonly payouts: readonly BatchPayout[] | null;
 };
 
 type Page = ReturnType<typeof recordPage>;
@@ -66,15 +71,16 @@ export async function everythingOpen({ db }: Database, asked: known.Asked): Prom
     unsettled,
     ...known.sumsOf(unsettled, merchants, asked.nowMs),
     notes: known.notesOf(merchants),
+    payouts: (await isBankUsed(db)) ? await openPayouts(db, asked.filter) : null,
   };
 }
 
-async function* linesOf({ waiting, missing }: Open, list: Page): AsyncGenerator<readonly OpenLine[]> {
-  yield [...waiting.map(waitingLine), ...missing.map(missingLine)];
+async function* linesOf({ waiting, missing, payouts }: Open, list: Page): AsyncGenerator<readonly OpenLine[]> {
+  yield [...waiting.map(waitingLine), ...missing.map(missingLine), ...(payouts ?? []).map(payoutLine)];
   for await (const records of list.portions()) yield records.map(recordLine);
 }
 
-async function writeJson({ waiting, missing, byAge, toCome, notes }: Open, list: Page | null): Promise<void> {
+async function writeJson({ waiting, missing, byAge, toCome, notes, payouts }: Open, list: Page | null): Promise<void> {
   const named = <T extends { readonly merchantNo: number }>({ merchantNo: _, ...shown }: T) => shown;
   const head = JSON.stringify({
     waiting: waiting.map(named),
@@ -83,6 +89,7 @@ async function writeJson({ waiting, missing, byAge, toCome, notes }: Open, list:
     unsettled: byAge,
     settlements: toCome,
     notes,
+    ...(payouts === null ? {} : { payouts: payouts.map(batchPayoutJson) }),
   });
   await writeAll([head.slice(0, -1)]);
   if (list) {
@@ -93,13 +100,15 @@ async function writeJson({ waiting, missing, byAge, toCome, notes }: Open, list:
   await writeAll(['}\n']);
 }
 
-function* textOf({ waiting, missing, byAge, toCome, notes }: Open): Generator<string> {
+function* textOf({ waiting, missing, byAge, toCome, notes, payouts }: Open): Generator<string> {
   const due = missing.filter(isDue);
   if (waiting.length > 0) yield `${tables.waitingTable(waiting)}\n\n`;
   if (due.length > 0) yield `${tables.missingTable(missing)}\n\n`;
   if (due.length < missing.length) yield `${tables.expectedTable(missing)}\n\n`;
   if (byAge.length > 0) yield `${tables.sumTable(byAge)}\n\n`;
   if (toCome.length > 0) yield `${tables.toComeTable(toCome)}\n\n`;
-  if (waiting.length + missing.length + byAge.length === 0) yield 'Nothing is still to come.\n';
+  if (payouts !== null && payouts.length > 0) yield `${openPayoutTable(payouts)}\n\n`;
+  if (waiting.length + missing.length + byAge.length + (payouts?.length ?? 0) === 0)
+    yield 'Nothing is still to come.\n';
   for (const note of notes) yield `${note}\n`;
 }

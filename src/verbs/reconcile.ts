@@ -13,11 +13,13 @@ import {
   nameMerchantsOf,
   recordReports,
 } from '../producers/discovery/find-reports.ts';
+import { findStatements, type StatementSource } from '../producers/discovery/find-statements.ts';
 import type { NotReport } from '../producers/discovery/name-reports.ts';
 import type { Source } from '../producers/discovery/source.ts';
 import { checkAllRecords } from '../producers/records/changed-records.ts';
 import { hasRecords } from '../producers/records/import-ledger.sql.ts';
 import { importLedger } from '../producers/records/import-ledger.ts';
+import { useBankAtLeast } from '../store/bank/settings.ts';
 import { batchesOfDeliveries } from '../store/batches.ts';
 import { type LedgerInUse, merchantsOf } from '../store/ledger/ledger.ts';
 import { merchantNamed, nameMerchants } from '../store/merchants.ts';
@@ -26,14 +28,21 @@ import { answer, stateOfBatch } from '../views/batches/batches.ts';
 import { refusedRecords, refusedText } from '../views/ledger/refused-records.ts';
 import { writeAll } from '../views/output/output.ts';
 import { printSummary } from '../views/output/tables.ts';
+import { batchesOfStatements, isBankIncomplete, isReadingStatements } from '../views/progress/bank-progress.sql.ts';
 import { isReconciling, outcomeIn } from '../views/progress/progress.sql.ts';
 import { refuseImport } from './ledger.ts';
 import { actorOf } from './session/actor.ts';
+import { bankSettingsOf, statementsAt } from './session/bank.ts';
 import { filesAt } from './session/sources.ts';
 import type { Storage } from './session/storage.ts';
 import { withWorkers } from './session/with-workers.ts';
 
-export type ReconcileRequest = { readonly ledger: string | null; readonly json: boolean };
+export type ReconcileRequest = {
+  readonly ledger: string | null;
+  readonly json: boolean;
+  /** Folders with bank statements, or files of them. */
+  readonly bank?: readonly string[];
+};
 
 /** What is told at the end, and to whom; decides the exit code. */
 export type Show = (book: Storage, found: FoundReports) => Promise<Outcome>;
@@ -51,11 +60,12 @@ export async function reconcilePaths(
   paths: readonly string[],
   request: ReconcileRequest,
 ): Promise<number> {
-  const found = await Promise.all(paths.map(existing));
+  const found = await Promise.all(paths.map((path) => existing(path, 'reports')));
+  const bank = await Promise.all((request.bank ?? []).map((path) => existing(path, 'bank statements')));
   return reconcileSources(
     config,
     found.map((path) => filesAt(config, path)),
-    request,
+    { ...request, bank },
   );
 }
 
@@ -69,25 +79,32 @@ export async function reconcileSources(
   request: ReconcileRequest,
   show: Show = request.json ? printJson : printTables,
 ): Promise<number> {
+  const statements = (request.bank ?? []).map((path) => statementsAt(config, path));
   return withWorkers(
     config,
-    sources,
+    [...sources, ...statements],
     { mayBeTemporary: true, calendars: null },
-    async ({ book, queue, ledger, start, untilDone, sweep }) => {
+    async ({ book, queue, ledger, start, untilDone, matchPayouts, sweep }) => {
       if (request.ledger !== null) refuseImport(ledger, '--ledger');
       // Whose a record or report is that names nobody, is known when all that name somebody were looked at.
       const looked = await lookAtAll(sources, book);
       const refused = await (ledger.isImported
         ? importRecords(config, book, request.ledger)
         : lookAtRecords(config, book, ledger));
-      const found = await recordAll(looked, book, queue.enqueue);
+      const recorded = await recordAll(looked, book, queue.enqueue);
+      const bank = await recordStatements(config, statements, book, queue.enqueue);
+      const found = { ...recorded, bankFileNos: bank.fileNos };
       await sweep();
       start();
       const startedAtMs = Date.now();
-      await untilDone(() => isReconciling(book.database.db, found.deliveryNos, startedAtMs), found.deliveryNos);
+      const { db } = book.database;
+      await untilDone(() => isReconciling(db, found.deliveryNos, startedAtMs), found.deliveryNos);
+      await untilDone(() => isReadingStatements(db, found.bankFileNos, startedAtMs), []);
+      await matchPayouts();
 
       const summary = await show(book, await withBatches(book, found));
-      const isUnseen = found.unseen > 0 || found.notReports.some((file) => file.isRefused || file.isUnseen);
+      const isUnseen =
+        found.unseen + bank.unseen > 0 || found.notReports.some((file) => file.isRefused || file.isUnseen);
       const isNothingRead = found.deliveryNos.length === 0;
       if (isNothingRead) tellNothing(sources, found);
       if (isUnseen || isNothingRead || refused > 0 || summary.isIncomplete) return 3;
@@ -96,21 +113,44 @@ export async function reconcileSources(
   );
 }
 
-async function existing(path: string): Promise<string> {
+async function existing(path: string, what: 'reports' | 'bank statements'): Promise<string> {
+  const give = `give a folder with ${what}, or ${what === 'reports' ? 'report files' : 'files of them'}.`;
   const found = await lstat(path).catch((error: NodeJS.ErrnoException) => {
     const why = error.code === 'ENOENT' ? 'does not exist' : `cannot be read (${error.message})`;
-    throw new UsageError(`${path} ${why}: give a folder with reports, or report files.`);
+    throw new UsageError(`${path} ${why}: ${give}`);
   });
   if (!found.isDirectory() && !found.isFile()) {
-    const what = found.isSymbolicLink()
+    const kind = found.isSymbolicLink()
       ? 'is a symbolic link, which is not followed'
       : 'is neither a folder nor a file';
-    throw new UsageError(`${path} ${what}: give a folder with reports, or report files.`);
+    throw new UsageError(`${path} ${kind}: ${give}`);
   }
   return resolve(path);
 }
 
+/** Lists the statements that the call names, and asks for those that are new. */
+async function recordStatements(
+  config: Config,
+  statements: readonly StatementSource[],
+  { database }: Storage,
+  enqueue: Enqueue,
+): Promise<{ readonly fileNos: number[]; readonly unseen: number }> {
+  if (statements.length > 0) await useBankAtLeast(database, bankSettingsOf(config));
+  const fileNos: number[] = [];
+  let unseen = 0;
+  for (const source of statements) {
+    const place = await openSourceFiles(source.at);
+    const found = await findStatements({ database, enqueue }, source, place).finally(() => place.close());
+    for (const { file, why } of found.unseen) process.stderr.write(`not read: ${file}: ${why}\n`);
+    fileNos.push(...found.fileNos);
+    unseen += found.unseen.length;
+  }
+  return { fileNos: [...new Set(fileNos)], unseen };
+}
+
 export type FoundReports = {
+  /** The files of bank statements that the call names. */
+  readonly bankFileNos: readonly number[];
   readonly deliveryNos: readonly number[];
   readonly batchNos: readonly number[];
   /** Files that are no reports that can be read, and why. */
@@ -145,7 +185,7 @@ async function recordAll(looked: readonly Looked[], book: Storage, enqueue: Enqu
   const unseen = listed.flatMap((found) => found.unseen);
   for (const { message } of unseen) process.stderr.write(`not read: ${message}\n`);
   tellNotReports(notReports);
-  return withBatches(book, { deliveryNos, batchNos: [], notReports, unseen: unseen.length });
+  return withBatches(book, { deliveryNos, batchNos: [], notReports, unseen: unseen.length, bankFileNos: [] });
 }
 
 /** So many files that are no reports are named on stderr; the answer in JSON names all. */
@@ -177,7 +217,8 @@ function tellNothing(sources: readonly Source[], { notReports }: FoundReports): 
  */
 async function withBatches({ database }: Storage, found: FoundReports): Promise<FoundReports> {
   const batchNos = await batchesOfDeliveries(database.db, found.deliveryNos);
-  return { ...found, batchNos: [...new Set([...found.batchNos, ...batchNos])] };
+  const ofBank = found.bankFileNos.length === 0 ? [] : await batchesOfStatements(database.db, found.bankFileNos);
+  return { ...found, batchNos: [...new Set([...found.batchNos, ...batchNos, ...ofBank])] };
 }
 
 /** Returns how many records were refused. Where records changed, all that this call looks at is reconciled anew. */
@@ -245,7 +286,8 @@ export const printTables: Show = async ({ database }, found) => {
 /** What decides the exit code: it says no more than what is shown. */
 async function outcomeOf(db: Db, found: FoundReports): Promise<Outcome> {
   const states = (await batchesOf(db, { batchNos: found.batchNos })).map(stateOfBatch);
-  const { discrepancies, isIncomplete } = await outcomeIn(db, found);
+  const { discrepancies, isIncomplete: isUnread } = await outcomeIn(db, found);
+  const isIncomplete = isUnread || (await isBankIncomplete(db, found.bankFileNos));
   return {
     discrepancies,
     // Whatever is not reconciled is no 0, also where nothing is told of it.

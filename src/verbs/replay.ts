@@ -56,6 +56,7 @@ export async function withdrawReport(config: Config, options: Options): Promise<
     await at.sweep();
     const startedAtMs = Date.now();
     await at.untilDone(() => isReplaying(database.db, withdrawn, startedAtMs), []);
+    await at.matchPayouts();
     await print(await changesSince(database.db, withdrawn), options);
     return (await hasFailed(database.db, withdrawn)) ? 3 : 0;
   });
@@ -64,7 +65,7 @@ export async function withdrawReport(config: Config, options: Options): Promise<
 type Outcome = { readonly changes: readonly Change[]; readonly hasFailed: boolean };
 
 async function inEarnest(
-  { book, queue, start, untilDone }: WorkerSession,
+  { book, queue, start, untilDone, matchPayouts }: WorkerSession,
   request: ReplayRequest,
   named: SourceNamed,
   actor: Actor,
@@ -77,6 +78,7 @@ async function inEarnest(
   start();
   const startedAtMs = Date.now();
   await untilDone(() => isReplaying(database.db, recorded, startedAtMs), recorded.deliveryNos);
+  await matchPayouts();
   return { changes: await changesSince(database.db, recorded), hasFailed: await hasFailed(database.db, recorded) };
 }
 

@@ -9,11 +9,13 @@ import type { Config } from '../config/config.ts';
 import { JOBS } from '../jobs.ts';
 import type { Source } from '../producers/discovery/source.ts';
 import { produce } from '../producers/producer.ts';
+import { useBank } from '../store/bank/settings.ts';
 import { useLedger } from '../store/ledger/ledger.ts';
 import { startWatch, type Watch } from '../views/gauges/gauges.ts';
 import { refusedRecords, refusedText } from '../views/ledger/refused-records.ts';
 import { type ParserPool, startParsers } from '../workers/runtime/parser-pool.ts';
 import { work } from '../workers/runtime/worker.ts';
+import { bankSettingsOf, statementSourcesOf } from './session/bank.ts';
 import { recordSettings } from './session/settings.ts';
 import { sourcesOf } from './session/sources.ts';
 import { enqueueNamed, migrate, openQueueOf, openStorage, type Storage } from './session/storage.ts';
@@ -49,7 +51,8 @@ export async function serve(
     else {
       const { recordMetric } = metrics;
       const asking = { database: book.database, enqueue: queue.enqueue, held: queue.held, isForGood: true };
-      const settings = { sources, retention: config.retention, archiveDir: book.archiveDir };
+      const statementSources = statementSourcesOf(config);
+      const settings = { sources, statementSources, retention: config.retention, archiveDir: book.archiveDir };
       await produce({ ...asking, ...settings, log, recordMetric }, stop);
     }
     await queue.close(config.drainSeconds * 1_000);
@@ -99,6 +102,7 @@ async function openService(
   // Who only works takes the records from where the producer found them.
   const ledger = await useLedger(book.database, role === 'work' ? undefined : config.ledger);
   stop.throwIfAborted();
+  if (role !== 'work' && config.bank) await useBank(book.database, bankSettingsOf(config));
   log.info({}, `records: ${ledger.described}`);
   if (role !== 'work' && !ledger.isImported) void logRefusedRecords(book, log, stop);
   const { database, archiveDir } = book;
@@ -117,8 +121,9 @@ async function openService(
   });
   if (parsers) {
     const { processes, chunkBytes } = config;
+    const places = [...sources, ...statementSourcesOf(config)];
     const calendars = sources.map(({ name, merchantId, calendar }) => ({ source: name, merchantId, calendar }));
-    parsers.open({ databaseUrl: database.url, archiveDir, chunkBytes, places: sources, calendars });
+    parsers.open({ databaseUrl: database.url, archiveDir, chunkBytes, places, calendars });
     work({ database, queue, parsers, processes, archiveDir, log, stop, recordMetric: metrics.recordMetric });
   }
   return { book, queue };

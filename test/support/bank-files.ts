@@ -16,10 +16,12 @@ export type MadeStatement = {
   readonly day: string;
   readonly opening: bigint;
   readonly entries: readonly MadeEntry[];
+  /** What it says, where that is not what its entries come to. */
+  readonly closing?: bigint;
 };
 
-export const closingOf = ({ opening, entries }: MadeStatement): bigint =>
-  entries.reduce((sum, { minor }) => sum + minor, opening);
+export const closingOf = ({ opening, entries, closing }: MadeStatement): bigint =>
+  closing ?? entries.reduce((sum, { minor }) => sum + minor, opening);
 
 const magnitude = (minor: bigint): bigint => (minor < 0n ? -minor : minor);
 
@@ -81,8 +83,14 @@ function infoLines({ text, name, reference }: MadeEntry, info: Info): string[] {
 export function bai2Of(statements: readonly MadeStatement[]): string {
   const amount = (minor: bigint) => magnitude(minor).toString();
   const signed = (minor: bigint) => (minor < 0n ? `-${amount(minor)}` : `+${amount(minor)}`);
+  let fileTotal = 0n;
+  let records = 1;
   const lines = statements.flatMap((statement) => {
     const { account, currency, day, opening, entries } = statement;
+    const total = entries.reduce((sum, { minor }) => sum + magnitude(minor), opening + closingOf(statement));
+    const ofAccount = 2 + entries.length + entries.filter(({ text }) => text.length > 30).length;
+    fileTotal += total;
+    records += ofAccount + 2;
     return [
       `02,MERCHANT,BANK,1,${short(day)},2300,${currency},2/`,
       `03,${account},,010,${signed(opening)},,,015,${signed(closingOf(statement))},,/`,
@@ -90,11 +98,12 @@ export function bai2Of(statements: readonly MadeStatement[]): string {
         `16,${minor < 0n ? 475 : 165},${amount(minor)},V,${short(value)},,B${reference.slice(0, 8)},${reference},${text.slice(0, 30)}`,
         ...(text.length > 30 ? [`88,${text.slice(30)}`] : []),
       ]),
-      `49,0,${entries.length + 2}/`,
-      '98,0,1,4/',
+      `49,${total},${ofAccount}/`,
+      `98,${total},1,${ofAccount + 2}/`,
     ];
   });
-  return `01,BANK,MERCHANT,260105,2300,1,80,,2/\n${lines.join('\n')}\n99,0,1,9/\n`;
+  const trailer = `99,${fileTotal},${statements.length},${records + 1}/`;
+  return `01,BANK,MERCHANT,260105,2300,1,80,,2/\n${[...lines, trailer].join('\n')}\n`;
 }
 
 export function camtOf(statements: readonly MadeStatement[], { version = '02', kind = 'Stmt' } = {}): string {

@@ -11,6 +11,14 @@ export const SCHEMA_FILE = join(import.meta.dirname, '../../src/adapters/postgre
 /** What the catalog does not say of a column: which texts it holds, and what its JSON is. */
 const HOLDS: Readonly<Record<string, string>> = {
   'away.what': `'archive' | \`source \${string}\``,
+  'bank_change.why': "'run' | 'statement' | 'setting' | 'person' | 'time'",
+  'bank_entry.status': 'EntryStatus',
+  'bank_file.format': 'StatementFormat',
+  'bank_file.state': "'found' | 'read' | 'refused' | 'withdrawn'",
+  'bank_setting.accounts': 'AccountOwner[]',
+  'bank_setting.calendars': 'BankCalendars',
+  'bank_statement.currency': 'Currency',
+  'bank_statement.state': "'counts' | 'duplicate' | 'replaced' | 'refused'",
   'batch.currency': 'Currency',
   'checked_day.duty': "'transactionDetails' | 'settlement'",
   'chunk.facts': 'Facts',
@@ -24,11 +32,14 @@ const HOLDS: Readonly<Record<string, string>> = {
   'handling.action': 'HandlingStep',
   'handling.reason': 'AcceptReason',
   'handling.state': 'HandlingState',
-  'intervention.kind': "'replay' | 'withdrawal'",
+  'intervention.kind': "'replay' | 'withdrawal' | 'bankMatch' | 'bankUnmatch'",
   'load.facts': 'Facts',
   'load.rules': 'Rules',
   'load.settlement_currency': 'Currency',
   'load.state': "'reading' | 'loaded' | 'closed' | 'abandoned' | 'deleted'",
+  'payout.matched_by': 'MatchedBy',
+  'payout.state': 'PayoutState',
+  'payout_entry.role': "'paid' | 'surplus' | 'returned'",
   'report.kind': 'ReportKind',
   'row_finding.kind': 'Kind',
   'run.coverage': 'RunCoverage',
@@ -38,6 +49,10 @@ const HOLDS: Readonly<Record<string, string>> = {
 };
 
 const IMPORTS = `import type { ColumnType } from 'kysely';
+import type { MatchedBy } from '../../domain/bank/match-payouts.ts';
+import type { PayoutState } from '../../domain/bank/payouts.ts';
+import type { AccountOwner, BankCalendars } from '../../domain/bank/settings.ts';
+import type { EntryStatus, StatementFormat } from '../../domain/bank/statement.ts';
 import type { Kind } from '../../domain/discrepancy.ts';
 import type { Format, ReportKind } from '../../domain/formats/format.ts';
 import type { AcceptReason, HandlingState, HandlingStep } from '../../domain/handling.ts';

@@ -50,6 +50,18 @@ export class CopyWriter {
     this.length = this.bytes.writeInt32BE(value, this.length + 4);
   }
 
+  boolean(value: boolean): void {
+    this.reserve(5);
+    this.bytes.writeInt32BE(1, this.length);
+    this.length = this.bytes.writeInt8(value ? 1 : 0, this.length + 4);
+  }
+
+  /** A date, in days since 2000. */
+  day(days: number | null): void {
+    if (days === null) this.null();
+    else this.int4(days);
+  }
+
   int8(value: bigint | null): void {
     if (value === null) {
       this.null();

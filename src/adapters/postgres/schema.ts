@@ -1,6 +1,10 @@
 // Made by `npm run schema` from the migrations.
 
 import type { ColumnType } from 'kysely';
+import type { MatchedBy } from '../../domain/bank/match-payouts.ts';
+import type { PayoutState } from '../../domain/bank/payouts.ts';
+import type { AccountOwner, BankCalendars } from '../../domain/bank/settings.ts';
+import type { EntryStatus, StatementFormat } from '../../domain/bank/statement.ts';
 import type { Kind } from '../../domain/discrepancy.ts';
 import type { Format, ReportKind } from '../../domain/formats/format.ts';
 import type { AcceptReason, HandlingState, HandlingStep } from '../../domain/handling.ts';
@@ -73,6 +77,101 @@ export interface AwayTable {
 
 export interface AwayProbeTable {
   no: number | null;
+}
+
+export interface BankChangeTable {
+  no: Generated<bigint>;
+  why: 'run' | 'statement' | 'setting' | 'person' | 'time';
+}
+
+export interface BankConfirmationTable {
+  account: string;
+  batch_no: number;
+  ended_by: number | null;
+  entry_key: bigint;
+  intervention_no: number;
+  no: Generated<number>;
+  ordinal: number;
+}
+
+export interface BankEntryTable {
+  amount_minor: bigint;
+  booking_date: string | null;
+  charges_minor: bigint | null;
+  counterparty_account: string | null;
+  counterparty_name: string | null;
+  entry_key: bigint;
+  file_no: number;
+  is_reversal: boolean;
+  line: number;
+  ordinal: number;
+  reference: string | null;
+  statement: number;
+  status: EntryStatus;
+  texts: string;
+  value_date: string | null;
+}
+
+export interface BankFileTable {
+  archived: string | null;
+  attempts: Generated<number>;
+  epoch: Generated<number>;
+  error_code: string | null;
+  error_message: string | null;
+  file: string;
+  format: StatementFormat | null;
+  found_at: Generated<Timestamp>;
+  intervention_no: number | null;
+  modified_at: Timestamp;
+  next_attempt_at: Timestamp | null;
+  no: Generated<number>;
+  parked_reason: string | null;
+  path: string;
+  read_at: Timestamp | null;
+  sha256: string | null;
+  size_bytes: bigint;
+  source: string;
+  state: Generated<'found' | 'read' | 'refused' | 'withdrawn'>;
+  withdrawn_reason: string | null;
+}
+
+export interface BankMatchingTable {
+  attempts: Generated<number>;
+  is_only: Generated<boolean>;
+  matched_day: string | null;
+  next_attempt_at: Timestamp | null;
+  parked_reason: string | null;
+}
+
+export interface BankSettingTable {
+  accounts: AccountOwner[] | null;
+  calendars: BankCalendars;
+  is_only: Generated<boolean>;
+  payers: string[];
+  payout_days: number;
+}
+
+export interface BankStatementTable {
+  account: string | null;
+  booked_minor: Numeric;
+  closing_minor: bigint | null;
+  currency: Currency | null;
+  digest: string | null;
+  entry_count: number;
+  error_code: string | null;
+  error_message: string | null;
+  file_no: number;
+  from_day: string | null;
+  is_final: boolean;
+  line: number;
+  number: string | null;
+  opening_minor: bigint | null;
+  ordinal: number;
+  refused_count: number;
+  refused_line: number | null;
+  refused_why: string | null;
+  state: Generated<'counts' | 'duplicate' | 'replaced' | 'refused'>;
+  to_day: string | null;
 }
 
 export interface BatchTable {
@@ -157,7 +256,8 @@ export interface DeliveryTable {
 }
 
 export interface DiscrepancyTable {
-  batch_no: number;
+  bank_file_no: number | null;
+  batch_no: number | null;
   closed_at: Timestamp | null;
   closed_run: number | null;
   currency: string | null;
@@ -170,6 +270,7 @@ export interface DiscrepancyTable {
   kind: Kind;
   line: number | null;
   load_no: number | null;
+  merchant_no: number | null;
   message: string;
   no: Generated<bigint>;
   of_matchable: boolean;
@@ -219,7 +320,7 @@ export interface HandlingTable {
   action: HandlingStep;
   assigned_to: string | null;
   at: Timestamp;
-  batch_no: number;
+  batch_no: number | null;
   by: string;
   decided_at: Timestamp;
   decided_by: string;
@@ -239,7 +340,7 @@ export interface HandlingTable {
 export interface InterventionTable {
   asked: string;
   asked_at: Generated<Timestamp>;
-  kind: 'replay' | 'withdrawal';
+  kind: 'replay' | 'withdrawal' | 'bankMatch' | 'bankUnmatch';
   no: Generated<number>;
 }
 
@@ -299,6 +400,22 @@ export interface NamedRowTable {
   row_type: string | null;
   rows: bigint | null;
   settlement_minor: Numeric | null;
+}
+
+export interface PayoutTable {
+  amount_minor: bigint | null;
+  arrived_minor: bigint;
+  batch_no: number;
+  due_by: string | null;
+  matched_by: MatchedBy | null;
+  state: PayoutState;
+}
+
+export interface PayoutEntryTable {
+  batch_no: number;
+  file_no: number;
+  ordinal: number;
+  role: 'paid' | 'surplus' | 'returned';
 }
 
 export interface RecordTable {
@@ -477,6 +594,13 @@ export interface Schema {
   audit_head: AuditHeadTable;
   away: AwayTable;
   away_probe: AwayProbeTable;
+  bank_change: BankChangeTable;
+  bank_confirmation: BankConfirmationTable;
+  bank_entry: BankEntryTable;
+  bank_file: BankFileTable;
+  bank_matching: BankMatchingTable;
+  bank_setting: BankSettingTable;
+  bank_statement: BankStatementTable;
   batch: BatchTable;
   batch_state: BatchStateTable;
   book: BookTable;
@@ -495,6 +619,8 @@ export interface Schema {
   merchant: MerchantTable;
   migration: MigrationTable;
   named_row: NamedRowTable;
+  payout: PayoutTable;
+  payout_entry: PayoutEntryTable;
   record: RecordTable;
   report: ReportTable;
   report_row: ReportRowTable;

@@ -33,6 +33,10 @@ export class Bai2Reader {
   #groupDay: string | null = null;
   #isFinal = true;
   #trouble: RowRefused | null = null;
+  /** What trailers are compared with: of the account, the group and the file at hand; null where none is open. */
+  #account: Counted | null = null;
+  #group: Counted | null = null;
+  #file: Counted | null = null;
 
   push(text: string): BankEvent[] {
     this.#line++;
@@ -40,18 +44,37 @@ export class Bai2Reader {
     if (line === '') return [];
     const code = line.slice(0, 2);
     if (code === '88' && this.#record) {
+      this.#countRecord();
       if (this.#record.continuations++ < MAX_CONTINUATIONS) this.#continue(this.#record, line.slice(3));
       return [];
     }
     this.#endRecord();
+    if (code === '02' || code === '03') this.#endAccount();
+    if (code === '01') this.#file = newCount();
+    else if (code === '02') this.#group = newCount();
+    else if (code === '03') this.#account = newCount();
+    this.#countRecord();
     this.#record = { line: this.#line, code, body: line.slice(3), continuations: 0 };
     return this.#statement.take();
   }
 
   end(): BankEvent[] {
     this.#endRecord();
-    this.#statement.end();
+    this.#endAccount();
+    if (this.#group) this.#statement.refuseAround(this.#line, new RowRefused('no_trailer', '98', ''));
+    if (this.#file) this.#statement.refuseAround(this.#line, new RowRefused('no_trailer', '99', ''));
     return this.#statement.take();
+  }
+
+  #countRecord(): void {
+    for (const part of [this.#account, this.#group, this.#file]) if (part) part.records++;
+  }
+
+  /** An account without its trailer is not whole. */
+  #endAccount(): void {
+    if (this.#account && this.#statement.isOpen) this.#statement.spoil(new RowRefused('no_trailer', '49', ''));
+    this.#account = null;
+    this.#statement.end();
   }
 
   /** A record that goes on ends with a slash or in the middle of its text. */
@@ -85,13 +108,42 @@ export class Bai2Reader {
         this.#beginAccount(record);
         return;
       case '16':
-        if (this.#statement.isOpen) this.#statement.add(this.#entry(record));
+        if (!this.#statement.isOpen) return;
+        if (this.#account) this.#account.total += printedAmount(record.body.split(',')[1] ?? '');
+        this.#statement.add(this.#entry(record));
         return;
       case '49':
-      case '98':
-      case '99':
+        this.#readTrailer(record, this.#account, (refused) => this.#statement.spoil(refused));
+        if (this.#group && this.#account) count(this.#group, this.#account);
+        this.#account = null;
         this.#statement.end();
+        return;
+      case '98':
+        this.#endAccount();
+        this.#readTrailer(record, this.#group, (refused) => this.#statement.refuseAround(record.line, refused));
+        if (this.#file && this.#group) count(this.#file, this.#group);
+        this.#group = null;
+        return;
+      case '99':
+        this.#endAccount();
+        this.#readTrailer(record, this.#file, (refused) => this.#statement.refuseAround(record.line, refused));
+        this.#group = this.#file = null;
     }
+  }
+
+  /** Total, then of groups and files the count of what they hold, then that of records. What it leaves out is not compared. */
+  #readTrailer({ code, body }: Record, counted: Counted | null, refuse: (refused: RowRefused) => void): void {
+    if (counted === null) return;
+    const fields = body.replace(/\/\s*$/, '').split(',');
+    const [total = '', ...counts] = fields.map((field) => field.trim());
+    const [parts = '', records = ''] = code === '49' ? ['', counts[0]] : counts;
+    const compare = (printed: string, found: bigint) => {
+      if (printed !== '' && (!/^[+-]?\d{1,30}$/.test(printed) || BigInt(printed.replace('+', '')) !== found))
+        refuse(new RowRefused('bad_control_total', code, `${printed} (found ${found})`));
+    };
+    compare(total, counted.total);
+    if (code !== '49') compare(parts, BigInt(counted.parts));
+    compare(records, BigInt(counted.records));
   }
 
   #beginGroup([, , status = '', day = '', , currency = '', modifier = '']: readonly string[]): void {
@@ -107,7 +159,6 @@ export class Bai2Reader {
 
   #beginAccount({ line, body }: Record): void {
     const statement = this.#statement;
-    statement.end();
     statement.begin(line);
     statement.isFinal = this.#isFinal;
     statement.from = statement.to = this.#groupDay;
@@ -117,6 +168,7 @@ export class Bai2Reader {
     statement.currency = currencyIn(currency.trim() || this.#groupCurrency, '03');
     for (let at = 0; at + 1 < rest.length; ) {
       const [type = '', amount = '', , funds = ''] = rest.slice(at);
+      if (this.#account) this.#account.total += printedAmount(amount);
       if (type.trim() === OPENING_LEDGER) statement.openingMinor = balanceOf(amount, statement.currency);
       if (type.trim() === CLOSING_LEDGER) statement.closingMinor = balanceOf(amount, statement.currency);
       at += 4 + fundsFields(funds, rest, at + 4);
@@ -155,6 +207,19 @@ export class Bai2Reader {
     };
   }
 }
+
+/** What a trailer states of the records before it. */
+type Counted = { total: bigint; parts: number; records: number };
+const newCount = (): Counted => ({ total: 0n, parts: 0, records: 0 });
+
+function count(whole: Counted, { total }: Counted): void {
+  whole.total += total;
+  whole.parts++;
+}
+
+/** For a control total, which adds up whatever is printed; what is no amount is refused elsewhere. */
+const printedAmount = (text: string): bigint =>
+  /^[+-]?\d{1,30}$/.test(text.trim()) ? BigInt(text.trim().replace('+', '')) : 0n;
 
 /** A balance has a sign of its own. */
 function balanceOf(text: string, currency: Currency): bigint | null {

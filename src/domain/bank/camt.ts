@@ -5,6 +5,8 @@ import { type BankEvent, bankAmount, currencyIn, dayOf, type EntryStatus, Statem
 const MAX_TEXT = 2_000;
 /** Details of one entry whose references are kept: a batch-booked entry may have tens of thousands. */
 const MAX_DETAILS = 100_000;
+/** Characters of all of them. */
+const MAX_DETAIL_TEXT = 4_000_000;
 
 /** Elements with text that is read, by the path from the statement or the entry down; `*` stands for one element of any name. */
 const STATEMENT_TEXTS: Readonly<Record<string, string>> = {
@@ -16,6 +18,8 @@ const STATEMENT_TEXTS: Readonly<Record<string, string>> = {
   LglSeqNb: 'legalNumber',
   'FrToDt/FrDtTm': 'from',
   'FrToDt/ToDtTm': 'to',
+  'StmtPgntn/PgNb': 'page',
+  'RptPgntn/PgNb': 'page',
 };
 const BALANCE_TEXTS: Readonly<Record<string, string>> = {
   'Tp/CdOrPrtry/Cd': 'code',
@@ -88,6 +92,7 @@ type Texts = {
   readonly all: string[];
   currency: string;
   details: number;
+  length: number;
 };
 
 /**
@@ -105,6 +110,9 @@ export class CamtReader {
   #statementTexts = new Map<string, string>();
   #text = '';
   #amountCurrency = '';
+  /** Interim balances: on the pages of a long statement they stand for its opening and closing ones. */
+  #firstInterim: bigint | null = null;
+  #lastInterim: bigint | null = null;
 
   /** `currency` is the attribute `Ccy` of an amount. */
   open(name: string, currency: string | null, line: number): void {
@@ -117,7 +125,7 @@ export class CamtReader {
     } else if (this.#partDepth === 0 && depth === this.#statementDepth + 1 && (name === 'Ntry' || name === 'Bal')) {
       this.#part = name;
       this.#partDepth = depth;
-      this.#texts = { line, first: new Map(), all: [], currency: '', details: 0 };
+      this.#texts = { line, first: new Map(), all: [], currency: '', details: 0, length: 0 };
     }
   }
 
@@ -141,6 +149,7 @@ export class CamtReader {
   #beginStatement(name: string, line: number): void {
     this.#statementDepth = this.#path.length;
     this.#statementTexts = new Map();
+    this.#firstInterim = this.#lastInterim = null;
     this.#statement.begin(line);
     this.#statement.isFinal = KINDS[name]!;
     this.#statement.mayTurnReversals = true;
@@ -172,8 +181,11 @@ export class CamtReader {
   }
 
   #keepReference(text: string): void {
-    const { all } = this.#texts!;
-    if (all.length < MAX_DETAILS && !/^(NOTPROVIDED|NONREF)$/.test(text)) all.push(text);
+    const texts = this.#texts!;
+    if (texts.all.length >= MAX_DETAILS || texts.length > MAX_DETAIL_TEXT || /^(NOTPROVIDED|NONREF)$/.test(text))
+      return;
+    texts.length += text.length;
+    texts.all.push(text);
   }
 
   #keepFirst(field: string | undefined, text: string): void {
@@ -213,7 +225,7 @@ export class CamtReader {
   #setBalance({ first, currency }: Texts): void {
     const code = first.get('code');
     const statement = this.#statement;
-    if (code !== 'OPBD' && code !== 'PRCD' && code !== 'CLBD') return;
+    if (code !== 'OPBD' && code !== 'PRCD' && code !== 'CLBD' && code !== 'ITBD') return;
     this.#setCurrency(currency, 'Bal/Amt');
     const balance = signed(
       first,
@@ -221,7 +233,10 @@ export class CamtReader {
       'Bal/CdtDbtInd',
     );
     const day = dayIn(first.get('day'), 'Bal/Dt');
-    if (code === 'CLBD') {
+    if (code === 'ITBD') {
+      this.#firstInterim ??= balance;
+      this.#lastInterim = balance;
+    } else if (code === 'CLBD') {
       statement.closingMinor = balance;
       statement.to = day;
     } else if (statement.openingMinor === null || code === 'OPBD') statement.openingMinor = balance;
@@ -269,6 +284,12 @@ export class CamtReader {
     const statement = this.#statement;
     statement.account = texts.get('account') ?? null;
     statement.number = texts.get('number') ?? texts.get('legalNumber') ?? texts.get('id') ?? null;
+    const page = texts.get('page');
+    if (page !== undefined) {
+      if (statement.number !== null) statement.number += `/${page}`;
+      if (page !== '1') statement.openingMinor ??= this.#firstInterim;
+      statement.closingMinor ??= this.#lastInterim;
+    }
     this.#tryStatement(() => {
       statement.from = dayIn(texts.get('from'), 'FrToDt') ?? statement.to;
       statement.to = dayIn(texts.get('to'), 'FrToDt') ?? statement.to;

@@ -260,6 +260,27 @@ function bySum(open: Open): PayoutMatch[] {
 
 const range = (from: number, to: number): number[] => Array.from({ length: to - from + 1 }, (_, at) => from + at);
 
+/** Every sum that the last step could look for of these payouts, by currency: of all that settled on some of up to four days in a row. */
+export function possibleSums(payouts: readonly Payout[]): Set<string> {
+  const sums = new Set<string>();
+  for (const ofOwner of Map.groupBy(payouts, ({ merchantNo, currency }) => `${merchantNo} ${currency}`).values()) {
+    const { currency } = ofOwner[0]!;
+    const byDay = new Map(
+      [...Map.groupBy(ofOwner, ({ settlementDate }) => settlementDate)].map(([day, of]) => [day, sumOf(of)]),
+    );
+    for (const [first, sum] of byDay) {
+      let some = [sum];
+      // What is taken meanwhile leaves some of the days.
+      for (const after of range(1, MAX_DAYS_IN_A_ROW - 1)) {
+        const next = byDay.get(addDays(first, after));
+        if (next !== undefined) some = [...some, ...some.map((one) => one + next)];
+      }
+      for (const one of some) sums.add(amountOf({ currency, amountMinor: one }));
+    }
+  }
+  return sums;
+}
+
 /** All payouts of a merchant and currency that settled on so many days in a row, by currency and sum. One alone is no set. */
 function setsBySum(payouts: readonly Payout[], daysInARow: readonly number[]): Map<string, Payout[][]> {
   const sets = new Map<string, Payout[][]>();

@@ -5,6 +5,9 @@ import { isInRange, parseAmount } from '../money/money.ts';
 /** How a statement says that an entry counts: booked, not yet booked, or printed for information only. */
 export type EntryStatus = 'booked' | 'pending' | 'information';
 
+/** What a file of statements is written in. */
+export type StatementFormat = 'camt' | 'mt940' | 'bai2';
+
 /** One entry of a bank statement, whatever the format of its file. */
 export type BankEntry = {
   /** The physical line of the file on which it begins, from 1. */
@@ -121,6 +124,11 @@ export class StatementCollector {
   /** Something of the statement itself cannot be read, so none of it counts. The first such thing is told. */
   spoil(refused: RowRefused): void {
     this.#trouble ??= refused;
+  }
+
+  /** Something of the file around its statements is wrong: they count, and it is told. */
+  refuseAround(line: number, refused: RowRefused): void {
+    this.#events.push({ type: 'refusedStatement', line, refused });
   }
 
   end(): void {

@@ -101,7 +101,11 @@ export async function wantAgain(db: Db, batchNos: readonly number[], interventio
 }
 
 /** Writes down what a person asked for. */
-export async function recordIntervention(db: Db, kind: 'replay' | 'withdrawal', asked: string): Promise<number> {
+export async function recordIntervention(
+  db: Db,
+  kind: 'replay' | 'withdrawal' | 'bankMatch' | 'bankUnmatch',
+  asked: string,
+): Promise<number> {
   const made = await db.insertInto('intervention').values({ kind, asked }).returning('no').executeTakeFirstOrThrow();
   return made.no;
 }

@@ -9,10 +9,13 @@ import {
   type JobKind,
   loadChunk,
   MAX_ATTEMPTS,
+  matchPayouts,
+  readStatements,
   reconcile,
   restoreRows,
 } from '../../jobs.ts';
 import { IS_HELD, NOT_HELD } from '../../store/away.sql.ts';
+import { dueMatching, unreadFiles } from '../../store/bank/matching.ts';
 import { DRY_RUN_LOCK } from '../interventions/dry-run.sql.ts';
 import { checkRecords } from '../records/changed-records.ts';
 
@@ -114,6 +117,12 @@ export async function askAgain({ database, enqueue, held = async () => 0 }: Aski
        and not exists (select from ${TO_RESTORE} where w.batch_no = b.no)
      order by b.no limit 10000`.execute(db);
   await ask(reconcile, batches.rows);
+
+  const files = await unreadFiles(db);
+  await ask(readStatements, files);
+  // What is still read or reconciled changes what they are matched with, and asks for it when it is done.
+  const matching = files.length + batches.rows.length === 0 ? await dueMatching(db) : null;
+  if (matching) await ask(matchPayouts, [matching]);
 }
 
 /** Rows that a batch waits for, where they can be read again and it was not tried too often. */

@@ -9,6 +9,7 @@ import { type Config, type Options, originsOf, readConfig } from '../../config/c
 import { UsageError } from '../../domain/errors.ts';
 import { DEFAULT_DATA_DIR } from '../session/storage.ts';
 import { checkAudit } from './audit.ts';
+import { checkBank } from './bank.ts';
 import { type Ask, away, type Checked, check, exitCodeOf, ok, problem } from './check.ts';
 import { checkMigrations, checkServer } from './database.ts';
 import { checkLedger } from './ledger.ts';
@@ -71,6 +72,7 @@ async function examineWith(config: Config, origins: readonly string[]): Promise<
         check(`source ${source.name}`, SFTP_LIMIT_MS + 2 * LIMIT_MS, () => checkSource(source, ask, SFTP_LIMIT_MS)),
       ),
       ask ? check('reports', 2 * LIMIT_MS, () => ask(checkReports)) : [],
+      ask ? check('bank', 2 * LIMIT_MS, () => ask((db) => checkBank(db, config))) : [],
       ask ? check('retention', 2 * LIMIT_MS, () => ask((db) => checkRetention(db, config.retention, archiveDir))) : [],
       ask ? check('audit', 2 * LIMIT_MS, () => ask(checkAudit)) : [],
       ask ? check('records', 6 * LIMIT_MS, () => ask((db) => checkLedger(db, config))) : [],

@@ -56,7 +56,8 @@ const sourceOf = (source: SourceConfig, environment: NodeJS.ProcessEnv): Source 
   calendar: source.calendar,
 });
 
-function serverOf(sftp: NonNullable<SourceConfig['sftp']>, environment: NodeJS.ProcessEnv): SftpSettings {
+/** @throws UsageError when a secret that it needs is not there. */
+export function serverOf(sftp: NonNullable<SourceConfig['sftp']>, environment: NodeJS.ProcessEnv): SftpSettings {
   const { password = null, privateKey = null, passphrase = null } = secretsOf(sftp, environment);
   return {
     host: sftp.host,

@@ -2,13 +2,18 @@ import { openLog } from '../../adapters/log.ts';
 import { DatabaseAway, isDatabaseAway } from '../../adapters/postgres/connection.ts';
 import type { JobQueue } from '../../adapters/queue/queue.ts';
 import type { Config } from '../../config/config.ts';
+import { matchPayouts } from '../../jobs.ts';
 import type { Source } from '../../producers/discovery/source.ts';
 import { lookerAtAway } from '../../producers/recovery/look-at-away.ts';
 import { sweep } from '../../producers/recovery/sweep.ts';
 import { tryAllNow } from '../../store/away.sql.ts';
+import { dueMatching } from '../../store/bank/matching.ts';
+import { useBank } from '../../store/bank/settings.ts';
 import { type LedgerInUse, useLedger } from '../../store/ledger/ledger.ts';
+import { isMatching } from '../../views/progress/bank-progress.sql.ts';
 import { startParsers } from '../../workers/runtime/parser-pool.ts';
 import { work } from '../../workers/runtime/worker.ts';
+import { bankSettingsOf, statementSourcesOf } from './bank.ts';
 import { startProgress } from './progress.ts';
 import { enqueueNamed, migrate, openQueueOf, openStorage, type Storage } from './storage.ts';
 
@@ -22,6 +27,8 @@ export type WorkerSession = {
   start(): void;
   /** Waits while something is to be done; what the queue forgot is asked for again. Progress is told of these deliveries. */
   untilDone(isBusy: () => Promise<boolean>, deliveryNos: readonly number[]): Promise<void>;
+  /** Matches payouts with the bank, where something changed; waits until that is done. */
+  matchPayouts(): Promise<void>;
   /** Asks for what is forgotten and clears away what counts no more. */
   sweep(): Promise<void>;
 };
@@ -38,7 +45,7 @@ const WORK_PER_LOOK = 20;
 /** Opens the book, a queue and parsers that can read these sources, and closes them when `act` has ended. */
 export async function withWorkers<T>(
   config: Config,
-  sources: readonly Source[],
+  sources: readonly Pick<Source, 'name' | 'at'>[],
   { mayBeTemporary, calendars }: { mayBeTemporary: boolean; calendars: Calendars },
   act: (at: WorkerSession) => Promise<T>,
 ): Promise<T> {
@@ -61,21 +68,31 @@ export async function withWorkers<T>(
     process.stderr.write(`settlestream: ${book.description}\n`);
     await migrate(database);
     const ledger = await useLedger(database, config.ledger);
+    if (config.bank) await useBank(database, bankSettingsOf(config));
     if (!ledger.isImported) process.stderr.write(`settlestream: records: ${ledger.described}\n`);
     const { chunkBytes, processes } = config;
-    parsers.open({ databaseUrl: database.url, archiveDir: book.archiveDir, chunkBytes, places: sources, calendars });
+    const places = [...sources, ...statementSourcesOf(config)];
+    parsers.open({ databaseUrl: database.url, archiveDir: book.archiveDir, chunkBytes, places, calendars });
     const opened = await openQueueOf(config, book);
     queue = opened;
     const sweepNow = () => sweep({ database, enqueue: opened.enqueue, held: opened.held });
     await tryAllNow(database.db);
     const look = lookerAtAway({ database, enqueue: opened.enqueue, archiveDir: book.archiveDir });
+    const { db } = database;
+    const wait = (isBusy: () => Promise<boolean>, deliveryNos: readonly number[]) =>
+      untilDone(book!, { sweepNow, look }, isBusy, deliveryNos);
     return await act({
       book,
       queue,
       ledger,
       start: () =>
         work({ database, queue: opened, parsers, processes, archiveDir: book!.archiveDir, log, stop: stopping.signal }),
-      untilDone: (isBusy, deliveryNos) => untilDone(book!, { sweepNow, look }, isBusy, deliveryNos),
+      untilDone: wait,
+      async matchPayouts() {
+        const due = await dueMatching(db);
+        if (due) await opened.enqueue(matchPayouts, due);
+        await wait(() => isMatching(db), []);
+      },
       sweep: sweepNow,
     });
   } catch (error) {

@@ -1,3 +1,5 @@
+import type { Currency } from '../../domain/money/currency.ts';
+import { wayOfMoney } from '../bank/tables.ts';
 import { acceptedText } from '../output/columns.ts';
 import { batchTable, coverageText, table, totalsTable } from '../output/tables.ts';
 import { revisionTable, runTable } from '../restatements/tables.ts';
@@ -9,9 +11,11 @@ import { droppedText } from './dropped.ts';
 /** What people read of a batch or day, up to its discrepancies. */
 export function batchText({ batch, reports, runs, revisions }: BatchDetail, totals: readonly KindTotal[]): string[] {
   const dropped = droppedText(reports);
+  const way = wayOfMoney(batch.payout, batch.currency as Currency);
   return [
     `${batchTable([batch], { isAged: true })}\n\n`,
     coverageText(batch),
+    ...(way === '' ? [] : [`${way}\n`]),
     `${reportTable(reports)}\n\n`,
     ...(dropped === '' ? [] : [`${dropped}\n`]),
     ...reports.flatMap(({ file, sameBytesAs }) =>

@@ -5,10 +5,13 @@ import type { HandlingState } from '../../domain/handling.ts';
 import type { NamedRows } from '../../domain/matching/coverage.ts';
 import type { Currency } from '../../domain/money/currency.ts';
 import { stateOn } from '../../store/handling.ts';
+import { type PayoutView, payoutsOf } from '../bank/payouts.sql.ts';
 import { handlingAt, handlingObject, isAcceptedAt } from './handling.sql.ts';
 
 /** What a call of `reconcile` was about. */
 export type Asked = {
+  /** Files of bank statements. */
+  readonly bankFileNos?: readonly number[];
   readonly deliveryNos: readonly number[];
   readonly batchNos: readonly number[];
   readonly notReports: readonly NotReport[];
@@ -86,6 +89,8 @@ export type BatchView = RowOf<typeof MERCHANT> &
     toldRows: number;
     /** Rows that have something told of them, by type. */
     named: NamedRows[];
+    /** What became of its payout; null where no account is known for it, and for what was known at an earlier time. */
+    payout: PayoutView | null;
   };
 
 /** Batches and days whose reconciliation failed too often, and why. */
@@ -115,6 +120,8 @@ export type BatchFilter = {
 
 /** Which discrepancies are asked for. Open ones, unless it says otherwise. */
 export type DiscrepancyFilter = BatchFilter & {
+  /** Beside those of the batches, those of bank statements that belong to no batch. */
+  readonly isOfBankToo?: boolean;
   readonly nos?: readonly bigint[];
   /** A settlement batch id, or a transaction date. */
   readonly batch?: string | undefined;
@@ -163,7 +170,7 @@ const acceptedOf = (filter: BatchFilter) => sql`
 
 /** Batches and days that have a result, by date and id. */
 export async function batchesOf(db: Db, filter: BatchFilter): Promise<BatchView[]> {
-  const found = await sql<BatchView>`
+  const found = await sql<Omit<BatchView, 'payout'>>`
     select ${MERCHANT}, ${BATCH}, ${RUN}, o.open, o.since, a.accepted, a."acceptedMoney", t.named, t."toldRows",
            (now() at time zone coalesce(z.time_zone, 'UTC'))::date - coalesce(b.settlement_date, b.day) as "ageDays"
       from batch b join merchant m on m.no = b.merchant_no cross join lateral (${runAt(filter)}) r
@@ -180,7 +187,9 @@ export async function batchesOf(db: Db, filter: BatchFilter): Promise<BatchView[
        and ${filter.to === undefined ? sql`true` : sql`coalesce(b.settlement_date, b.day) <= ${filter.to}::date`}
        and ${filter.kind === undefined ? sql`true` : sql`exists (select from discrepancy d where d.batch_no = b.no and ${isOpen(filter)} and d.kind = ${filter.kind} and not ${isAcceptedAt(filter)})`}
      order by coalesce(b.settlement_date, b.day) nulls first, b.batch_id nulls first, m.id, b.currency`.execute(db);
-  return found.rows;
+  const payouts = await payoutsOf(db, filter.asOf === undefined ? found.rows.map(({ no }) => no) : []);
+  const byBatch = new Map(payouts.map((payout) => [payout.batchNo, payout]));
+  return found.rows.map((row) => ({ ...row, payout: byBatch.get(row.no) ?? null }));
 }
 
 const KIND = columns('discrepancy as d', ['kind']);
@@ -199,9 +208,13 @@ const FOUND = columns('discrepancy as d', [
 ]);
 
 export type DiscrepancyView = RowOf<typeof KIND> &
-  RowOf<typeof MERCHANT> &
   RowOf<typeof ITS_BATCH> &
-  RowOf<typeof FOUND> & { transactionDate: string | null; file: string | null };
+  RowOf<typeof FOUND> & {
+    /** Null: of a bank account of several merchants. */
+    merchantId: string | null;
+    transactionDate: string | null;
+    file: string | null;
+  };
 
 /** How a discrepancy is handled; null where nothing was done, or where it is closed. */
 export type HandlingView = {
@@ -231,7 +244,7 @@ const wanted = (filter: DiscrepancyFilter) => sql`
   ${filter.isClosedToo ? sql`true` : isOpen(filter)}
   and ${isHandledAs(filter)}
   and ${filter.assignedTo === undefined ? sql`true` : sql`h.assigned_to = ${filter.assignedTo}`}
-  and ${filter.batchNos ? sql`d.batch_no = any(${[...filter.batchNos]}::int[])` : sql`true`}
+  and ${filter.batchNos ? sql`(d.batch_no = any(${[...filter.batchNos]}::int[]) or d.batch_no is null and ${filter.isOfBankToo ?? false})` : sql`true`}
   and ${filter.nos ? sql`d.no = any(${[...filter.nos]}::bigint[])` : sql`true`}
   and ${filter.merchant === undefined ? sql`true` : sql`m.id = ${filter.merchant}`}
   and ${filter.kind === undefined ? sql`true` : sql`d.kind = ${filter.kind}`}
@@ -250,23 +263,25 @@ const isHandledAs = ({ handling, isClosedToo, isAcceptedToo }: DiscrepancyFilter
 };
 
 const isFrom = (source: string) => sql`
-  case when d.load_no is not null then y.source = ${source}
+  case when d.bank_file_no is not null then f.source = ${source}
+       when d.load_no is not null then y.source = ${source}
        else exists (select from delivery e join report s on s.no = e.report_no where s.batch_no = d.batch_no and e.source = ${source}) end`;
 
 /** A discrepancy with its batch, merchant and file, and how it is handled. */
 const placed = (filter: BatchFilter) => sql`
-  discrepancy d join batch b on b.no = d.batch_no join merchant m on m.no = b.merchant_no
-  left join load l on l.no = d.load_no left join delivery y on y.no = l.delivery_no
+  discrepancy d left join batch b on b.no = d.batch_no left join merchant m on m.no = coalesce(b.merchant_no, d.merchant_no)
+  left join load l on l.no = d.load_no left join delivery y on y.no = l.delivery_no left join bank_file f on f.no = d.bank_file_no
   left join handling h on h.discrepancy_no = d.no and ${handlingAt(filter)}`;
 
 /** The promised order, by code point and nulls first; the number makes it one without ties. */
 const ORDER = sql`
-  coalesce(b.batch_id, b.day::text, '') collate "C", coalesce(y.file, ''), coalesce(d.line, 0), d.kind, coalesce(d.field, ''),
-  coalesce(d.type, ''), coalesce(d.request_id, ''), coalesce(d.transaction_id, ''), m.id, coalesce(d.currency, ''),
+  coalesce(b.batch_id, b.day::text, '') collate "C", coalesce(y.file, f.file, ''), coalesce(d.line, 0), d.kind, coalesce(d.field, ''),
+  coalesce(d.type, ''), coalesce(d.request_id, ''), coalesce(d.transaction_id, ''), coalesce(m.id, ''), coalesce(d.currency, ''),
   coalesce(d.reported, ''), coalesce(d.recorded, ''), d.no`;
 
 const SHOWN = sql`
-  ${KIND}, ${MERCHANT}, ${ITS_BATCH}, case when b.batch_id is null then b.day::text end as "transactionDate", y.file, ${FOUND}`;
+  ${KIND}, ${MERCHANT}, ${ITS_BATCH}, case when b.batch_id is null then b.day::text end as "transactionDate",
+  coalesce(y.file, f.file) as file, ${FOUND}`;
 
 /** Open discrepancies in the promised order. */
 export const openDiscrepancies = (filter: DiscrepancyFilter) => sql`
@@ -278,7 +293,9 @@ export const handledDiscrepancies = (filter: DiscrepancyFilter) => sql`
 
 /** Why a discrepancy is closed: by what the run that no longer found it differs from the one before. */
 const CLOSED_BECAUSE = sql`
-  case when closing.no is null then null
+  case when d.closed_run = 0 and d.is_superseded then 'superseded: the bank was found with other amounts'
+       when d.closed_run = 0 then 'payouts were matched anew: statements, reports or settings of the bank have changed'
+       when closing.no is null then null
        when d.is_superseded then 'superseded: run ' || closing.no || ' found it with other amounts, or in another place'
        when closing.batch_no <> d.batch_no then 'another batch was reconciled (run ' || closing.no || '), which resolved it'
        when closing.changed then 'run ' || closing.no || ' read other reports, or other revisions of them'
@@ -310,7 +327,7 @@ export type KindTotal = {
 };
 
 /** How many of each kind and currency, and how much money they are about. */
-export async function totalsOf(db: Db, filter: BatchFilter): Promise<KindTotal[]> {
+export async function totalsOf(db: Db, filter: DiscrepancyFilter): Promise<KindTotal[]> {
   const found = await sql<KindTotal>`
     select d.kind, coalesce(d.stake_currency, d.currency) as currency, count(*)::int as count,
            sum(d.stake_minor)::text as "stakeMinor"

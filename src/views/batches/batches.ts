@@ -5,14 +5,17 @@ import { coverageOf, type Rows } from '../../domain/matching/coverage.ts';
 import type { Currency } from '../../domain/money/currency.ts';
 import { formatAmount } from '../../domain/money/money.ts';
 import { headerChange } from '../../domain/report/header.ts';
+import { isBankUsed } from '../bank/payouts.sql.ts';
+import { bankJson } from '../bank/payouts.ts';
+import { statementJson, statementsOf } from '../bank/statements.ts';
 import * as query from './batches.sql.ts';
 
 /** What `reconcile --json` prints, as one document; the discrepancies come a few thousand at a time. */
 export async function* answer(
   database: Database,
-  { deliveryNos, batchNos, notReports }: query.Asked,
+  { deliveryNos, batchNos, notReports, bankFileNos = [] }: query.Asked,
 ): AsyncGenerator<string> {
-  const filter = { batchNos };
+  const filter = { batchNos, isOfBankToo: bankFileNos.length > 0 };
   const reports = [...(await query.reportsOf(database.db, deliveryNos)), ...notReports.map(notReport)].sort(
     (a, b) => compareText(a.file, b.file) || a.revision - b.revision,
   );
@@ -33,7 +36,10 @@ export async function* answer(
     refusedRows: sum(reports.map((report) => (report.isNewest ? report.refusedRows : 0))),
     discrepancies: sum(totals.map((total) => total.count)),
   };
-  yield `,"discrepancyTotals":${JSON.stringify(totals.map(totalJson))},"counts":${JSON.stringify(counts)}}\n`;
+  yield `,"discrepancyTotals":${JSON.stringify(totals.map(totalJson))},"counts":${JSON.stringify(counts)}`;
+  if (await isBankUsed(database.db))
+    yield `,"bankStatements":${JSON.stringify((await statementsOf(database.db, bankFileNos)).map(statementJson))}`;
+  yield '}\n';
 }
 
 /** Open discrepancies as a JSON array, in flat memory. */
@@ -194,6 +200,7 @@ export function batchJson(batch: query.BatchView) {
     residual: facts.residualMinor === null ? null : amount(facts.residualMinor),
     coverage: coverageJson(batch),
     accepted: acceptedJson(batch),
+    bank: bankJson(batch.payout, currency),
   };
 }
 

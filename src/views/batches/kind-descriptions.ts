@@ -35,4 +35,12 @@ export const KIND_DESCRIPTIONS: Readonly<Record<Kind, string>> = {
   unsettled_transaction: 'Your records have it as done, but its settlement is overdue.',
   settled_not_reported: 'It was settled, but the transaction report of its day does not contain it.',
   missing_report: 'The transaction report of a day is overdue.',
+  payout_missing: 'The payout of a batch is overdue: no bank entry pays it.',
+  payout_amount_mismatch: 'Another amount arrived at the bank than the batch pays out.',
+  payout_twice: 'The whole payout of a batch arrived at the bank more than once.',
+  payout_returned: 'The payout of a batch arrived and was taken back.',
+  unexplained_credit: 'A payer sent money that no batch explains.',
+  statement_gap: 'A bank statement does not follow the one before it: one between them is missing.',
+  statement_unbalanced: 'The entries of a bank statement do not lead from its opening to its closing balance.',
+  missing_statement: 'An account has no statement for a banking day that is past.',
 };

@@ -5,6 +5,8 @@ import { isDay } from '../../domain/calendar/time.ts';
 import { UsageError } from '../../domain/errors.ts';
 import type { ReportKind } from '../../domain/formats/format.ts';
 import { formatAmount } from '../../domain/money/money.ts';
+import type { BatchPayout } from '../bank/payouts.sql.ts';
+import { batchPayoutJson } from '../bank/tables.ts';
 import * as query from './open-items.sql.ts';
 import type { Missing, Unsettled, Waiting } from './open-items.ts';
 
@@ -87,7 +89,7 @@ const isPlace = (value: unknown): value is query.Place =>
 
 /** Anything that is still to come, as one line: the same columns for all of it. */
 export type OpenLine = {
-  readonly what: 'waiting' | 'missing' | 'expected' | 'record';
+  readonly what: 'waiting' | 'missing' | 'expected' | 'record' | 'payout';
   readonly merchantId: string;
   readonly settlementBatchId: string | null;
   readonly date: string | null;
@@ -129,6 +131,23 @@ export const recordLine = ({ transactionDate, ...record }: OpenRecord): OpenLine
   ...record,
   date: transactionDate,
 });
+
+export const payoutLine = (one: BatchPayout): OpenLine => {
+  const { payout, dueBy, state } = batchPayoutJson(one);
+  return {
+    ...NOTHING,
+    what: 'payout',
+    merchantId: one.merchantId,
+    settlementBatchId: one.settlementBatchId,
+    date: one.settlementDate,
+    amount: payout,
+    currency: one.currency,
+    missing: `at the bank: ${state}`,
+    since: null,
+    dueAt: null,
+    expectedOn: dueBy,
+  };
+};
 
 /** It was told, or it is past its time. */
 export const isDue = ({ since, overdueDays }: Missing): boolean => since !== null || overdueDays !== null;

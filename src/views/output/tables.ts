@@ -2,6 +2,8 @@ import type { Writable } from 'node:stream';
 import Table from 'cli-table3';
 import type { Database } from '../../adapters/postgres/connection.ts';
 import { compareText, type Kind } from '../../domain/discrepancy.ts';
+import { bankText, bankWord } from '../bank/payouts.ts';
+import { type StatementView, statementsOf } from '../bank/statements.ts';
 import * as query from '../batches/batches.sql.ts';
 import {
   ageOf,
@@ -34,14 +36,25 @@ export function batchTable(batches: readonly query.BatchView[], { isAged = false
   };
   const hasSeveral = new Set(batches.map(({ merchantId }) => merchantId)).size > 1;
   const ofMerchant = (id: string): string[] => (hasSeveral ? [id] : []);
+  // Where the money is, is said only in a book that is asked for it.
+  const hasBank = batches.some(({ payout }) => payout !== null);
+  const ofBank = <Said>(said: Said): Said[] => (hasBank ? [said] : []);
   const head = ['acquirer', 'currency', 'rows', 'matched', 'settled', 'summary says', 'open', 'state'];
   return table(
-    [...ofMerchant('merchant'), 'date', 'batch or day', ...head, ...(isAged ? ['since', 'days old'] : [])],
+    [
+      ...ofMerchant('merchant'),
+      'date',
+      'batch or day',
+      ...head,
+      ...ofBank('bank'),
+      ...(isAged ? ['since', 'days old'] : []),
+    ],
     batches.map((batch) => {
       if (batch.batchId === null) {
         const day = dayJson(batch);
         // A day's report has rows of every acquirer, and settles nothing.
-        const cells = ['', '', day.rows, day.matchedRows, '', '', batch.open, stateText(batch), ...ofAge(batch)];
+        const said = [day.rows, day.matchedRows, '', '', batch.open, stateText(batch)];
+        const cells = ['', '', ...said, ...ofBank(null), ...ofAge(batch)];
         return [...ofMerchant(day.merchantId), day.transactionDate, 'transactions', ...cells];
       }
       const shown = batchJson(batch);
@@ -57,10 +70,11 @@ export function batchTable(batches: readonly query.BatchView[], { isAged = false
         shown.summary?.settlementAmount ?? null,
         batch.open,
         stateText(batch),
+        ...ofBank(shown.bank === null ? null : bankText(shown.bank)),
         ...ofAge(batch),
       ];
     }),
-    [4, 5, 6, 7, 8, 11].map((column) => column + ofMerchant('').length),
+    [4, 5, 6, 7, 8, ...(hasBank ? [12] : [11])].map((column) => column + ofMerchant('').length),
   );
 }
 
@@ -167,12 +181,13 @@ const handlingText = (handling: query.HandlingView | null): string => {
 /** The answer for people: reports that cannot be used, batches and days, and what does not add up. */
 export async function printSummary(
   { db }: Database,
-  { deliveryNos, batchNos, notReports }: query.Asked,
+  { deliveryNos, batchNos, notReports, bankFileNos = [] }: query.Asked,
   out: Writable,
 ): Promise<void> {
   const reports = await query.reportsOf(db, deliveryNos);
   const batches = await query.batchesOf(db, { batchNos });
-  const totals = await query.totalsOf(db, { batchNos });
+  const totals = await query.totalsOf(db, { batchNos, isOfBankToo: bankFileNos.length > 0 });
+  const statements = bankFileNos.length === 0 ? [] : await statementsOf(db, bankFileNos);
   const unusable = [
     ...reports.filter((report) => report.state === 'waiting' || report.state === 'refused'),
     ...notReports.filter(({ isRefused, isUnseen }) => isRefused || isUnseen).map(notReport),
@@ -184,6 +199,11 @@ export async function printSummary(
         unusable.map((report) => [report.file, report.state, wrap(report.errorMessage ?? '', 60)]),
       )}\n\n`,
     );
+  }
+  const unread = statements.filter(({ state }) => state === 'refused' || state === 'waiting');
+  if (unread.length > 0) {
+    const rows = unread.map(({ file, state, errorMessage }) => [file, state, wrap(errorMessage ?? '', 60)]);
+    out.write(`${table(['bank statement', 'state', 'why'], rows)}\n\n`);
   }
   const failed = await query.failedBatchesOf(db, batchNos);
   if (failed.length > 0) {
@@ -201,4 +221,14 @@ export async function printSummary(
     `${reports.length} reports, ${rows.toLocaleString('en')} rows, ${matched.toLocaleString('en')} matched; ` +
       `${reconciled} of ${batches.length} batches and days reconciled, ${discrepancies.toLocaleString('en')} discrepancies${accepted === 0 ? '' : `, ${accepted.toLocaleString('en')} accepted`}.\n`,
   );
+  if (statements.length > 0) out.write(`${bankSummary(batches, statements)}\n`);
+}
+
+/** How many payouts are where, and how many statements say so. */
+function bankSummary(batches: readonly query.BatchView[], statements: readonly StatementView[]): string {
+  const states = batches.flatMap(({ payout }) => (payout === null ? [] : [payout.state]));
+  const counted = [...Map.groupBy(states, (state) => state)].map(([state, of]) => `${of.length} ${bankWord(state)}`);
+  const files = new Set(statements.map(({ file }) => file)).size;
+  const read = `${statements.length} bank statements in ${files} files`;
+  return `${read}; payouts: ${counted.length === 0 ? 'none on these accounts' : counted.sort().join(', ')}.`;
 }

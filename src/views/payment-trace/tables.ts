@@ -1,3 +1,4 @@
+import { wayOfMoney } from '../bank/tables.ts';
 import { dayOf } from '../batches/dropped.ts';
 import type { Column } from '../output/columns.ts';
 import { amountCell, dayCell, timeCell } from '../output/columns.ts';
@@ -40,6 +41,8 @@ export function* storyText(story: PaymentTrace): Generator<string> {
   yield story.rows.length === 0 ? `${none}\n\n` : `${rowsTable(story)}\n\n`;
   const movements = movementsOf(story);
   if (movements.length > 0) yield `${movementsTable(story)}\n\n`;
+  for (const { settlementBatchId, payout, currency } of story.payouts)
+    yield `batch ${settlementBatchId}: ${wayOfMoney(payout, currency)}\n`;
   yield story.discrepancies.length === 0 ? 'It never had a discrepancy.\n' : `${discrepanciesTable(story)}\n`;
   if (story.dropped.length > 0) yield `\n${droppedTable(story)}\n`;
   for (const row of story.rows) yield `\n${lineText(row)}`;

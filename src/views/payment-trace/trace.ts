@@ -5,6 +5,8 @@ import { UsageError } from '../../domain/errors.ts';
 import type { Currency } from '../../domain/money/currency.ts';
 import { formatAmount } from '../../domain/money/money.ts';
 import { MATCH_BY } from '../../domain/report/row.ts';
+import { type BatchPayout, payoutsOfLoads } from '../bank/payouts.sql.ts';
+import { batchPayoutJson } from '../bank/tables.ts';
 import { type DatedDiscrepancy, datedDiscrepancies } from '../batches/batches.sql.ts';
 import { datedJson } from '../batches/batches.ts';
 import { type Archived, archivedLines } from './archived-lines.ts';
@@ -20,6 +22,8 @@ export type PaymentTrace = {
   readonly discrepancies: readonly DatedDiscrepancy[];
   /** Reports that hold more rows of it, which were dropped because they are old. */
   readonly dropped: readonly query.DroppedReport[];
+  /** Where the payouts are of the batches that settle it; none where no account is known. */
+  readonly payouts: readonly BatchPayout[];
   /** There is more than is shown. */
   readonly isCut: boolean;
 };
@@ -61,6 +65,10 @@ export async function tracePayment(
     })),
     discrepancies: await discrepanciesNumbered(database, nos),
     dropped,
+    payouts: await payoutsOfLoads(
+      database.db,
+      rows.filter(({ kind, isCounted }) => kind === 'settlementDetails' && isCounted).map(({ loadNo }) => loadNo),
+    ),
     isCut: rows.length >= query.MOST || nos.length >= query.MOST,
   };
 }
@@ -187,6 +195,7 @@ export const storyJson = (story: PaymentTrace) => ({
   discrepancies: story.discrepancies.map((row) => datedJson(row, true)),
   dropped: story.dropped,
   isCut: story.isCut,
+  ...(story.payouts.length === 0 ? {} : { bank: story.payouts.map(batchPayoutJson) }),
 });
 
 /** A row as it is read, and beside it as it stands in the file. */

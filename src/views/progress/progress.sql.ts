@@ -93,10 +93,18 @@ export async function hasFailed(db: Db, { interventionNo, deliveryNos }: Started
 /** How many discrepancies of these batches are open, and whether some of these reports or batches could not be used. */
 export async function outcomeIn(
   db: Db,
-  { batchNos, deliveryNos }: Pick<Started, 'batchNos' | 'deliveryNos'>,
+  {
+    batchNos,
+    deliveryNos,
+    bankFileNos = [],
+  }: Pick<Started, 'batchNos' | 'deliveryNos'> & {
+    /** Where there are some, what is told of statements that belong to no batch counts too. */
+    readonly bankFileNos?: readonly number[];
+  },
 ): Promise<{ readonly discrepancies: number; readonly isIncomplete: boolean }> {
   const outcome = await sql<{ discrepancies: number; isIncomplete: boolean }>`
-    select (select count(*)::int from discrepancy d where d.closed_run is null and d.batch_no = ${anyOf(batchNos)}
+    select (select count(*)::int from discrepancy d where d.closed_run is null
+               and (d.batch_no = ${anyOf(batchNos)} or d.batch_no is null and ${bankFileNos.length > 0})
                and not exists (select from handling h where h.discrepancy_no = d.no and h.ended_at is null and h.state = 'accepted')) as discrepancies,
            exists (select from delivery where no = ${anyOf(deliveryNos)} and state not in ('closed', 'duplicate'))
              or exists (select from batch where no = ${anyOf(batchNos)} and parked_reason is not null) as "isIncomplete"`.execute(

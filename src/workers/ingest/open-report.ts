@@ -75,8 +75,11 @@ const textOf = (file: File): ReportContent => ({
   discard: file.close,
 });
 
+/** Where a file lies, and inside a zip its name there. */
+type PackedFile = Pick<Delivery, 'path' | 'entry' | 'sizeBytes'>;
+
 /** Unpacks the report. */
-export async function openFile(place: SourceFiles, delivery: Delivery): Promise<File> {
+export async function openFile(place: SourceFiles, delivery: PackedFile): Promise<File> {
   const { path, entry } = delivery;
   const size = Number(delivery.sizeBytes);
   const file = isZipName(path)
@@ -93,7 +96,7 @@ type File = {
   close(): Promise<void>;
 };
 
-async function openEntry(place: SourceFiles, { path, sizeBytes, entry: name }: Delivery): Promise<File> {
+async function openEntry(place: SourceFiles, { path, sizeBytes, entry: name }: PackedFile): Promise<File> {
   const blocks = (from: number, to: number) => place.blocks(path, from, to);
   const zip: Zip = await openZip({ sizeBytes: Number(sizeBytes), blocks }).catch((error: Error) => {
     // A silent server says nothing about the zip.

@@ -1,7 +1,8 @@
 import type { RecordMetric } from '../../adapters/metrics/definitions.ts';
 import { type Database, type Db, onOneConnection } from '../../adapters/postgres/connection.ts';
 import { inTransaction } from '../../adapters/postgres/transactions.ts';
-import { type Enqueue, type ReconcileJob, reconcile as reconcileJob } from '../../jobs.ts';
+import { type Enqueue, matchPayouts, type ReconcileJob, reconcile as reconcileJob } from '../../jobs.ts';
+import { dueMatching } from '../../store/bank/matching.ts';
 import { claimBatch } from '../../store/batches.ts';
 import type { LogEvent, Schedule } from '../context.ts';
 import { claimTask } from '../fencing.ts';
@@ -14,6 +15,9 @@ import * as publish from './publish/publish.sql.ts';
 import { publishRun } from './publish/publish.ts';
 import { stopwatch, type Timed } from './stopwatch.ts';
 import { makeWorkTables } from './work-tables.sql.ts';
+
+/** Batches that are published together are matched with the bank together. */
+const MATCH_DELAY_MS = 1_000;
 
 export type ReconcileContext = Schedule & {
   readonly database: Database;
@@ -55,6 +59,9 @@ export async function reconcile(
     return published.asked;
   });
   for (const wanted of await publish.wantedOf(database.db, asked)) await enqueue(reconcileJob, wanted);
+  // A call matches once, when all is reconciled.
+  const due = schedule.calendars === null ? null : await dueMatching(database.db);
+  if (due) await enqueue(matchPayouts, due, { delayMs: MATCH_DELAY_MS });
 }
 
 async function decideAndPublish(

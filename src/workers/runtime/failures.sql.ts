@@ -3,7 +3,14 @@ import { anyOf } from '../../adapters/postgres/columns.ts';
 import type { Db } from '../../adapters/postgres/connection.ts';
 import { requestRuns } from '../../store/batches.ts';
 
-export type AnyPayload = { deliveryNo?: number; loadNo?: number; chunk?: number; batchNo?: number };
+export type AnyPayload = {
+  deliveryNo?: number;
+  loadNo?: number;
+  chunk?: number;
+  batchNo?: number;
+  fileNo?: number;
+  change?: number;
+};
 
 export type Failure = {
   readonly attempts: number;
@@ -25,6 +32,8 @@ export async function recordFailure(
 ): Promise<Failure> {
   const text = `${job}: ${reason}`.slice(0, 2_000);
   if (job === 'restore-rows') return recordFailedRestore(db, payload.loadNo!, text, maxAttempts, delayMsOf);
+  if (job === 'read-statements' || job === 'match-payouts')
+    return recordFailedBank(db, payload.fileNo ?? null, text, maxAttempts, delayMsOf);
   const counted =
     job === 'reconcile'
       ? sql`update batch set attempts = attempts + 1 where no = ${payload.batchNo} returning attempts, no as "batchNo"`
@@ -78,4 +87,25 @@ async function recordFailedRestore(
       .execute();
   }
   return { attempts, isGone: false, isParked, delayMs: delayMsOf(attempts), batchNo: null };
+}
+
+/** A file of statements, or the matching of payouts where there is none. */
+async function recordFailedBank(
+  db: Db,
+  fileNo: number | null,
+  reason: string,
+  maxAttempts: number,
+  delayMsOf: (attempts: number) => number,
+): Promise<Failure> {
+  const which = fileNo === null ? sql`bank_matching` : sql`bank_file`;
+  const where = fileNo === null ? sql`true` : sql`no = ${fileNo} and state = 'found'`;
+  const counted = await sql<{ attempts: number }>`
+    update ${which} set attempts = attempts + 1 where ${where} returning attempts`.execute(db);
+  const attempts = counted.rows[0]?.attempts;
+  if (attempts === undefined) return { attempts: 0, isGone: true, isParked: false, delayMs: 0, batchNo: null };
+  const isParked = attempts >= maxAttempts;
+  const delayMs = delayMsOf(attempts);
+  await sql`update ${which} set next_attempt_at = now() + ${delayMs} * interval '1 millisecond',
+      parked_reason = coalesce(${isParked ? reason : null}, parked_reason) where ${where}`.execute(db);
+  return { attempts, isGone: false, isParked, delayMs, batchNo: null };
 }

@@ -9,8 +9,10 @@ export type Beside = { readonly isArchived: boolean; readonly isAnythingAway: bo
 /** What a job is about, in the words that people use of it. A batch or day counts for the source of its newest file. */
 export async function logContextOf(
   db: Db,
-  { deliveryNo, loadNo, batchNo }: AnyPayload,
+  { deliveryNo, loadNo, batchNo, fileNo, change }: AnyPayload,
 ): Promise<{ readonly logContext: LogContext; readonly beside: Beside }> {
+  if (fileNo !== undefined) return ofStatements(db, fileNo);
+  if (change !== undefined) return { logContext: {}, beside: { isArchived: false, isAnythingAway: false } };
   const named = sql`coalesce(b.batch_id, b.day::text) as batch`;
   const found =
     batchNo !== undefined
@@ -23,6 +25,14 @@ export async function logContextOf(
            where d.no = coalesce(${deliveryNo ?? null}::int, (select delivery_no from load where no = ${loadNo ?? null}::int))`.execute(
           db,
         );
+  const { isArchived = false, isAnythingAway = false, ...logContext } = found.rows[0] ?? {};
+  return { logContext, beside: { isArchived, isAnythingAway } };
+}
+
+async function ofStatements(db: Db, fileNo: number) {
+  const found = await sql<{ source: string; report: string } & Beside>`
+    select source, file as report, archived is not null as "isArchived", exists (select from away) as "isAnythingAway"
+      from bank_file where no = ${fileNo}`.execute(db);
   const { isArchived = false, isAnythingAway = false, ...logContext } = found.rows[0] ?? {};
   return { logContext, beside: { isArchived, isAnythingAway } };
 }

@@ -2,6 +2,8 @@ import { archiveError } from '../../adapters/archive.ts';
 import { pingDatabase } from '../../adapters/postgres/connection.ts';
 import * as jobs from '../../jobs.ts';
 import { clearAway, mayTry, type What } from '../../store/away.sql.ts';
+import { matchPayouts } from '../bank/match-payouts.ts';
+import { readStatements } from '../bank/read-statements.ts';
 import type { JobContext, LogContext } from '../context.ts';
 import { wasFenced } from '../fencing.ts';
 import { ingestReport } from '../ingest/ingest-report.ts';
@@ -37,7 +39,7 @@ export async function runJob(context: JobContext, name: string, payload: unknown
 
 /** What a job cannot be done without, beside the database. */
 function needsOf(name: string, { source }: LogContext, { isArchived }: Beside): What[] {
-  if (name === jobs.ingestReport.name)
+  if (name === jobs.ingestReport.name || name === jobs.readStatements.name)
     return ['archive', ...(source === undefined || isArchived ? [] : [`source ${source}` as const])];
   return name === jobs.loadChunk.name || name === jobs.restoreRows.name ? ['archive'] : [];
 }
@@ -45,10 +47,12 @@ function needsOf(name: string, { source }: LogContext, { isArchived }: Beside): 
 /** Whether it was done to its end with what it needs. */
 async function runNamed(context: JobContext, name: string, payload: unknown): Promise<boolean> {
   if (name === jobs.ingestReport.name) return ingestReport(context, jobs.ingestReport.payload.parse(payload));
+  if (name === jobs.readStatements.name) return readStatements(context, jobs.readStatements.payload.parse(payload));
   if (name === jobs.loadChunk.name) await loadChunk(context, jobs.loadChunk.payload.parse(payload));
   else if (name === jobs.closeLoad.name) await closeLoad(context, jobs.closeLoad.payload.parse(payload));
   else if (name === jobs.reconcile.name) await reconcile(context, jobs.reconcile.payload.parse(payload));
   else if (name === jobs.restoreRows.name) await restoreRows(context, jobs.restoreRows.payload.parse(payload));
+  else if (name === jobs.matchPayouts.name) await matchPayouts(context);
   else throw new Error(`there is no job ${name}`);
   return true;
 }

@@ -2,7 +2,15 @@ import { archiveTrouble } from '../../adapters/archive.ts';
 import type { RecordMetric } from '../../adapters/metrics/definitions.ts';
 import { type Database, pingDatabase } from '../../adapters/postgres/connection.ts';
 import type { JobQueue } from '../../adapters/queue/queue.ts';
-import { ingestReport, JOBS, type JobKind, MAX_ATTEMPTS, retryDelayMs } from '../../jobs.ts';
+import {
+  ingestReport,
+  JOBS,
+  type JobKind,
+  MAX_ATTEMPTS,
+  matchPayouts,
+  readStatements,
+  retryDelayMs,
+} from '../../jobs.ts';
 import { recordAway } from '../../store/away.sql.ts';
 import type { LogContext } from '../context.ts';
 import { enqueueNext } from '../load/close-load.ts';
@@ -46,12 +54,18 @@ export function work(given: Omit<WorkerContext, 'recordMetric'> & { recordMetric
   for (const job of JOBS) {
     queue.work(
       job,
-      job === ingestReport ? Math.min(processes, MOST_FETCHES) : processes,
+      concurrencyOf(job, processes),
       (payload, waitedMs) => runTaken(context, gate, { job, payload, waitedMs }),
       (error) => log.warn({ job: job.name, error: error.message }, 'queue'),
       () => recordMetric({ name: 'recon_jobs_stalled_total', labels: {}, value: 1 }),
     );
   }
+}
+
+/** Payouts are matched by one at a time. */
+function concurrencyOf({ name }: { readonly name: string }, processes: number): number {
+  if (name === matchPayouts.name) return 1;
+  return name === ingestReport.name || name === readStatements.name ? Math.min(processes, MOST_FETCHES) : processes;
 }
 
 /** A job as the queue hands it out. */

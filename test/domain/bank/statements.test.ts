@@ -240,7 +240,7 @@ test('an entry that is refused leaves a statement that does not add up, and the 
 const stmt = (
   entries: string,
   closing: string,
-) => `<Document><BkToCstmrStmt><Stmt><Id>1</Id><Acct><Id><Othr><Id>77</Id></Othr></Id></Acct>
+) => `<Document xmlns="urn:iso:std:iso:20022:tech:xsd:camt.053.001.08"><BkToCstmrStmt><Stmt><Id>1</Id><Acct><Id><Othr><Id>77</Id></Othr></Id></Acct>
 <Bal><Tp><CdOrPrtry><Cd>OPBD</Cd></CdOrPrtry></Tp><Amt Ccy="EUR">0</Amt><CdtDbtInd>CRDT</CdtDbtInd><Dt><Dt>2026-01-05</Dt></Dt></Bal>
 <Bal><Tp><CdOrPrtry><Cd>CLBD</Cd></CdOrPrtry></Tp><Amt Ccy="EUR">${closing}</Amt><CdtDbtInd>CRDT</CdtDbtInd><Dt><Dt>2026-01-05</Dt></Dt></Bal>
 ${entries}</Stmt></BkToCstmrStmt></Document>`;
@@ -315,9 +315,9 @@ test('BAI2: funds types, continuations, decimals of the currency, running days',
     '16,999,1,,B6,C6,odd',
     '16,165,1.00,,B7,C7,point',
     '16,165,2000,,B8,C8,/',
-    '49,0,9/',
-    '98,0,1,9/',
-    '99,0,1,9/',
+    '49,14901,12/',
+    '98,14901,1,14/',
+    '99,14901,1,16/',
   ];
   const events = linesRead(new Bai2Reader(), text.join('\n'));
   assert.deepEqual(
@@ -359,8 +359,70 @@ test('a statement without a balance is not called balanced: nothing was compared
   ).at(-1)!;
   const bai2 = linesRead(
     new Bai2Reader(),
-    '02,M,B,1,260105,2300,USD,2/\n03,77,,015,100,,/\n16,165,100,,B,C,x\n49,0,3/',
+    '02,M,B,1,260105,2300,USD,2/\n03,77,,015,100,,/\n16,165,100,,B,C,x\n49,200,3/\n98,,1,/',
   ).at(-1)!;
   for (const event of [mt940, notice, bai2])
     assert.equal(event.type === 'statement' && balanceOf(event.statement), 'notStated');
+});
+
+test('BAI2: each wrong total or count of a trailer is told, and each trailer that is missing', () => {
+  const of = (day: string): MadeStatement => ({
+    account: '77',
+    currency: 'EUR',
+    number: '1',
+    day,
+    opening: 500n,
+    entries: [{ minor: 100n, booked: day, value: day, reference: 'R1', text: 'x'.repeat(70), name: 'A' }],
+  });
+  const right = bai2Of([of('2026-01-05'), of('2026-01-06')]);
+  const told = (text: string) =>
+    linesRead(new Bai2Reader(), text).flatMap((event) =>
+      event.type === 'refusedStatement' ? [[event.line, event.refused.code]] : [],
+    );
+  assert.deepEqual(told(right), []);
+  const lines = right.trimEnd().split('\n');
+  lines.forEach((line, at) => {
+    if (!/^(49|98|99)/.test(line)) return;
+    const fields = line.replace('/', '').split(',');
+    for (let field = 1; field < fields.length; field++) {
+      const wrong = fields.map((text, place) => (place === field ? String(Number(text) + 1) : text)).join(',');
+      const found = told(lines.with(at, `${wrong}/`).join('\n'));
+      assert.ok(
+        found.some(([, code]) => code === 'bad_control_total'),
+        `${wrong} instead of ${line}`,
+      );
+    }
+    const without = told(lines.toSpliced(at, 1).join('\n'));
+    assert.ok(without.length > 0, `without ${line}`);
+  });
+  // An amount that was changed, and a record that is missing.
+  assert.ok(told(right.replace('16,165,100', '16,165,101')).length > 0);
+  assert.ok(told(right.replace(/^16,.*\n/m, '')).length > 0);
+});
+
+test('camt: only its own namespaces are read', () => {
+  const right = stmt(ntry('1.00'), '1.00');
+  assert.equal(camtRead(right, 99).at(-1)!.type, 'statement');
+  for (const wrong of ['camt.053.001.01', 'camt.053.001.99', 'pain.001.001.03', 'camt.053.001.08x', ''])
+    assert.throws(() => camtRead(right.replace('camt.053.001.08', wrong), 99), /namespace/, wrong);
+});
+
+test('camt: the pages of a long statement have the interim balances as theirs', () => {
+  const balance = (code: string, amount: string) =>
+    `<Bal><Tp><CdOrPrtry><Cd>${code}</Cd></CdOrPrtry></Tp><Amt Ccy="EUR">${amount}</Amt><CdtDbtInd>CRDT</CdtDbtInd><Dt><Dt>2026-01-05</Dt></Dt></Bal>`;
+  const page = (no: number, opening: string, closing: string) =>
+    stmt(ntry('1.00'), '0')
+      .replace(/<Bal>[\s\S]*<\/Bal>/, opening + closing)
+      .replace('<Id>1</Id>', `<Id>S</Id><StmtPgntn><PgNb>${no}</PgNb><LastPgInd>false</LastPgInd></StmtPgntn>`);
+  const read = [
+    page(1, balance('OPBD', '5'), balance('ITBD', '6')),
+    page(2, balance('ITBD', '6'), balance('CLBD', '7')),
+  ].map((text) => camtRead(text, 4_096).at(-1)!);
+  assert.deepEqual(
+    read.map((event) => (event.type === 'statement' ? [event.statement.number, balanceOf(event.statement)] : event)),
+    [
+      ['S/1', 'balanced'],
+      ['S/2', 'balanced'],
+    ],
+  );
 });

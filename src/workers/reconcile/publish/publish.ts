@@ -1,9 +1,11 @@
 import type { Db } from '../../../adapters/postgres/connection.ts';
 import { lockMerchant } from '../../../adapters/postgres/locks.ts';
 import { stateOf } from '../../../domain/discrepancy.ts';
+import { noteBankChange } from '../../../store/bank/settings.ts';
 import type { BatchRow } from '../../../store/batches.ts';
 import { currentLoadsOf, type ReadLoad } from '../../../store/loads.ts';
 import type { Schedule } from '../../context.ts';
+import { carryHandling } from '../../handling.sql.ts';
 import { lastDropped, wantNoRows } from '../../retention/dropped-rows.sql.ts';
 import { requireOtherRows } from '../../retention/dropped-rows.ts';
 import { replaceDays } from '../completeness/settled-not-reported.sql.ts';
@@ -12,7 +14,6 @@ import type { DecidedRun, Decision, PublishResult } from '../decision.ts';
 import { checkCoverage } from './check-coverage.ts';
 import { replaceOpenReferences } from './follow-ups.sql.ts';
 import { followUps } from './follow-ups.ts';
-import { carryHandling } from './handling.sql.ts';
 import * as publish from './publish.sql.ts';
 
 /** Publishes a decision under the merchant's lock. Run twice, or twice at once, it publishes once: the epoch decides. */
@@ -34,6 +35,7 @@ export async function publishRun(
   const isChanged = !before || numbersOf(before) !== numbersOf(run.parts);
   const runNo = await writeRun(db, batch, run, isChanged);
   await publish.publishFindings(db, batch.no, runNo);
+  if (batch.batchId !== null) await noteBankChange(db, 'run');
 
   const others = await currentLoadsOf(db, batch.merchantNo, batch.no);
   if (batch.batchId !== null) {

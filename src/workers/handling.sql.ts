@@ -1,9 +1,12 @@
-import { sql } from 'kysely';
-import type { Db } from '../../../adapters/postgres/connection.ts';
-import { SYSTEM } from '../../../domain/audit.ts';
+import { type RawBuilder, sql } from 'kysely';
+import type { Db } from '../adapters/postgres/connection.ts';
+import { SYSTEM } from '../domain/audit.ts';
 
 /** The program itself, as it stands in the history of a discrepancy. */
-const BY_RUN = sql`${SYSTEM}, 'run ' || `;
+const by = (runNo: number) => sql`${SYSTEM}, ${runNo === MATCHING ? 'match-payouts' : `run ${runNo}`}`;
+
+/** What stands for a run where payouts are matched with the bank. */
+const MATCHING = 0;
 
 const AMOUNTS = (of: string) =>
   sql.raw(
@@ -22,7 +25,13 @@ const LAPSES = sql`h.state in ('accepted', 'pendingApproval', 'snoozed')`;
  */
 export async function carryHandling(db: Db, batchNo: number, runNo: number): Promise<void> {
   await goOn(db, runNo);
-  await comeBack(db, batchNo, runNo);
+  await comeBack(db, runNo, sql`(e.batch_no = ${batchNo} or e.batch_no in (select batch_no from touched_batch))`);
+}
+
+/** The same for what was closed and opened when payouts were matched. */
+export async function carryHandlingOfBank(db: Db): Promise<void> {
+  await goOn(db, MATCHING);
+  await comeBack(db, MATCHING, sql`n.opened_at = now()`);
 }
 
 const goOn = (db: Db, runNo: number) =>
@@ -36,22 +45,22 @@ const goOn = (db: Db, runNo: number) =>
          case when s.step = 'kept' then h.reason end, case when s.step = 'kept' then h.text end,
          case when s.step = 'kept' then h.decided_by else ${SYSTEM} end, case when s.step = 'kept' then h.decided_at else now() end,
          case s.step when 'lapsed' then 'its amounts changed: it was ' || h.state when 'ended' then 'the data no longer shows it: it was ' || h.state end,
-         ${BY_RUN}${runNo}::int, now(), case when s.step = 'ended' then now() end
+         ${by(runNo)}, now(), case when s.step = 'ended' then now() end
     from before h join discrepancy o on o.no = h.discrepancy_no
-    left join discrepancy n on n.batch_no = o.batch_no and n.identity = o.identity and n.ordinal = o.ordinal and n.closed_run is null and n.opened_run = ${runNo}
+    left join discrepancy n on n.batch_no is not distinct from o.batch_no and n.identity = o.identity and n.ordinal = o.ordinal and n.closed_run is null and n.opened_run = ${runNo}
    cross join lateral (
      select case when n.no is null then 'ended'
                  when (${AMOUNTS('n')}) is not distinct from (${AMOUNTS('o')}) or not (${LAPSES}) then 'kept'
                  else 'lapsed' end as step) s`.execute(db);
 
 /** Of the batch, and of those in which this run opened cross-batch discrepancies. */
-const comeBack = (db: Db, batchNo: number, runNo: number) =>
+const comeBack = (db: Db, runNo: number, which: RawBuilder<unknown>) =>
   sql`
   insert into handling (discrepancy_no, batch_no, thread, action, state, decided_by, decided_at, said, by, via, at)
   select distinct on (n.no) n.no, n.batch_no, e.thread, 'returned', 'open', ${SYSTEM}, now(), 'it came back: what was decided before no longer holds',
-         ${BY_RUN}${runNo}::int, now()
+         ${by(runNo)}, now()
     from handling e join discrepancy o on o.no = e.discrepancy_no
-    join discrepancy n on n.batch_no = o.batch_no and n.identity = o.identity and n.ordinal = o.ordinal and n.closed_run is null and n.opened_run = ${runNo}
-   where e.action = 'ended' and (e.batch_no = ${batchNo} or e.batch_no in (select batch_no from touched_batch))
+    join discrepancy n on n.batch_no is not distinct from o.batch_no and n.identity = o.identity and n.ordinal = o.ordinal and n.closed_run is null and n.opened_run = ${runNo}
+   where e.action = 'ended' and ${which}
      and not exists (select from handling h where h.discrepancy_no = n.no)
    order by n.no, e.no desc`.execute(db);

@@ -1,0 +1,259 @@
+/** Has the money arrived? Statements of a bank beside the reports: formats, matching, what is told, and that nothing is green in silence. */
+import assert from 'node:assert/strict';
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { suite, test } from 'node:test';
+import { gzipSync } from 'node:zlib';
+import { type MadeStatement, mt940Of } from './support/bank-files.ts';
+import { type BankMonth, bankMonth, filesOf, seeded } from './support/bank-month.ts';
+import { inBook, temporaryFolder, writeFiles } from './support/book.ts';
+import type { Ended } from './support/settlestream.ts';
+import { seeds } from './support/size.ts';
+
+const CONFIG = ['bank:', '  payers: ["antom*"]'];
+
+const below = <T>(folder: string, files: Readonly<Record<string, T>>): Record<string, T> =>
+  Object.fromEntries(Object.entries(files).map(([name, content]) => [`${folder}/${name}`, content]));
+
+function written({ reports, records }: BankMonth, statements: Readonly<Record<string, Buffer>>): string {
+  return writeFiles(temporaryFolder(), {
+    ...below('reports', reports),
+    ...below('bank', statements),
+    'records.csv': records,
+    'none/.keep': [],
+    'config.yaml': CONFIG,
+  });
+}
+
+const call = (folder: string, { reports = 'reports', bank = ['bank'], more = [] as string[] } = {}): Promise<Ended> =>
+  inBook(
+    [
+      'reconcile',
+      join(folder, reports),
+      '--ledger',
+      join(folder, 'records.csv'),
+      ...(bank.length === 0 ? [] : ['--bank', ...bank.map((name) => join(folder, name))]),
+      '--config',
+      join(folder, 'config.yaml'),
+      '--json',
+      ...more,
+    ],
+    2,
+  );
+
+/** The answer as the fates say it. */
+function said({ json }: Ended) {
+  const banks = new Map(
+    // biome-ignore lint/suspicious/noExplicitAny: looked into by name.
+    json.batches.map(({ settlementBatchId, bank }: any) => [
+      settlementBatchId,
+      bank && {
+        state: bank.state,
+        arrived: bank.arrived,
+        matchedBy: bank.matchedBy,
+        // biome-ignore lint/suspicious/noExplicitAny: the same.
+        references: bank.entries.map(({ reference }: any) => reference),
+      },
+    ]),
+  );
+  return { banks, findings: findingsIn(json) };
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: the same.
+const findingsIn = (json: any): string[] =>
+  json.discrepancies
+    // biome-ignore lint/suspicious/noExplicitAny: the same.
+    .map((row: any) => [row.kind, row.settlementBatchId, row.reported, row.recorded].join(' '))
+    .sort();
+
+function same(month: BankMonth, ended: Ended): void {
+  const { banks, findings } = said(ended);
+  assert.deepEqual(Object.fromEntries(banks), Object.fromEntries(month.banks));
+  assert.deepEqual(findings, month.findings.map((finding) => finding.join(' ')).sort());
+  assert.equal(ended.code, month.findings.length > 0 ? 1 : 0, ended.stderr);
+}
+
+suite('a month at the bank, made up from a seed', () => {
+  const [from, to] = seeds(2, 20);
+  for (let seed = from; seed <= to; seed++) {
+    test(`seed ${seed}: each payout has the fate that it was given, in whatever order statements and reports come`, async () => {
+      const month = bankMonth(seed);
+      const folder = written(month, month.statements);
+      same(month, await call(folder));
+
+      // The statements come first, in two halves and the later one first; then the reports.
+      const random = seeded(seed + 77);
+      const names = Object.keys(month.statements);
+      const late = new Set(names.filter(() => random(2) === 0));
+      writeFiles(folder, {
+        ...below(
+          'early',
+          Object.fromEntries(names.filter((name) => !late.has(name)).map((name) => [name, month.statements[name]!])),
+        ),
+        ...below('late', Object.fromEntries([...late].map((name) => [name, month.statements[name]!]))),
+      });
+      const more = ['--data-dir', join(folder, 'book')];
+      await call(folder, { reports: 'none', bank: ['late'], more });
+      await call(folder, { reports: 'reports', bank: [], more });
+      const last = await call(folder, { reports: 'reports', bank: ['early', 'late'], more });
+      same(month, last);
+      // Once more, nothing changes: all files are known.
+      same(month, await call(folder, { bank: ['early', 'late'], more }));
+    });
+  }
+});
+
+const FATES = ['reference', 'twoInOne', 'returned', 'oneInTwo'];
+type Mutation = (statement: MadeStatement) => MadeStatement;
+const change =
+  (of: (entry: MadeStatement['entries'][number]) => MadeStatement['entries']): Mutation =>
+  (statement) => ({
+    ...statement,
+    closing: statement.entries.reduce((sum, { minor }) => sum + minor, statement.opening),
+    entries: [...of(statement.entries[0]!), ...statement.entries.slice(1)],
+  });
+
+const MUTATIONS: Readonly<Record<string, Mutation>> = {
+  amount: change((entry) => [{ ...entry, minor: entry.minor + 1n }]),
+  sign: change((entry) => [{ ...entry, minor: -entry.minor }]),
+  dropped: change(() => []),
+  doubled: change((entry) => [entry, entry]),
+  'opening balance': (statement) => ({ ...statement, opening: statement.opening + 100n }),
+  'closing balance': (statement) => ({
+    ...statement,
+    closing: statement.entries.reduce((sum, { minor }) => sum + minor, statement.opening) + 100n,
+  }),
+  // Money that moves with its balances: only what is paid out tells that it is another amount.
+  'amount and balance': (statement) => ({
+    ...statement,
+    entries: [{ ...statement.entries[0]!, minor: statement.entries[0]!.minor + 1n }, ...statement.entries.slice(1)],
+  }),
+};
+
+suite('no silent green: a change to one statement is told', () => {
+  const currencies = ['EUR', 'JPY', 'KWD'] as const;
+  for (const [at, [name, mutate]] of Object.entries(MUTATIONS).entries()) {
+    test(name, async () => {
+      const currency = currencies[at % currencies.length]!;
+      const month = bankMonth(at + 1, { fates: FATES, more: 0, currencies: [currency] });
+      const first = month.made.findIndex(({ entries }) => entries.length > 0);
+      const made = month.made.with(first, mutate(month.made[first]!));
+      const told = findingsIn((await call(written(month, filesOf(made)))).json);
+      const before = month.findings.map((finding) => finding.join(' '));
+      assert.ok(
+        told.some((finding) => !before.includes(finding)),
+        `${name} in ${currency}: ${told.join('; ')}`,
+      );
+    });
+  }
+
+  test('a date beyond the window, a reference that names nothing, a statement that is left out', async () => {
+    const month = bankMonth(5, { fates: ['oneInTwo', 'missing'], more: 0, currencies: ['JPY'] });
+    const at = month.made.findIndex(({ entries }) => entries.length > 0);
+    const [entry, ...rest] = month.made[at]!.entries;
+    const changed = (entries: MadeStatement['entries']) => month.made.with(at, { ...month.made[at]!, entries });
+    const told = async (made: readonly MadeStatement[]) => findingsIn((await call(written(month, filesOf(made)))).json);
+    const text = entry!.text.replace(/\d{18}/, '999999999999999999');
+    for (const other of [
+      { ...entry!, booked: '2026-12-01', value: '2026-12-01' },
+      { ...entry!, text },
+    ])
+      assert.match((await told(changed([other, ...rest]))).join('\n'), /payout_(amount_mismatch|missing) \d+3? /);
+    assert.match((await told(month.made.toSpliced(2, 1))).join('\n'), /statement_gap {2}/);
+  });
+});
+
+const OF = { account: 'NL91ABNA0417164300', currency: 'EUR', number: '7', day: '2026-03-06', opening: 0n } as const;
+const right = { ...OF, entries: [] };
+
+test('the same statement again is a duplicate; its number with other entries takes its place', async () => {
+  const month = bankMonth(3, { fates: ['short'], more: 0, currencies: ['JPY'] });
+  const folder = written(month, month.statements);
+  const more = ['--data-dir', join(folder, 'book')];
+  const before = await call(folder, { more });
+  assert.deepEqual(
+    findingsIn(before.json).map((text) => text.split(' ')[0]),
+    ['payout_amount_mismatch'],
+  );
+  const at = month.made.findIndex(({ entries }) => entries.length > 0);
+  const { entries } = month.made[at]!;
+  writeFiles(folder, { 'again/copy.txt': Object.values(month.statements)[at]! });
+  const again = await call(folder, { bank: ['again'], more });
+  assert.deepEqual(
+    again.json.bankStatements.map(({ state }: { state: string }) => state),
+    ['duplicate'],
+  );
+  assert.deepEqual(said(again), said(before));
+
+  // The bank corrects the statement, and all that follow it.
+  const corrected = month.made.slice(at).map((statement, after) => ({
+    ...statement,
+    opening: statement.opening + (after === 0 ? 0n : 3n),
+    entries: after === 0 ? [{ ...entries[0]!, minor: entries[0]!.minor + 3n }, ...entries.slice(1)] : statement.entries,
+  }));
+  writeFiles(folder, below('corrected', filesOf(corrected)));
+  const after = await call(folder, { bank: ['corrected', 'bank'], more });
+  assert.deepEqual(findingsIn(after.json), []);
+  assert.equal(after.code, 0, after.stderr);
+  assert.deepEqual(
+    new Set(after.json.bankStatements.map(({ state }: { state: string }) => state)),
+    new Set(['closed', 'replaced']),
+  );
+});
+
+suite('bad files are told with their line, and the good statements count', () => {
+  const good = mt940Of([right]);
+  const camt = Object.values(filesOf([right]))[0]!.toString();
+  const table: readonly (readonly [string, string | Buffer, RegExp])[] = [
+    ['truncated.xml', camt.slice(0, camt.length - 60), /unreadable line \d+, its XML ends too early/],
+    ['dtd.xml', `<!DOCTYPE x [<!ENTITY a "b">]>${camt}`, /unreadable line 1, it has a document type declaration/],
+    ['entity.xml', camt.replace('S-7', '&a;'), /unreadable line \d+, &a; stands for nothing/],
+    ['deep.xml', `${camt.split('<GrpHdr>')[0]}${'<a>'.repeat(200)}`, /more than 64 deep/],
+    ['namespace.xml', camt.replace('camt.053.001.08', 'pain.001.001.03'), /namespace/],
+    ['html.xml', '<html><body>Log in</body></html>', /namespace|HTML/],
+    ['currency.sta', good.replaceAll('EUR', 'XXX'), /unknown_currency/],
+    ['account.sta', good.replace(/:25:.*\r\n/, ''), /missing_value/],
+    ['empty.txt', '', /unknown_format the file is empty/],
+    ['notes.txt', 'call the bank', /unknown_format/],
+    ['archive.zip', 'PK\x03\x04xx', /unreadable the file is a zip/],
+    ['line.sta', `${good}${'x'.repeat(3 << 20)}`, /row_too_long line \d+/],
+  ];
+
+  test('each of them, beside one that is right', async () => {
+    const month = bankMonth(4, { fates: ['reference'], more: 0, currencies: ['JPY'] });
+    const files = Object.fromEntries(table.map(([name, content]) => [name, Buffer.from(content)]));
+    const packed = { 'JPY.sta.gz': gzipSync(Buffer.concat(Object.values(month.statements))) };
+    const ended = await call(written(month, { ...files, ...packed }));
+    assert.equal(ended.code, 3);
+    assert.deepEqual(Object.fromEntries(said(ended).banks), Object.fromEntries(month.banks));
+    for (const [name, , expected] of table) {
+      const told: { state: string; error: { code: string; message: string } }[] = ended.json.bankStatements.filter(
+        (statement: { file: string; error: object | null }) => statement.file === name && statement.error !== null,
+      );
+      const words = told.map(({ state, error }) => `${state} ${error.code} ${error.message}`).join('\n');
+      assert.match(words, /^refused/, name);
+      assert.match(words, expected, name);
+    }
+  });
+
+  test('an entry that cannot be read leaves its statement unbalanced, on its line', async () => {
+    const month = bankMonth(4, { fates: ['reference', 'amount'], more: 0, currencies: ['JPY'] });
+    const name = Object.keys(month.statements).find((file) => month.statements[file]!.includes(':61:'))!;
+    const text = month.statements[name]!.toString().replace(/:61:\d{6}/, ':61:26AA01');
+    const { json, code } = await call(written(month, { ...month.statements, [name]: Buffer.from(text) }));
+    const [row] = json.discrepancies.filter(({ kind }: { kind: string }) => kind === 'statement_unbalanced');
+    const line = text.split('\n').findIndex((of) => of.startsWith(':61:26AA01')) + 1;
+    assert.deepEqual([row.file, row.line, row.settlementBatchId], [name, line, null]);
+    assert.match(row.message, /entry cannot be read/);
+    assert.equal(code, 1);
+  });
+});
+
+test('without statements nothing is said of the bank', async () => {
+  const month = bankMonth(4, { fates: ['reference'], more: 0, currencies: ['JPY'] });
+  const folder = written(month, {});
+  rmSync(join(folder, 'config.yaml'));
+  writeFiles(folder, { 'config.yaml': ['tolerance: 2'] });
+  const { json, code } = await call(folder, { bank: [] });
+  assert.deepEqual([code, json.batches[0].bank, 'bankStatements' in json], [0, null, false]);
+});
