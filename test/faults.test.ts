@@ -11,7 +11,7 @@ import { settlestream } from './support/settlestream.ts';
 import { seeds } from './support/size.ts';
 
 /** Eight seeds show every fault at least once. */
-const [from, to] = seeds(5, 60);
+const [from, to] = seeds(3, 60);
 const SAMPLES = join(import.meta.dirname, 'fixtures/reports');
 
 /** A book for every test, made before they run side by side. */

@@ -20,7 +20,7 @@ import { type Started, settlestream, startSettlestream } from './support/settles
 import { sized } from './support/size.ts';
 
 /** Moments of death, over both queues; SETTLESTREAM_TEST_KILLS=200 looks closer. */
-const KILLS = Number(process.env['SETTLESTREAM_TEST_KILLS'] ?? sized(10, 60));
+const KILLS = Number(process.env['SETTLESTREAM_TEST_KILLS'] ?? sized(6, 60));
 /** A killed parent's jobs are free only after ten seconds: most of the time is waiting, and tests wait side by side. */
 const LANES = 6;
 const SERVERS = 3;
