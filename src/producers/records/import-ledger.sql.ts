@@ -37,7 +37,7 @@ const contentOf = (table: string) => sql.raw(`row(${CONTENT.map((column) => `${t
 
 /** Of a key that stands in the file several times the first counts. Returns the later lines that say something else. */
 export async function dropContradictions(db: Db, nos: MerchantNos): Promise<number[]> {
-  // Nearly every file has each key once, and that is known in about half the time that the statement below takes.
+  // In about half the time that the statement below takes: a file of very many keys is told apart only here.
   const repeated = await sql`select from staged group by key_hash having count(*) > 1 limit 1`.execute(db);
   if (repeated.rows.length === 0) return [];
   const dropped = await sql<{ line: number; differs: boolean }>`

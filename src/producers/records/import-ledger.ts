@@ -36,8 +36,8 @@ export async function importLedger(
       const file = await LedgerFile.open(path, onRefused);
       await copyIn(client, query.COPY_STAGED, file.records());
       const merchants = await merchantsOf(db, file, merchantId);
-      for (const line of await query.dropContradictions(db, merchants))
-        file.refuse(line, new RowRefused('contradicting_record', 'requestId', null));
+      const contradictions = file.keys.mayRepeat ? await query.dropContradictions(db, merchants) : [];
+      for (const line of contradictions) file.refuse(line, new RowRefused('contradicting_record', 'requestId', null));
       if (file.hasWrappedIds) onNote(WRAPPED_IDS);
       const merged = await query.mergeStaged(db, merchants);
       if (merged.inserted + merged.changed > 0) await query.wantRunsOfChanged(db);

@@ -5,8 +5,10 @@ import { CopyWriter } from '../../adapters/postgres/copy-binary.ts';
 import { openFolders } from '../../adapters/source-files/local-folder.ts';
 import { RowRefused, UsageError } from '../../domain/errors.ts';
 import { headerTrouble } from '../../domain/report/header-trouble.ts';
+import { hash } from '../../domain/report/key.ts';
 import { hasWrappedId, type RecordColumns, readLedgerHeader, readRecord } from '../../domain/report/record.ts';
 import { FastRecordParser, NamedMerchants, writeRecord } from './fast-record.ts';
+import { SeenKeys } from './seen-keys.ts';
 
 type Look = { readonly head: Head; readonly encoding: Encoding };
 
@@ -41,6 +43,7 @@ export class LedgerFile {
   refused = 0;
   hasWrappedIds = false;
   readonly merchants = new NamedMerchants();
+  readonly keys = new SeenKeys();
   readonly #path: string;
   readonly #onRefused: (line: number, reason: string) => void;
   readonly #look: Look;
@@ -110,20 +113,26 @@ export class LedgerFile {
     const fast = new FastRecordParser(columns, this.merchants);
     return () => {
       this.read += 1;
-      if (reader.status !== 'ok' || !fast.write(reader, writer)) this.#readInFull(columns, reader, writer);
+      const isWritten =
+        (reader.status === 'ok' && fast.write(reader, writer)) || this.#readInFull(columns, reader, writer);
+      // Of the id that was written last.
+      if (isWritten) this.keys.add(hash.high, hash.low);
     };
   }
 
-  #readInFull(columns: RecordColumns, reader: RowReader, writer: CopyWriter): void {
+  /** False: it was refused. */
+  #readInFull(columns: RecordColumns, reader: RowReader, writer: CopyWriter): boolean {
     const { line } = reader;
     try {
       if (reader.status !== 'ok') throw new RowRefused(refusalOf(reader), null, null);
       const cells = this.#cells(reader);
       this.hasWrappedIds ||= hasWrappedId(cells, columns);
       writeRecord(writer, line, readRecord(cells, columns), this.merchants);
+      return true;
     } catch (error) {
       if (!(error instanceof RowRefused)) throw error;
       this.refuse(line, error);
+      return false;
     }
   }
 }
