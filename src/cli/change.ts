@@ -57,9 +57,19 @@ function addReplay({ program, run }: Cli): void {
     .option('--from <date>', 'the reports of all batches and days from this day on, YYYY-MM-DD')
     .option('--to <date>', 'until this day')
     .option('--refused', 'everything that was refused or parked')
+    .option('--statements <file>', 'bank statements: their file, or 8 digits of its SHA-256')
     .option('--dry-run', 'prints what would change, and changes nothing')
     .action((options: Options) =>
-      run(async () => (await import('../verbs/replay.ts')).replay(readConfig(options), options)),
+      run(async () => {
+        const { statements } = options;
+        return statements === undefined
+          ? (await import('../verbs/replay.ts')).replay(readConfig(options), options)
+          : (await import('../verbs/replay-statements.ts')).replayStatementFile(
+              readConfig(options),
+              statements,
+              options,
+            );
+      }),
     );
 }
 
@@ -79,10 +89,20 @@ function addWithdraw({ program, run }: Cli): void {
       '\nThe same file does not bring it back, however often it is listed. Other content under its name does, and so does "replay --report".\n',
     )
     .option('--report <id>', 'file, name, or 8 digits of the SHA-256')
+    .option('--statements <file>', 'bank statements: their file, or 8 digits of its SHA-256')
     .option('--reason <text>', 'reason, shown wherever the report is')
     .option('--merchant <id>', 'only this merchant')
     .action((options: Options) =>
-      run(async () => (await import('../verbs/replay.ts')).withdrawReport(readConfig(options), options)),
+      run(async () => {
+        const { statements } = options;
+        return statements === undefined
+          ? (await import('../verbs/replay.ts')).withdrawReport(readConfig(options), options)
+          : (await import('../verbs/replay-statements.ts')).withdrawStatementFile(
+              readConfig(options),
+              statements,
+              options,
+            );
+      }),
     );
 }
 

@@ -153,13 +153,13 @@ async function print(changes: readonly Change[], options: Options): Promise<void
 }
 
 /** Jobs of every source may come up, and files that were named on the command line lie where they lay. */
-function sourcesOfAll(config: Config): Source[] {
+export function sourcesOfAll(config: Config): Source[] {
   const sources = sourcesOf(config);
   return sources.some(({ name }) => name === FILES) ? sources : [...sources, filesAt(config, '/')];
 }
 
 /** When reports are due, where a service is configured that waits for them. */
-const calendarsOf = (config: Config): Calendars =>
+export const calendarsOf = (config: Config): Calendars =>
   config.sources.length === 0
     ? null
     : sourcesOf(config).map(({ name, merchantId, calendar }) => ({ source: name, merchantId, calendar }));

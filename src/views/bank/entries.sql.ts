@@ -2,6 +2,7 @@ import { sql } from 'kysely';
 import type { Db } from '../../adapters/postgres/connection.ts';
 import type { EntryStatus } from '../../domain/bank/statement.ts';
 import type { Currency } from '../../domain/money/currency.ts';
+import { IS_READ } from '../../store/bank/files.ts';
 
 export type EntryFilter = {
   readonly account?: string | undefined;
@@ -34,10 +35,10 @@ const COUNTED = sql`
   select e.*, s.account, s.currency, s.number, f.file, coalesce(e.booking_date, s.to_day) as booked_on,
          row_number() over (partition by s.account, e.entry_key order by s.is_final desc, e.file_no, e.ordinal) as times
     from bank_entry e join bank_statement s on s.file_no = e.file_no and s.ordinal = e.statement join bank_file f on f.no = e.file_no
-   where f.state = 'read' and s.state = 'counts' and s.error_code is null
+   where ${IS_READ} and s.state = 'counts' and s.error_code is null
      and (s.is_final or not exists (
-       select from bank_statement x join bank_file y on y.no = x.file_no
-        where y.state = 'read' and x.state = 'counts' and x.is_final and x.account = s.account and x.currency = s.currency
+       select from bank_statement x
+        where x.error_code is null and x.state = 'counts' and x.is_final and x.account = s.account and x.currency = s.currency
           and coalesce(e.booking_date, s.to_day) between coalesce(x.from_day, x.to_day) and x.to_day))`;
 
 const ID = sql`lpad(to_hex(c.entry_key), 16, '0') || case when c.times > 1 then '-' || c.times else '' end`;

@@ -6,6 +6,7 @@ import type { StatementState } from '../../domain/bank/choose-statements.ts';
 import type { PayoutState } from '../../domain/bank/payouts.ts';
 import { BANK_KINDS } from '../../domain/discrepancy.ts';
 import type { Currency } from '../../domain/money/currency.ts';
+import { IS_READ } from '../../store/bank/files.ts';
 
 /** The last change that this snapshot shows; null: payouts are matched with all that is known. */
 export async function lastChange(db: Db): Promise<bigint | null> {
@@ -90,7 +91,7 @@ export async function statements(db: Db): Promise<StatementRow[]> {
   const found = await sql<StatementRow>`
     select ${STATEMENT}, s.account, s.currency, s.digest, f.file, f.format, s.booked_minor::text as "bookedMinor", s.state
       from bank_statement s join bank_file f on f.no = s.file_no
-     where f.state = 'read' and s.error_code is null order by s.file_no, s.ordinal`.execute(db);
+     where ${IS_READ} and s.error_code is null order by s.file_no, s.ordinal`.execute(db);
   return found.rows;
 }
 
@@ -100,7 +101,7 @@ export const entryHeads = (finals: boolean, amounts: readonly bigint[] | null) =
          e.booking_date as "bookingDate", e.reference, e.texts, e.counterparty_name as name
     from bank_entry e join bank_statement s on s.file_no = e.file_no and s.ordinal = e.statement
     join bank_file f on f.no = e.file_no
-   where e.status = 'booked' and f.state = 'read' and s.is_final = ${finals}
+   where e.status = 'booked' and ${IS_READ} and s.is_final = ${finals}
      ${amounts === null ? sql`` : sql`and e.amount_minor = any(${[...amounts]}::int8[])`}
    order by e.file_no, e.ordinal`;
 

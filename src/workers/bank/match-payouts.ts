@@ -1,6 +1,7 @@
 import { type Db, onOneConnection } from '../../adapters/postgres/connection.ts';
 import { inTransaction } from '../../adapters/postgres/transactions.ts';
 import { chooseStatements, gapsIn } from '../../domain/bank/choose-statements.ts';
+import { missingStatements } from '../../domain/bank/missing-statements.ts';
 import {
   type BankFinding,
   type BookedEntry,
@@ -77,6 +78,7 @@ async function decide(db: Db, today: string | null): Promise<Decision | null> {
     ),
     ...counting.flatMap(unbalanced),
     ...gapsIn(counting).map(gapFinding),
+    ...(today === null ? [] : missingStatements(counting, daysOf(settings.calendars, null), today)),
   ];
   return {
     upTo,
