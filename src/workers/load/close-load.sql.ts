@@ -39,6 +39,12 @@ export async function loadToClose(db: Db, loadNo: number): Promise<ClosingLoad> 
   return found.rows[0]!;
 }
 
+/** The batch that its report belongs to now. */
+export async function batchOf(db: Db, loadNo: number): Promise<number> {
+  const of = db.selectFrom('load as l').innerJoin('report as r', 'r.no', 'l.report_no').where('l.no', '=', loadNo);
+  return (await of.select('r.batch_no').executeTakeFirstOrThrow()).batch_no;
+}
+
 export async function isClosed(db: Db, loadNo: number): Promise<boolean> {
   const closed = db.selectFrom('load').select('no').where('no', '=', loadNo).where('state', '=', 'closed');
   return (await closed.executeTakeFirst()) !== undefined;

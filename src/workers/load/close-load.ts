@@ -42,13 +42,14 @@ export async function closeLoad(context: Context, { loadNo }: CloseLoadJob): Pro
         return closeLocked(db, load, context.logEvent);
       });
       if (outcome) reportLoadEnd(context, load, outcome);
-      const twins = outcome && (await closing.filesWithSameBytes(db, loadNo));
+      const hasTwins = outcome !== null && (await closing.besidesOf(db, loadNo)).hasSameBytes;
+      const twins = hasTwins ? await closing.filesWithSameBytes(db, loadNo) : null;
       if (twins && twins.others.length > 0)
         context.logEvent('warn', 'a report has the same content as others', { ...twins, outcome });
       if (outcome === 'closed' && !load.isReplay) await noteHeader(context, db, loadNo);
       await enqueueNext(context, load.batchNo);
       // Its rows may have shown that it belongs to another batch.
-      const { batchNo } = await closing.loadToClose(db, loadNo);
+      const batchNo = await closing.batchOf(db, loadNo);
       if (batchNo !== load.batchNo) await enqueueNext(context, batchNo);
     }
     if (isOwnTable && (await closing.isClosed(db, loadNo))) await indexRowTable(db, load.slot);

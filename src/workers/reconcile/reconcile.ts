@@ -52,9 +52,11 @@ export async function reconcile(
     if (refused > 0)
       logEvent('warn', 'rows whose records cannot be used: settlestream doctor says why', { rows: refused });
     if (published.run) logEvent('info', 'run published', published.run);
-    if (published.changed) await countRowOutcomes(db, batchNo, recordMetric);
     // A call of `reconcile` has no metrics to count, and should not take longer for them.
-    if (published.changed && schedule.calendars) await countAmounts(db, decision, recordMetric);
+    if (published.changed && schedule.calendars) {
+      await countRowOutcomes(db, batchNo, recordMetric);
+      await countAmounts(db, decision, recordMetric);
+    }
     if (published.isReplay) recordMetric({ name: 'recon_replays_total', labels: {}, value: 1 });
     return published.asked;
   });
