@@ -63,6 +63,7 @@ suite('the service with a bank', () => {
       second.kill('SIGKILL');
       await second.ended;
       const third = start();
+      const page = /http:\/\/[\d.:]+/.exec(await third.says(/pages:/))![0];
       try {
         writeFiles(folder, some(5));
         await until(url, names.length, month.banks.size);
@@ -89,6 +90,7 @@ suite('the service with a bank', () => {
           'missing_statement null',
         ];
         assert.deepEqual(told.sort(), expected.sort());
+        await untilMetrics(page, month.banks);
       } finally {
         third.kill('SIGTERM');
         await third.ended;
@@ -114,6 +116,33 @@ suite('the service with a bank', () => {
     });
   }
 });
+
+/** The metrics say how many payouts are where. */
+async function untilMetrics(page: string, banks: ReadonlyMap<string, { readonly state: string }>): Promise<void> {
+  const deadline = Date.now() + PATIENCE_MS;
+  const states = [...banks.values()].map(({ state }) => state);
+  for (;;) {
+    const text = await (await fetch(`${page}/metrics`)).text();
+    const isSaid = ['arrived', 'overdue', 'different', 'returned'].every((state) =>
+      text.includes(`recon_payouts{state="${state}"} ${states.filter((one) => one === state).length}\n`),
+    );
+    const others = [
+      'recon_payout_amount_open{',
+      'recon_oldest_expected_payout_timestamp_seconds ',
+      'recon_bank_statement_lag_seconds ',
+    ];
+    const isTold = /recon_discrepancies_open\{source="house-bank",kind="missing_statement"\} 2\n/.test(text);
+    if (isSaid && isTold && others.every((name) => text.includes(`\n${name}`))) return;
+    assert.ok(
+      Date.now() < deadline,
+      text
+        .split('\n')
+        .filter((line) => /payout|statement/.test(line))
+        .join('\n'),
+    );
+    await new Promise((wake) => setTimeout(wake, 500));
+  }
+}
 
 /** All files are read, all batches have a payout, and nothing is left to match. */
 async function until(url: string, files: number, payouts: number): Promise<void> {

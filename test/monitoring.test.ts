@@ -12,6 +12,7 @@ import pg from 'pg';
 import { startSftpServer } from '../demo/sftp-server.ts';
 import { MINOR_DIGITS } from '../src/domain/money/currency.ts';
 import type { Coverage } from './support/answer.ts';
+import { mt940Of } from './support/bank-files.ts';
 import { query, temporaryFolder, writeFiles } from './support/book.ts';
 import { PATIENCE_MS } from './support/patience.ts';
 import { freshDatabase, processesOf, startPostgres, templateCopy } from './support/postgres.ts';
@@ -47,6 +48,23 @@ const summary = (batch: string, count: number, amount: string, currency: string)
   '<END>',
 ];
 
+const BANK = '{ sources: [{ name: house-bank, folder: statements, pollSeconds: 1 }] }';
+/** A statement in yen, with an entry that is to pay a batch. */
+const statementOf = (day: string, pays: string | null): string[] =>
+  mt940Of([
+    {
+      account: '0007654321',
+      currency: 'JPY',
+      number: '1',
+      day,
+      opening: 0n,
+      entries:
+        pays === null
+          ? []
+          : [{ minor: 900n, booked: day, value: day, reference: 'R1', text: `pays ${pays} now`, name: 'PAYER' }],
+    },
+  ]).split('\r\n');
+
 const SERVICE = { timeoutMs: 400_000 };
 
 /** What says nothing while nothing is late. */
@@ -54,6 +72,7 @@ const SILENT_WHEN_HEALTHY = [
   'source:recon_oldest_open_report:age_seconds',
   'queue:recon_queue_oldest_waiting:age_seconds',
   'source:recon_retention_headroom_seconds:min',
+  'time() - max(recon_oldest_expected_payout_timestamp_seconds)',
 ];
 type Asked = { readonly name: string; readonly expression: string };
 const isSilent = ({ name, expression }: Asked) =>
@@ -99,6 +118,8 @@ describe('a Prometheus with the shipped rules watches', { concurrency: true }, (
     const folder = temporaryFolder();
     const files = join(folder, 'files');
     mkdirSync(join(files, 'in'), { recursive: true });
+    const yesterday = new Date(Date.now() - 86_400_000).toISOString().slice(0, 10);
+    writeFiles(folder, { 'statements/1.sta': statementOf(yesterday, null) });
     const [url, redis] = await Promise.all([freshDatabase(), startRedis()]);
     const server = await startSftpServer({ folder: files, username: 'reader', password: 'secret' });
     t.after(() => Promise.all([redis.stop(), server.close()]));
@@ -112,7 +133,7 @@ describe('a Prometheus with the shipped rules watches', { concurrency: true }, (
     });
     writeFileSync(
       join(folder, 'settlestream.yaml'),
-      `{ http: { port: 0 }, pollSeconds: 1, quietMinutes: 0, processes: 2, sources: [{ name: shop, merchantId: M1,
+      `{ http: { port: 0 }, pollSeconds: 1, quietMinutes: 0, processes: 2, bank: ${BANK}, sources: [{ name: shop, merchantId: M1,
          sftp: { host: ${server.host}, port: ${server.port}, username: reader, passwordEnv: SFTP_PASSWORD, hostKeySha256: "${server.hostKeySha256}" },
          directories: { transactionDetails: /in, settlementDetails: /in, settlementSummary: /in } }] }`,
     );
@@ -172,13 +193,13 @@ describe('a Prometheus with the shipped rules watches', { concurrency: true }, (
 
   test('a service whose neighbours are sick, and which is killed', async (t) => {
     const folder = temporaryFolder();
-    for (const name of ['files', 'old']) mkdirSync(join(folder, name));
+    for (const name of ['files', 'old', 'statements']) mkdirSync(join(folder, name));
     const [postgres, redis] = await Promise.all([startPostgres(), startRedis()]);
     t.after(() => Promise.all([redis.stop(), postgres.close()]));
     const url = await templateCopy(postgres.url);
     writeFileSync(
       join(folder, 'settlestream.yaml'),
-      `{ http: { port: 0 }, pollSeconds: 1, quietMinutes: 0, processes: 2, merchant: M1, sources: [
+      `{ http: { port: 0 }, pollSeconds: 1, quietMinutes: 0, processes: 2, merchant: M1, bank: ${BANK}, sources: [
          { name: sick, folder: files, merchantId: M1 }, { name: old, folder: old, merchantId: M1 },
          { name: away, merchantId: M1, sftp: { host: 127.0.0.1, port: 1, username: nobody, passwordEnv: SFTP_PASSWORD, hostKeySha256: "SHA256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU" } }] }`,
     );
@@ -226,6 +247,15 @@ describe('a Prometheus with the shipped rules watches', { concurrency: true }, (
     put('old/settlementItems_USD_B3_000.csv', details('B3', ['x152'], '1.00', 'USD'));
     await untilSick('ReconResidual', 'ReconMoneyAtRisk', 'ReconDiscrepancyBurst', 'ReconReportMissing');
     await untilSick('ReconReportUnusable', 'ReconPollFailing');
+
+    // A payout that never came, one of which less came, and a bank that says nothing more.
+    for (const batch of ['P1', 'P2']) {
+      const at = `files/M1/20260105/settlement`;
+      put(`${at}Items_JPY_${batch}_000.csv`, details(batch, [`p${batch}`], '1000', 'JPY'));
+      put(`${at}Summary_JPY_${batch}_000.csv`, summary(batch, 1, '1000', 'JPY'));
+    }
+    put('statements/1.sta', statementOf('2026-01-06', 'P2'));
+    await untilSick('ReconPayoutOverdue', 'ReconPayoutShort', 'ReconStatementMissing');
 
     // Reading fails although everything can be reached; and files lie there as if nobody had looked for long.
     await query(

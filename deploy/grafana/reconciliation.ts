@@ -186,6 +186,50 @@ const handled: Row = {
   ],
 };
 
+const atTheBank: Row = {
+  title: 'At the bank',
+  panels: [
+    stat(
+      {
+        title: 'Payouts, by what the bank says',
+        good: 'All have arrived but the latest; none is overdue, different or returned.',
+        unit: 'short',
+      },
+      { width: 12, height: 5 },
+      { ask: 'max by (state) (recon_payouts)', called: '{{state}}' },
+    ),
+    stat(
+      {
+        title: 'Oldest payout that has not arrived',
+        good: 'Younger than a week.',
+        unit: 's',
+        bad: { warning: 7 * 86_400, critical: 14 * 86_400 },
+      },
+      STAT,
+      { ask: 'time() - max(recon_oldest_expected_payout_timestamp_seconds)', called: 'age' },
+    ),
+    stat(
+      {
+        title: 'Age of the last bank statement',
+        good: 'About a day, over weekends three: of the account that has been silent for longest.',
+        unit: 's',
+        bad: { warning: 4 * 86_400, critical: 7 * 86_400 },
+      },
+      STAT,
+      { ask: 'max(recon_bank_statement_lag_seconds)', called: 'age' },
+    ),
+    lines(
+      {
+        title: 'Payouts that are not at the bank, by currency',
+        good: 'Rises when a batch is read, and falls when its money arrives.',
+        unit: 'short',
+      },
+      WHOLE,
+      { ask: 'max by (currency) (recon_payout_amount_open)', called: '{{currency}}' },
+    ),
+  ],
+};
+
 const ageing: Row = {
   title: 'Ageing',
   panels: [
@@ -311,5 +355,5 @@ export const reconciliation = dashboardOf(
     from: 'now-7d',
     refresh: '1m',
   },
-  [doesItAddUp, moneyAtRisk, handled, ageing, missing, batches],
+  [doesItAddUp, moneyAtRisk, atTheBank, handled, ageing, missing, batches],
 );

@@ -1,3 +1,4 @@
+import { PAYOUT_STATES } from '../../domain/bank/payouts.ts';
 import { type BatchState, KINDS } from '../../domain/discrepancy.ts';
 import type { ReportKind } from '../../domain/formats/format.ts';
 
@@ -122,6 +123,26 @@ export const METRICS = {
     type: 'gauge',
     labels: { source: null, currency: null },
     help: 'Differences of the batches in recon_residual_batches, each as a magnitude, in major units of the currency.',
+  },
+  recon_payouts: {
+    type: 'gauge',
+    labels: { state: PAYOUT_STATES },
+    help: 'Batches by what the statements of the bank say of their payout. Absent in a database without a bank.',
+  },
+  recon_payout_amount_open: {
+    type: 'gauge',
+    labels: { currency: null },
+    help: 'Money of payouts that is not at the bank, or differs there, each as a magnitude, in major units of the currency.',
+  },
+  recon_oldest_expected_payout_timestamp_seconds: {
+    type: 'gauge',
+    labels: {},
+    help: 'Settlement date of the oldest payout that has not arrived. Absent if all have.',
+  },
+  recon_bank_statement_lag_seconds: {
+    type: 'gauge',
+    labels: {},
+    help: 'Seconds since the end of the last day of which there is a statement, of the account that has been silent for longest.',
   },
   recon_queue_jobs: {
     type: 'gauge',

@@ -3,7 +3,8 @@ import { type Currency, isCurrency } from '../money/currency.ts';
 import { formatAmount, magnitude } from '../money/money.ts';
 import type { Matching, Payout, PayoutEntry, PayoutMatch } from './match-payouts.ts';
 
-export type PayoutState = 'arrived' | 'expected' | 'overdue' | 'different' | 'returned' | 'nothingDue';
+export const PAYOUT_STATES = ['arrived', 'expected', 'overdue', 'different', 'returned', 'nothingDue'] as const;
+export type PayoutState = (typeof PAYOUT_STATES)[number];
 
 /** A batch, and what its reports say that it pays out. */
 export type PayoutBatch = Omit<Payout, 'settlementDate' | 'amountMinor' | 'dueBy'> & {

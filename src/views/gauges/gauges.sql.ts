@@ -124,17 +124,17 @@ export async function openDiscrepancies(db: Db): Promise<OpenDiscrepancies[]> {
   // Counted first, and over a million of them; the sources are then those of some thousand batches.
   const found = await sql<OpenDiscrepancies>`
     with counted as materialized (
-      select batch_no, kind, stake_currency as currency,
+      select batch_no, case when batch_no is null then bank_file_no end as file_no, kind, stake_currency as currency,
              width_bucket(extract(epoch from now() - first_seen_at)::float8 / 86400, ${AGE_DAYS}::float8[]) as age,
              count(*) as count, sum(stake_minor) as stake
         from discrepancy d
        where d.closed_run is null
          and not exists (select from handling h where h.discrepancy_no = d.no and h.ended_at is null and h.state = 'accepted')
-       group by 1, 2, 3, 4),
+       group by 1, 2, 3, 4, 5),
     placed as materialized (
       select b.no, ${SOURCE_OF_BATCH} as source from batch b where b.no in (select batch_no from counted))
-    select p.source, c.kind, c.currency, c.age, sum(c.count)::int as count, sum(c.stake)::text as "stakeMinor"
-      from counted c join placed p on p.no = c.batch_no
+    select coalesce(p.source, f.source, '') as source, c.kind, c.currency, c.age, sum(c.count)::int as count, sum(c.stake)::text as "stakeMinor"
+      from counted c left join placed p on p.no = c.batch_no left join bank_file f on f.no = c.file_no
      group by 1, 2, 3, 4`.execute(db);
   return found.rows;
 }

@@ -6,6 +6,7 @@ import { missingMigrations } from '../../adapters/postgres/migrations.ts';
 import type { JobQueue } from '../../adapters/queue/queue.ts';
 import { within } from '../../adapters/timeout.ts';
 import { sourceIn, type What, whatIsAway } from '../../store/away.sql.ts';
+import { gaugesOfBank } from './bank.ts';
 import { gaugesOfBatches, gaugesOfDatabase, gaugesOfDiscrepancies, gaugesOfQueue, gaugesOfReports } from './refresh.ts';
 
 export type Watch = {
@@ -71,9 +72,10 @@ export function startWatch(
     await tellUnreachable(db);
     return gaugesOfReports(db, sources, keepDays);
   };
+  const seeBatches = async (db: Db) => ({ ...(await gaugesOfBatches(db, sources)), ...(await gaugesOfBank(db)) });
   const looks: readonly Look[] = [
     { of: 'reports', server: servers.database, see: () => ask(seeReports) },
-    { of: 'batches', server: servers.database, see: () => ask((db) => gaugesOfBatches(db, sources)) },
+    { of: 'batches', server: servers.database, see: () => ask(seeBatches) },
     { of: 'discrepancies', server: servers.database, see: () => ask((db) => gaugesOfDiscrepancies(db, sources)) },
     { of: 'database', server: servers.database, see: () => ask(gaugesOfDatabase) },
     {
