@@ -810,6 +810,30 @@ alter table audit_event enable always trigger audit_event_kept;
 alter table audit_head enable always trigger audit_head_kept;
 alter table audit_head enable always trigger audit_head_moves;
 
+-- ── Console: who may come in ──────────
+
+-- Links that sign somebody in, once. Of secrets only hashes are kept.
+create table console_login (
+  hash       text collate "C" primary key,
+  name       text not null,
+  -- viewer, analyst, approver, engineer.
+  roles      text[] not null,
+  -- Whose discrepancies may be seen; null: those of all merchants.
+  merchants  text[],
+  expires_at timestamptz not null,
+  used_at    timestamptz
+);
+
+create table console_session (
+  hash       text collate "C" primary key,
+  name       text not null,
+  roles      text[] not null,
+  merchants  text[],
+  started_at timestamptz not null default now(),
+  expires_at timestamptz not null,
+  revoked_at timestamptz
+);
+
 -- ── Retention: what is kept only so long ──────────
 
 -- Everything that was dropped because it is old, one row each: the rows of a load, what the refused rows of a batch said, or an

@@ -1,5 +1,6 @@
+import type { Command } from 'commander';
 import { type Options, readConfig } from '../config/config.ts';
-import { addVerb, type Cli, reading, working } from './options.ts';
+import { addVerb, type Cli, reading, signing, working } from './options.ts';
 
 /** Commands that run until SIGTERM. */
 const SERVICES = [
@@ -18,6 +19,7 @@ export type Service = {
 /** Commands that keep the service running. */
 export function registerServices(cli: Cli, service: Service): void {
   for (const [name, description] of SERVICES) addService(cli, service, name, description);
+  addConsole(cli, service);
   addMigrate(cli);
 }
 
@@ -40,6 +42,43 @@ function addService(
       }),
     );
 }
+
+function addConsole({ program, run }: Cli, { stop }: Service): void {
+  const command = forPerson(
+    addVerb(
+      program,
+      'console',
+      'serves pages for people who look and decide, on this machine, until SIGTERM',
+      'console --as ann',
+    ),
+  )
+    .option('--port <n>', 'port of the pages; 0 takes any free port (9465)')
+    .action((options: Options) =>
+      run(async () =>
+        (await import('../verbs/console.ts'))
+          .serveConsole(readConfig(withoutMerchant(options)), options, stop)
+          .finally(leaveSoon),
+      ),
+    );
+  forPerson(
+    addVerb(command, 'link', 'prints a further link for a console that runs', 'console link --as bob --role approver'),
+  )
+    .option('--port <n>', 'port of the console (9465)')
+    .action((_: Options, link: Command) =>
+      run(async () => {
+        const options: Options = link.optsWithGlobals();
+        return (await import('../verbs/console.ts')).printConsoleLink(readConfig(withoutMerchant(options)), options);
+      }),
+    );
+}
+
+/** Whom a link is for. */
+const forPerson = (command: Command): Command =>
+  signing(command)
+    .option('--role <role>', 'what this person may do: viewer, analyst (handle), approver, engineer (all of them)')
+    .option('--merchant <ids>', 'whose rows this person may see, separated by commas (all)');
+
+const withoutMerchant = ({ merchant: _, ...options }: Options): Options => options;
 
 function addMigrate({ program, run }: Cli): void {
   addVerb(program, 'migrate', 'creates or updates the database schema', 'migrate').action((options: Options) =>

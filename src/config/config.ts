@@ -27,13 +27,14 @@ export type SourceConfig = Omit<Complete<SourceSettings, Reading | 'keepDays'>, 
 
 /** All settings, with what nobody said filled in. Their meaning stands in config/shape.ts. */
 export type Config = Complete<
-  Omit<Settings, 'http' | 'archive' | 'handling' | 'retention' | 'ledger' | 'sources'>,
+  Omit<Settings, 'http' | 'console' | 'archive' | 'handling' | 'retention' | 'ledger' | 'sources'>,
   Reading | 'quietMinutes' | 'drainSeconds' | 'processes' | 'chunkBytes'
 > & {
   readonly databaseUrl?: string | undefined;
   readonly redisUrl?: string | undefined;
   readonly logLevel?: string | undefined;
   readonly http: { readonly host: string; readonly port: number };
+  readonly console: { readonly port: number };
   readonly archive: { readonly folder?: string | undefined };
   readonly handling: { readonly approval: ApprovalLimits };
   readonly retention: Retention;
@@ -73,6 +74,7 @@ const SETTINGS: readonly { readonly path: string; readonly variable: string; rea
   { path: 'drainSeconds', variable: 'SETTLESTREAM_DRAIN_SECONDS' },
   { path: 'http.host', variable: 'SETTLESTREAM_HTTP_HOST' },
   { path: 'http.port', variable: 'SETTLESTREAM_HTTP_PORT', option: 'httpPort' },
+  { path: 'console.port', variable: 'SETTLESTREAM_CONSOLE_PORT', option: 'port' },
   { path: 'archive.folder', variable: 'SETTLESTREAM_ARCHIVE_FOLDER' },
   { path: 'retention.rowsMonths', variable: 'SETTLESTREAM_RETENTION_ROWS_MONTHS' },
   { path: 'retention.rawTextMonths', variable: 'SETTLESTREAM_RETENTION_RAW_TEXT_MONTHS' },
@@ -312,6 +314,7 @@ const over = (weak: Settings, strong: Settings): Settings => ({
   ...weak,
   ...strong,
   http: { ...weak.http, ...strong.http },
+  console: { ...weak.console, ...strong.console },
   archive: { ...weak.archive, ...strong.archive },
   handling: { ...weak.handling, ...strong.handling },
   retention: { ...weak.retention, ...strong.retention },
@@ -341,6 +344,7 @@ function complete(settings: Settings): Config {
     processes: settings.processes ?? availableParallelism(),
     chunkBytes: settings.chunkBytes ?? 8 << 20,
     http: { host: settings.http?.host ?? '127.0.0.1', port: settings.http?.port ?? 9464 },
+    console: { port: settings.console?.port ?? 9465 },
     archive: settings.archive ?? {},
     handling: { approval: settings.handling?.approval ?? {} },
     retention: {

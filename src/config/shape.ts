@@ -41,6 +41,8 @@ export function settingsShape({ folder, hasMerchant }: { folder: string; hasMerc
       drainSeconds: wholeNumber(1, 3_600).optional(),
       /** Where metrics and health are told; port 0 is any that is free. */
       http: group({ host: host.optional(), port: wholeNumber(0, 65_535).optional() }).optional(),
+      /** Where people look and decide; on this machine only. Port 0 is any that is free. */
+      console: group({ port: wholeNumber(0, 65_535).optional() }).optional(),
       archive: group({ folder: path.optional() }).optional(),
       /** What one person may accept alone, by currency; more needs another one. */
       handling: group({ approval: approvalShape.optional() }).optional(),

@@ -38,7 +38,7 @@ export type Handled = { readonly no: bigint; readonly handling: Handling };
 export type RequestMistake = Mistake & { readonly no: bigint | null; readonly line: number | null };
 
 /** Nothing was done, because of these mistakes. */
-class HandlingRefused extends UsageError {
+export class HandlingRefused extends UsageError {
   readonly mistakes: readonly RequestMistake[];
   /** Somebody else was faster, and all the rest is right. */
   readonly isConflict: boolean;

@@ -183,6 +183,12 @@ export function openReadOnlyPool(connectionString: string, connectMs: number): p
   });
 }
 
+/** The same as a database, for those who look again and again. */
+export function openReadOnly(url: string, connectMs: number): Database {
+  const pool = openReadOnlyPool(url, connectMs);
+  return { url, pool, db: new Kysely<Schema>({ dialect: new PostgresDialect({ pool }) }), close: () => pool.end() };
+}
+
 /** Runs `work` on one connection of its own, for temporary tables, COPY and explicit transactions. */
 export async function onOneConnection<T>(
   { pool }: Pick<Database, 'pool'>,

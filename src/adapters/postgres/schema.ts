@@ -224,6 +224,25 @@ export interface ChunkTable {
   state: Generated<'recorded' | 'loaded'>;
 }
 
+export interface ConsoleLoginTable {
+  expires_at: Timestamp;
+  hash: string;
+  merchants: string[] | null;
+  name: string;
+  roles: string[];
+  used_at: Timestamp | null;
+}
+
+export interface ConsoleSessionTable {
+  expires_at: Timestamp;
+  hash: string;
+  merchants: string[] | null;
+  name: string;
+  revoked_at: Timestamp | null;
+  roles: string[];
+  started_at: Generated<Timestamp>;
+}
+
 export interface DeliveryTable {
   archived: string | null;
   archived_sha256: string | null;
@@ -606,6 +625,8 @@ export interface Schema {
   book: BookTable;
   checked_day: CheckedDayTable;
   chunk: ChunkTable;
+  console_login: ConsoleLoginTable;
+  console_session: ConsoleSessionTable;
   delivery: DeliveryTable;
   discrepancy: DiscrepancyTable;
   dropped: DroppedTable;

@@ -37,7 +37,7 @@ function lineOf({ state, name, message, mend }: Omit<Checked, 'isUsage' | 'isAwa
   return `${state.padEnd(8)} ${name}: ${message}\n${mend === null ? '' : `${' '.repeat(9)}${mend}\n`}`;
 }
 
-async function examine(options: Options): Promise<Checked[]> {
+export async function examine(options: Options): Promise<Checked[]> {
   try {
     return [...checkNode(), ...(await examineWith(readConfig(options), originsOf(options)))];
   } catch (error) {

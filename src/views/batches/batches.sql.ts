@@ -111,6 +111,8 @@ export async function failedBatchesOf(
 export type BatchFilter = {
   readonly batchNos?: readonly number[];
   readonly merchant?: string | undefined;
+  /** Only these; null or left out: all. */
+  readonly merchants?: readonly string[] | null;
   readonly from?: string | undefined;
   readonly to?: string | undefined;
   readonly kind?: string | undefined;
@@ -136,6 +138,10 @@ export type DiscrepancyFilter = BatchFilter & {
   readonly after?: bigint | undefined;
   readonly limit?: number | undefined;
 };
+
+/** Whether a merchant `m` is one of those that may be seen. */
+const isOfMerchants = ({ merchants = null }: BatchFilter) =>
+  merchants === null ? sql`true` : sql`m.id = any(${[...merchants]}::text[])`;
 
 /** The run that readers saw at that time, of a batch `b`. One that says that nothing was left of it is none. */
 const runAt = ({ asOf }: BatchFilter) =>
@@ -183,6 +189,7 @@ export async function batchesOf(db: Db, filter: BatchFilter): Promise<BatchView[
        select l.rules->>'timeZone' as time_zone from run_load rl join load l on l.no = rl.load_no where rl.run_no = r.no limit 1) z on true
      where ${filter.batchNos ? sql`b.no = any(${[...filter.batchNos]}::int[])` : sql`true`}
        and ${filter.merchant === undefined ? sql`true` : sql`m.id = ${filter.merchant}`}
+       and ${isOfMerchants(filter)}
        and ${filter.from === undefined ? sql`true` : sql`coalesce(b.settlement_date, b.day) >= ${filter.from}::date`}
        and ${filter.to === undefined ? sql`true` : sql`coalesce(b.settlement_date, b.day) <= ${filter.to}::date`}
        and ${filter.kind === undefined ? sql`true` : sql`exists (select from discrepancy d where d.batch_no = b.no and ${isOpen(filter)} and d.kind = ${filter.kind} and not ${isAcceptedAt(filter)})`}
@@ -247,6 +254,7 @@ const wanted = (filter: DiscrepancyFilter) => sql`
   and ${filter.batchNos ? sql`(d.batch_no = any(${[...filter.batchNos]}::int[]) or d.batch_no is null and ${filter.isOfBankToo ?? false})` : sql`true`}
   and ${filter.nos ? sql`d.no = any(${[...filter.nos]}::bigint[])` : sql`true`}
   and ${filter.merchant === undefined ? sql`true` : sql`m.id = ${filter.merchant}`}
+  and ${isOfMerchants(filter)}
   and ${filter.kind === undefined ? sql`true` : sql`d.kind = ${filter.kind}`}
   and ${filter.batch === undefined ? sql`true` : sql`coalesce(b.batch_id, b.day::text) = ${filter.batch}`}
   and ${filter.source === undefined ? sql`true` : isFrom(filter.source)}

@@ -1,0 +1,359 @@
+import type { HttpBindings } from '@hono/node-server';
+import { type Context, Hono } from 'hono';
+import { bodyLimit } from 'hono/body-limit';
+import { deleteCookie, getCookie, setCookie } from 'hono/cookie';
+import { html } from 'hono/html';
+import type { Database } from '../adapters/postgres/connection.ts';
+import { isDay } from '../domain/calendar/time.ts';
+import { KINDS } from '../domain/discrepancy.ts';
+import type { ApprovalLimits } from '../domain/handling.ts';
+import { STATES } from '../domain/handling.ts';
+import { HandlingRefused, handle } from '../operations/handle.ts';
+import { recordAudit } from '../store/audit.ts';
+import * as sessions from '../store/sessions.ts';
+import { isDiscrepancy } from '../views/batches/batches.sql.ts';
+import { batchesIn, discrepancyPage } from '../views/batches/batches.ts';
+import { BATCH_COLUMNS, DATED_COLUMNS } from '../views/output/columns.ts';
+import { csv } from '../views/output/output.ts';
+import { workbook } from '../views/output/workbook.ts';
+import { type Html, page, type Signed } from './layout.ts';
+import { auditPage } from './pages/audit.ts';
+import { batchesPage, batchPage } from './pages/batches.ts';
+import { discrepanciesPage, discrepancyDetail, type ListQuery, mayHandle } from './pages/discrepancies.ts';
+import { type HealthCheck, healthPage } from './pages/health.ts';
+import { paymentsPage } from './pages/payments.ts';
+import { todayPage } from './pages/today.ts';
+import { formTokenOf, hashOf, isSameText, newSecret, sameOrigin, secureHeaders } from './security.ts';
+import { STYLE } from './style.ts';
+
+/** What the console shows and does: `reading` is bounded in time and changes nothing. */
+export type ConsoleParts = {
+  readonly reading: Database;
+  readonly writing: Database;
+  readonly limits: ApprovalLimits;
+  readonly health: () => Promise<readonly HealthCheck[]>;
+  readonly log: { error(fields: object, message: string): void };
+  readonly now: () => number;
+};
+
+type Env = { Bindings: HttpBindings; Variables: { signed: Signed; secret: string } };
+type Ctx = Context<Env>;
+
+const COOKIE = 'settlestream';
+const SESSION_SECONDS = 12 * 3_600;
+const MOST_BODY_BYTES = 1 << 20;
+const WRONG_LOGIN_MS = 1_000;
+/** A statement took too long, or waited too long for somebody else. */
+const TOO_LONG = ['57014', '55P03'];
+
+/** The console as an application: without a session only the login and the style sheet are there. */
+export function consoleApp(parts: ConsoleParts): Hono<Env> {
+  const app = new Hono<Env>();
+  app.use(secureHeaders);
+  app.use(sameOrigin);
+  app.use(
+    bodyLimit({ maxSize: MOST_BODY_BYTES, onError: (context) => context.text('This is too much at once.\n', 413) }),
+  );
+  app.onError((error, context) => {
+    if (TOO_LONG.includes((error as { code?: string }).code ?? ''))
+      return context.html(
+        page(
+          'This takes too long',
+          '',
+          null,
+          html`<p>The database did not answer within 5 seconds. Narrow the filter: one merchant, or a few days.</p>`,
+        ),
+        503,
+      );
+    parts.log.error({ path: new URL(context.req.url).pathname, error: error.stack }, 'a page failed');
+    return context.html(page('This page failed', '', null, html`<p>The log says why. Try again.</p>`), 500);
+  });
+  app.notFound((context) =>
+    context.html(page('There is no such page', '', null, html`<p><a href="/">Back to the first page</a></p>`), 404),
+  );
+  app.get('/style.css', (context) => context.body(STYLE, 200, { 'Content-Type': 'text/css; charset=utf-8' }));
+  addLogin(app, parts);
+  app.use((context, next) => signedIn(context, parts, next));
+  addPages(app, parts);
+  addActions(app, parts);
+  return app;
+}
+
+function addLogin(app: Hono<Env>, { writing }: ConsoleParts): void {
+  app.get('/login', (context) => {
+    const key = context.req.query('key') ?? '';
+    return context.html(
+      page(
+        'Sign in',
+        '',
+        null,
+        key === ''
+          ? html`<p>You are signed out. Open a link that the console printed: "settlestream console link" prints a new one.</p>`
+          : html`<p>This link works once.</p><form method="post" action="/login"><input type="hidden" name="key" value="${key}"><button>Sign in</button></form>`,
+      ),
+    );
+  });
+  app.post('/login', async (context) => {
+    const key = await field(context, 'key');
+    const person = key === '' ? null : await sessions.takeLogin(writing.db, hashOf(key));
+    if (person === null) {
+      await new Promise((wake) => setTimeout(wake, WRONG_LOGIN_MS));
+      return context.html(
+        page(
+          'Sign in',
+          '',
+          null,
+          html`<p class="wrong" role="alert">This link is not valid, or was used before. Use a new one: the console prints it when it starts.</p>`,
+        ),
+        403,
+      );
+    }
+    // Always a new one: nobody can give a person a session that is known elsewhere.
+    const secret = newSecret();
+    await sessions.insertSession(writing.db, hashOf(secret), person);
+    const { name, roles, merchants } = person;
+    await recordAudit(writing.db, { name, via: 'console (link)' }, [
+      { what: 'login', subject: 'console', after: { roles, merchants } },
+    ]);
+    setCookie(context, COOKIE, secret, { httpOnly: true, sameSite: 'Strict', path: '/', maxAge: SESSION_SECONDS });
+    return context.redirect('/', 303);
+  });
+}
+
+async function signedIn(
+  context: Ctx,
+  { reading }: ConsoleParts,
+  next: () => Promise<void>,
+): Promise<Response | undefined> {
+  const secret = getCookie(context, COOKIE);
+  const session = secret === undefined ? null : await sessions.sessionOf(reading.db, hashOf(secret));
+  if (session === null || secret === undefined)
+    return context.html(
+      page('Sign in', '', null, html`<p>Open the link that the console printed when it started.</p>`),
+      401,
+    );
+  context.set('secret', secret);
+  context.set('signed', { ...session, formToken: formTokenOf(secret) });
+  await next();
+  return undefined;
+}
+
+const show = (
+  context: Ctx,
+  title: string,
+  at: string,
+  body: readonly Html[],
+  status: 200 | 400 | 403 | 404 | 409 = 200,
+) => context.html(page(title, at, context.get('signed'), body), status);
+
+/** One field of a form, as a text. */
+async function field(context: Ctx, name: string): Promise<string> {
+  const value = (await context.req.parseBody())[name];
+  return typeof value === 'string' ? value : '';
+}
+
+/** A part of the query; the database can hold no NUL. */
+const asked = (context: Ctx, name: string): string | undefined =>
+  context.req.query(name)?.replaceAll('\0', '\uFFFD').trim() || undefined;
+const day = (context: Ctx, name: string): string | undefined => {
+  const text = asked(context, name);
+  return text !== undefined && isDay(text) ? text : undefined;
+};
+const oneOf = <T extends string>(known: readonly T[], text: string | undefined): T | undefined =>
+  known.find((one) => one === text);
+
+function addPages(app: Hono<Env>, { reading, health }: ConsoleParts): void {
+  app.get('/', async (context) => show(context, 'Today', '/', await todayPage(reading.db, context.get('signed'))));
+  app.get('/batches', async (context) => {
+    const query = {
+      merchant: asked(context, 'merchant'),
+      from: day(context, 'from'),
+      to: day(context, 'to'),
+      state: asked(context, 'state'),
+    };
+    const format = exportOf(context);
+    const signed = context.get('signed');
+    if (format === null) return show(context, 'Batches', '/batches', await batchesPage(reading, query, signed));
+    const { merchants } = signed;
+    const batches = [await batchesIn(reading.db, { ...query, merchants }, query.state)];
+    return exported(
+      context,
+      'batches',
+      format,
+      format === 'csv' ? csv(BATCH_COLUMNS, batches) : workbook('batches', BATCH_COLUMNS, batches),
+    );
+  });
+  app.get('/batches/:no{[1-9][0-9]{0,8}}', async (context) => {
+    const found = await batchPage(reading, Number(context.req.param('no')), context.get('signed'));
+    return found === null ? missing(context, 'batch') : show(context, found.title, '/batches', found.body);
+  });
+  app.get('/discrepancies', async (context) => listDiscrepancies(context, reading));
+  app.get('/discrepancies/:no{[1-9][0-9]{0,17}}', async (context) => {
+    const no = BigInt(context.req.param('no'));
+    const body = await discrepancyDetail(reading, no, context.get('signed'));
+    return body === null ? missing(context, 'discrepancy') : show(context, `Discrepancy ${no}`, '/discrepancies', body);
+  });
+  app.get('/payments', async (context) =>
+    show(
+      context,
+      'Payments',
+      '/payments',
+      await paymentsPage(
+        reading,
+        { id: asked(context, 'id'), merchant: asked(context, 'merchant') },
+        context.get('signed'),
+      ),
+    ),
+  );
+  app.get('/audit', async (context) => {
+    if (context.get('signed').merchants !== null) return missing(context, 'page');
+    const after = asked(context, 'after');
+    const filter = {
+      from: day(context, 'from'),
+      to: day(context, 'to'),
+      who: asked(context, 'who'),
+      what: asked(context, 'what'),
+      after: numberOf(after),
+    };
+    return show(context, 'Audit', '/audit', await auditPage(reading.db, filter));
+  });
+  app.get('/health', async (context) =>
+    context.get('signed').merchants !== null
+      ? missing(context, 'page')
+      : show(context, 'Health', '/health', healthPage(await health())),
+  );
+}
+
+const missing = (context: Ctx, what: string) =>
+  show(context, `There is no such ${what}`, '', [html`<p>It has another number, or was never there.</p>`], 404);
+
+const numberOf = (text: string | undefined): bigint | undefined =>
+  text !== undefined && /^[1-9]\d{0,17}$/.test(text) ? BigInt(text) : undefined;
+
+const exportOf = (context: Ctx): 'csv' | 'xlsx' | null =>
+  oneOf(['csv', 'xlsx'] as const, asked(context, 'format')) ?? null;
+
+/** A file to download. Where reading fails the connection breaks off, so that nobody takes a part for the whole. */
+function exported(
+  context: Ctx,
+  name: string,
+  format: 'csv' | 'xlsx',
+  pieces: AsyncGenerator<string | Uint8Array>,
+): Response {
+  const type =
+    format === 'csv' ? 'text/csv; charset=utf-8' : 'application/vnd.openxmlformats-officedocument.spreadsheetml.sheet';
+  context.header('Content-Type', type);
+  context.header('Content-Disposition', `attachment; filename="${name}.${format}"`);
+  const { outgoing } = context.env;
+  return context.body(ReadableStream.from(bytesOf(pieces, () => outgoing.destroy())) as ReadableStream);
+}
+
+async function* bytesOf(pieces: AsyncGenerator<string | Uint8Array>, breakOff: () => void): AsyncGenerator<Uint8Array> {
+  try {
+    for await (const piece of pieces) yield typeof piece === 'string' ? new TextEncoder().encode(piece) : piece;
+  } catch {
+    breakOff();
+  }
+}
+
+/** Reads the first rows before anything is sent: a question that takes too long is told as such, and is no empty list. */
+async function begun<T>(portions: AsyncGenerator<T>): Promise<AsyncGenerator<T>> {
+  const first = await portions.next();
+  return (async function* () {
+    if (first.done) return;
+    yield first.value;
+    yield* portions;
+  })();
+}
+
+async function listDiscrepancies(context: Ctx, reading: Database): Promise<Response> {
+  const names = ['merchant', 'from', 'to', 'kind', 'batch', 'handling', 'assigned', 'after'] as const;
+  const query: ListQuery = Object.fromEntries(
+    names.flatMap((name) => (asked(context, name) ? [[name, asked(context, name)]] : [])),
+  );
+  const after = numberOf(query.after);
+  const isKnown = after !== undefined && (await isDiscrepancy(reading.db, after));
+  const filter = {
+    merchant: query.merchant,
+    merchants: context.get('signed').merchants,
+    from: day(context, 'from'),
+    to: day(context, 'to'),
+    kind: oneOf(KINDS, query.kind),
+    batch: query.batch,
+    handling: oneOf(STATES, query.handling),
+    assignedTo: query.assigned,
+    after: isKnown ? after : undefined,
+  };
+  const format = exportOf(context);
+  if (format === null)
+    return show(
+      context,
+      'Discrepancies',
+      '/discrepancies',
+      await discrepanciesPage(reading, query, filter, context.get('signed')),
+    );
+  const portions = await begun(discrepancyPage(reading, { ...filter, after: undefined }).portions());
+  const pieces = format === 'csv' ? csv(DATED_COLUMNS, portions) : workbook('discrepancies', DATED_COLUMNS, portions);
+  return exported(context, 'discrepancies', format, pieces);
+}
+
+function addActions(app: Hono<Env>, parts: ConsoleParts): void {
+  app.use('*', async (context, next) => {
+    if (context.req.method !== 'POST') return next();
+    const isOurs = isSameText(await field(context, 'token'), context.get('signed').formToken);
+    return isOurs
+      ? next()
+      : show(
+          context,
+          'This form is not from here',
+          '',
+          [html`<p>Go back, load the page again, and repeat it.</p>`],
+          400,
+        );
+  });
+  app.post('/logout', async (context) => {
+    await sessions.revokeSession(parts.writing.db, hashOf(context.get('secret')));
+    deleteCookie(context, COOKIE, { path: '/' });
+    return context.redirect('/login', 303);
+  });
+  app.post('/discrepancies/handle', async (context) => handleForm(context, parts));
+}
+
+async function handleForm(context: Ctx, { writing, limits, now }: ConsoleParts): Promise<Response> {
+  const form = await context.req.parseBody({ all: true });
+  const text = (name: string): string | null =>
+    typeof form[name] === 'string' && form[name].trim() !== '' ? form[name].trim() : null;
+  const nos = [form['no'] ?? []].flat().flatMap((no) => (typeof no === 'string' ? (numberOf(no) ?? []) : []));
+  // Only the rest of an address of our own: a list with its filter, or one discrepancy.
+  const back = /^(\?[\w=&%.+-]*|\/\d{1,18})?$/.exec(text('back') ?? '')?.[0] ?? '';
+  const act = {
+    action: text('action') ?? '',
+    reason: text('reason'),
+    text: text('text'),
+    to: text('to'),
+    until: text('until'),
+  };
+  const refuse = (message: string, status: 400 | 403 | 409) =>
+    show(
+      context,
+      'Nothing was done',
+      '/discrepancies',
+      [html`<p class="wrong" role="alert">${message}</p><p><a href="/discrepancies${back}">Back</a></p>`],
+      status,
+    );
+  const { name, roles, merchants } = context.get('signed');
+  const isApproval = act.action === 'approve' || act.action === 'reject';
+  if (!mayHandle(context.get('signed')) || (isApproval && !roles.includes('approver')))
+    return refuse(`You may not do this: it needs the role ${isApproval ? 'approver' : 'analyst'}.`, 403);
+  if (nos.length === 0) return refuse('No discrepancy is ticked: tick those that it is about.', 400);
+  if (act.action === '') return refuse('No action is chosen.', 400);
+  const requests = nos.map((no) => ({ no, act, line: null, seen: numberOf(text(`seen-${no}`) ?? undefined) ?? null }));
+  const actor = { name, via: 'console' };
+  try {
+    await handle({ database: writing, actor, limits, merchants, now }, requests);
+    return context.redirect(`/discrepancies${back}`, 303);
+  } catch (error) {
+    if (error instanceof HandlingRefused) return refuse(error.message, error.isConflict ? 409 : 400);
+    throw error;
+  }
+}

@@ -1,0 +1,110 @@
+import { html } from 'hono/html';
+import type { HtmlEscapedString } from 'hono/utils/html';
+import type { Person } from '../store/sessions.ts';
+
+/** HTML in which every value was escaped. */
+export type Html = HtmlEscapedString | Promise<HtmlEscapedString>;
+
+/** Who looks, and what their forms carry. */
+export type Signed = Person & { readonly formToken: string };
+
+const PAGES = [
+  ['/', 'Today'],
+  ['/batches', 'Batches'],
+  ['/discrepancies', 'Discrepancies'],
+  ['/payments', 'Payments'],
+  ['/audit', 'Audit'],
+  ['/health', 'Health'],
+] as const;
+
+/** A page with the way to all others. `at` is the address of its section. */
+export const page = (
+  title: string,
+  at: string,
+  signed: Signed | null,
+  body: Html | readonly Html[],
+): Html => html`<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>${title} · settlestream</title>
+<link rel="stylesheet" href="/style.css">
+</head>
+<body>
+<a class="skip" href="#main">Skip to the content</a>
+${signed === null ? '' : header(at, signed)}
+<main id="main">
+<h1>${title}</h1>
+${body}
+</main>
+</body>
+</html>
+`;
+
+const header = (at: string, { name, formToken }: Signed): Html => html`<header>
+<nav aria-label="Pages">${PAGES.map(([path, label]) => html`<a href="${path}"${path === at ? html` aria-current="page"` : ''}>${label}</a>`)}</nav>
+<form class="find" action="/payments" method="get" role="search">
+<label>Payment <input name="id" placeholder="request id or transaction id"></label><button>Find</button>
+</form>
+<form class="out" action="/logout" method="post"><input type="hidden" name="token" value="${formToken}"><span>${name}</span> <button>Sign out</button></form>
+</header>`;
+
+export type Cell = Html | string | number | null;
+
+/** A table; columns whose name ends with `#` hold numbers. */
+export const dataTable = (
+  caption: string,
+  head: readonly string[],
+  rows: readonly (readonly Cell[])[],
+  empty: string,
+): Html => {
+  if (rows.length === 0) return html`<section><h2>${caption}</h2><p class="none">${empty}</p></section>`;
+  const isNumber = head.map((name) => name.endsWith('#'));
+  return html`<section><h2>${caption}</h2><div class="scroll" tabindex="0" role="region" aria-label="${caption}"><table>
+<thead><tr>${head.map((name, at) => html`<th scope="col"${isNumber[at] ? html` class="number"` : ''}>${name.replace(/#$/, '')}</th>`)}</tr></thead>
+<tbody>${rows.map((row) => html`<tr>${row.map((cell, at) => html`<td${isNumber[at] ? html` class="number"` : ''}>${cell ?? ''}</td>`)}</tr>`)}</tbody>
+</table></div></section>`;
+};
+
+const SIGNS: Readonly<Record<string, string>> = {
+  reconciled: '✓',
+  discrepant: '≠',
+  incomplete: '?',
+  waiting: '…',
+  accepted: '✓',
+  pendingApproval: '2',
+  assigned: '→',
+  snoozed: '–',
+  open: '≠',
+};
+
+/** A state, told by a sign, a word and a colour. */
+export const badge = (state: string): Html =>
+  html`<span class="state ${state}"><span aria-hidden="true">${SIGNS[state] ?? '·'}</span> ${state}</span>`;
+
+/** In UTC, to the minute. */
+export const minute = (time: Date): string => time.toISOString().slice(0, 16).replace('T', ' ');
+
+/** An address with a query, in which what is undefined is left out. */
+export function address(path: string, query: Readonly<Record<string, string | number | undefined>>): string {
+  const said = new URLSearchParams();
+  for (const [name, value] of Object.entries(query))
+    if (value !== undefined && value !== '') said.append(name, String(value));
+  return said.size === 0 ? path : `${path}?${said}`;
+}
+
+export const link = (to: string, text: string | number): Html => html`<a href="${to}">${text}</a>`;
+
+export const input = (label: string, name: string, value: string | undefined, type = 'text'): Html =>
+  html`<label>${label} <input type="${type}" name="${name}" value="${value ?? ''}"></label>`;
+
+export const select = (
+  label: string,
+  name: string,
+  options: readonly string[],
+  value: string | undefined,
+  none = 'all',
+): Html =>
+  html`<label>${label} <select name="${name}"><option value="">${none}</option>${options.map((option) => html`<option${option === value ? html` selected` : ''}>${option}</option>`)}</select></label>`;

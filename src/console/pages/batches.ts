@@ -1,0 +1,189 @@
+import { html } from 'hono/html';
+import type { Database } from '../../adapters/postgres/connection.ts';
+import type { Person } from '../../store/sessions.ts';
+import { batchDetail } from '../../views/batches/batch-detail.ts';
+import { type BatchFilter, type BatchView, batchesOf, totalsOf } from '../../views/batches/batches.sql.ts';
+import {
+  acceptedJson,
+  batchesIn,
+  batchJson,
+  coverageJson,
+  matchedRowsOf,
+  stateOfBatch,
+  totalJson,
+} from '../../views/batches/batches.ts';
+import { address, badge, dataTable, type Html, input, link, minute, select } from '../layout.ts';
+
+const STATES = ['waiting', 'incomplete', 'discrepant', 'reconciled'];
+const SHOWN = 500;
+
+export type BatchQuery = Pick<BatchFilter, 'merchant' | 'from' | 'to'> & { readonly state?: string | undefined };
+
+const nameOf = ({ batchId, day }: BatchView): string => batchId ?? `transactions of ${day}`;
+
+/** Money that was accepted, one currency after the other. */
+const acceptedOf = (batch: BatchView): string => {
+  const { count, amounts } = acceptedJson(batch);
+  return count === 0 ? '' : [`${count}`, ...amounts.map(({ amount, currency }) => `${amount} ${currency}`)].join(', ');
+};
+
+/** Batches and days, the latest first. */
+export async function batchesPage(
+  { db }: Database,
+  query: BatchQuery,
+  { merchants }: Person,
+): Promise<readonly Html[]> {
+  const found = (await batchesIn(db, { ...query, merchants }, query.state)).reverse();
+  const { merchant, from, to, state } = query;
+  const csv = (format: string) => link(address('/batches', { ...query, format }), format.toUpperCase());
+  return [
+    html`<form class="filter" method="get">${input('Merchant', 'merchant', merchant)}${input('From', 'from', from, 'date')}${input('To', 'to', to, 'date')}${select('State', 'state', STATES, state)}<button>Show</button></form>`,
+    dataTable(
+      `${found.length.toLocaleString('en')} batches and days`,
+      [
+        'date',
+        'batch or day',
+        'merchant',
+        'acquirer',
+        'rows#',
+        'matched#',
+        'settled#',
+        'summary says#',
+        'currency',
+        'open#',
+        'accepted',
+        'state',
+      ],
+      found.slice(0, SHOWN).map(lineOf),
+      'There is none. Reports are reconciled as they arrive: "settlestream run", or "settlestream reconcile".',
+    ),
+    found.length > SHOWN ? html`<p class="note">The first ${SHOWN} are shown: narrow the filter.</p>` : html``,
+    html`<p>${csv('csv')} · ${csv('xlsx')}</p>`,
+  ];
+}
+
+function lineOf(batch: BatchView) {
+  const { details = null, summary = null } = batch.batchId === null ? {} : batchJson(batch);
+  return [
+    batch.settlementDate ?? batch.day,
+    link(`/batches/${batch.no}`, nameOf(batch)),
+    batch.merchantId,
+    batch.acquirer,
+    batch.facts.rows.toLocaleString('en'),
+    matchedRowsOf(batch).toLocaleString('en'),
+    details?.settlementAmount ?? null,
+    summary?.settlementAmount ?? null,
+    batch.currency,
+    batch.open.toLocaleString('en'),
+    acceptedOf(batch),
+    badge(stateOfBatch(batch)),
+  ];
+}
+
+/** One batch or day; null where there is none of this number, or it has no result. */
+export async function batchPage(
+  database: Database,
+  no: number,
+  { merchants }: Person,
+): Promise<{ readonly title: string; readonly body: readonly Html[] } | null> {
+  const { db } = database;
+  const [batch] = await batchesOf(db, { batchNos: [no], merchants });
+  if (batch === undefined) return null;
+  const detail = await batchDetail(database, batch, { batchNos: [no] });
+  const totals = await totalsOf(db, { batchNos: [no] });
+  const accepted = acceptedOf(batch);
+  return {
+    title: `${batch.batchId === null ? 'Transactions of' : 'Batch'} ${batch.batchId ?? batch.day}`,
+    body: [
+      html`<p>${badge(stateOfBatch(batch))} · ${batch.merchantId} · ${batch.settlementDate ?? batch.day} · ${batch.currency ?? ''} · ${batch.open} open${accepted === '' ? '' : `, accepted: ${accepted}`}</p>`,
+      ...sumTables(batch),
+      coverageTables(batch),
+      dataTable(
+        'What does not add up',
+        ['kind', 'count#', 'at stake#', 'currency'],
+        totals
+          .map(totalJson)
+          .map(({ kind, count, amountAtStake, currency }) => [
+            link(
+              address('/discrepancies', { batch: batch.batchId ?? batch.day ?? '', merchant: batch.merchantId, kind }),
+              kind,
+            ),
+            count,
+            amountAtStake,
+            currency,
+          ]),
+        'Nothing is open.',
+      ),
+      dataTable(
+        'Reports',
+        ['report', 'kind', 'revision#', 'rows#', 'SHA-256'],
+        detail.reports.map(({ file, kind, revision, rows, sha256 }) => [
+          file,
+          kind,
+          revision,
+          rows,
+          `${sha256.slice(0, 16)}…`,
+        ]),
+        'No report of it counts.',
+      ),
+      dataTable(
+        'Runs',
+        ['run#', 'published', 'because of'],
+        detail.runs.map((run) => [
+          run.run,
+          minute(run.publishedAt),
+          run.causes.map(({ cause, by }) => (by === null ? cause : `${cause} ${by}`)).join(', '),
+        ]),
+        'There is none.',
+      ),
+    ],
+  };
+}
+
+/** From the rows to what the summary says. */
+function sumTables(batch: BatchView): Html[] {
+  if (batch.batchId === null) return [];
+  const { totals, details, summary, residual } = batchJson(batch);
+  const line = (name: string, sums: { count: number | null; settlementAmount: string; feeAmount: string } | null) =>
+    sums === null ? [name, null, null, null] : [name, sums.count, sums.settlementAmount, sums.feeAmount];
+  return [
+    dataTable(
+      'From the rows to the payout',
+      ['', 'rows#', 'settled#', 'fees#'],
+      [
+        ...totals.map(({ type, ...sums }) => line(type, sums)),
+        line('all rows', details),
+        line('the summary says', summary),
+        ['difference', null, residual, null],
+      ],
+      'No row was read.',
+    ),
+  ];
+}
+
+function coverageTables(batch: BatchView): Html {
+  const coverage = coverageJson(batch);
+  if (coverage === null) return html``;
+  const { matched, noRecordNeeded, notDone, discrepant, refused, checks } = coverage;
+  return html`${dataTable(
+    'What the answer is made of',
+    ['rows that are', 'rows#', 'settled#'],
+    [
+      ['matched with their record', matched.rows, matched.settlementAmount],
+      ...noRecordNeeded.map(({ type, rows, settlementAmount }) => [
+        `no record needed: ${type}`,
+        rows,
+        settlementAmount,
+      ]),
+      ['not done', notDone.rows, notDone.settlementAmount],
+      ['with a discrepancy', discrepant.rows, discrepant.settlementAmount],
+      ['refused', refused.rows, null],
+    ],
+    '',
+  )}${dataTable(
+    'What was checked',
+    ['check', 'state', 'why not'],
+    checks.map(({ name, state, why }) => [name, state === 'done' ? 'done' : 'not possible', why]),
+    '',
+  )}`;
+}

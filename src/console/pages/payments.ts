@@ -1,0 +1,91 @@
+import { html } from 'hono/html';
+import type { Database } from '../../adapters/postgres/connection.ts';
+import { UsageError } from '../../domain/errors.ts';
+import type { Person } from '../../store/sessions.ts';
+import { type PaymentTrace, storyJson, tracePayment } from '../../views/payment-trace/trace.ts';
+import { dataTable, type Html, input, link, minute } from '../layout.ts';
+
+/** The whole trace of a payment, by any id of it. */
+export async function paymentsPage(
+  database: Database,
+  { id, merchant }: { readonly id: string | undefined; readonly merchant: string | undefined },
+  { merchants }: Person,
+): Promise<readonly Html[]> {
+  const form = html`<form class="filter" method="get">${input('Request id or transaction id', 'id', id)}${input('Merchant', 'merchant', merchant)}<button>Find</button></form>`;
+  if (id === undefined)
+    return [form, html`<p class="note">Any id of the payment, or of what belongs to it: yours or the provider's.</p>`];
+  try {
+    // Of a merchant that may not be seen nothing is known.
+    const isSeen =
+      merchants === null || (merchant !== undefined && merchants.includes(merchant)) || merchants.length === 1;
+    if (!isSeen) throw new UsageError(`choose a merchant: ${merchants.join(', ')}.`);
+    const of = merchants !== null && merchants.length === 1 ? merchants[0] : merchant;
+    return [form, ...tablesOf(await tracePayment(database, id, of, () => {}))];
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    return [
+      form,
+      html`<p class="wrong" role="alert">${error.message.replace('with --merchant', 'in the field Merchant')}</p>`,
+    ];
+  }
+}
+
+function tablesOf(trace: PaymentTrace): Html[] {
+  const story = storyJson(trace);
+  return [
+    html`<p>Merchant ${story.merchantId}${story.isCut ? ': there is more than is shown' : ''}</p>`,
+    dataTable(
+      'Your records',
+      ['type', 'request id', 'amount#', 'currency', 'status', 'occurred', 'of', 'order'],
+      story.records.map(({ type, requestId, amount, currency, status, occurredAt, originalRequestId, orderId }) => [
+        ...[type, requestId, amount, currency, status],
+        ...[minute(occurredAt), originalRequestId, orderId],
+      ]),
+      'There is no record of it.',
+    ),
+    rowTable(story.rows),
+    dataTable(
+      'What was settled',
+      ['type', 'rows#', 'settled#', 'fees#', 'currency'],
+      story.settled.map(({ type, count, settlementAmount, feeAmount, settlementCurrency }) => [
+        ...[type, count, settlementAmount],
+        ...[feeAmount, settlementCurrency],
+      ]),
+      'Nothing yet.',
+    ),
+    dataTable(
+      'What does not add up, and did not',
+      ['no#', 'kind', 'message', 'since', 'closed'],
+      trace.discrepancies.map(({ no, kind, message, since, until }) => [
+        link(`/discrepancies/${no}`, Number(no)),
+        ...[kind, message, minute(since), until === null ? null : minute(until)],
+      ]),
+      'Nothing.',
+    ),
+  ];
+}
+
+const rowTable = (rows: ReturnType<typeof storyJson>['rows']): Html =>
+  dataTable(
+    'Rows of reports',
+    [
+      'batch or day',
+      'file',
+      'line#',
+      'type',
+      'request id',
+      'transaction id',
+      'amount#',
+      'currency',
+      'settled#',
+      'fee#',
+      'matched by',
+    ],
+    rows.map((row) => [
+      row.settlementBatchId ?? row.transactionDate,
+      row.isCounted ? row.file : `${row.file} (does not count)`,
+      ...[row.line, row.type, row.requestId, row.transactionId, row.amount, row.currency],
+      ...[row.settlementAmount, row.feeAmount, row.matchedBy],
+    ]),
+    'No report has a row of it.',
+  );

@@ -1,0 +1,54 @@
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import type { MiddlewareHandler } from 'hono';
+
+/** Nothing but our own style sheet and forms: no code in pages, no frames around them, nothing from elsewhere. */
+const HEADERS: Readonly<Record<string, string>> = {
+  'Content-Security-Policy':
+    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+  'X-Content-Type-Options': 'nosniff',
+  'X-Frame-Options': 'DENY',
+  'Referrer-Policy': 'no-referrer',
+  'Cross-Origin-Opener-Policy': 'same-origin',
+  'Cross-Origin-Resource-Policy': 'same-origin',
+  'Permissions-Policy': 'camera=(), geolocation=(), microphone=()',
+  'Cache-Control': 'no-store',
+};
+
+export const secureHeaders: MiddlewareHandler = async (context, next) => {
+  await next();
+  for (const [name, value] of Object.entries(HEADERS)) context.res.headers.set(name, value);
+};
+
+const MOST_QUERY_CHARACTERS = 4_096;
+const LOOPBACK = /^(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?$/;
+
+/** Refuses what a page of another site can send: under a name that only points here, or from an address that is not ours. */
+export const sameOrigin: MiddlewareHandler = async (context, next) => {
+  const host = context.req.header('host') ?? '';
+  if (!LOOPBACK.test(host))
+    return context.text('This address is not served here: use the one that was printed.\n', 421);
+  if (new URL(context.req.url).search.length > MOST_QUERY_CHARACTERS)
+    return context.text('The address is too long.\n', 414);
+  if (context.req.method !== 'GET' && context.req.method !== 'HEAD') {
+    const origin = context.req.header('origin');
+    const site = context.req.header('sec-fetch-site');
+    const isOurs =
+      (origin === undefined || origin === `http://${host}`) && (site === undefined || site === 'same-origin');
+    if (!isOurs) return context.text('Another site sent this request: it is refused.\n', 403);
+  }
+  return next();
+};
+
+/** A secret that nobody guesses. */
+export const newSecret = (): string => randomBytes(32).toString('base64url');
+
+/** What is stored of a secret. */
+export const hashOf = (secret: string): string => createHash('sha256').update(secret).digest('hex');
+
+/** What a form of a session carries, so that no other page can send it. */
+export const formTokenOf = (secret: string): string => hashOf(`form ${secret}`);
+
+export function isSameText(a: string, b: string): boolean {
+  const [left, right] = [Buffer.from(hashOf(a)), Buffer.from(hashOf(b))];
+  return timingSafeEqual(left, right);
+}
