@@ -14,7 +14,7 @@ import { JOBS, reconcile } from '../src/jobs.ts';
 import { startWatch } from '../src/views/gauges/gauges.ts';
 import { newBook } from './support/by-hand.ts';
 import { PATIENCE_MS } from './support/patience.ts';
-import { processesOf, startPostgres, templateCopy } from './support/postgres.ts';
+import { processesOf, query, startPostgres, templateCopy } from './support/postgres.ts';
 import { lintMetrics, startPrometheus } from './support/prometheus.ts';
 import { startRedis } from './support/redis.ts';
 
@@ -171,6 +171,18 @@ test('what is not known is not told as zero', async () => {
   assert.equal(await told(), undefined);
 });
 
+/** A payout of batch B1 that is expected, and a statement that does not have it. */
+const aBank = (url: string) =>
+  query(
+    url,
+    `with setting as (insert into bank_setting (payers, payout_days, calendars) values ('{}', 5, '{}')),
+          batch_of as (update batch set settlement_date = '2026-03-02' where batch_id = 'B1' returning no),
+          paid as (insert into payout (batch_no, state, amount_minor, arrived_minor) select no, 'expected', 500, 0 from batch_of),
+          file as (insert into bank_file (source, path, file, size_bytes, modified_at, state) values ('bank', 'f', 'f', 1, now(), 'read') returning no)
+     insert into bank_statement (file_no, ordinal, line, is_final, account, currency, to_day, entry_count, booked_minor, refused_count)
+     select no, 1, 1, true, 'A', 'USD', '2026-03-03', 0, 0, 0 from file`,
+  );
+
 test('all that is promised is told of a real book and queue, with those labels and no others', async () => {
   const { database, find, publish, tell } = await newBook();
   const { batchNo } = await find({ day: '2026-03-01' });
@@ -178,6 +190,7 @@ test('all that is promised is told of a real book and queue, with those labels a
   await tell(batchNo, 'amount_mismatch', { stakeMinor: '2', currency: 'USD', handling: 'accepted' });
   await find({ day: '2026-03-02', state: 'found' });
   await publish((await find({ batchId: 'B1', currency: 'USD' })).batchNo, { residualMinor: '-5' });
+  await aBank(database.url);
   const redis = await startRedis();
   after(() => redis.stop());
   const queue = await openQueue({ databaseUrl: database.url, redisUrl: redis.url, bookId: 'b' });
