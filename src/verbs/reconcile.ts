@@ -95,7 +95,7 @@ export async function reconcileSources(
       const bank = await recordStatements(config, statements, book, queue.enqueue);
       const found = { ...recorded, bankFileNos: bank.fileNos };
       await sweep();
-      start();
+      await start();
       const startedAtMs = Date.now();
       const { db } = book.database;
       await untilDone(() => isReconciling(db, found.deliveryNos, startedAtMs), found.deliveryNos);

@@ -20,7 +20,7 @@ export async function replayStatementFile(config: Config, name: string, options:
       inTransaction(db, () => replayStatements(db, name, actorOf(options))),
     );
     await queue.enqueue(readStatements, { fileNo: no, attempt: 0 });
-    start();
+    await start();
     const startedAtMs = Date.now();
     await untilDone(() => isReadingStatements(database.db, [no], startedAtMs), []);
     await matchPayouts();
@@ -39,7 +39,7 @@ export async function withdrawStatementFile(config: Config, name: string, option
       inTransaction(db, () => withdrawStatements(db, { name, reason }, actorOf(options))),
     );
     process.stderr.write(`settlestream: ${file} ${isNew ? 'is withdrawn' : 'was withdrawn before: nothing changes'}\n`);
-    start();
+    await start();
     await matchPayouts();
     await tellStatements(database.db, no, options);
     return 0;

@@ -52,7 +52,7 @@ export async function withdrawReport(config: Config, options: Options): Promise<
     process.stderr.write(
       `settlestream: revision ${revision} of ${file} ${isNew ? 'is withdrawn' : 'was withdrawn before: nothing changes'}\n`,
     );
-    at.start();
+    await at.start();
     await at.sweep();
     const startedAtMs = Date.now();
     await at.untilDone(() => isReplaying(database.db, withdrawn, startedAtMs), []);
@@ -75,7 +75,7 @@ async function inEarnest(
     inTransaction(db, () => recordReplay(db, request, named, { isDry: false, actor })),
   );
   for (const deliveryNo of recorded.deliveryNos) await queue.enqueue(ingestReport, { deliveryNo, attempt: 0 });
-  start();
+  await start();
   const startedAtMs = Date.now();
   await untilDone(() => isReplaying(database.db, recorded, startedAtMs), recorded.deliveryNos);
   await matchPayouts();
@@ -103,7 +103,7 @@ async function dryRun(
     const { interventionNo, deliveryNos } = recorded;
     try {
       for (const deliveryNo of deliveryNos) await queue.enqueue(ingestReport, { deliveryNo, attempt: 0 });
-      start();
+      await start();
       const startedAtMs = Date.now();
       await untilDone(() => isReadingDry(database.db, deliveryNos, startedAtMs), deliveryNos);
       const merchantNos = await merchantsOfBatches(db, recorded.batchNos);

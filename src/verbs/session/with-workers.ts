@@ -11,6 +11,7 @@ import { dueMatching } from '../../store/bank/matching.ts';
 import { useBank } from '../../store/bank/settings.ts';
 import { type LedgerInUse, useLedger } from '../../store/ledger/ledger.ts';
 import { isMatching } from '../../views/progress/bank-progress.sql.ts';
+import { isMuchToDo } from '../../views/progress/progress.sql.ts';
 import { startParsers } from '../../workers/runtime/parser-pool.ts';
 import { work } from '../../workers/runtime/worker.ts';
 import { bankSettingsOf, statementSourcesOf } from './bank.ts';
@@ -24,7 +25,7 @@ export type WorkerSession = {
   /** Whose records are compared. */
   readonly ledger: LedgerInUse;
   /** Begins to take jobs. */
-  start(): void;
+  start(): Promise<void>;
   /** Waits while something is to be done; what the queue forgot is asked for again. Progress is told of these deliveries. */
   untilDone(isBusy: () => Promise<boolean>, deliveryNos: readonly number[]): Promise<void>;
   /** Matches payouts with the bank, where something changed; waits until that is done. */
@@ -58,7 +59,7 @@ export async function withWorkers<T>(
       log.warn({ ...about, asked: name, error: error.message }, 'could not enqueue'),
     );
   // How reports and runs ended stands in the answer.
-  const parsers = startParsers(config.processes, enqueue, undefined, (level, note, about) => {
+  const parsers = startParsers(1, enqueue, undefined, (level, note, about) => {
     if (level === 'warn') log.warn(about, note);
   });
   let book: Storage | undefined;
@@ -85,8 +86,11 @@ export async function withWorkers<T>(
       book,
       queue,
       ledger,
-      start: () =>
-        work({ database, queue: opened, parsers, processes, archiveDir: book!.archiveDir, log, stop: stopping.signal }),
+      start: async () => {
+        // To start a process takes longer than a few small reports do.
+        if (await isMuchToDo(database.db)) parsers.growTo(processes);
+        work({ database, queue: opened, parsers, processes, archiveDir: book!.archiveDir, log, stop: stopping.signal });
+      },
       untilDone: wait,
       async matchPayouts() {
         const due = await dueMatching(db);

@@ -20,6 +20,15 @@ export async function progressOf(db: Db, deliveryNos: readonly number[]) {
   return { size: Number(size), read: Number(read), rows: Number(rows) };
 }
 
+/** More than one process has work with what is to be read and to be reconciled. */
+export async function isMuchToDo(db: Db): Promise<boolean> {
+  const found = await sql<{ isMuch: boolean }>`
+    select d.bytes > 2000000 or d.files + b.batches > 20 as "isMuch"
+      from (select coalesce(sum(size_bytes), 0) as bytes, count(*) as files from delivery where state in ('found', 'reading')) d,
+           (select count(*) as batches from batch where done < wanted) b`.execute(db);
+  return found.rows[0]!.isMuch;
+}
+
 /** Some of these deliveries is not at its end, or some batch that wants a run can have one and has none. */
 export async function isReconciling(db: Db, deliveryNos: readonly number[], startedAtMs: number): Promise<boolean> {
   const nos = anyOf(deliveryNos);

@@ -12,6 +12,8 @@ export type ParserPool = {
    * put into `logContext`, which stands in every line of the log that it causes.
    */
   run(name: string, payload: unknown, logContext?: object): Promise<void>;
+  /** Starts those that are not there yet, so that there are this many. */
+  growTo(processes: number): void;
   close(): void;
 };
 
@@ -54,7 +56,11 @@ export function startParsers(
     if (settings) parser.tell(settings);
     free(parser);
   };
-  for (let place = 1; place <= processes; place++) start(place);
+  let places = 0;
+  const growTo = (count: number) => {
+    while (places < count) start(++places);
+  };
+  growTo(processes);
   const watchdog = startWatchdog(parsers, recordMetric);
 
   return {
@@ -64,6 +70,7 @@ export function startParsers(
       for (const parser of parsers) parser.tell(settings);
     },
     run: async (name, payload, logContext = {}) => (await take()).run(name, payload, logContext),
+    growTo,
     close() {
       clearInterval(watchdog);
       for (const parser of parsers) parser.close();
