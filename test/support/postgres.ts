@@ -7,6 +7,7 @@ import pg from 'pg';
 import { openDatabase } from '../../src/adapters/postgres/connection.ts';
 import { openEmbeddedPostgres } from '../../src/adapters/postgres/embedded.ts';
 import { migrate } from '../../src/adapters/postgres/migrations.ts';
+import { openQueue } from '../../src/adapters/queue/queue.ts';
 
 /** Where `npm test` says which server all test files share. */
 export const SHARED_URL = 'SETTLESTREAM_TEST_POSTGRES';
@@ -14,7 +15,7 @@ const TEMPLATE = 'settlestream_template';
 
 export type TestPostgres = { readonly url: string; close(): Promise<void> };
 
-/** Starts a throwaway Postgres with a migrated template in it. It also goes away by itself when this process ends. */
+/** Starts a throwaway Postgres with a migrated template in it, the queue's tables and all. It also goes away by itself when this process ends. */
 export async function startPostgres(): Promise<TestPostgres> {
   const own = await openEmbeddedPostgres({
     dataDir: mkdtempSync(join(tmpdir(), 'settlestream-test-')),
@@ -24,6 +25,8 @@ export async function startPostgres(): Promise<TestPostgres> {
   const template = await openDatabase(databaseUrl(own.url, TEMPLATE), 1);
   await migrate(template);
   await template.close();
+  // A call that finds them made takes 0.2 s less, and the tests make a thousand.
+  await (await openQueue({ databaseUrl: databaseUrl(own.url, TEMPLATE), bookId: 'template' })).close();
   return own;
 }
 
