@@ -91,6 +91,9 @@ suite('the service with a bank', () => {
         ];
         assert.deepEqual(told.sort(), expected.sort());
         await untilMetrics(page, month.banks);
+        // Listing what is known uses up no numbers.
+        const [{ last }] = (await query(url, 'select max(no)::int as last from bank_file')) as [{ last: number }];
+        assert.equal(last, names.length);
       } finally {
         third.kill('SIGTERM');
         await third.ended;

@@ -48,9 +48,10 @@ export class CamtFile {
         this.#reader.open(NAMES.get(xml.name) ?? '', this.#currency(), xml.line);
       } else if (token === CLOSE) {
         const { bytes, length } = this.#text;
-        this.#reader.text(bytes.toString('utf8', 0, Math.min(length, MAX_TEXT_BYTES)));
+        if (length > 0) this.#reader.text(bytes.toString('utf8', 0, Math.min(length, MAX_TEXT_BYTES)));
         this.#text.length = 0;
-        events.push(...this.#reader.close());
+        const read = this.#reader.close();
+        if (read.length > 0) events.push(...read);
       } else xml.addTo(this.#text);
     }
   }

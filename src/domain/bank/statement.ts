@@ -74,6 +74,9 @@ export function balanceOf(statement: BankStatement): 'balanced' | 'unbalanced' |
   return imbalance === null ? 'notStated' : 'balanced';
 }
 
+/** Most elements and lines are the end of nothing. Nobody adds to it. */
+const NONE: BankEvent[] = [];
+
 /** Gathers what a reader finds of the statement at hand. */
 export class StatementCollector {
   account: string | null = null;
@@ -163,7 +166,7 @@ export class StatementCollector {
   }
 
   take(): BankEvent[] {
-    return this.#events.splice(0);
+    return this.#events.length === 0 ? NONE : this.#events.splice(0);
   }
 
   #leadsTo(bookedMinor: bigint): boolean {

@@ -5,16 +5,26 @@ import type { FileState } from '../../adapters/source-files/source-files.ts';
 /** A file that may hold statements: what it holds decides its content. */
 export type ListedStatements = FileState & { readonly path: string; readonly file: string };
 
-/** Records files of statements, each once, in the order of the list. Returns their numbers, known ones included. */
+/**
+ * Records files of statements, each once, in the order of the list. Returns their numbers, known ones included. What is known is not
+ * written again: each poll lists all of it.
+ */
 export async function recordFiles(db: Db, source: string, files: readonly ListedStatements[]): Promise<number[]> {
-  const listed = sql`unnest(${files.map(({ path }) => path)}::text[], ${files.map(({ file }) => file)}::text[],
-    ${files.map(({ sizeBytes }) => sizeBytes)}::bigint[], ${files.map(({ modifiedAtMicros }) => modifiedAtMicros)}::bigint[])
-    with ordinality as l(path, file, size_bytes, modified_at_micros, place)`;
+  // One listing at a time, so that no number is used up for a file that somebody else records.
+  await sql`select pg_advisory_xact_lock(7355615, hashtext(${source}))`.execute(db);
+  const listed = sql`(
+    select path, file, size_bytes, timestamptz 'epoch' + modified_at_micros * interval '1 microsecond' as modified_at, place
+      from unnest(${files.map(({ path }) => path)}::text[], ${files.map(({ file }) => file)}::text[],
+             ${files.map(({ sizeBytes }) => sizeBytes)}::bigint[], ${files.map(({ modifiedAtMicros }) => modifiedAtMicros)}::bigint[])
+           with ordinality as u(path, file, size_bytes, modified_at_micros, place)) l`;
+  const isIt = sql`f.source = ${source} and f.path = l.path and f.size_bytes = l.size_bytes and f.modified_at = l.modified_at`;
   // A file is shown by its path below the folder that was given last.
-  const recorded = await sql<{ no: number }>`
-    insert into bank_file as f (source, path, file, size_bytes, modified_at)
-    select ${source}, path, file, size_bytes, timestamptz 'epoch' + modified_at_micros * interval '1 microsecond' from ${listed} order by place
-    on conflict (source, path, size_bytes, modified_at) do update set file = excluded.file
-    returning f.no`.execute(db);
-  return recorded.rows.map(({ no }) => no);
+  await sql`update bank_file f set file = l.file from ${listed} where ${isIt} and f.file <> l.file`.execute(db);
+  await sql`insert into bank_file (source, path, file, size_bytes, modified_at)
+    select ${source}, l.path, l.file, l.size_bytes, l.modified_at from ${listed} where not exists (select from bank_file f where ${isIt})
+     order by l.place`.execute(db);
+  const found = await sql<{
+    no: number;
+  }>`select f.no from ${listed} join bank_file f on ${isIt} order by l.place`.execute(db);
+  return found.rows.map(({ no }) => no);
 }

@@ -138,3 +138,13 @@ export async function endFile(db: Db, { no, epoch }: ClaimedFile, end: FileEnd):
     .executeTakeFirst();
   return ended.numUpdatedRows === 1n;
 }
+
+/** A file that is not there any more, before anything of it was read. */
+export const forgetFile = (db: Db, { no, epoch }: ClaimedFile) =>
+  db
+    .deleteFrom('bank_file')
+    .where('no', '=', no)
+    .where('epoch', '=', epoch)
+    .where('state', '=', 'found')
+    .where('archived', 'is', null)
+    .execute();

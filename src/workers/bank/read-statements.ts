@@ -12,7 +12,7 @@ import { inTransaction } from '../../adapters/postgres/transactions.ts';
 import { openFolders } from '../../adapters/source-files/local-folder.ts';
 import type { SourceFiles } from '../../adapters/source-files/source-files.ts';
 import type { BankEvent, StatementFormat } from '../../domain/bank/statement.ts';
-import { ReportRefused } from '../../domain/errors.ts';
+import { ReportRefused, ReportVanished } from '../../domain/errors.ts';
 import { matchPayouts as matchPayoutsJob, type ReadStatementsJob } from '../../jobs.ts';
 import { dueMatching } from '../../store/bank/matching.ts';
 import { noteBankChange } from '../../store/bank/settings.ts';
@@ -42,7 +42,10 @@ export async function readStatements(context: JobContext, { fileNo }: ReadStatem
     const refused = refusalOf(error, file);
     if (!(refused instanceof ReportRefused))
       throw await archiveError(context.archiveDir, error, Number(file.sizeBytes));
-    await refuse(context, file, refused);
+    // In the service it is found once more if it is there again, just as it was. A call says that it was not there.
+    if (refused instanceof ReportVanished && context.calendars !== null)
+      await query.forgetFile(context.database.db, file);
+    else await refuse(context, file, refused);
   }
   await askForMatching(context);
   return true;
