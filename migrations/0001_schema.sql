@@ -536,6 +536,9 @@ create index discrepancy_cross_batch on discrepancy (request_id) where closed_ru
 create index discrepancy_other_batch on discrepancy (other_batch_no) where closed_run is null and other_batch_no is not null;
 create index discrepancy_referenced on discrepancy (no) where closed_run is null and referenced_ids is not null;
 create index discrepancy_closed on discrepancy (closed_run) where closed_run is not null;
+-- Those of the bank, which are all decided together.
+create index discrepancy_bank on discrepancy (identity) where closed_run is null and opened_run = 0;
+create index discrepancy_bank_closed on discrepancy (closed_at) where closed_run = 0;
 -- What was open at a time is looked for among what was closed, too.
 create index discrepancy_closed_batch on discrepancy (batch_no) where closed_run is not null;
 -- Told of refused rows once, and no longer: what they said may be dropped.

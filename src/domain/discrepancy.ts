@@ -46,7 +46,7 @@ export const KINDS = [
 const TOLD_BY_TIME: readonly Kind[] = ['unsettled_transaction', 'settled_not_reported', 'missing_report'];
 
 /** Kinds that need statements of a bank. They are decided when payouts are matched. */
-export const BANK_KINDS: readonly Kind[] = [
+const BANK_KINDS: readonly Kind[] = [
   'payout_missing',
   'payout_amount_mismatch',
   'payout_twice',

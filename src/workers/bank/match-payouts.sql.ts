@@ -4,7 +4,6 @@ import type { Db } from '../../adapters/postgres/connection.ts';
 import { lockMerchant } from '../../adapters/postgres/locks.ts';
 import type { StatementState } from '../../domain/bank/choose-statements.ts';
 import type { PayoutState } from '../../domain/bank/payouts.ts';
-import { BANK_KINDS } from '../../domain/discrepancy.ts';
 import type { Currency } from '../../domain/money/currency.ts';
 import { IS_READ } from '../../store/bank/files.ts';
 
@@ -243,19 +242,21 @@ const SAYS = (table: string) =>
  */
 export async function publishFindings(db: Db, findings: readonly FindingRow[]): Promise<void> {
   const found = sql`jsonb_to_recordset(${JSON.stringify(findings)}::jsonb) as t${FINDING}`;
-  const isIts = sql`t.batch_no is not distinct from x.batch_no and t.identity = x.identity`;
-  const isOpen = sql`x.closed_run is null and x.kind = any(${[...BANK_KINDS]}::text[])`;
+  // Its batch is part of an identity here, so that it can be joined by that alone.
+  const isIts = sql`t.identity = x.identity`;
+  const isOpen = sql`x.closed_run is null and x.opened_run = 0`;
   await sql`update discrepancy x set closed_run = 0, closed_at = now(), is_superseded = exists (select from ${found} where ${isIts})
     where ${isOpen} and not exists (
       select from ${found} where ${isIts} and (${SAYS('t')}) is not distinct from (${SAYS('x')}))`.execute(db);
   await sql`update discrepancy x set message = t.message from ${found}
      where ${isOpen} and ${isIts} and x.message <> t.message`.execute(db);
-  await sql`insert into discrepancy (${NAMES}, is_cross_batch, of_matchable, first_seen_at, opened_run, opened_at)
+  await sql`
+    with before as materialized (
+      select identity, min(first_seen_at) as first_seen_at from discrepancy
+       where closed_run = 0 and closed_at = now() and is_superseded group by identity)
+    insert into discrepancy (${NAMES}, is_cross_batch, of_matchable, first_seen_at, opened_run, opened_at)
     select t.*, true, false, coalesce(o.first_seen_at, now()), 0, now()
-      from ${found}
-      left join lateral (
-        select min(x.first_seen_at) as first_seen_at from discrepancy x
-         where x.closed_run = 0 and x.closed_at = now() and x.is_superseded and ${isIts}) o on true
+      from ${found} left join before o on o.identity = t.identity
      where not exists (select from discrepancy x where ${isOpen} and ${isIts})`.execute(db);
 }
 

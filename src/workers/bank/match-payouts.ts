@@ -130,7 +130,7 @@ function findingRow({ discrepancy, batchNo, fileNo, merchantNo, key }: BankFindi
   const { kind, line, field, reported, recorded, difference, currency, message, stake } = discrepancy;
   return {
     batch_no: batchNo,
-    identity: [kind, key].join('|'),
+    identity: [kind, batchNo ?? '', key].join('|'),
     kind,
     bank_file_no: fileNo,
     merchant_no: merchantNo,
