@@ -318,7 +318,7 @@ test('every answer forbids code, frames and guessing, also where it refuses', as
         headers['referrer-policy'],
         headers['cache-control'],
       ],
-      ['nosniff', 'DENY', 'no-referrer', 'no-store'],
+      ['nosniff', 'DENY', 'same-origin', 'no-store'],
       path,
     );
   }

@@ -4,7 +4,7 @@ export const STYLE = `
 @media (prefers-color-scheme: dark) { :root { --ink: #e6edf3; --soft: #9aa5b1; --line: #363d46; --paper: #14181d; --shade: #1d232a; --accent: #8ab4f8; --bad: #ff9c94; --warn: #f0c37b; --good: #86d39d; } }
 * { box-sizing: border-box; }
 body { margin: 0; font: 0.9rem/1.45 system-ui, sans-serif; color: var(--ink); background: var(--paper); }
-a { color: var(--accent); }
+p { overflow-wrap: anywhere; } a { color: var(--accent); }
 :focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
 .skip { position: absolute; left: -999px; } .skip:focus { left: 0.5rem; top: 0.5rem; background: var(--paper); padding: 0.3rem; }
 header { display: flex; flex-wrap: wrap; gap: 0.5rem 1.5rem; align-items: center; padding: 0.5rem 1rem; border-bottom: 1px solid var(--line); background: var(--shade); }
