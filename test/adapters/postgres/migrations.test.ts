@@ -27,7 +27,9 @@ test('a database of a newer version is used as it is', async () => {
 for (const left of [14, 3, 1])
   test(`a database of before the first version, with ${left} of its migrations, is refused, and not touched`, async () => {
     const database = await open();
-    await database.pool.query('drop schema dashboard cascade; drop schema public cascade; create schema public');
+    await database.pool.query(
+      'drop schema dashboard cascade; drop schema if exists bullmq cascade; drop schema public cascade; create schema public',
+    );
     await database.pool.query(
       'create table migration (version integer primary key, name text not null, applied_at timestamptz not null default now())',
     );
