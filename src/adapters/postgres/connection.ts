@@ -36,13 +36,22 @@ const TYPES: pg.CustomTypesConfig = {
 const SESSION_SETTINGS =
   '-c jit=off -c lock_timeout=60s -c statement_timeout=30min -c idle_in_transaction_session_timeout=';
 
+/** Temporary tables live as long as their connection. The server can freeze nothing that is younger than the oldest of them. */
+const LIFETIME_SECONDS = 3_600;
+
 /**
  * Connects to the database.
  * @throws DatabaseAway when no connection can be made.
  */
 export async function openDatabase(url: string, connections = 4, idleInTransaction = '60s'): Promise<Database> {
   const options = SESSION_SETTINGS + idleInTransaction;
-  const pool = openPool({ connectionString: url, max: connections, types: TYPES, options });
+  const pool = openPool({
+    connectionString: url,
+    max: connections,
+    types: TYPES,
+    options,
+    maxLifetimeSeconds: LIFETIME_SECONDS,
+  });
   const db = new Kysely<Schema>({ dialect: new PostgresDialect({ pool }) });
   try {
     (await pool.connect()).release();

@@ -41,7 +41,7 @@ const POLL_MS = 40;
 const SWEEP_MS = 2_000;
 const LOOK_MS = 500;
 /** Where there is much to look through, so much longer is worked than looked: the workers need the same cores. */
-const WORK_PER_LOOK = 20;
+const WORK_PER_LOOK = 10;
 
 /** Opens the book, a queue and parsers that can read these sources, and closes them when `act` has ended. */
 export async function withWorkers<T>(
