@@ -81,7 +81,8 @@ const SETTINGS = {
   TimeZone: 'UTC',
   log_timezone: 'UTC',
 };
-const THROWAWAY_SETTINGS = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' };
+/** Several programs at once may share one: the demo's and the tests' do. */
+const THROWAWAY_SETTINGS = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off', max_connections: 300 };
 
 const KEEPER = `
 home=$1 bin=$2 owner=$3 throwaway=$4; shift 4
