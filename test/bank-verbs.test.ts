@@ -3,7 +3,9 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import { bankMonth, filesOf } from './support/bank-month.ts';
-import { inBook, temporaryFolder, writeFiles } from './support/book.ts';
+import { inBook, query, temporaryFolder, writeFiles } from './support/book.ts';
+import { freshDatabase } from './support/postgres.ts';
+import { settlestream } from './support/settlestream.ts';
 
 const below = <T>(folder: string, files: Readonly<Record<string, T>>): Record<string, T> =>
   Object.fromEntries(Object.entries(files).map(([name, content]) => [`${folder}/${name}`, content]));
@@ -125,4 +127,21 @@ suite('a book with a bank', () => {
     const { code, stderr } = await inBook(['bank']);
     assert.deepEqual([code, /there are no bank statements/.test(stderr)], [2, true]);
   });
+});
+
+test('a matching that was given up is never silent, and is tried again when something changes', async () => {
+  const url = await freshDatabase();
+  const env = { DATABASE_URL: url, SETTLESTREAM_DATA_DIR: temporaryFolder() };
+  const run = (...args: string[]) => settlestream(args, { env });
+  const paths = [join(folder, 'reports'), '--ledger', join(folder, 'records.csv'), '--bank', join(folder, 'bank')];
+  assert.equal((await run('reconcile', ...paths, '--config', join(folder, 'config.yaml'))).code, 1);
+  await query(url, `update bank_matching set attempts = 8, parked_reason = 'it does not work'`);
+  await query(url, `insert into bank_change (why) values ('run')`);
+  assert.equal((await run('reconcile', ...paths)).code, 3, 'what is said of payouts is old');
+  const { code, stdout } = await run('doctor');
+  assert.deepEqual([code, /matching was given up.*it does not work/.test(stdout)], [3, true], stdout);
+  const { entries } = (await run('bank', '--open', '--json')).json;
+  const matched = await run('bank', 'match', '--entry', entries[0].id, '--batch', missing, '--json');
+  assert.deepEqual([matched.code, matched.json.batches[0].bank.matchedBy], [0, 'confirmed'], matched.stderr);
+  assert.equal((await run('reconcile', ...paths)).code, 1);
 });

@@ -257,3 +257,22 @@ test('without statements nothing is said of the bank', async () => {
   const { json, code } = await call(folder, { bank: [] });
   assert.deepEqual([code, json.batches[0].bank, 'bankStatements' in json], [0, null, false]);
 });
+
+test('a bank that was asked for and compared with nothing is no 0, and is told', async () => {
+  const month = bankMonth(4, { fates: ['reference'], more: 0, currencies: ['JPY'] });
+  const others = bankMonth(4, { fates: ['reference'], more: 0, currencies: ['EUR'] });
+  const elsewhere = ['bank:', '  accounts:', '  - { account: XX00, currency: JPY, merchantId: M9 }'];
+  const table: readonly [what: string, bank: string, statements: BankMonth['statements'], config: string[], RegExp][] =
+    [
+      ['an empty folder', 'none', month.statements, CONFIG, /no bank statement was read: there is no file/],
+      ['statements in another currency', 'bank', others.statements, CONFIG, /1 settlement batch was not compared/],
+      ['accounts of somebody else', 'bank', month.statements, elsewhere, /1 settlement batch was not compared/],
+    ];
+  for (const [what, bank, statements, config, told] of table) {
+    const folder = written(month, statements);
+    writeFiles(folder, { 'config.yaml': config });
+    const { json, code, stderr } = await call(folder, { bank: [bank] });
+    assert.deepEqual([code, json.batches[0].state, json.batches[0].bank], [3, 'reconciled', null], what);
+    assert.match(stderr, told, what);
+  }
+});

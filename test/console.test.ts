@@ -6,6 +6,7 @@ import { after, suite, test } from 'node:test';
 import { parse } from 'csv-parse/sync';
 import pg from 'pg';
 import { consoleApp } from '../src/console/app.ts';
+import { healthPage } from '../src/console/pages/health.ts';
 import { query, temporaryFolder, writeFiles } from './support/book.ts';
 import { freshDatabase } from './support/postgres.ts';
 import { settlestream, startSettlestream } from './support/settlestream.ts';
@@ -400,6 +401,33 @@ suite('a finance person at work', () => {
     assert.match(text, /amount_mismatch<\/a><\/td><td class="number">11<\/td><td class="number">11\.00<\/td>/);
   });
 
+  test('what was not read is said before what is open', async () => {
+    const { text: before } = await ann.get('/');
+    assert.doesNotMatch(before, /role="alert"/);
+    for (const [change, back, said] of [
+      [
+        `insert into away (what, reason, next_try_at) values ('source s', 'it is away', now())`,
+        `delete from away`,
+        /1 source cannot be reached/,
+      ],
+      [
+        `update delivery set state = 'refused' where no = (select max(no) from delivery)`,
+        `update delivery set state = 'closed' where state = 'refused'`,
+        /1 report is not read/,
+      ],
+      [
+        `update batch set parked_reason = 'x' where no = (select max(no) from batch)`,
+        `update batch set parked_reason = null`,
+        /1 batch or day was given up/,
+      ],
+    ] as const) {
+      await query(url, change);
+      const { text } = await ann.get('/');
+      await query(url, back);
+      assert.match(text, said);
+    }
+  });
+
   test('a batch shows its way from the rows to the payout, and what was checked', async () => {
     const [, no] = /href="\/batches\/(\d+)">B1</.exec((await ann.get('/batches')).text)!;
     const { text } = await ann.get(`/batches/${no}`);
@@ -557,6 +585,11 @@ suite('a finance person at work', () => {
 
   test('the health page says what the doctor says', async () => {
     assert.match((await ann.get('/health')).text, /database version/);
+    assert.match(
+      String(healthPage([])[0]),
+      /<p>Nothing was checked\.<\/p>/,
+      'where nothing was checked nothing is well',
+    );
   });
 });
 

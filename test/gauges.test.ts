@@ -248,6 +248,23 @@ test('what was accepted is told apart, and what waits for approval is open', asy
   assert.deepEqual(shown('recon_handling_pending_approval'), ['shop 1']);
 });
 
+test('what a bank statement says alone counts for its source, and what is accepted of it goes nowhere unseen', async () => {
+  const { database, pool } = await newBook();
+  await pool.query(
+    `insert into bank_file (source, path, file, size_bytes, modified_at) values ('house-bank', 'p', 'f', 1, now())`,
+  );
+  await pool.query(`insert into discrepancy (bank_file_no, identity, of_matchable, is_cross_batch, kind, message, stake_minor, stake_currency, first_seen_at, opened_run, opened_at)
+    select 1, no::text, false, true, 'unexplained_credit', 'm', 100, 'USD', now(), 0, now() from generate_series(1, 3) as no`);
+  await pool.query(`insert into handling (discrepancy_no, thread, action, state, decided_by, decided_at, by, via, at)
+    select no, no, 'accept', case identity when '1' then 'accepted' else 'pendingApproval' end, 'ann', now(), 'ann', 'test', now()
+      from discrepancy where identity in ('1', '2')`);
+  const values = await gaugesOfDiscrepancies(database.db, []);
+  assert.deepEqual(told(values, 'recon_discrepancies_open'), ['house-bank unexplained_credit 2']);
+  assert.deepEqual(told(values, 'recon_discrepancies_accepted'), ['house-bank unexplained_credit 1']);
+  assert.deepEqual(told(values, 'recon_discrepancy_amount_accepted'), ['house-bank unexplained_credit USD 1']);
+  assert.deepEqual(told(values, 'recon_handling_pending_approval'), ['house-bank 1']);
+});
+
 test('the database server is told as it is', async () => {
   const { database, pool } = await newBook();
   const values = await gaugesOfDatabase(database.db);

@@ -203,7 +203,13 @@ test('a server that goes away and comes back is gone on with, by itself', async 
   await sshd.kill();
   put('out/M1/20260109/settlementItems_USD_A6_000.csv', lines(detailsOf('A6')));
   put('out/M1/20260109/settlementSummary_USD_A6_000.csv', lines(summaryOf('A6')));
-  const told = JSON.parse(await service.says(/"source":"first".*ECONNREFUSED/));
+  await until(
+    'that it is away, for each source that it has',
+    `select what from away where reason like '%:${sshd.port} (connect ECONNREFUSED%' and what in ('source first', 'source second') order by 1`,
+    [{ what: 'source first' }, { what: 'source second' }],
+  );
+  // One line tells of the server: which of its sources that names is chance.
+  const told = JSON.parse(await service.says(new RegExp(`"error":"[^"]*:${sshd.port} .*ECONNREFUSED`)));
   assert.match(told.error, /^cannot reach sftp:.*Check host and port/);
   await sshd.start();
   await until('what came meanwhile', runOf('A6'), [{ done: true, rows: 1, open: 0 }]);

@@ -1,6 +1,18 @@
 import type { Currency } from './money/currency.ts';
 import { formatAmount, type Money, magnitude } from './money/money.ts';
 
+/** Kinds that need statements of a bank. They are decided when payouts are matched. */
+const BANK_KINDS = [
+  'payout_missing',
+  'payout_amount_mismatch',
+  'payout_twice',
+  'payout_returned',
+  'unexplained_credit',
+  'statement_gap',
+  'statement_unbalanced',
+  'missing_statement',
+] as const;
+
 /** Every kind of discrepancy. docs/discrepancies.md describes each. */
 export const KINDS = [
   'unknown_transaction',
@@ -32,35 +44,14 @@ export const KINDS = [
   'unsettled_transaction',
   'settled_not_reported',
   'missing_report',
-  'payout_missing',
-  'payout_amount_mismatch',
-  'payout_twice',
-  'payout_returned',
-  'unexplained_credit',
-  'statement_gap',
-  'statement_unbalanced',
-  'missing_statement',
+  ...BANK_KINDS,
 ] as const;
 
 /** Kinds that depend on time, in the service only: a call of `reconcile` treats the given files as everything there is. */
 const TOLD_BY_TIME: readonly Kind[] = ['unsettled_transaction', 'settled_not_reported', 'missing_report'];
 
-/** Kinds that need statements of a bank. They are decided when payouts are matched. */
-const BANK_KINDS: readonly Kind[] = [
-  'payout_missing',
-  'payout_amount_mismatch',
-  'payout_twice',
-  'payout_returned',
-  'unexplained_credit',
-  'statement_gap',
-  'statement_unbalanced',
-  'missing_statement',
-];
-
 /** Kinds that one call of `reconcile` without statements can report. */
-export const KINDS_AT_ONCE: readonly Kind[] = KINDS.filter(
-  (kind) => !TOLD_BY_TIME.includes(kind) && !BANK_KINDS.includes(kind),
-);
+export const KINDS_AT_ONCE: readonly Kind[] = KINDS.filter((kind) => ![...TOLD_BY_TIME, ...BANK_KINDS].includes(kind));
 
 export type Kind = (typeof KINDS)[number];
 

@@ -95,7 +95,7 @@ export const NOT_HELD = sql`(not exists (select from away) or away_reason(d) is 
 export const IS_HELD = sql`(exists (select from away) and away_reason(d) is not null)`;
 
 /** So long a call that ends when its work is done waits for what is away; the standing service waits for ever. */
-const PATIENCE_MS = 15_000;
+export const PATIENCE_MS = 15_000;
 
 /** A call that began then has waited long enough for what a delivery `d` needs. */
 export const isLeft = (startedAtMs: number) =>

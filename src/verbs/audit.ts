@@ -52,16 +52,14 @@ async function printHead({ db }: Database, options: Options): Promise<void> {
 
 async function verify(config: Config, options: Options): Promise<number> {
   const pinned = pinnedOf(options);
-  let isBroken = false;
-  const code = await withDatabase(config, async ({ db }) => {
+  return withDatabase(config, async ({ db }) => {
     const { events, head, broken } = await verifyAudit(db, { pinned });
-    isBroken = broken !== null;
     const shown = { events, head: { no: Number(head.no), hash: head.hash }, broken };
     const text =
       broken === null ? `${events} events fit, up to ${head.no}:${head.hash}\n` : `The trail was changed: ${broken}.\n`;
     await writeAll([options['json'] ? `${JSON.stringify(shown)}\n` : text]);
+    return broken === null ? 0 : 1;
   });
-  return isBroken ? 1 : code;
 }
 
 function pinnedOf({ pinned }: Options): ChainLink | undefined {

@@ -15,7 +15,7 @@ import { batchJson, jsonArray } from '../views/batches/batches.ts';
 import { csv, writeAll } from '../views/output/output.ts';
 import { batchTable } from '../views/output/tables.ts';
 import { workbook } from '../views/output/workbook.ts';
-import { isMatching } from '../views/progress/bank-progress.sql.ts';
+import { isBankIncomplete, isMatching } from '../views/progress/bank-progress.sql.ts';
 import { matchPayouts } from '../workers/bank/match-payouts.ts';
 import { actorOf } from './session/actor.ts';
 import { bankSettingsOf } from './session/bank.ts';
@@ -63,7 +63,7 @@ export async function confirmMatch(config: Config, options: Options): Promise<nu
       inTransaction(db, () => confirmEntry(db, entry, { batchNo: batch.no, asked }, actorOf(options))),
     );
     process.stderr.write(`settlestream: ${asked}${isNew ? '' : ': this was confirmed before'}\n`);
-    await matchAndShow(config, database, batch, options);
+    return matchAndShow(config, database, batch, options);
   });
 }
 
@@ -80,7 +80,7 @@ export async function takeBackMatch(config: Config, options: Options): Promise<n
       inTransaction(db, () => unconfirmEntry(db, entry, { batchNo: batch?.no ?? null, asked }, actorOf(options))),
     );
     process.stderr.write(`settlestream: taken back: ${asked}\n`);
-    await matchAndShow(config, database, batch, options);
+    return matchAndShow(config, database, batch, options);
   });
 }
 
@@ -110,13 +110,13 @@ async function entryNamed({ db }: Database, id: string, batch: BatchView | null)
 const MATCH_LIMIT_MS = 60_000;
 const PAUSE_MS = 50;
 
-/** Matches in this process; beside a service either of them may come first. */
+/** Matches in this process; beside a service either of them may come first. Returns 3 where what is shown is not matched yet. */
 async function matchAndShow(
   config: Config,
   database: Database,
   batch: BatchView | null,
   options: Options,
-): Promise<void> {
+): Promise<number> {
   if (config.bank) await useBank(database, bankSettingsOf(config));
   const until = Date.now() + MATCH_LIMIT_MS;
   while ((await isMatching(database.db)) && Date.now() < until) {
@@ -126,4 +126,9 @@ async function matchAndShow(
   const batches = batch === null ? [] : await batchesOf(database.db, { batchNos: [batch.no] });
   if (options['json']) await writeAll([`${JSON.stringify({ batches: batches.map(batchJson) })}\n`]);
   else if (batches.length > 0) await writeAll([`${batchTable(batches)}\n`]);
+  if (!(await isMatching(database.db)) && !(await isBankIncomplete(database.db, []))) return 0;
+  process.stderr.write(
+    'settlestream: it is written down, but payouts are not matched with it yet: "settlestream doctor" says why.\n',
+  );
+  return 3;
 }

@@ -28,7 +28,12 @@ import { answer, stateOfBatch } from '../views/batches/batches.ts';
 import { refusedRecords, refusedText } from '../views/ledger/refused-records.ts';
 import { writeAll } from '../views/output/output.ts';
 import { printSummary } from '../views/output/tables.ts';
-import { batchesOfStatements, isBankIncomplete, isReadingStatements } from '../views/progress/bank-progress.sql.ts';
+import {
+  batchesOfStatements,
+  comparedWithBank,
+  isBankIncomplete,
+  isReadingStatements,
+} from '../views/progress/bank-progress.sql.ts';
 import { isReconciling, outcomeIn } from '../views/progress/progress.sql.ts';
 import { refuseImport } from './ledger.ts';
 import { actorOf } from './session/actor.ts';
@@ -102,12 +107,14 @@ export async function reconcileSources(
       await untilDone(() => isReadingStatements(db, found.bankFileNos, startedAtMs), []);
       await matchPayouts();
 
-      const summary = await show(book, await withBatches(book, found));
+      const shown = await withBatches(book, found);
+      const summary = await show(book, shown);
+      const isBankMissed = statements.length > 0 && (await tellBankMissed(db, shown));
       const isUnseen =
         found.unseen + bank.unseen > 0 || found.notReports.some((file) => file.isRefused || file.isUnseen);
       const isNothingRead = found.deliveryNos.length === 0;
       if (isNothingRead) tellNothing(sources, found);
-      if (isUnseen || isNothingRead || refused > 0 || summary.isIncomplete) return 3;
+      if (isUnseen || isNothingRead || isBankMissed || refused > 0 || summary.isIncomplete) return 3;
       return summary.discrepancies > 0 || summary.isUnreconciled ? 1 : 0;
     },
   );
@@ -146,6 +153,22 @@ async function recordStatements(
     unseen += found.unseen.length;
   }
   return { fileNos: [...new Set(fileNos)], unseen };
+}
+
+/** The call asks for the bank, and nothing was compared with it: no statement was read, or none is of an account of these batches. */
+async function tellBankMissed(db: Db, { bankFileNos, batchNos }: FoundReports): Promise<boolean> {
+  if (bankFileNos.length === 0) {
+    process.stderr.write(
+      'settlestream: no bank statement was read: there is no file at the paths that --bank names.\n',
+    );
+    return true;
+  }
+  const { compared, without } = await comparedWithBank(db, batchNos);
+  if (without > 0)
+    process.stderr.write(
+      `settlestream: ${without} settlement batch${without === 1 ? ' was' : 'es were'} not compared with the bank: no statement is of an account of their merchant and currency. Compare bank.accounts with "settlestream bank".\n`,
+    );
+  return compared === 0 && without > 0;
 }
 
 export type FoundReports = {

@@ -24,6 +24,8 @@ const LAPSES = sql`h.state in ('accepted', 'pendingApproval', 'snoozed')`;
  * open, and its history goes on.
  */
 export async function carryHandling(db: Db, batchNo: number, runNo: number): Promise<void> {
+  // In most books nobody has decided anything, and planning the two takes longer than many a run.
+  if (!(await isAnythingHandled(db))) return;
   await goOn(db, runNo);
   await comeBack(db, runNo, sql`(e.batch_no = ${batchNo} or e.batch_no in (select batch_no from touched_batch))`);
 }
@@ -32,6 +34,11 @@ export async function carryHandling(db: Db, batchNo: number, runNo: number): Pro
 export async function carryHandlingOfBank(db: Db): Promise<void> {
   await goOn(db, MATCHING);
   await comeBack(db, MATCHING, sql`n.opened_at = now()`);
+}
+
+async function isAnythingHandled(db: Db): Promise<boolean> {
+  const found = await sql`select from handling limit 1`.execute(db);
+  return found.rows.length > 0;
 }
 
 const goOn = (db: Db, runNo: number) =>

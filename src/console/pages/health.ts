@@ -9,8 +9,14 @@ export type HealthCheck = {
   readonly mend: string | null;
 };
 
+/** Where nothing was checked, nothing is known to be well. */
+function saidOf(checks: readonly HealthCheck[]): string {
+  if (checks.length === 0) return 'Nothing was checked.';
+  return checks.every(({ state }) => state === 'ok') ? 'All is well.' : 'Something is to be fixed.';
+}
+
 export const healthPage = (checks: readonly HealthCheck[]): readonly Html[] => [
-  html`<p>${checks.every(({ state }) => state === 'ok') ? 'All is well.' : 'Something is to be fixed.'}</p>`,
+  html`<p>${saidOf(checks)}</p>`,
   dataTable(
     'Checks',
     ['what', 'state', 'found', 'what to do'],

@@ -2,7 +2,14 @@ import { html } from 'hono/html';
 import type { Db } from '../../adapters/postgres/connection.ts';
 import { formatAmount } from '../../domain/money/money.ts';
 import type { Person } from '../../store/sessions.ts';
-import { changedSinceYesterday, type DayState, openSums, statesByDay } from '../../views/today/today.sql.ts';
+import {
+  changedSinceYesterday,
+  type DayState,
+  openSums,
+  statesByDay,
+  type Unknown,
+  unknownOf,
+} from '../../views/today/today.sql.ts';
 import { address, badge, dataTable, type Html, link, minute } from '../layout.ts';
 
 const DAYS = 35;
@@ -11,14 +18,16 @@ const RANK = ['discrepant', 'incomplete', 'waiting', 'reconciled'] as const;
 
 /** Does it add up, and what has changed since yesterday. */
 export async function todayPage(db: Db, { merchants }: Person): Promise<readonly Html[]> {
-  const [states, sums, since] = [
+  const [states, sums, since, unknown] = [
     await statesByDay(db, DAYS, merchants),
     await openSums(db, merchants),
     await changedSinceYesterday(db, merchants),
+    await unknownOf(db, merchants),
   ];
   const open = sums.reduce((sum, { count }) => sum + count, 0);
   return [
-    html`<p>${open === 0 ? 'Nothing is open.' : html`${link('/discrepancies', open.toLocaleString('en'))} open`},
+    ...warningOf(unknown),
+    html`<p>${open === 0 ? 'No discrepancy is open.' : html`${link('/discrepancies', open.toLocaleString('en'))} open`},
 ${link('/discrepancies?handling=accepted', since.accepted.toLocaleString('en'))} accepted,
 ${link('/discrepancies?handling=pendingApproval', since.pending.toLocaleString('en'))} waiting for approval.
 Within a day: ${since.opened.toLocaleString('en')} opened, ${since.closed.toLocaleString('en')} closed, ${since.handled.toLocaleString('en')} actions.</p>`,
@@ -33,10 +42,27 @@ Within a day: ${since.opened.toLocaleString('en')} opened, ${since.closed.toLoca
         currency,
         minute(oldest),
       ]),
-      'Nothing is open.',
+      'No discrepancy is open.',
     ),
   ];
 }
+
+/** What is open is said of what was read: the rest comes first. */
+function warningOf({ reports, batches, away }: Unknown): Html[] {
+  const said = [
+    ...counted(reports, 'report is not read', 'reports are not read'),
+    ...counted(batches, 'batch or day was given up', 'batches or days were given up'),
+    ...counted(away, 'source cannot be reached', 'sources cannot be reached'),
+  ];
+  return said.length === 0
+    ? []
+    : [
+        html`<p class="wrong" role="alert">${said.join(', ')}: what they say is not in what follows. ${link('/health', 'Why')}</p>`,
+      ];
+}
+
+const counted = (count: number, one: string, many: string): string[] =>
+  count === 0 ? [] : [`${count.toLocaleString('en')} ${count === 1 ? one : many}`];
 
 /** A line for each merchant, a cell for each day: the worst state of what is settled or was sold on it. */
 function strip(states: readonly DayState[]): Html {

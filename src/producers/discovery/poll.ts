@@ -20,7 +20,7 @@ const LONGEST_REFUSED_MS = 15 * 60_000;
 export type PollContext = DiscoveryContext & { readonly log: Logger; readonly recordMetric: RecordMetric };
 
 /** How the last rounds of a source ended. */
-type State = { refusals: number; isAway: boolean };
+export type Rounds = { refusals: number; isAway: boolean };
 
 /** Looks for reports of a source, again and again until told to stop. One bad round does not end it. */
 export async function pollSource(source: Source, context: PollContext, stop: AbortSignal): Promise<void> {
@@ -34,13 +34,13 @@ export async function pollSource(source: Source, context: PollContext, stop: Abo
   const logSkippedFiles = eachOnce((files: object) =>
     log.warn({ source: name, ...files }, 'skipped files that are no reports'),
   );
-  const state: State = { refusals: 0, isAway: false };
+  const rounds: Rounds = { refusals: 0, isAway: false };
   const round = async () => {
     const observe = observePoll(name, context.recordMetric);
     try {
       const found = await findReports(context, source, files, settled);
-      state.refusals = 0;
-      state.isAway = !found.isReached;
+      rounds.refusals = 0;
+      rounds.isAway = !found.isReached;
       await recordReached(context, name, found);
       await warner.listed(found.late);
       for (const { file } of found.growing) log.debug({ source: name, file }, 'still growing');
@@ -53,41 +53,49 @@ export async function pollSource(source: Source, context: PollContext, stop: Abo
       observe(found.unseen.length === 0 ? 'done' : 'failed');
     } catch (error) {
       observe('failed');
-      await recordFailure(context, name, error as Error, state);
+      await recordFailure(context, name, error as Error, rounds);
     }
     await warner
       .account()
       .catch((error: Error) => log.error({ source: name, error: error.message }, 'poll failed unexpectedly'));
   };
-  await everySoOften(() => pauseMs(source, state), stop, round);
+  await everySoOften(() => pauseMs(source, rounds), stop, round);
 }
 
 /** What is away is looked for more often; who lets nobody in less and less often. */
-function pauseMs({ pollSeconds }: Source, { isAway, refusals }: State): number {
+export function pauseMs({ pollSeconds }: Pick<Source, 'pollSeconds'>, { isAway, refusals }: Rounds): number {
   const pollMs = pollSeconds * 1_000;
   if (isAway) return Math.min(pollMs, AWAY_MS);
   return Math.max(pollMs, Math.min(pollMs * 2 ** refusals, LONGEST_REFUSED_MS));
 }
 
 /** A folder that is not there is away, as a server is that does not answer. */
-async function recordReached({ database, log }: PollContext, name: string, found: Found): Promise<void> {
-  if (found.isReached) {
-    const seconds = await clearAway(database.db, `source ${name}`);
-    if (seconds !== null) log.warn({ source: name, seconds }, 'available again');
-  } else {
-    const reason = found.unseen[0]?.message ?? 'its folder does not exist';
-    await recordAway(database.db, `source ${name}`, { reason });
-  }
+async function recordReached(context: PollContext, name: string, found: Found): Promise<void> {
+  if (found.isReached) return recordBack(context, name);
+  const reason = found.unseen[0]?.message ?? 'its folder does not exist';
+  await recordAway(context.database.db, `source ${name}`, { reason });
 }
 
-async function recordFailure({ database, log }: PollContext, name: string, error: Error, state: State): Promise<void> {
-  state.isAway = isSourceAway(error);
+/** The source answers. */
+export async function recordBack({ database, log }: PollContext, name: string): Promise<void> {
+  const seconds = await clearAway(database.db, `source ${name}`);
+  if (seconds !== null) log.warn({ source: name, seconds }, 'available again');
+}
+
+/** A round failed: what is away is written down, and the log says why. */
+export async function recordFailure(
+  { database, log }: PollContext,
+  name: string,
+  error: Error,
+  rounds: Rounds,
+): Promise<void> {
+  rounds.isAway = isSourceAway(error);
   const isLogin = error instanceof LoginRefused;
-  if (isLogin) state.refusals++;
+  if (isLogin) rounds.refusals++;
   if (error instanceof Unreachable && !isOfOthers(error))
     await recordAway(database.db, `source ${name}`, { reason: error.message, isLogin }).catch(() => {});
   // Each refused login brings an account nearer to being locked: all are told, and they come less and less often.
-  const cause = isLogin ? { cause: `login refused, time ${state.refusals}` } : {};
+  const cause = isLogin ? { cause: `login refused, time ${rounds.refusals}` } : {};
   log.error({ source: name, error: error.message, ...cause }, 'poll failed; retrying in the next poll');
 }
 
@@ -129,9 +137,9 @@ function settledTwice() {
 const NAMED = 10;
 
 /** Tells of files that are no reports when they are first listed: one day a report is among them, under a name that nobody expected. */
-function eachOnce(tell: (files: { readonly count: number; readonly files: readonly string[] }) => void) {
+export function eachOnce(tell: (files: { readonly count: number; readonly files: readonly string[] }) => void) {
   let known = new Set<string>();
-  return (notReports: readonly NotReport[]): void => {
+  return (notReports: readonly Pick<NotReport, 'file' | 'why'>[]): void => {
     const fresh = notReports.filter(({ file }) => !known.has(file));
     known = new Set(notReports.map(({ file }) => file));
     const named = fresh.slice(0, NAMED).map(({ file, why }) => `${file}: ${why}`);

@@ -31,9 +31,10 @@ export const useBank = (database: Database, settings: BankSettings): Promise<voi
     }),
   );
 
-/** Notes that payouts have to be matched anew, in a book that is asked for the bank. */
+/** Notes that payouts have to be matched anew, in a book that is asked for the bank. What was given up is tried again: it has other data. */
 export const noteBankChange = (db: Db, why: Schema['bank_change']['why']) =>
-  sql`insert into bank_change (why) select ${why} where exists (select from bank_setting)`.execute(db);
+  sql`with again as (update bank_matching set attempts = 0, next_attempt_at = null, parked_reason = null where parked_reason is not null)
+      insert into bank_change (why) select ${why} where exists (select from bank_setting)`.execute(db);
 
 /** Asks a book for the bank that was not asked before; one that has settings keeps them. */
 export async function useBankAtLeast(database: Database, settings: BankSettings): Promise<void> {
@@ -43,6 +44,6 @@ export async function useBankAtLeast(database: Database, settings: BankSettings)
 /** A day is over, so that a payout may be overdue: once a day payouts are matched by time alone. */
 export const noteNewDay = (db: Db) =>
   sql`with fresh as (
-        update bank_matching set matched_day = (now() at time zone 'UTC')::date
+        update bank_matching set matched_day = (now() at time zone 'UTC')::date, attempts = 0, next_attempt_at = null, parked_reason = null
          where matched_day is distinct from (now() at time zone 'UTC')::date and exists (select from bank_setting) returning is_only)
       insert into bank_change (why) select 'time' from fresh`.execute(db);

@@ -23,7 +23,13 @@ export async function checkBank(db: Db, config: Config): Promise<readonly Checke
   const owned = new Set(accounts?.map(keyOf));
   const without = accounts?.filter((account) => !known.has(keyOf(account))) ?? [];
   const nobodys = accounts === null ? [] : read.rows.filter((account) => !owned.has(keyOf(account)));
+  const unread = warning(
+    'bank',
+    'no statement was read: payouts are compared with nothing',
+    'Check bank.sources, or name statements with "settlestream reconcile PATH --bank PATH".',
+  );
   const found = [
+    ...(known.size === 0 ? [unread] : []),
     ...without.map((account) =>
       warning(
         'bank accounts',
@@ -40,6 +46,7 @@ export async function checkBank(db: Db, config: Config): Promise<readonly Checke
     ),
     ...(await silentPayers(db, payers)),
     ...(await unreadFiles(db)),
+    ...(await givenUp(db)),
   ];
   return found.length > 0 ? found : [ok('bank', `${known.size} accounts with statements`)];
 }
@@ -70,6 +77,20 @@ async function unreadFiles(db: Db): Promise<Checked[]> {
       'bank statements',
       `${count} files cannot be used, the first is ${file}: ${reason}`,
       'Fetch them again from the bank; other content under the same name is read automatically.',
+    ),
+  );
+}
+
+async function givenUp(db: Db): Promise<Checked[]> {
+  const matching = db
+    .selectFrom('bank_matching')
+    .select('parked_reason as reason')
+    .where('parked_reason', 'is not', null);
+  return (await matching.execute()).map(({ reason }) =>
+    problem(
+      'payouts',
+      `matching was given up, so what is said of payouts is old: ${reason}`,
+      'Mend the cause. It is tried again when a batch or a statement changes, and each day.',
     ),
   );
 }

@@ -54,13 +54,16 @@ export async function openStorage(config: Config, { mayBeTemporary }: { mayBeTem
 }
 
 /** Opens the database of this call, brought up to date, for a verb that reads; the exit code is 0 when it was read. */
-export async function withDatabase(config: Config, read: (database: Database) => Promise<void>): Promise<number> {
+export async function withDatabase(
+  config: Config,
+  act: (database: Database) => Promise<number> | Promise<void>,
+): Promise<number> {
   const storage = await openStorage(config, { mayBeTemporary: false });
   try {
     process.stderr.write(`settlestream: ${storage.description}\n`);
     await migrate(storage.database);
-    await read(storage.database);
-    return 0;
+    const code = await act(storage.database);
+    return typeof code === 'number' ? code : 0;
   } finally {
     await storage.close();
   }

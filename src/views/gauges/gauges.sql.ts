@@ -1,4 +1,4 @@
-import { sql } from 'kysely';
+import { type RawBuilder, sql } from 'kysely';
 import type { Db } from '../../adapters/postgres/connection.ts';
 import type { BatchState, Kind } from '../../domain/discrepancy.ts';
 import type { Currency } from '../../domain/money/currency.ts';
@@ -119,23 +119,30 @@ export type OpenDiscrepancies = {
 /** Where AGES end, in days. */
 const AGE_DAYS = [1, 3, 7, 30];
 
-/** Open discrepancies by source, kind, currency and age. Those of a batch count for the source of its newest file. */
-export async function openDiscrepancies(db: Db): Promise<OpenDiscrepancies[]> {
-  // Counted first, and over a million of them; the sources are then those of some thousand batches.
-  const found = await sql<OpenDiscrepancies>`
-    with counted as materialized (
-      select batch_no, case when batch_no is null then bank_file_no end as file_no, kind, stake_currency as currency,
-             width_bucket(extract(epoch from now() - first_seen_at)::float8 / 86400, ${AGE_DAYS}::float8[]) as age,
-             count(*) as count, sum(stake_minor) as stake
-        from discrepancy d
-       where d.closed_run is null
-         and not exists (select from handling h where h.discrepancy_no = d.no and h.ended_at is null and h.state = 'accepted')
-       group by 1, 2, 3, 4, 5),
+/**
+ * `sourced`: what was counted of discrepancies `d`, by its source. Those of a batch count for the source of its newest file, those of a bank
+ * statement alone for that of its file. Counted first, and over a million of them; the sources are then those of some thousand batches.
+ */
+const sourced = (columns: RawBuilder<unknown>, from: RawBuilder<unknown>) => sql`
+    counted as materialized (
+      select d.batch_no, case when d.batch_no is null then d.bank_file_no end as file_no, d.kind, d.stake_currency as currency, ${columns},
+             count(*) as count, sum(d.stake_minor) as stake
+        from ${from} group by 1, 2, 3, 4, 5),
     placed as materialized (
-      select b.no, ${SOURCE_OF_BATCH} as source from batch b where b.no in (select batch_no from counted))
-    select coalesce(p.source, f.source, '') as source, c.kind, c.currency, c.age, sum(c.count)::int as count, sum(c.stake)::text as "stakeMinor"
-      from counted c left join placed p on p.no = c.batch_no left join bank_file f on f.no = c.file_no
-     group by 1, 2, 3, 4`.execute(db);
+      select b.no, ${SOURCE_OF_BATCH} as source from batch b where b.no in (select batch_no from counted)),
+    sourced as (
+      select coalesce(p.source, f.source, '') as source, c.* from counted c left join placed p on p.no = c.batch_no left join bank_file f on f.no = c.file_no)`;
+
+/** Open discrepancies by source, kind, currency and age. */
+export async function openDiscrepancies(db: Db): Promise<OpenDiscrepancies[]> {
+  const age = sql`width_bucket(extract(epoch from now() - d.first_seen_at)::float8 / 86400, ${AGE_DAYS}::float8[]) as age`;
+  const open = sql`discrepancy d where d.closed_run is null
+    and not exists (select from handling h where h.discrepancy_no = d.no and h.ended_at is null and h.state = 'accepted')`;
+  const found = await sql<OpenDiscrepancies>`
+    with ${sourced(age, open)}
+    select source, kind, currency, age, sum(count)::int as count, sum(stake)::text as "stakeMinor" from sourced group by 1, 2, 3, 4`.execute(
+    db,
+  );
   return found.rows;
 }
 
@@ -150,15 +157,13 @@ export type HandledDiscrepancies = {
 
 /** Discrepancies that were accepted, and those that wait for approval. */
 export async function handledDiscrepancies(db: Db): Promise<HandledDiscrepancies[]> {
+  const handled = sql`handling h join discrepancy d on d.no = h.discrepancy_no
+    where h.ended_at is null and h.state in ('accepted', 'pendingApproval')`;
   const found = await sql<HandledDiscrepancies>`
-    with counted as materialized (
-      select d.batch_no, d.kind, h.state, d.stake_currency as currency, count(*) as count, sum(d.stake_minor) as stake
-        from handling h join discrepancy d on d.no = h.discrepancy_no
-       where h.ended_at is null and h.state in ('accepted', 'pendingApproval') group by 1, 2, 3, 4),
-    placed as materialized (
-      select b.no, ${SOURCE_OF_BATCH} as source from batch b where b.no in (select batch_no from counted))
-    select p.source, c.kind, c.state, c.currency, sum(c.count)::int as count, sum(c.stake)::text as "stakeMinor"
-      from counted c join placed p on p.no = c.batch_no group by 1, 2, 3, 4`.execute(db);
+    with ${sourced(sql`h.state`, handled)}
+    select source, kind, state, currency, sum(count)::int as count, sum(stake)::text as "stakeMinor" from sourced group by 1, 2, 3, 4`.execute(
+    db,
+  );
   return found.rows;
 }
 

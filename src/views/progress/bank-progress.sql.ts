@@ -1,6 +1,16 @@
 import { sql } from 'kysely';
 import { anyOf } from '../../adapters/postgres/columns.ts';
 import type { Db } from '../../adapters/postgres/connection.ts';
+import { PATIENCE_MS } from '../../store/away.sql.ts';
+
+/** How many of these settlement batches were compared with the bank, and of how many no account is known. */
+export async function comparedWithBank(db: Db, batchNos: readonly number[]) {
+  const found = await sql<{ compared: number; without: number }>`
+    select count(p.batch_no)::int as compared, (count(*) - count(p.batch_no))::int as without
+      from batch b left join payout p on p.batch_no = b.no
+     where b.no = ${anyOf(batchNos)} and b.batch_id is not null and b.current_run is not null`.execute(db);
+  return found.rows[0]!;
+}
 
 /** Some of these files of statements is not at its end. */
 export async function isReadingStatements(db: Db, fileNos: readonly number[], startedAtMs: number): Promise<boolean> {
@@ -12,9 +22,6 @@ export async function isReadingStatements(db: Db, fileNos: readonly number[], st
   );
   return busy.rows.length > 0;
 }
-
-/** So long a call waits for what is away. */
-const PATIENCE_MS = 15_000;
 
 /** Payouts are not matched with all that is known, and can be. */
 export async function isMatching(db: Db): Promise<boolean> {

@@ -46,6 +46,27 @@ export async function openSums(db: Db, merchants: Merchants): Promise<readonly O
   return found.rows;
 }
 
+/** What cannot be spoken of, because it was not read or not reconciled. */
+export type Unknown = {
+  /** Reports whose newest content is refused, incomplete or was given up. */
+  readonly reports: number;
+  /** Batches and days that were given up. */
+  readonly batches: number;
+  /** Sources, and the archive, that cannot be reached. */
+  readonly away: number;
+};
+
+export async function unknownOf(db: Db, merchants: Merchants): Promise<Unknown> {
+  const found = await sql<Unknown>`
+    select (select count(*)::int from (select distinct on (d.report_no) d.report_no, d.state, d.parked_reason from delivery d
+                                        where d.state not in ('dry', 'over') order by d.report_no, d.no desc) d
+              join report r on r.no = d.report_no join batch b on b.no = r.batch_no join merchant m on m.no = b.merchant_no
+             where (d.state in ('refused', 'waiting') or d.parked_reason is not null and d.state in ('found', 'reading')) and ${isOf(merchants)}) as reports,
+           (select count(*)::int from batch b join merchant m on m.no = b.merchant_no where b.parked_reason is not null and ${isOf(merchants)}) as batches,
+           (select count(*)::int from away) as away`.execute(db);
+  return found.rows[0]!;
+}
+
 export type Since = {
   readonly opened: number;
   readonly closed: number;
