@@ -555,7 +555,9 @@ create table bank_setting (
   payers      text[] not null,
   payout_days integer not null,
   -- Weekend and holidays of each source, by its name; under '' those of every other one.
-  calendars   jsonb not null
+  calendars   jsonb not null,
+  -- Formats of CSV statements, as the files say that bank.formats names.
+  formats     jsonb not null
 );
 
 -- What payouts have not been matched with yet: a run, a statement, a setting or a confirmation. Whoever matches removes what it has seen.
@@ -588,7 +590,7 @@ create table bank_file (
   found_at         timestamptz not null default now(),
   -- found → read | refused; withdrawn: taken out.
   state            text collate "C" not null default 'found',
-  -- camt, mt940 or bai2.
+  -- camt, mt940, bai2, or the id of a format of CSV.
   format           text collate "C",
   error_code       text,
   error_message    text,

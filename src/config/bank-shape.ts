@@ -1,10 +1,14 @@
-import type { z } from 'zod';
+import { resolve } from 'node:path';
+import { z } from 'zod';
+import type { CsvStatementFormat } from '../domain/bank/csv-format.ts';
 import { accountNamed } from '../domain/bank/settings.ts';
+import { UsageError } from '../domain/errors.ts';
 import { isCurrency } from '../domain/money/currency.ts';
+import { loadStatementFormat } from './statement-format.ts';
 import { type Check, group, listOf, text, wholeNumber } from './values.ts';
 
 /** Where statements of the bank come from, whose the accounts are, and when a payout must have arrived. `source`: of one that is listed. */
-export function bankShape<Source extends z.ZodType>(source: Source) {
+export function bankShape<Source extends z.ZodType>(source: Source, folder: string) {
   return group(
     {
       sources: source.array().optional(),
@@ -23,9 +27,22 @@ export function bankShape<Source extends z.ZodType>(source: Source) {
       /** Names of counterparties that pay out, with `*` for any text. */
       payers: listOf(text).optional(),
       payoutDays: wholeNumber(0, 60).optional(),
+      /** Files that describe CSV statements. */
+      formats: listOf(text.transform((name, context) => formatAt(name, folder, context))).optional(),
     },
     checkAccounts,
   );
+}
+
+function formatAt(name: string, folder: string, context: z.RefinementCtx): CsvStatementFormat {
+  try {
+    return loadStatementFormat(resolve(folder, name), name);
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    const message = `is not a valid format of statements: ${error.message.replaceAll('\n', '; ')}`;
+    context.addIssue({ code: 'custom', message });
+    return z.NEVER;
+  }
 }
 
 const checkAccounts: Check = ({ accounts }, refuse) => {

@@ -57,7 +57,7 @@ export function settingsShape({ folder, hasMerchant }: { folder: string; hasMerc
       ledger: ledgerShape().optional(),
       sources: z.array(sourceShape(folder, hasMerchant)).optional(),
       /** Whether what the reports pay out has arrived. What says nothing of it leaves the book as it is. */
-      bank: bankShape(statementsShape(folder)).optional(),
+      bank: bankShape(statementsShape(folder), folder).optional(),
     },
     checkNames,
   );

@@ -37,6 +37,8 @@ export const ROW_REFUSALS = {
   unclear_merchant: 'There are several merchants, and this record names none: fill in merchantId, or use --merchant.',
   bad_day: 'This is not a day from 1990 to 2100 as such statements write it: ask the bank for a corrected statement.',
   bad_mark: 'This does not say whether it is a credit or a debit: ask the bank for a corrected statement.',
+  other_balance:
+    'Other rows of the day state another balance here: ask the bank for a corrected statement, or correct columns of the format file.',
   bad_entry: 'The line is not an entry of such a statement: ask the bank for a corrected one.',
   bad_control_total:
     'The control total or count is not that of the records before it, so some are missing or changed: fetch the file again, or ask the bank for it.',

@@ -17,6 +17,7 @@ const HOLDS: Readonly<Record<string, string>> = {
   'bank_file.state': "'found' | 'read' | 'refused' | 'withdrawn'",
   'bank_setting.accounts': 'AccountOwner[]',
   'bank_setting.calendars': 'BankCalendars',
+  'bank_setting.formats': 'CsvStatementFormat[]',
   'bank_statement.currency': 'Currency',
   'bank_statement.state': "'counts' | 'duplicate' | 'replaced' | 'refused'",
   'batch.currency': 'Currency',
@@ -49,6 +50,7 @@ const HOLDS: Readonly<Record<string, string>> = {
 };
 
 const IMPORTS = `import type { ColumnType } from 'kysely';
+import type { CsvStatementFormat } from '../../domain/bank/csv-format.ts';
 import type { MatchedBy } from '../../domain/bank/match-payouts.ts';
 import type { PayoutState } from '../../domain/bank/payouts.ts';
 import type { AccountOwner, BankCalendars } from '../../domain/bank/settings.ts';

@@ -1,20 +1,32 @@
 import { Bai2Reader } from '../../domain/bank/bai2.ts';
+import type { CsvStatementFormat } from '../../domain/bank/csv-format.ts';
 import { Mt940Reader } from '../../domain/bank/mt940.ts';
-import type { BankEvent, StatementFormat } from '../../domain/bank/statement.ts';
+import type { BankEvent } from '../../domain/bank/statement.ts';
 import { ReportRefused } from '../../domain/errors.ts';
 import { CamtFile } from './camt.ts';
+import { csvFormatOf, openCsv } from './csv-statements.ts';
 import { BadXml } from './xml.ts';
 
-/** So many bytes tell what a file is. */
-export const HEAD_BYTES = 4_096;
+/** So many bytes tell what a file is: the lines above the header of a CSV, and the header, must be among them. */
+export const HEAD_BYTES = 16_384;
+/** The other formats begin within these. */
+const BEGIN_BYTES = 4_096;
 /** No line of a statement is longer. */
 const MAX_LINE_BYTES = 1 << 20;
 const LF = 0x0a;
 
-/** What a file of statements is written in, by its first bytes; null: it is none. */
-export function statementFormatOf(head: Buffer): StatementFormat | null {
+/** What a file of statements is written in: a CSV as its format says. */
+export type OpenedAs = 'camt' | 'mt940' | 'bai2' | CsvStatementFormat;
+
+/**
+ * What a file of statements is written in, by its first bytes; null: it is none. A header that fits is the surest sign.
+ * @throws ReportRefused where two formats of one's own fit equally.
+ */
+export function statementFormatOf(head: Buffer, formats: readonly CsvStatementFormat[]): OpenedAs | null {
+  const own = csvFormatOf(head, formats);
+  if (own !== null) return own;
   const text = head
-    .toString('latin1')
+    .toString('latin1', 0, BEGIN_BYTES)
     .replace(/^\u00ef\u00bb\u00bf/, '')
     .trimStart();
   if (text.startsWith('<')) return 'camt';
@@ -29,8 +41,10 @@ export type StatementFile = {
   end(events: BankEvent[]): void;
 };
 
-export const openStatements = (format: StatementFormat): StatementFile =>
-  format === 'camt' ? openCamt() : openLines(format === 'mt940' ? new Mt940Reader() : new Bai2Reader());
+export function openStatements(format: OpenedAs): StatementFile {
+  if (typeof format === 'object') return openCsv(format);
+  return format === 'camt' ? openCamt() : openLines(format === 'mt940' ? new Mt940Reader() : new Bai2Reader());
+}
 
 const NOT_READ = 'The statements before it are used. Fetch the file again, or ask the bank for a corrected one.';
 

@@ -1,6 +1,7 @@
 // Made by `npm run schema` from the migrations.
 
 import type { ColumnType } from 'kysely';
+import type { CsvStatementFormat } from '../../domain/bank/csv-format.ts';
 import type { MatchedBy } from '../../domain/bank/match-payouts.ts';
 import type { PayoutState } from '../../domain/bank/payouts.ts';
 import type { AccountOwner, BankCalendars } from '../../domain/bank/settings.ts';
@@ -146,6 +147,7 @@ export interface BankMatchingTable {
 export interface BankSettingTable {
   accounts: AccountOwner[] | null;
   calendars: BankCalendars;
+  formats: CsvStatementFormat[];
   is_only: Generated<boolean>;
   payers: string[];
   payout_days: number;

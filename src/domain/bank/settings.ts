@@ -1,4 +1,5 @@
 import { addDays, type Calendar, isBusinessDay } from '../calendar/calendar.ts';
+import type { CsvStatementFormat } from './csv-format.ts';
 
 /** Whose the money of an account is. */
 export type AccountOwner = {
@@ -20,6 +21,8 @@ export type BankSettings = {
   readonly payers: readonly string[];
   readonly payoutDays: number;
   readonly calendars: BankCalendars;
+  /** Formats of CSV statements of one's own. */
+  readonly formats: readonly CsvStatementFormat[];
 };
 
 export const DEFAULT_PAYOUT_DAYS = 5;

@@ -5,8 +5,10 @@ import { isInRange, parseAmount } from '../money/money.ts';
 /** How a statement says that an entry counts: booked, not yet booked, or printed for information only. */
 export type EntryStatus = 'booked' | 'pending' | 'information';
 
-/** What a file of statements is written in. */
-export type StatementFormat = 'camt' | 'mt940' | 'bai2';
+/** What a file of statements is written in; of CSV the id of the format. */
+export type StatementFormat = 'camt' | 'mt940' | 'bai2' | CsvFormatId;
+/** Its name, and a hash of all that it says. */
+export type CsvFormatId = `${string}@${string}`;
 
 /** One entry of a bank statement, whatever the format of its file. */
 export type BankEntry = {

@@ -8,7 +8,7 @@ import type { BankSettings } from '../../domain/bank/settings.ts';
 export async function bankSettings(db: Db): Promise<BankSettings | null> {
   const found = await db
     .selectFrom('bank_setting')
-    .select(['accounts', 'payers', 'payout_days as payoutDays', 'calendars'])
+    .select(['accounts', 'payers', 'payout_days as payoutDays', 'calendars', 'formats'])
     .executeTakeFirst();
   return found ?? null;
 }
@@ -17,14 +17,15 @@ export async function bankSettings(db: Db): Promise<BankSettings | null> {
 export const useBank = (database: Database, settings: BankSettings): Promise<void> =>
   onOneConnection(database, (db) =>
     inTransaction(db, async () => {
-      const { accounts, payers, payoutDays, calendars } = settings;
+      const { accounts, payers, payoutDays, calendars, formats } = settings;
       const written = await sql`
-        insert into bank_setting as s (accounts, payers, payout_days, calendars)
-        values (${accounts === null ? null : JSON.stringify(accounts)}::jsonb, ${[...payers]}::text[], ${payoutDays}, ${JSON.stringify(calendars)}::jsonb)
+        insert into bank_setting as s (accounts, payers, payout_days, calendars, formats)
+        values (${accounts === null ? null : JSON.stringify(accounts)}::jsonb, ${[...payers]}::text[], ${payoutDays}, ${JSON.stringify(calendars)}::jsonb,
+                ${JSON.stringify(formats)}::jsonb)
         on conflict (is_only) do update set accounts = excluded.accounts, payers = excluded.payers, payout_days = excluded.payout_days,
-               calendars = excluded.calendars
-         where (s.accounts, s.payers, s.payout_days, s.calendars)
-               is distinct from (excluded.accounts, excluded.payers, excluded.payout_days, excluded.calendars)`.execute(
+               calendars = excluded.calendars, formats = excluded.formats
+         where (s.accounts, s.payers, s.payout_days, s.calendars, s.formats)
+               is distinct from (excluded.accounts, excluded.payers, excluded.payout_days, excluded.calendars, excluded.formats)`.execute(
         db,
       );
       if (written.numAffectedRows === 1n) await noteBankChange(db, 'setting');

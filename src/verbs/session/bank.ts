@@ -5,12 +5,13 @@ import { FILES, serverOf } from './sources.ts';
 
 /** The settings of the bank, with what nobody said filled in. */
 export function bankSettingsOf({ bank, sources }: Config): BankSettings {
-  const { accounts, payers = [], payoutDays = DEFAULT_PAYOUT_DAYS } = bank ?? {};
+  const { accounts, payers = [], formats = [], payoutDays = DEFAULT_PAYOUT_DAYS } = bank ?? {};
   return {
     accounts:
       accounts?.map(({ account, currency, merchantId }) => ({ account, currency, merchantIds: merchantId ?? null })) ??
       null,
     payers,
+    formats,
     payoutDays,
     calendars: Object.fromEntries(
       sources.map(({ name, calendar: { weekend, holidays } }) => [name, { weekend, holidays }]),

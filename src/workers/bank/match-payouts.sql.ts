@@ -4,6 +4,7 @@ import type { Db } from '../../adapters/postgres/connection.ts';
 import { lockMerchant } from '../../adapters/postgres/locks.ts';
 import type { StatementState } from '../../domain/bank/choose-statements.ts';
 import type { PayoutState } from '../../domain/bank/payouts.ts';
+import type { StatementFormat } from '../../domain/bank/statement.ts';
 import type { Currency } from '../../domain/money/currency.ts';
 import { IS_READ } from '../../store/bank/files.ts';
 
@@ -80,7 +81,7 @@ export type StatementRow = RowOf<typeof STATEMENT> & {
   currency: Currency;
   digest: string;
   file: string;
-  format: 'camt' | 'mt940' | 'bai2';
+  format: StatementFormat;
   bookedMinor: string;
   state: StatementState;
 };

@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto';
 import { type ArchivedFile, archiveError, archiveFile, keptFile } from '../../adapters/archive.ts';
+import { nearestCsvFormat } from '../../adapters/file-formats/csv-statements.ts';
 import {
   HEAD_BYTES,
+  type OpenedAs,
   openStatements,
   type StatementFile,
   statementFormatOf,
@@ -11,11 +13,12 @@ import { copyIn, type Db, onOneConnection } from '../../adapters/postgres/connec
 import { inTransaction } from '../../adapters/postgres/transactions.ts';
 import { openFolders } from '../../adapters/source-files/local-folder.ts';
 import type { SourceFiles } from '../../adapters/source-files/source-files.ts';
+import type { CsvStatementFormat } from '../../domain/bank/csv-format.ts';
 import type { BankEvent, StatementFormat } from '../../domain/bank/statement.ts';
 import { ReportRefused, ReportVanished } from '../../domain/errors.ts';
 import { matchPayouts as matchPayoutsJob, type ReadStatementsJob } from '../../jobs.ts';
 import { dueMatching } from '../../store/bank/matching.ts';
-import { noteBankChange } from '../../store/bank/settings.ts';
+import { bankSettings, noteBankChange } from '../../store/bank/settings.ts';
 import type { JobContext } from '../context.ts';
 import { claimTask, Fenced } from '../fencing.ts';
 import { openFile } from '../ingest/open-report.ts';
@@ -80,7 +83,8 @@ async function read(context: JobContext, file: query.ClaimedFile): Promise<void>
     ? await keptFile(found.path)
     : await archiveFile(context.archiveDir, `statements/${Math.floor(file.no / 1000)}/${file.no}_${file.epoch}`);
   try {
-    const reading = new Reading(content.blocks(), archive, file.no);
+    const { formats = [] } = (await bankSettings(context.database.db)) ?? {};
+    const reading = new Reading(content.blocks(), archive, { fileNo: file.no, formats });
     await onOneConnection(context.database, async (db, client) => {
       await claimTask(db, `read-statements ${file.no}`);
       await inTransaction(db, async () => {
@@ -139,7 +143,8 @@ async function write(db: Db, file: query.ClaimedFile, reading: Reading, archived
   await noteBankChange(db, 'statement');
 }
 
-const NONE = 'Check that this is a bank statement (camt.052, camt.053, camt.054, MT940 or BAI2), and fetch it again.';
+const NONE =
+  'Check that this is a bank statement (camt.052, camt.053, camt.054, MT940, BAI2, or a CSV that a format in bank.formats describes), and fetch it again.';
 
 /** One reading of a file. */
 class Reading {
@@ -154,10 +159,16 @@ class Reading {
   readonly #events: BankEvent[] = [];
   #file: StatementFile | null = null;
   #head: Buffer = Buffer.alloc(0);
+  readonly #formats: readonly CsvStatementFormat[];
 
-  constructor(blocks: AsyncGenerator<Buffer>, archive: ArchivedFile, fileNo: number) {
+  constructor(
+    blocks: AsyncGenerator<Buffer>,
+    archive: ArchivedFile,
+    { fileNo, formats }: { readonly fileNo: number; readonly formats: readonly CsvStatementFormat[] },
+  ) {
     this.#blocks = blocks;
     this.#archive = archive;
+    this.#formats = formats;
     this.rows = new StatementRows(fileNo);
   }
 
@@ -197,18 +208,26 @@ class Reading {
     if (this.#file || this.trouble || !isKnown) return;
     const head = this.#head;
     this.#head = Buffer.alloc(0);
-    this.format = statementFormatOf(head.subarray(0, HEAD_BYTES));
-    if (this.format === null) {
-      const stranger = strangerIn(head);
-      this.trouble = new ReportRefused(
-        'unknown_format',
-        head.length === 0 ? 'the file is empty' : stranger && `the file is ${stranger.what}`,
-        NONE,
-      );
-      return;
-    }
-    this.#file = openStatements(this.format);
+    const opened = this.#openedAs(head.subarray(0, HEAD_BYTES));
+    if (opened === null) return;
+    this.format = typeof opened === 'object' ? opened.id : opened;
+    this.#file = openStatements(opened);
     this.#read((file) => file.push(head, this.#events));
+  }
+
+  #openedAs(head: Buffer): OpenedAs | null {
+    try {
+      const opened = statementFormatOf(head, this.#formats);
+      if (opened !== null) return opened;
+    } catch (error) {
+      if (!(error instanceof ReportRefused)) throw error;
+      this.trouble = error;
+      return null;
+    }
+    const stranger = strangerIn(head);
+    const what = stranger ? `the file is ${stranger.what}` : nearestCsvFormat(head, this.#formats);
+    this.trouble = new ReportRefused('unknown_format', head.length === 0 ? 'the file is empty' : what, NONE);
+    return null;
   }
 
   #read(step: (file: StatementFile) => void): void {
