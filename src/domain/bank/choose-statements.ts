@@ -38,6 +38,19 @@ export function chooseStatements<S extends ReadStatement>(statements: readonly S
   return states;
 }
 
+/** What was replaced, and by what that counts. */
+export type Replacement<S> = { readonly replaced: S; readonly by: S };
+
+export function replacementsIn<S extends ReadStatement>(
+  statements: readonly S[],
+  states: ReadonlyMap<S, StatementState>,
+): Replacement<S>[] {
+  return [...Map.groupBy(statements, keyOf).values()].flatMap((same) => {
+    const by = same.find((statement) => states.get(statement) === 'counts')!;
+    return same.filter((statement) => states.get(statement) === 'replaced').map((replaced) => ({ replaced, by }));
+  });
+}
+
 /**
  * What makes it the same statement: its number and last day. Numbers begin anew each year, and some banks give all the same one. Where there is
  * none the opening balance takes its place: two statements of a day that follow each other are two.

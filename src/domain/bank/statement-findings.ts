@@ -1,6 +1,6 @@
 import { sayAmounts, tell } from '../discrepancy.ts';
 import type { Currency } from '../money/currency.ts';
-import type { ReadStatement, StatementGap } from './choose-statements.ts';
+import type { ReadStatement, Replacement, StatementGap } from './choose-statements.ts';
 import type { BankFinding } from './payouts.ts';
 import type { StatementFormat } from './statement.ts';
 
@@ -56,6 +56,24 @@ export function gapFinding({ statement, before, by }: StatementGap<CountedStatem
   const { stake: _, ...amounts } = sayAmounts(statement.openingMinor!, before.closingMinor!, statement.currency);
   const message = `${name} opens with ${amounts.reported} ${statement.currency}, but the statement before it (${before.file}) closes with ${amounts.recorded} ${statement.currency}: a statement between them is missing. Fetch it from the bank.`;
   return found('statement_gap', statement, message, { field: 'openingBalance', ...amounts });
+}
+
+/**
+ * Of a CSV nothing says which time it is of. Where a later one lacks booked entries of a day it may be of a part of the day, and what it replaces
+ * would be lost in silence.
+ */
+export const mayLackEntries = ({ replaced }: Replacement<{ readonly format: StatementFormat }>): boolean =>
+  replaced.format.includes('@');
+
+/** `statement_gap`: booked entries of a day that a later file lacks. `line`: of the first of them. */
+export function lostEntries(
+  { replaced, by }: Replacement<CountedStatement>,
+  { line, count }: { readonly line: number; readonly count: number },
+): BankFinding {
+  const lacks = count === 1 ? 'a booked entry' : `${count} booked entries`;
+  const message = `${nameOf(replaced)} has ${lacks} that the later file ${by.file} lacks, which counts for this day: export whole days, or withdraw the file that is wrong.`;
+  const finding = found('statement_gap', replaced, message, { line, field: 'entries' });
+  return { ...finding, key: `${finding.key}|lost|${replaced.digest}` };
 }
 
 const nameOf = ({ account, number, to }: ReadStatement): string =>

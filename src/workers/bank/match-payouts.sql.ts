@@ -95,6 +95,25 @@ export async function statements(db: Db): Promise<StatementRow[]> {
   return found.rows;
 }
 
+type Place = { readonly fileNo: number; readonly ordinal: number };
+
+/** Of each pair of statements the booked entries that only the first has: how many, and the line of the first of them. */
+export async function entriesLost(
+  db: Db,
+  pairs: readonly { readonly replaced: Place; readonly by: Place }[],
+): Promise<{ readonly at: number; readonly line: number; readonly count: number }[]> {
+  if (pairs.length === 0) return [];
+  const of = (side: 'replaced' | 'by') => sql`
+    select p.at, e.entry_key, min(e.line) as line, count(*)::int as entries
+      from unnest(${pairs.map((pair) => pair[side].fileNo)}::int[], ${pairs.map((pair) => pair[side].ordinal)}::int[]) with ordinality as p(file_no, statement, at)
+      join bank_entry e on e.file_no = p.file_no and e.statement = p.statement where e.status = 'booked' group by p.at, e.entry_key`;
+  const found = await sql<{ at: number; line: number; count: number }>`
+    select b.at::int - 1 as at, min(b.line) as line, sum(b.entries - coalesce(a.entries, 0))::int as count
+      from (${of('replaced')}) b left join (${of('by')}) a on a.at = b.at and a.entry_key = b.entry_key
+     where b.entries > coalesce(a.entries, 0) group by b.at order by b.at`.execute(db);
+  return found.rows;
+}
+
 /** Booked entries of these statements: what decides whether they are looked at further. Streamed, for there may be millions. */
 export const entryHeads = (finals: boolean, amounts: readonly bigint[] | null) => sql`
   select e.file_no as "fileNo", e.ordinal, e.statement, e.amount_minor as "amountMinor", e.entry_key as "entryKey",

@@ -1,6 +1,6 @@
 import { type Db, onOneConnection } from '../../adapters/postgres/connection.ts';
 import { inTransaction } from '../../adapters/postgres/transactions.ts';
-import { chooseStatements, gapsIn } from '../../domain/bank/choose-statements.ts';
+import { chooseStatements, gapsIn, type Replacement, replacementsIn } from '../../domain/bank/choose-statements.ts';
 import { missingStatements } from '../../domain/bank/missing-statements.ts';
 import {
   type BankFinding,
@@ -11,7 +11,13 @@ import {
   unexplainedCredits,
 } from '../../domain/bank/payouts.ts';
 import { type BankSettings, businessDaysAfter, daysOf } from '../../domain/bank/settings.ts';
-import { type CountedStatement, gapFinding, unbalanced } from '../../domain/bank/statement-findings.ts';
+import {
+  type CountedStatement,
+  gapFinding,
+  lostEntries,
+  mayLackEntries,
+  unbalanced,
+} from '../../domain/bank/statement-findings.ts';
 import { dateIn } from '../../domain/calendar/time.ts';
 import { matchPayouts as matchPayoutsJob } from '../../jobs.ts';
 import { dueMatching } from '../../store/bank/matching.ts';
@@ -64,9 +70,11 @@ async function decide(db: Db, today: string | null): Promise<Decision | null> {
   const states = chooseStatements(read);
   const batchRows = await query.batches(db);
   const accounts = accountsOf(settings, read, batchRows, today);
-  const counting = read
-    .filter((statement) => states.get(statement) === 'counts')
-    .map((statement): CountedStatement => ({ ...statement, merchantNo: accounts.onlyMerchant(statement) }));
+  const counted = (statement: Read): CountedStatement => ({
+    ...statement,
+    merchantNo: accounts.onlyMerchant(statement),
+  });
+  const counting = read.filter((statement) => states.get(statement) === 'counts').map(counted);
   const batches = batchesWith(batchRows, settings, accounts);
   const confirmed = await query.confirmations(db);
   const matching = await matchEntries(db, payoutsOf(batches), { counting, accounts, settings, confirmed });
@@ -78,6 +86,7 @@ async function decide(db: Db, today: string | null): Promise<Decision | null> {
     ),
     ...counting.flatMap(unbalanced),
     ...gapsIn(counting).map(gapFinding),
+    ...(await lostIn(db, replacementsIn(read, states), counted)),
     ...(today === null ? [] : missingStatements(counting, daysOf(settings.calendars, null), today)),
   ];
   return {
@@ -106,6 +115,22 @@ async function decide(db: Db, today: string | null): Promise<Decision | null> {
       discrepancies: findings.length,
     },
   };
+}
+
+type Read = ReturnType<typeof asRead>;
+
+/** Booked entries that are in no statement that counts, although their day is. */
+async function lostIn(
+  db: Db,
+  replacements: readonly Replacement<Read>[],
+  counted: (statement: Read) => CountedStatement,
+): Promise<BankFinding[]> {
+  const pairs = replacements.filter(mayLackEntries);
+  const lost = await query.entriesLost(db, pairs);
+  return lost.map(({ at, ...entries }) => {
+    const { replaced, by } = pairs[at]!;
+    return lostEntries({ replaced: counted(replaced), by: counted(by) }, entries);
+  });
 }
 
 const asRead = ({ bookedMinor, isFinal, ...row }: query.StatementRow) => ({
