@@ -132,7 +132,8 @@ export function openCsv(format: CsvStatementFormat) {
     end(events: BankEvent[]): void {
       rows.end();
       read();
-      events.push(...(reader?.end() ?? []));
+      // One by one: there may be more than a call takes arguments.
+      for (const event of reader?.end() ?? []) events.push(event);
     },
   };
 }

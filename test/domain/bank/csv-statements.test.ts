@@ -297,6 +297,16 @@ test('the header decides: of two that fit the one with more columns, and two tha
   assert.throws(() => openStatements(plain).push(head('Date,Amount,Amount,Ref,Text,Name\n'), []), /Amount/);
 });
 
+test('200,000 rows are read, and one more refuses the file', () => {
+  const rows = Array.from({ length: 200_000 }, (_, at) => `2026-03-0${1 + (at % 9)},${at}.50,R-${at},,`).join('\n');
+  const events = eventsOf(PLAIN, `${HEADER}${rows}\n`);
+  assert.equal(events.filter(({ type }) => type === 'entry').length, 200_000);
+  assert.throws(
+    () => eventsOf(PLAIN, `${HEADER}${rows}\n2026-03-01,1,x,,\n`),
+    /line 200002: A CSV of statements may have 200000 rows/,
+  );
+});
+
 test('mistakes in a format file are told with their place', () => {
   const mistakesOf = (yaml: string): string => {
     try {
