@@ -151,6 +151,24 @@ test('a later file that lacks booked entries of a day is told, until one of them
   assert.deepEqual(said(await call(folder, book)), expectedOf(month));
 });
 
+test('after a change of the format a replay reads the file anew, from the archive', async () => {
+  const month = bankMonth(9, { fates: ['reference', 'short'], more: 0, currencies: ['EUR'] });
+  const folder = written(month, { 'all.csv': csvOf(rowsOf(month.made)) });
+  const right = FORMAT;
+  writeFiles(folder, { 'settings/corner.yaml': [right.replace('Betrag', 'Umsatz')] });
+  const book = ['--data-dir', join(folder, 'book')];
+  const before = await call(folder, book);
+  assert.equal(before.code, 3);
+  assert.deepEqual(statesOf(before), ['refused']);
+
+  writeFiles(folder, { 'settings/corner.yaml': [right] });
+  const config = ['--config', join(folder, 'settings/settlestream.yaml')];
+  const replayed = await inBook(['replay', '--statements', 'all.csv', ...config, ...book, '--json'], 2);
+  assert.equal(replayed.code, 0, replayed.stderr);
+  assert.deepEqual(new Set(statesOf(replayed)), new Set(['closed']));
+  assert.deepEqual(said(await call(folder, book)), expectedOf(month));
+});
+
 suite('no silent green: a change to one row is told', () => {
   const changes: Readonly<Record<string, (cells: readonly string[]) => readonly (readonly string[])[]>> = {
     amount: (cells) => [
