@@ -839,6 +839,33 @@ create table console_session (
   revoked_at timestamptz
 );
 
+-- ── API: programs that may come in ──────────
+
+-- Shown once; only the hash is kept.
+create table api_token (
+  no         integer generated always as identity primary key,
+  hash       text collate "C" not null unique,
+  name       text not null,
+  role       text not null,
+  -- Whose rows may be seen; null: those of all merchants.
+  merchants  text[],
+  created_at timestamptz not null default now(),
+  revoked_at timestamptz
+);
+
+-- What was answered to a request that may be sent again: the same key gets the same answer, and nothing is done twice.
+create table api_request (
+  token_no integer not null references api_token,
+  key      text collate "C" not null,
+  -- Of method, path and body.
+  hash     text collate "C" not null,
+  at       timestamptz not null default now(),
+  -- Null: nobody knows yet what becomes of it.
+  status   integer,
+  answer   text,
+  primary key (token_no, key)
+);
+
 -- ── Retention: what is kept only so long ──────────
 
 -- Everything that was dropped because it is old, one row each: the rows of a load, what the refused rows of a batch said, or an

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, suite, test } from 'node:test';
 import { addDays, type Calendar } from '../src/domain/calendar/calendar.ts';
 import { UsageError } from '../src/domain/errors.ts';
-import { everythingOpen } from '../src/verbs/open.ts';
+import { everythingOpen } from '../src/views/open-items/everything.ts';
 import { placeGiven } from '../src/views/open-items/lines.ts';
 import { query, temporaryFolder } from './support/book.ts';
 import { startMornings } from './support/morning.ts';

@@ -36,6 +36,19 @@ const WALLS: Readonly<Record<string, readonly string[]>> = {
     'hono',
     '@hono/node-server',
   ],
+  // What programs are answered: over the same, and as guarded as the pages.
+  'src/api': [
+    'src/views',
+    'src/operations',
+    'src/store',
+    'src/adapters',
+    'src/domain',
+    'src/console/security.ts',
+    'node:',
+    'hono',
+    '@hono/node-server',
+    'zod',
+  ],
   // Wiring.
   'src/verbs': ['src', 'node:', 'packages'],
   'src/cli.ts': ['src/cli', 'src/verbs', 'src/config', 'src/domain', 'node:', 'commander'],

@@ -70,6 +70,37 @@ function addConsole({ program, run }: Cli, { stop }: Service): void {
         return (await import('../verbs/console.ts')).printConsoleLink(readConfig(withoutMerchant(options)), options);
       }),
     );
+  addToken(command, run);
+}
+
+function addToken(command: Command, run: Cli['run']): void {
+  const token = addVerb(command, 'token', 'tokens for programs that use the API', 'console token list');
+  const withOptions = (verb: Command, act: (options: Options) => Promise<number>) =>
+    verb.action((...given: unknown[]) => run(() => act((given.at(-1) as Command).optsWithGlobals())));
+  const verbs = () => import('../verbs/console-token.ts');
+  withOptions(
+    forPerson(
+      addVerb(
+        token,
+        'create',
+        'makes a token and prints it, this once',
+        'console token create --as ledger-sync --role viewer --merchant M1',
+      ),
+    ),
+    async (options) => (await verbs()).createToken(readConfig(withoutMerchant(options)), options),
+  );
+  withOptions(
+    addVerb(token, 'list', 'lists all tokens, without what makes them work', 'console token list'),
+    async (options) => (await verbs()).listTokens(readConfig(withoutMerchant(options)), options),
+  );
+  signing(addVerb(token, 'revoke', 'revokes a token: it opens nothing any more', 'console token revoke 3'))
+    .argument('<no>', 'number of the token, as "list" shows it')
+    .action((no: string, _: Options, revoke: Command) =>
+      run(async () => {
+        const options: Options = { ...revoke.optsWithGlobals(), no };
+        return (await verbs()).endToken(readConfig(withoutMerchant(options)), options);
+      }),
+    );
 }
 
 /** Whom a link is for. */

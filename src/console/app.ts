@@ -15,6 +15,7 @@ import { isDiscrepancy } from '../views/batches/batches.sql.ts';
 import { batchesIn, discrepancyPage } from '../views/batches/batches.ts';
 import { BATCH_COLUMNS, DATED_COLUMNS } from '../views/output/columns.ts';
 import { csv } from '../views/output/output.ts';
+import { begun, bytesOf } from '../views/output/streamed.ts';
 import { workbook } from '../views/output/workbook.ts';
 import { type Html, page, type Signed } from './layout.ts';
 import { auditPage } from './pages/audit.ts';
@@ -246,24 +247,6 @@ function exported(
   context.header('Content-Disposition', `attachment; filename="${name}.${format}"`);
   const { outgoing } = context.env;
   return context.body(ReadableStream.from(bytesOf(pieces, () => outgoing.destroy())) as ReadableStream);
-}
-
-async function* bytesOf(pieces: AsyncGenerator<string | Uint8Array>, breakOff: () => void): AsyncGenerator<Uint8Array> {
-  try {
-    for await (const piece of pieces) yield typeof piece === 'string' ? new TextEncoder().encode(piece) : piece;
-  } catch {
-    breakOff();
-  }
-}
-
-/** Reads the first rows before anything is sent: a question that takes too long is told as such, and is no empty list. */
-async function begun<T>(portions: AsyncGenerator<T>): Promise<AsyncGenerator<T>> {
-  const first = await portions.next();
-  return (async function* () {
-    if (first.done) return;
-    yield first.value;
-    yield* portions;
-  })();
 }
 
 async function listDiscrepancies(context: Ctx, reading: Database): Promise<Response> {

@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import type { Db } from '../adapters/postgres/connection.ts';
+import { UsageError } from '../domain/errors.ts';
 
 export const ROLES = ['viewer', 'analyst', 'approver', 'engineer'] as const;
 export type Role = (typeof ROLES)[number];
@@ -10,6 +11,18 @@ export type Person = {
   readonly roles: readonly Role[];
   readonly merchants: readonly string[] | null;
 };
+
+/**
+ * Whose rows are looked at, where a merchant can be chosen; undefined: everybody's. Of a merchant that may not be seen nothing is known.
+ * @throws UsageError where one must be chosen.
+ */
+export function merchantSeen({ merchants }: Person, chosen: string | undefined): string | undefined {
+  if (merchants === null) return chosen;
+  if (merchants.length === 1) return merchants[0];
+  if (chosen === undefined || !merchants.includes(chosen))
+    throw new UsageError(`choose a merchant: ${merchants.join(', ')}.`);
+  return chosen;
+}
 
 /** Of secrets only hashes are stored. A link is valid for 15 minutes. */
 export const insertLogin = (db: Db, hash: string, { name, roles, merchants }: Person) =>

@@ -2,6 +2,7 @@ import { type Database, onOneConnection } from '../adapters/postgres/connection.
 import { streamHeld } from '../adapters/postgres/cursors.ts';
 import { inTransaction } from '../adapters/postgres/transactions.ts';
 import type { Config, Options } from '../config/config.ts';
+import type { Actor } from '../domain/audit.ts';
 import { accountNamed } from '../domain/bank/settings.ts';
 import { UsageError } from '../domain/errors.ts';
 import { confirmEntry, unconfirmEntry } from '../producers/interventions/confirm-entry.ts';
@@ -55,16 +56,33 @@ export async function confirmMatch(config: Config, options: Options): Promise<nu
   if (id === undefined) throw new UsageError('--entry is missing: give the id that "settlestream bank" shows.');
   if (batchId === undefined) throw new UsageError('--batch is missing: give the settlement batch id that it pays.');
   return withDatabase(config, async (database) => {
-    await requireBank(database);
-    const batch = await batchNamed(database, batchId, options);
-    const entry = await entryNamed(database, id, batch);
-    const asked = `entry ${id} (${entry.file}, line ${entry.line}) pays batch ${batchId}`;
-    const isNew = await onOneConnection(database, (db) =>
-      inTransaction(db, () => confirmEntry(db, entry, { batchNo: batch.no, asked }, actorOf(options))),
-    );
-    process.stderr.write(`settlestream: ${asked}${isNew ? '' : ': this was confirmed before'}\n`);
-    return matchAndShow(config, database, batch, options);
+    const { merchant, currency } = options;
+    const request = { entry: id, batch: batchId, merchant, currency };
+    return showMatched(await confirmNow(config, database, request, actorOf(options)), options);
   });
+}
+
+export type MatchRequest = BatchNamed & { readonly entry: string; readonly batch: string };
+/** `isMatched` is false where what is shown does not follow from what was confirmed yet: "doctor" says why. */
+export type Matched = { readonly batches: readonly BatchView[]; readonly isMatched: boolean };
+type BatchNamed = { readonly merchant?: string | undefined; readonly currency?: string | undefined };
+
+/** Confirms that an entry pays a batch, waits until payouts are matched, and returns the batch as it is then. */
+export async function confirmNow(
+  config: Config,
+  database: Database,
+  request: MatchRequest,
+  actor: Actor,
+): Promise<Matched> {
+  await requireBank(database);
+  const batch = await batchNamed(database, request.batch, request);
+  const entry = await entryNamed(database, request.entry, batch);
+  const asked = `entry ${request.entry} (${entry.file}, line ${entry.line}) pays batch ${request.batch}`;
+  const isNew = await onOneConnection(database, (db) =>
+    inTransaction(db, () => confirmEntry(db, entry, { batchNo: batch.no, asked }, actor)),
+  );
+  process.stderr.write(`settlestream: ${asked}${isNew ? '' : ': this was confirmed before'}\n`);
+  return matchedAgain(config, database, batch);
 }
 
 /** Takes a confirmation back. */
@@ -80,11 +98,11 @@ export async function takeBackMatch(config: Config, options: Options): Promise<n
       inTransaction(db, () => unconfirmEntry(db, entry, { batchNo: batch?.no ?? null, asked }, actorOf(options))),
     );
     process.stderr.write(`settlestream: taken back: ${asked}\n`);
-    return matchAndShow(config, database, batch, options);
+    return showMatched(await matchedAgain(config, database, batch), options);
   });
 }
 
-async function batchNamed({ db }: Database, id: string, { merchant, currency }: Options): Promise<BatchView> {
+async function batchNamed({ db }: Database, id: string, { merchant, currency }: BatchNamed): Promise<BatchView> {
   const found = (await batchesOf(db, { merchant })).filter(
     (batch) => batch.batchId === id && (currency === undefined || batch.currency === currency),
   );
@@ -110,23 +128,23 @@ async function entryNamed({ db }: Database, id: string, batch: BatchView | null)
 const MATCH_LIMIT_MS = 60_000;
 const PAUSE_MS = 50;
 
-/** Matches in this process; beside a service either of them may come first. Returns 3 where what is shown is not matched yet. */
-async function matchAndShow(
-  config: Config,
-  database: Database,
-  batch: BatchView | null,
-  options: Options,
-): Promise<number> {
+/** Matches in this process; beside a service either of them may come first. */
+async function matchedAgain(config: Config, database: Database, batch: BatchView | null): Promise<Matched> {
   if (config.bank) await useBank(database, bankSettingsOf(config));
   const until = Date.now() + MATCH_LIMIT_MS;
   while ((await isMatching(database.db)) && Date.now() < until) {
     await matchPayouts({ database, enqueue: async () => {}, calendars: null, logEvent: () => {}, now: Date.now });
     await new Promise((wake) => setTimeout(wake, PAUSE_MS));
   }
-  const batches = batch === null ? [] : await batchesOf(database.db, { batchNos: [batch.no] });
+  const isMatched = !(await isMatching(database.db)) && !(await isBankIncomplete(database.db, []));
+  return { batches: batch === null ? [] : await batchesOf(database.db, { batchNos: [batch.no] }), isMatched };
+}
+
+/** Returns 3 where what is shown is not matched yet. */
+async function showMatched({ batches, isMatched }: Matched, options: Options): Promise<number> {
   if (options['json']) await writeAll([`${JSON.stringify({ batches: batches.map(batchJson) })}\n`]);
   else if (batches.length > 0) await writeAll([`${batchTable(batches)}\n`]);
-  if (!(await isMatching(database.db)) && !(await isBankIncomplete(database.db, []))) return 0;
+  if (isMatched) return 0;
   process.stderr.write(
     'settlestream: it is written down, but payouts are not matched with it yet: "settlestream doctor" says why.\n',
   );

@@ -2,13 +2,17 @@ import type { AddressInfo } from 'node:net';
 import { createAdaptorServer } from '@hono/node-server';
 import { openLog } from '../adapters/log.ts';
 import { type Database, openReadOnly } from '../adapters/postgres/connection.ts';
+import { apiApp } from '../api/app.ts';
+import type { ApiParts } from '../api/parts.ts';
 import type { Config, Options } from '../config/config.ts';
 import { consoleApp } from '../console/app.ts';
 import { hashOf, newSecret } from '../console/security.ts';
 import { UsageError } from '../domain/errors.ts';
 import { nameMistake } from '../domain/handling.ts';
 import { insertLogin, type Person, ROLES, type Role } from '../store/sessions.ts';
+import { confirmNow } from './bank.ts';
 import { examine } from './doctor/doctor.ts';
+import { replayNow, withdrawNow } from './replay.ts';
 import { actorOf } from './session/actor.ts';
 import { withDatabase } from './session/storage.ts';
 
@@ -20,16 +24,11 @@ export async function serveConsole(config: Config, options: Options, stop: Abort
   return withDatabase(config, async (writing) => {
     const reading = openReadOnly(writing.url, CONNECT_MS);
     const health = seldom(() => examine({ config: options['config'], dataDir: options['dataDir'] }));
-    const app = consoleApp({
-      reading,
-      writing,
-      limits: config.handling.approval,
-      health,
-      log: openLog(config.logLevel),
-      now: Date.now,
-    });
+    const parts = { reading, writing, limits: config.handling.approval, log: openLog(config.logLevel), now: Date.now };
+    const pages = consoleApp({ ...parts, health });
+    const api = apiApp({ ...parts, ...apiSettings(config, writing) });
     const server = createAdaptorServer({
-      fetch: app.fetch,
+      fetch: (request, env) => (new URL(request.url).pathname.startsWith('/api/') ? api : pages).fetch(request, env),
       serverOptions: { headersTimeout: 5_000, requestTimeout: 10_000 },
     });
     try {
@@ -44,6 +43,17 @@ export async function serveConsole(config: Config, options: Options, stop: Abort
     }
   });
 }
+
+/** What the API needs of the settings, and how it does what takes workers. */
+const apiSettings = (config: Config, database: Database): Pick<ApiParts, 'calendars' | 'timeZone' | 'work'> => ({
+  calendars: config.sources.map(({ name, merchantId = null, calendar }) => ({ name, merchantId, calendar })),
+  timeZone: config.timeZone,
+  work: {
+    replay: (asked, how) => replayNow(config, asked, how),
+    withdraw: (asked, actor) => withdrawNow(config, asked, actor),
+    confirm: (asked, actor) => confirmNow(config, database, asked, actor),
+  },
+});
 
 const HEALTH_MS = 60_000;
 
@@ -70,16 +80,20 @@ async function linkFor({ db }: Database, port: number, person: Person): Promise<
   return `http://127.0.0.1:${port}/login?key=${key}`;
 }
 
-function personOf(options: Options): Person {
+/** Whom a link or token is for, and what they may do. */
+export function personOf(options: Options): Person {
   const { name } = actorOf(options);
   const mistake = nameMistake(name);
   if (mistake !== null) throw new UsageError(`--as ${mistake}.`);
   const { role, merchant } = options;
-  const named = ROLES.find((one) => one === role);
-  if (role !== undefined && named === undefined)
-    throw new UsageError(`--role ${role}: unknown; allowed: ${ROLES.join(', ')}.`);
-  const roles: readonly Role[] = named === undefined ? ROLES : [named];
+  const roles: readonly Role[] = role === undefined ? ROLES : [roleNamed(role)];
   return { name, roles, merchants: merchant === undefined ? null : merchant.split(',') };
+}
+
+function roleNamed(role: string): Role {
+  const named = ROLES.find((one) => one === role);
+  if (named === undefined) throw new UsageError(`--role ${role}: unknown; allowed: ${ROLES.join(', ')}.`);
+  return named;
 }
 
 type Server = ReturnType<typeof createAdaptorServer>;

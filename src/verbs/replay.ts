@@ -9,7 +9,7 @@ import { ingestReport, MAX_ATTEMPTS } from '../jobs.ts';
 import type { Source } from '../producers/discovery/source.ts';
 import { lockDryRun, ownTexts, unlockDryRun } from '../producers/interventions/dry-run.sql.ts';
 import { type ReplayRequest, recordReplay, type SourceNamed } from '../producers/interventions/replay.ts';
-import { type Withdrawal, withdraw } from '../producers/interventions/withdraw.ts';
+import { type Withdrawal, type WithdrawRequest, withdraw } from '../producers/interventions/withdraw.ts';
 import { merchantsOfBatches } from '../store/batches.ts';
 import { writeAll } from '../views/output/output.ts';
 import { areDropped, hasFailed, isReadingDry, isReplaying } from '../views/progress/progress.sql.ts';
@@ -22,17 +22,25 @@ import { type Calendars, type WorkerSession, withWorkers } from './session/with-
 
 /** Reads reports again, from the archive and under today's rules, and tells what that changed or, with `--dry-run`, would change. */
 export async function replay(config: Config, options: Options): Promise<number> {
-  const request = requestOf(options);
+  const isDry = Boolean(options['dryRun']);
+  const { changes, hasFailed } = await replayNow(config, requestOf(options), { isDry, actor: actorOf(options) });
+  await print(changes, options);
+  return hasFailed ? 3 : 0;
+}
+
+/** Reads reports again in this process, and waits until that is done. */
+export async function replayNow(
+  config: Config,
+  request: ReplayRequest,
+  { isDry, actor }: { readonly isDry: boolean; readonly actor: Actor },
+): Promise<Outcome> {
   const sources = sourcesOfAll(config);
   const calendars = calendarsOf(config);
   return withWorkers(config, sources, { mayBeTemporary: false, calendars }, async (at) => {
     const named = sourceFinder(sources);
-    const { changes, hasFailed } = options['dryRun']
-      ? await dryRun(at, request, named, calendars)
-      : await inEarnest(at, request, named, actorOf(options));
-    await print(changes, options);
+    const outcome = isDry ? await dryRun(at, request, named, calendars) : await inEarnest(at, request, named, actor);
     await at.sweep();
-    return hasFailed ? 3 : 0;
+    return outcome;
   });
 }
 
@@ -42,11 +50,19 @@ export async function withdrawReport(config: Config, options: Options): Promise<
   if (report === undefined) throw new UsageError('--report is missing: name the report to withdraw.');
   if (reason === undefined || reason.trim() === '')
     throw new UsageError('--reason is missing: say why the report is withdrawn.');
+  const request = { report, merchant, reason: reason.trim() };
+  const { changes, hasFailed } = await withdrawNow(config, request, actorOf(options));
+  await print(changes, options);
+  return hasFailed ? 3 : 0;
+}
+
+/** Takes a report out in this process, and waits until its batch is reconciled again. */
+export async function withdrawNow(config: Config, request: WithdrawRequest, actor: Actor): Promise<Outcome> {
   const calendars = calendarsOf(config);
   return withWorkers(config, sourcesOfAll(config), { mayBeTemporary: false, calendars }, async (at) => {
     const { database } = at.book;
     const withdrawn: Withdrawal = await onOneConnection(database, (db) =>
-      inTransaction(db, () => withdraw(db, { report, merchant, reason: reason.trim() }, actorOf(options))),
+      inTransaction(db, () => withdraw(db, request, actor)),
     );
     const { file, revision, isNew } = withdrawn;
     process.stderr.write(
@@ -57,12 +73,11 @@ export async function withdrawReport(config: Config, options: Options): Promise<
     const startedAtMs = Date.now();
     await at.untilDone(() => isReplaying(database.db, withdrawn, startedAtMs), []);
     await at.matchPayouts();
-    await print(await changesSince(database.db, withdrawn), options);
-    return (await hasFailed(database.db, withdrawn)) ? 3 : 0;
+    return { changes: await changesSince(database.db, withdrawn), hasFailed: await hasFailed(database.db, withdrawn) };
   });
 }
 
-type Outcome = { readonly changes: readonly Change[]; readonly hasFailed: boolean };
+export type Outcome = { readonly changes: readonly Change[]; readonly hasFailed: boolean };
 
 async function inEarnest(
   { book, queue, start, untilDone, matchPayouts }: WorkerSession,

@@ -1,11 +1,12 @@
 import type { Database, Db } from '../adapters/postgres/connection.ts';
 import type { Config, Options } from '../config/config.ts';
 import { UsageError } from '../domain/errors.ts';
+import { batchAnswer } from '../views/batches/batch-answer.ts';
 import { type BatchDetail, batchDetail } from '../views/batches/batch-detail.ts';
 import { batchSheet } from '../views/batches/batch-sheet.ts';
 import { batchText } from '../views/batches/batch-text.ts';
 import { type BatchFilter, type BatchView, batchesOf, totalsOf } from '../views/batches/batches.sql.ts';
-import { agedJson, handledJson, handledPortions, jsonArray } from '../views/batches/batches.ts';
+import { handledPortions } from '../views/batches/batches.ts';
 import { HANDLED_COLUMNS } from '../views/output/columns.ts';
 import { csv, writeAll } from '../views/output/output.ts';
 import { discrepancyTable } from '../views/output/tables.ts';
@@ -23,42 +24,14 @@ export async function showBatch(config: Config, id: string, options: Options): P
     const batch = await batchNamed(database.db, id, options, asOf);
     const filter = { batchNos: [batch.no], asOf };
     if (output === 'csv') return writeAll(csv(HANDLED_COLUMNS, handledPortions(database, filter)));
+    if (output === 'json') return writeAll(batchAnswer(database, batch, filter, { hasRows }));
     const detail = await batchDetail(database, batch, filter);
     if (output === 'xlsx') {
       const found = sheetOf('discrepancies', HANDLED_COLUMNS, handledPortions(database, filter));
       return writeAll(workbookOf([batchSheet(batch, detail.reports), found]));
     }
-    return output === 'json'
-      ? writeJson(database, detail, filter, hasRows)
-      : writeText(database, detail, filter, hasRows);
+    return writeText(database, detail, filter, hasRows);
   });
-}
-
-async function writeJson(
-  database: Database,
-  detail: BatchDetail,
-  filter: BatchFilter,
-  hasRows: boolean,
-): Promise<void> {
-  const { batch, reports, crossDigest, runs, revisions } = detail;
-  const head = JSON.stringify({
-    ...agedJson(batch),
-    reports,
-    run: batch.run,
-    rulesVersion: batch.rules,
-    digest: batch.digest,
-    crossDigest,
-    runs,
-    revisions,
-  });
-  await writeAll([head.slice(0, -1)]);
-  if (hasRows) {
-    await writeAll([',"revisedRows":']);
-    await writeAll(jsonArray(detail.revisedRows()));
-  }
-  await writeAll([',"discrepancies":']);
-  await writeAll(jsonArray(handledPortions(database, filter), handledJson));
-  await writeAll(['}\n']);
 }
 
 async function writeText(

@@ -44,6 +44,25 @@ export type Numeric = ColumnType<string, number | string, number | string>;
 
 export type Timestamp = ColumnType<Date, Date | string, Date | string>;
 
+export interface ApiRequestTable {
+  answer: string | null;
+  at: Generated<Timestamp>;
+  hash: string;
+  key: string;
+  status: number | null;
+  token_no: number;
+}
+
+export interface ApiTokenTable {
+  created_at: Generated<Timestamp>;
+  hash: string;
+  merchants: string[] | null;
+  name: string;
+  no: Generated<number>;
+  revoked_at: Timestamp | null;
+  role: string;
+}
+
 export interface AuditEventTable {
   after: Json | null;
   at: Timestamp;
@@ -611,6 +630,8 @@ export interface WantedRowsTable {
 }
 
 export interface Schema {
+  api_request: ApiRequestTable;
+  api_token: ApiTokenTable;
   audit_event: AuditEventTable;
   audit_head: AuditHeadTable;
   away: AwayTable;

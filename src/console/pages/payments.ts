@@ -1,7 +1,7 @@
 import { html } from 'hono/html';
 import type { Database } from '../../adapters/postgres/connection.ts';
 import { UsageError } from '../../domain/errors.ts';
-import type { Person } from '../../store/sessions.ts';
+import { merchantSeen, type Person } from '../../store/sessions.ts';
 import { type PaymentTrace, storyJson, tracePayment } from '../../views/payment-trace/trace.ts';
 import { dataTable, type Html, input, link, minute } from '../layout.ts';
 
@@ -9,18 +9,13 @@ import { dataTable, type Html, input, link, minute } from '../layout.ts';
 export async function paymentsPage(
   database: Database,
   { id, merchant }: { readonly id: string | undefined; readonly merchant: string | undefined },
-  { merchants }: Person,
+  person: Person,
 ): Promise<readonly Html[]> {
   const form = html`<form class="filter" method="get">${input('Request id or transaction id', 'id', id)}${input('Merchant', 'merchant', merchant)}<button>Find</button></form>`;
   if (id === undefined)
     return [form, html`<p class="note">Any id of the payment, or of what belongs to it: yours or the provider's.</p>`];
   try {
-    // Of a merchant that may not be seen nothing is known.
-    const isSeen =
-      merchants === null || (merchant !== undefined && merchants.includes(merchant)) || merchants.length === 1;
-    if (!isSeen) throw new UsageError(`choose a merchant: ${merchants.join(', ')}.`);
-    const of = merchants !== null && merchants.length === 1 ? merchants[0] : merchant;
-    return [form, ...tablesOf(await tracePayment(database, id, of, () => {}))];
+    return [form, ...tablesOf(await tracePayment(database, id, merchantSeen(person, merchant), () => {}))];
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
     return [

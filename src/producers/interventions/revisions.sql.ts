@@ -41,6 +41,8 @@ export type RevisionFilter = {
   readonly to?: string | undefined;
   /** A file as it is shown, a report's name with or without extension, or digits of its SHA-256. */
   readonly report?: string | undefined;
+  /** Only the report of this number. */
+  readonly reportNo?: number | undefined;
 };
 
 /** Where the bytes of a delivery are in the archive: where it says so, or in a copy that was made for rows of this content. */
@@ -54,7 +56,7 @@ const BYTES = sql`
  * took the place of is left out; a digit of its SHA-256 finds it all the same, so that it can be said.
  */
 export async function revisionsOf(db: Db, filter: RevisionFilter): Promise<Revision[]> {
-  const { merchant, batch, from, to, report } = filter;
+  const { merchant, batch, from, to, report, reportNo } = filter;
   const isHash = report !== undefined && /^[0-9a-f]{8,64}$/i.test(report);
   const hash = isHash ? sql`starts_with(sha256, ${report.toLowerCase()})` : sql`false`;
   const found = await sql<Revision>`
@@ -72,6 +74,7 @@ export async function revisionsOf(db: Db, filter: RevisionFilter): Promise<Revis
       from newest d join report r on r.no = d.report_no join batch b on b.no = r.batch_no join merchant m on m.no = b.merchant_no
      where (d.revision is null or d.revision >= r.revision or ${hash})
        and ${merchant === undefined ? sql`true` : sql`m.id = ${merchant}`}
+       and ${reportNo === undefined ? sql`true` : sql`r.no = ${reportNo}`}
        and ${batch === undefined ? sql`true` : sql`coalesce(b.batch_id, b.day::text) = ${batch}`}
        and ${from === undefined ? sql`true` : sql`coalesce(b.settlement_date, b.day, d.directory_date) >= ${from}::date`}
        and ${to === undefined ? sql`true` : sql`coalesce(b.settlement_date, b.day, d.directory_date) <= ${to}::date`}

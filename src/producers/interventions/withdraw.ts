@@ -8,17 +8,22 @@ import * as query from './revisions.sql.ts';
 
 export type Withdrawal = Recorded & { readonly file: string; readonly revision: number; readonly isNew: boolean };
 
+export type WithdrawRequest = {
+  readonly report: string;
+  /** Where its number is known: no other report is meant. */
+  readonly reportNo?: number | undefined;
+  readonly merchant: string | undefined;
+  readonly reason: string;
+};
+
 /**
  * Takes the newest content of a report out, for a reason: the content before it counts again, if there is one. Done twice, the
  * second finds it done. Inside a transaction.
  * @throws UsageError when no such content counts.
  */
-export async function withdraw(
-  db: Db,
-  { report, merchant, reason }: { report: string; merchant: string | undefined; reason: string },
-  actor: Actor,
-): Promise<Withdrawal> {
-  const found = isOneReport(await query.revisionsOf(db, { report, merchant }), report);
+export async function withdraw(db: Db, request: WithdrawRequest, actor: Actor): Promise<Withdrawal> {
+  const { report, merchant, reason } = request;
+  const found = isOneReport(await query.revisionsOf(db, { report, reportNo: request.reportNo, merchant }), report);
   const candidates = found.filter(
     ({ state, revision, countingRevision, isConflicting }) =>
       state === 'withdrawn' || isConflicting || revision === countingRevision,

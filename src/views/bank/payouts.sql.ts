@@ -88,14 +88,20 @@ export type OpenFilter = {
   readonly merchant?: string | undefined;
   readonly from?: string | undefined;
   readonly to?: string | undefined;
+  /** Only these; null or left out: all. */
+  readonly merchants?: readonly string[] | null;
 };
 
 /** Payouts of which not all, or something else, is at the bank: what is due first comes first. */
-export async function openPayouts(db: Db, { merchant, from, to }: OpenFilter): Promise<BatchPayout[]> {
+export async function openPayouts(
+  db: Db,
+  { merchant, merchants = null, from, to }: OpenFilter,
+): Promise<BatchPayout[]> {
   const found = await sql<BatchName>`
     select ${BATCH} from payout p join batch b on b.no = p.batch_no join merchant m on m.no = b.merchant_no
      where p.state in ('expected', 'overdue', 'different', 'returned')
        and ${merchant === undefined ? sql`true` : sql`m.id = ${merchant}`}
+       and ${merchants === null ? sql`true` : sql`m.id = any(${[...merchants]}::text[])`}
        and ${from === undefined ? sql`true` : sql`coalesce(b.settlement_date, b.day) >= ${from}::date`}
        and ${to === undefined ? sql`true` : sql`coalesce(b.settlement_date, b.day) <= ${to}::date`}
      order by p.due_by nulls last, b.batch_id, b.no`.execute(db);

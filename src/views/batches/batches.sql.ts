@@ -51,7 +51,13 @@ export type ReportView = {
 /** What became of these deliveries. One that was given up, or that needs what is away, waits: no row of it is used. */
 export async function reportsOf(db: Db, deliveryNos: readonly number[]): Promise<ReportView[]> {
   const found = await sql<ReportView>`
-    select d.file, r.kind,
+    select ${REPORT} ${FROM_REPORTS}
+     where d.no = any(${[...deliveryNos]}::int[])
+     order by d.file collate "C", d.no`.execute(db);
+  return found.rows;
+}
+
+const REPORT = sql`d.file, r.kind,
            case when d.state in ('closed', 'waiting', 'duplicate') then d.state
                 when d.state in ('found', 'reading') then 'waiting' else 'refused' end as state,
            coalesce(d.revision, 1 + (select coalesce(max(e.revision), 0) from delivery e where e.report_no = r.no)) as revision,
@@ -60,12 +66,50 @@ export async function reportsOf(db: Db, deliveryNos: readonly number[]): Promise
            l.no is not distinct from r.load_no as "isNewest",
            coalesce(d.error_code, case when coalesce(d.parked_reason, away_reason(d)) is not null then 'unreadable' end) as "errorCode",
            coalesce(d.error_message, d.parked_reason, away_reason(d)) as "errorMessage",
-           l.header, h.file as "headerOf", h.header as "headerBefore"
+           l.header, h.file as "headerOf", h.header as "headerBefore"`;
+const FROM_REPORTS = sql`
       from delivery d join report r on r.no = d.report_no
       left join load l on l.delivery_no = d.no and l.state = 'closed'
-      left join lateral header_before(l.no) h on true
-     where d.no = any(${[...deliveryNos]}::int[])
-     order by d.file collate "C", d.no`.execute(db);
+      left join lateral header_before(l.no) h on true`;
+
+export type ReportFilter = {
+  readonly merchant?: string | undefined;
+  readonly merchants?: readonly string[] | null;
+  /** A settlement batch id, or a transaction date. */
+  readonly batch?: string | undefined;
+  readonly state?: string | undefined;
+  readonly nos?: readonly number[];
+  readonly after?: number | undefined;
+  readonly limit?: number | undefined;
+};
+
+/** A report as its newest delivery is. */
+export type ListedReport = ReportView & {
+  no: number;
+  merchantId: string;
+  settlementBatchId: string | null;
+  transactionDate: string | null;
+  foundAt: Date;
+  /** What was withdrawn of it counts no more. */
+  isWithdrawn: boolean;
+};
+
+/** Reports by their number, each as its newest delivery is. */
+export async function listedReports(db: Db, filter: ReportFilter): Promise<ListedReport[]> {
+  const { merchant, merchants = null, batch, state, nos, after, limit } = filter;
+  const found = await sql<ListedReport>`
+    select * from (
+      select r.no, m.id as "merchantId", b.batch_id as "settlementBatchId", case when b.batch_id is null then b.day::text end as "transactionDate",
+             d.found_at as "foundAt", d.state = 'withdrawn' as "isWithdrawn", ${REPORT} ${FROM_REPORTS}
+        join batch b on b.no = r.batch_no join merchant m on m.no = b.merchant_no
+       where d.no = (select max(e.no) from delivery e where e.report_no = r.no and e.state not in ('dry', 'over', 'duplicate'))
+         and ${merchant === undefined ? sql`true` : sql`m.id = ${merchant}`}
+         and ${merchants === null ? sql`true` : sql`m.id = any(${[...merchants]}::text[])`}
+         and ${batch === undefined ? sql`true` : sql`coalesce(b.batch_id, b.day::text) = ${batch}`}
+         and ${nos === undefined ? sql`true` : sql`r.no = any(${[...nos]}::int[])`}
+         and ${after === undefined ? sql`true` : sql`r.no > ${after}`}) listed
+     where ${state === undefined ? sql`true` : sql`state = ${state}`}
+     order by no limit ${limit ?? null}::bigint`.execute(db);
   return found.rows;
 }
 

@@ -121,6 +121,17 @@ export const notReport = ({ file, isRefused, kind, code, why }: query.NotReport)
   headerBefore: null,
 });
 
+/** With its number, whose it is, and when it was found. */
+export const listedReportJson = (report: query.ListedReport) => ({
+  no: report.no,
+  merchantId: report.merchantId,
+  settlementBatchId: report.settlementBatchId,
+  transactionDate: report.transactionDate,
+  foundAt: report.foundAt,
+  isWithdrawn: report.isWithdrawn,
+  ...reportJson(report),
+});
+
 const reportJson = (report: query.ReportView) => ({
   file: report.file,
   kind: report.kind,

@@ -14,19 +14,26 @@ export type OpenFilter = {
   readonly merchant: string | undefined;
   readonly from: string | undefined;
   readonly to: string | undefined;
+  /** Only these; null or left out: all. */
+  readonly merchants?: readonly string[] | null;
 };
 
-export async function merchantsNamed(db: Db, { merchant }: OpenFilter): Promise<{ no: number; id: string }[]> {
+export async function merchantsNamed(
+  db: Db,
+  { merchant, merchants = null }: OpenFilter,
+): Promise<{ no: number; id: string }[]> {
   return db
     .selectFrom('merchant')
     .select(['no', 'id'])
     .$if(merchant !== undefined, (all) => all.where('id', '=', merchant!))
+    .$if(merchants !== null, (all) => all.where('id', 'in', merchants!))
     .orderBy('id')
     .execute();
 }
 
-const isIn = ({ merchant, from, to }: OpenFilter, day: RawBuilder<unknown>) => sql`
+const isIn = ({ merchant, merchants = null, from, to }: OpenFilter, day: RawBuilder<unknown>) => sql`
   ${merchant === undefined ? sql`true` : sql`m.id = ${merchant}`}
+  and ${merchants === null ? sql`true` : sql`m.id = any(${[...merchants]}::text[])`}
   and ${from === undefined ? sql`true` : sql`${day} >= ${from}::date`} and ${to === undefined ? sql`true` : sql`${day} <= ${to}::date`}`;
 
 const MERCHANT = columns('merchant as m', ['no as merchantNo', 'id as merchantId']);
