@@ -439,6 +439,34 @@ suite('what it does', () => {
     assert.deepEqual(said, ['replay', 'withdraw']);
   });
 
+  test('a bank match is confirmed on the page of the bank, and taken back', async () => {
+    const { stdout } = await run('console', 'link', '--port', port, '--as', 'ann');
+    const form = { 'content-type': 'application/x-www-form-urlencoded' };
+    const key = new URL(stdout.trim()).searchParams.get('key');
+    const base = `http://127.0.0.1:${port}`;
+    const signed = await fetch(`${base}/login`, {
+      method: 'POST',
+      headers: form,
+      body: `key=${key}`,
+      redirect: 'manual',
+    });
+    const cookie = signed.headers.get('set-cookie')!.split(';')[0]!;
+    const page = await (await fetch(`${base}/bank`, { headers: { cookie } })).text();
+    assert.match(page, new RegExp(`type="radio" name="entry" value="${entry.id}"`));
+    assert.match(page, /unexplained<\/td>/);
+    const token = /name="token" value="(\w+)"/.exec(page)![1]!;
+    const body = new URLSearchParams({ token, entry: entry.id, batch: 'OTHERS' });
+    const sent = await fetch(`${base}/bank/match`, {
+      method: 'POST',
+      headers: { ...form, cookie },
+      body,
+      redirect: 'manual',
+    });
+    assert.equal(sent.status, 303);
+    assert.match(await (await fetch(`${base}/bank`, { headers: { cookie } })).text(), /OTHERS \(confirmed\)/);
+    assert.equal((await run('bank', 'unmatch', '--entry', entry.id)).code, 0);
+  });
+
   test('a bank match is confirmed', async () => {
     const { status, json, text } = await analyst.post('/bank/matches', { entry: entry.id, batch: 'OTHERS' });
     assert.equal(status, 200, text);

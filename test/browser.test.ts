@@ -104,6 +104,9 @@ const PAGES = [
   '/discrepancies',
   '/discrepancies/1',
   '/payments?id=p-001',
+  '/reports',
+  '/reports/1',
+  '/bank',
   '/audit',
   '/health',
 ];

@@ -121,12 +121,19 @@ const ROUTES = [
   'GET /discrepancies',
   'GET /discrepancies/:no{[1-9][0-9]{0,17}}',
   'GET /payments',
+  'GET /reports',
+  'GET /reports/:no{[1-9][0-9]{0,8}}',
+  'GET /reports/:no{[1-9][0-9]{0,8}}/original',
+  'GET /bank',
   'GET /audit',
   'GET /health',
   'POST /logout',
   'POST /discrepancies/handle',
+  'POST /reports/:no{[1-9][0-9]{0,8}}/replay',
+  'POST /reports/:no{[1-9][0-9]{0,8}}/withdraw',
+  'POST /bank/match',
 ];
-const addressOf = (route: string) => route.split(' ')[1]!.replace(/:no\{.*/, '1');
+const addressOf = (route: string) => route.split(' ')[1]!.replace(/:no\{\S*\}/, '1');
 
 suite('nobody gets in', () => {
   test('these are all routes', () => {
@@ -291,6 +298,9 @@ suite('nobody gets in', () => {
       '/batches?merchant=%00',
       '/batches?from=x&state=y',
       '/audit?who=%00&after=-1',
+      '/reports?batch=%00&state=x&after=999999999999',
+      '/bank?account=%00&after=1&from=x',
+      '/bank?after=999999999.1',
       '/payments?id=%00',
       `/payments?id=${encodeURIComponent("' or 1=1 --")}`,
     ])
@@ -334,6 +344,22 @@ suite('roles and merchants', () => {
       `select d.no::text, d.batch_no as batch from discrepancy d where d.request_id = 'other-1'`,
     );
     const { no, batch } = others[0]!;
+    const reportNos = await query<{ no: number }>(url, `select no from report where batch_no = ${batch}`);
+    for (const { no: reportNo } of reportNos) {
+      assert.equal((await mine.get(`/reports/${reportNo}`)).status, 404);
+      assert.equal((await mine.get(`/reports/${reportNo}/original`)).status, 404);
+      for (const way of ['replay', 'withdraw'])
+        assert.equal((await mine.post(`/reports/${reportNo}/${way}`, [['reason', 'across']])).status, 404);
+    }
+    assert.equal(
+      (
+        await mine.post('/bank/match', [
+          ['entry', 'x'],
+          ['batch', 'OTHERS'],
+        ])
+      ).status,
+      403,
+    );
     const pages = [
       '/',
       '/batches',
@@ -350,6 +376,10 @@ suite('roles and merchants', () => {
       '/payments?id=other-1',
       '/payments?id=other-1&merchant=M2',
       '/payments?id=t-M2-0',
+      '/reports',
+      '/reports?merchant=M2',
+      '/reports?batch=OTHERS',
+      '/bank',
       '/audit',
       '/health',
       `/discrepancies?after=${no}`,
@@ -390,6 +420,59 @@ suite('roles and merchants', () => {
     assert.equal((await query(url, `select from handling where said = 'not mine'`)).length, 0);
     assert.equal((await run('console', 'link', '--role', 'boss')).code, 2);
     assert.equal((await run('console', 'link', '--as', 'system')).code, 2);
+  });
+});
+
+suite('an engineer at work', () => {
+  test('a report is downloaded as it came, replayed after a dry run, and withdrawn', async () => {
+    const eve = await signIn('--as', 'eve', '--role', 'engineer');
+    const list = (await eve.get('/reports?merchant=M2')).text;
+    const nos = [...list.matchAll(/href="\/reports\/(\d+)"/g)].map(([, no]) => no!);
+    assert.equal(nos.length, 2);
+    const pages = await Promise.all(nos.map((no) => eve.get(`/reports/${no}`)));
+    const no = nos[pages.findIndex(({ text }) => text.includes('settlementItems'))]!;
+    const original = await eve.get(`/reports/${no}/original`);
+    assert.match(String(original.headers['content-disposition']), /"settlementItems_USD_OTHERS_000\.csv"/);
+    assert.match(original.text, /^settlementBatchId,.*\nOTHERS,PAYMENT,t-M2-0,"other-1"/);
+
+    const runs = async () => (await query(url, 'select from run')).length;
+    const before = await runs();
+    const dry = await eve.post(`/reports/${no}/replay`, []);
+    assert.equal(dry.status, 200, dry.text);
+    assert.match(dry.text, /What would change.*Nothing was changed yet/s);
+    assert.equal(await runs(), before);
+    const done = await eve.post(`/reports/${no}/replay`, [['confirmed', 'yes']]);
+    assert.match(done.text, /What changed/);
+    assert.ok((await runs()) > before);
+
+    const ana = await signIn('--as', 'ana', '--role', 'analyst');
+    for (const way of ['replay', 'withdraw'])
+      assert.equal((await ana.post(`/reports/${no}/${way}`, [['reason', 'no']])).status, 403);
+    assert.doesNotMatch((await ana.get(`/reports/${no}`)).text, /Withdraw/);
+    assert.equal((await eve.post(`/reports/${no}/withdraw`, [['reason', ' ']])).status, 400);
+    const withdrawn = await eve.post(`/reports/${no}/withdraw`, [['reason', 'sent by mistake']]);
+    assert.equal(withdrawn.status, 200, withdrawn.text);
+    assert.match((await eve.get(`/reports/${no}`)).text, /withdrawn/);
+    // It comes back, so that what follows finds it.
+    assert.equal((await eve.post(`/reports/${no}/replay`, [['confirmed', 'yes']])).status, 200);
+    assert.doesNotMatch((await eve.get(`/reports/${no}`)).text, /> withdrawn</);
+    const { events } = (await run('audit', '--json', '--who', 'eve')).json;
+    assert.deepEqual(
+      events.map(({ what }: { what: string }) => what),
+      ['login', 'replay', 'withdraw', 'replay'],
+    );
+  });
+
+  test('without statements the bank page says what is missing, and a match is refused', async () => {
+    assert.match((await ann.get('/bank')).text, /There is none that this filter names/);
+    const fields = [
+      ['entry', '0000000000000000'],
+      ['batch', 'B1'],
+    ] as const;
+    const refused = await ann.post('/bank/match', fields);
+    assert.equal(refused.status, 400);
+    assert.match(refused.text, /no bank statements/);
+    assert.equal((await ann.post('/bank/match', [['batch', 'B1']])).status, 400);
   });
 });
 

@@ -32,6 +32,7 @@ const WALLS: Readonly<Record<string, readonly string[]>> = {
     'src/store',
     'src/adapters',
     'src/domain',
+    'types:src/api/parts.ts',
     'node:',
     'hono',
     '@hono/node-server',

@@ -7,6 +7,7 @@ import type { SourceCalendar } from '../views/open-items/open-items.ts';
 import type { Change } from '../views/restatements/changes.ts';
 
 export type ReplayAsked = {
+  readonly reportNo?: number | undefined;
   readonly batch?: string | undefined;
   readonly report?: string | undefined;
   readonly from?: string | undefined;

@@ -4,13 +4,16 @@ import { bodyLimit } from 'hono/body-limit';
 import { deleteCookie, getCookie, setCookie } from 'hono/cookie';
 import { html } from 'hono/html';
 import type { Database } from '../adapters/postgres/connection.ts';
+import type { Work } from '../api/parts.ts';
 import { isDay } from '../domain/calendar/time.ts';
 import { KINDS } from '../domain/discrepancy.ts';
+import { UsageError } from '../domain/errors.ts';
 import type { ApprovalLimits } from '../domain/handling.ts';
 import { STATES } from '../domain/handling.ts';
 import { HandlingRefused, handle } from '../operations/handle.ts';
 import { recordAudit } from '../store/audit.ts';
 import * as sessions from '../store/sessions.ts';
+import { bytesOfOriginal, originalOf } from '../views/batches/archived-original.ts';
 import { isDiscrepancy } from '../views/batches/batches.sql.ts';
 import { batchesIn, discrepancyPage } from '../views/batches/batches.ts';
 import { BATCH_COLUMNS, DATED_COLUMNS } from '../views/output/columns.ts';
@@ -19,10 +22,12 @@ import { begun, bytesOf } from '../views/output/streamed.ts';
 import { workbook } from '../views/output/workbook.ts';
 import { type Html, page, type Signed } from './layout.ts';
 import { auditPage } from './pages/audit.ts';
+import { bankPage, mayMatch } from './pages/bank.ts';
 import { batchesPage, batchPage } from './pages/batches.ts';
 import { discrepanciesPage, discrepancyDetail, type ListQuery, mayHandle } from './pages/discrepancies.ts';
 import { type HealthCheck, healthPage } from './pages/health.ts';
 import { paymentsPage } from './pages/payments.ts';
+import { changesPage, mayRepair, reportDetail, reportNumbered, reportsPage } from './pages/reports.ts';
 import { todayPage } from './pages/today.ts';
 import { formTokenOf, hashOf, isSameText, newSecret, sameOrigin, secureHeaders } from './security.ts';
 import { STYLE } from './style.ts';
@@ -32,6 +37,7 @@ export type ConsoleParts = {
   readonly reading: Database;
   readonly writing: Database;
   readonly limits: ApprovalLimits;
+  readonly work: Work;
   readonly health: () => Promise<readonly HealthCheck[]>;
   readonly log: { error(fields: object, message: string): void };
   readonly now: () => number;
@@ -76,6 +82,8 @@ export function consoleApp(parts: ConsoleParts): Hono<Env> {
   addLogin(app, parts);
   app.use((context, next) => signedIn(context, parts, next));
   addPages(app, parts);
+  addReports(app, parts);
+  addBank(app, parts);
   addActions(app, parts);
   return app;
 }
@@ -280,6 +288,57 @@ async function listDiscrepancies(context: Ctx, reading: Database): Promise<Respo
   return exported(context, 'discrepancies', format, pieces);
 }
 
+const REPORT = '/reports/:no{[1-9][0-9]{0,8}}';
+
+function addReports(app: Hono<Env>, { reading }: ConsoleParts): void {
+  app.get('/reports', async (context) => {
+    const after = numberOf(asked(context, 'after'));
+    const filter = {
+      merchant: asked(context, 'merchant'),
+      batch: asked(context, 'batch'),
+      state: asked(context, 'state'),
+      after: after === undefined || after > MOST_NUMBER ? undefined : Number(after),
+    };
+    return show(context, 'Reports', '/reports', await reportsPage(reading, filter, context.get('signed')));
+  });
+  app.get(REPORT, async (context) => {
+    const report = await reportOf(context, reading);
+    if (report === null) return missing(context, 'report');
+    const body = await reportDetail(reading, report, context.get('signed'));
+    return show(context, `Report ${report.no}`, '/reports', body);
+  });
+  app.get(`${REPORT}/original`, async (context) => {
+    const report = await reportOf(context, reading);
+    const original = report === null ? null : await originalOf(reading.db, report.no);
+    if (report === null || original === null || original.droppedAt !== null) return missing(context, 'original');
+    const name = report.file.replace(/^.*[\\/]/, '').replaceAll(/[^\w.-]/g, '_');
+    const pieces = await begun(bytesOfOriginal(original));
+    context.header('Content-Type', 'application/octet-stream');
+    context.header('Content-Disposition', `attachment; filename="${name}"`);
+    const { outgoing } = context.env;
+    return context.body(ReadableStream.from(bytesOf(pieces, () => outgoing.destroy())) as ReadableStream);
+  });
+}
+
+const MOST_NUMBER = 2_147_483_647n;
+
+const reportOf = (context: Ctx, reading: Database) =>
+  reportNumbered(reading, Number(context.req.param('no')), context.get('signed'));
+
+function addBank(app: Hono<Env>, { reading }: ConsoleParts): void {
+  app.get('/bank', async (context) => {
+    const [, fileNo, ordinal] = /^([1-9]\d{0,8})\.(\d{1,9})$/.exec(asked(context, 'after') ?? '') ?? [];
+    const filter = {
+      account: asked(context, 'account'),
+      from: day(context, 'from'),
+      to: day(context, 'to'),
+      isOpen: asked(context, 'open') !== undefined,
+      after: fileNo === undefined ? undefined : { fileNo: Number(fileNo), ordinal: Number(ordinal) },
+    };
+    return show(context, 'Bank', '/bank', await bankPage(reading, filter, context.get('signed')));
+  });
+}
+
 function addActions(app: Hono<Env>, parts: ConsoleParts): void {
   app.use('*', async (context, next) => {
     if (context.req.method !== 'POST') return next();
@@ -300,7 +359,64 @@ function addActions(app: Hono<Env>, parts: ConsoleParts): void {
     return context.redirect('/login', 303);
   });
   app.post('/discrepancies/handle', async (context) => handleForm(context, parts));
+  app.post(`${REPORT}/replay`, async (context) => repair(context, parts, 'replay'));
+  app.post(`${REPORT}/withdraw`, async (context) => repair(context, parts, 'withdraw'));
+  app.post('/bank/match', async (context) => matchForm(context, parts));
 }
+
+/** Without a confirmation a replay only says what it would change. */
+async function repair(context: Ctx, { reading, work }: ConsoleParts, what: 'replay' | 'withdraw'): Promise<Response> {
+  const signed = context.get('signed');
+  const back = `/reports/${context.req.param('no')}`;
+  if (!mayRepair(signed)) return nothingDone(context, 'You may not do this: it needs the role engineer.', back, 403);
+  const report = await reportOf(context, reading);
+  if (report === null) return missing(context, 'report');
+  const { no: reportNo, file, merchantId: merchant } = report;
+  const actor = { name: signed.name, via: 'console' };
+  const isDry = what === 'replay' && (await field(context, 'confirmed')) !== 'yes';
+  const reason = (await field(context, 'reason')).trim();
+  if (what === 'withdraw' && reason === '') return nothingDone(context, 'Say why the report is withdrawn.', back, 400);
+  try {
+    const outcome =
+      what === 'replay'
+        ? await work.replay({ report: file, reportNo, merchant, isRefused: false }, { isDry, actor })
+        : await work.withdraw({ report: file, reportNo, merchant, reason }, actor);
+    const body = changesPage(reportNo, outcome, { isDry, formToken: signed.formToken });
+    return show(context, `Report ${reportNo}${isDry ? ': dry run' : ''}`, '/reports', body);
+  } catch (error) {
+    if (error instanceof UsageError) return nothingDone(context, error.message, back, 400);
+    throw error;
+  }
+}
+
+async function matchForm(context: Ctx, { work }: ConsoleParts): Promise<Response> {
+  const signed = context.get('signed');
+  if (!mayMatch(signed))
+    return nothingDone(context, 'You may not do this: it needs the role analyst, for all merchants.', '/bank', 403);
+  const [entry, batch, merchant] = [
+    (await field(context, 'entry')).trim(),
+    (await field(context, 'batch')).trim().replaceAll('\0', '\uFFFD'),
+    (await field(context, 'merchant')).trim().replaceAll('\0', '\uFFFD'),
+  ];
+  if (entry === '' || batch === '')
+    return nothingDone(context, 'Choose an entry, and name the batch that it pays.', '/bank', 400);
+  try {
+    await work.confirm({ entry, batch, merchant: merchant || undefined }, { name: signed.name, via: 'console' });
+    return context.redirect('/bank', 303);
+  } catch (error) {
+    if (error instanceof UsageError) return nothingDone(context, error.message, '/bank', 400);
+    throw error;
+  }
+}
+
+const nothingDone = (context: Ctx, message: string, back: string, status: 400 | 403 | 409) =>
+  show(
+    context,
+    'Nothing was done',
+    '',
+    [html`<p class="wrong" role="alert">${message}</p><p><a href="${back}">Back</a></p>`],
+    status,
+  );
 
 async function handleForm(context: Ctx, { writing, limits, now }: ConsoleParts): Promise<Response> {
   const form = await context.req.parseBody({ all: true });
@@ -317,13 +433,7 @@ async function handleForm(context: Ctx, { writing, limits, now }: ConsoleParts):
     until: text('until'),
   };
   const refuse = (message: string, status: 400 | 403 | 409) =>
-    show(
-      context,
-      'Nothing was done',
-      '/discrepancies',
-      [html`<p class="wrong" role="alert">${message}</p><p><a href="/discrepancies${back}">Back</a></p>`],
-      status,
-    );
+    nothingDone(context, message, `/discrepancies${back}`, status);
   const { name, roles, merchants } = context.get('signed');
   const isApproval = act.action === 'approve' || act.action === 'reject';
   if (!mayHandle(context.get('signed')) || (isApproval && !roles.includes('approver')))

@@ -13,6 +13,8 @@ const PAGES = [
   ['/batches', 'Batches'],
   ['/discrepancies', 'Discrepancies'],
   ['/payments', 'Payments'],
+  ['/reports', 'Reports'],
+  ['/bank', 'Bank'],
   ['/audit', 'Audit'],
   ['/health', 'Health'],
 ] as const;

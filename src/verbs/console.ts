@@ -25,8 +25,9 @@ export async function serveConsole(config: Config, options: Options, stop: Abort
     const reading = openReadOnly(writing.url, CONNECT_MS);
     const health = seldom(() => examine({ config: options['config'], dataDir: options['dataDir'] }));
     const parts = { reading, writing, limits: config.handling.approval, log: openLog(config.logLevel), now: Date.now };
-    const pages = consoleApp({ ...parts, health });
-    const api = apiApp({ ...parts, ...apiSettings(config, writing) });
+    const settings = apiSettings(config, writing);
+    const pages = consoleApp({ ...parts, health, work: settings.work });
+    const api = apiApp({ ...parts, ...settings });
     const server = createAdaptorServer({
       fetch: (request, env) => (new URL(request.url).pathname.startsWith('/api/') ? api : pages).fetch(request, env),
       serverOptions: { headersTimeout: 5_000, requestTimeout: 10_000 },
