@@ -227,6 +227,13 @@ suite('nobody gets in or across', () => {
       '/open?merchant=M1',
     ])
       assert.doesNotMatch((await ofM2.viewer.get(path)).text, /"M1"|"B1"|_B1_/, path);
+    // As if both had delivered the same bytes: only who sees both is told.
+    const own = (await viewer.get('/batches?merchant=M2')).json.batches[0];
+    const kept = await query<{ no: number; sha256: string }>(url, 'select no, sha256 from load');
+    await query(url, `update load set sha256 = repeat('a', 64)`);
+    assert.match((await viewer.get(`/batches/${own.no}`)).text, /_B1_/);
+    assert.doesNotMatch((await ofM2.viewer.get(`/batches/${own.no}`)).text, /_B1_/);
+    for (const { no, sha256 } of kept) await query(url, `update load set sha256 = '${sha256}' where no = ${no}`);
     assert.equal((await ofM2.viewer.get('/payments/p-1?merchant=M1')).status, 404);
     assert.match(
       (await ofM2.engineer.post('/replays', { batch: 'B1', merchant: 'M1', dryRun: true })).text,

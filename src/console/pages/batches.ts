@@ -89,7 +89,7 @@ export async function batchPage(
   const { db } = database;
   const [batch] = await batchesOf(db, { batchNos: [no], merchants });
   if (batch === undefined) return null;
-  const detail = await batchDetail(database, batch, { batchNos: [no] });
+  const detail = await batchDetail(database, batch, { batchNos: [no], merchants });
   const totals = await totalsOf(db, { batchNos: [no] });
   const accepted = acceptedOf(batch);
   return {

@@ -34,7 +34,7 @@ export async function batchDetail(database: Database, batch: BatchView, filter: 
   for (const step of steps) revisions.push(await revisionView(db, step, batch.currency));
   return {
     batch,
-    reports: await reportsOf(db, batch),
+    reports: await reportsOf(db, batch, filter),
     crossDigest: await crossDigestOf(db, batch, filter),
     runs: await runsOf(db, batch.no, filter.asOf),
     revisions,
@@ -42,8 +42,8 @@ export async function batchDetail(database: Database, batch: BatchView, filter: 
   };
 }
 
-async function reportsOf(db: Db, { run }: BatchView): Promise<BatchDetail['reports']> {
-  const reports = await query.reportsOfRun(db, run);
+async function reportsOf(db: Db, { run }: BatchView, { merchants }: BatchFilter): Promise<BatchDetail['reports']> {
+  const reports = await query.reportsOfRun(db, run, merchants);
   return reports.map(({ header, since, before, ...report }) => {
     const change = since === null ? null : headerChange(before, header);
     return change ? { ...report, headerChange: { since: since!, ...change } } : report;
