@@ -1,13 +1,13 @@
-/** The console: what each page shows, and that nobody gets in, across, or does what they may not. Without JavaScript, for there is none. */
+/** The console: what each page shows and does. Without JavaScript, for there is none. Who gets in: console-access.test.ts. */
 import assert from 'node:assert/strict';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { after, suite, test } from 'node:test';
 import { parse } from 'csv-parse/sync';
 import pg from 'pg';
-import { consoleApp } from '../src/console/app.ts';
 import { healthPage } from '../src/console/pages/health.ts';
 import { query, temporaryFolder, writeFiles } from './support/book.ts';
+import { asker, signIn } from './support/console.ts';
 import { freshDatabase } from './support/postgres.ts';
 import { settlestream, startSettlestream } from './support/settlestream.ts';
 
@@ -52,380 +52,17 @@ after(() => served.kill('SIGKILL'));
 const base = /http:\/\/127\.0\.0\.1:\d+/.exec(await served.says(/console at/))![0];
 const port = new URL(base).port;
 
-type Answer = {
-  readonly status: number;
-  readonly text: string;
-  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
-};
-
-/** A request with these headers exactly: `fetch` would not send a Host or Origin of its own choice. */
-function ask(
-  path: string,
-  options: { method?: string; headers?: Record<string, string>; body?: string } = {},
-): Promise<Answer> {
-  return new Promise((resolve, reject) => {
-    const { method = 'GET', headers = {}, body } = options;
-    const sent = request(
-      { host: '127.0.0.1', port, path, method, headers: { connection: 'close', ...headers } },
-      (response) => {
-        let text = '';
-        response.setEncoding('utf8').on('data', (piece) => {
-          text += piece;
-        });
-        response.on('error', reject);
-        response.on('end', () => resolve({ status: response.statusCode!, text, headers: response.headers }));
-      },
-    );
-    sent.on('error', reject);
-    sent.end(body);
-  });
-}
-const FORM = { 'content-type': 'application/x-www-form-urlencoded' };
-
-/** Somebody who has come in by a link. */
-async function signIn(...args: string[]) {
-  const { stdout, stderr, code } = await run('console', 'link', '--port', port, ...args);
-  assert.equal(code, 0, stderr);
-  const key = new URL(stdout.trim()).searchParams.get('key')!;
-  const { status, headers } = await ask('/login', { method: 'POST', headers: FORM, body: `key=${key}` });
-  assert.equal(status, 303);
-  const [set] = headers['set-cookie'] as string[];
-  const cookie = set!.split(';')[0]!;
-  const get = (path: string) => ask(path, { headers: { cookie } });
-  const tokenIn = (text: string) => /name="token" value="(\w+)"/.exec(text)![1]!;
-  const post = async (
-    path: string,
-    fields: readonly (readonly [string, string])[],
-    more: Record<string, string> = {},
-  ) => {
-    const token = tokenIn((await get('/')).text);
-    const body = new URLSearchParams([['token', token], ...fields.map(([name, value]) => [name, value])] as [
-      string,
-      string,
-    ][]).toString();
-    return ask(path, { method: 'POST', headers: { ...FORM, cookie, ...more }, body });
-  };
-  return { key, cookie, set: set!, get, post };
-}
-const ann = await signIn('--as', 'ann');
+const ask = asker(port);
+const signed = (name: string, ...roles: readonly string[]) =>
+  signIn(ask, url, { name, ...(roles.length > 0 ? { roles } : {}) });
+const ann = await signed('ann');
 const numbersIn = (text: string) => [...text.matchAll(/name="no" value="(\d+)"/g)].map(([, no]) => no!);
 const seenIn = (text: string) =>
   [...text.matchAll(/name="(seen-\d+)" value="(\d*)"/g)].map(([, name, value]) => [name!, value!] as const);
 
-/** Every route of the console but these two, which everybody may see. */
-const PUBLIC = ['GET /style.css', 'GET /login', 'POST /login'];
-const ROUTES = [
-  'GET /',
-  'GET /batches',
-  'GET /batches/:no{[1-9][0-9]{0,8}}',
-  'GET /discrepancies',
-  'GET /discrepancies/:no{[1-9][0-9]{0,17}}',
-  'GET /payments',
-  'GET /reports',
-  'GET /reports/:no{[1-9][0-9]{0,8}}',
-  'GET /reports/:no{[1-9][0-9]{0,8}}/original',
-  'GET /bank',
-  'GET /audit',
-  'GET /health',
-  'POST /logout',
-  'POST /discrepancies/handle',
-  'POST /reports/:no{[1-9][0-9]{0,8}}/replay',
-  'POST /reports/:no{[1-9][0-9]{0,8}}/withdraw',
-  'POST /bank/match',
-];
-const addressOf = (route: string) => route.split(' ')[1]!.replace(/:no\{\S*\}/, '1');
-
-suite('nobody gets in', () => {
-  test('these are all routes', () => {
-    const app = consoleApp({} as Parameters<typeof consoleApp>[0]);
-    const known = app.routes.filter(({ method }) => method !== 'ALL').map(({ method, path }) => `${method} ${path}`);
-    assert.deepEqual([...new Set(known)].sort(), [...PUBLIC, ...ROUTES].sort());
-  });
-
-  test('without a session no route says anything, and nothing is done', async () => {
-    for (const route of ROUTES) {
-      const [method] = route.split(' ');
-      for (const cookie of [
-        '',
-        'settlestream=',
-        'settlestream=guess',
-        `settlestream=${'a'.repeat(43)}`,
-        'settlestream=%00',
-      ]) {
-        const { status, text } = await ask(addressOf(route), {
-          method: method!,
-          headers: { ...FORM, cookie },
-          ...(method === 'POST' ? { body: 'no=1&action=comment&text=x' } : {}),
-        });
-        assert.equal(status, 401, `${route} with ${cookie}`);
-        assert.doesNotMatch(text, /M1|B1|p-1/);
-      }
-    }
-  });
-
-  test('a link works once, and another one does not work at all', async () => {
-    const login = (body: string) => ask('/login', { method: 'POST', headers: FORM, body });
-    assert.equal((await login(`key=${ann.key}`)).status, 403);
-    for (const body of ['', 'key=', 'key=guess', 'key=a&key=b', `key=${encodeURIComponent("' or 1=1 --")}`])
-      assert.equal((await login(body)).status, 403, body);
-    const { stdout } = await run('console', 'link', '--port', port);
-    const key = new URL(stdout.trim()).searchParams.get('key')!;
-    await query(url, `update console_login set expires_at = now() - interval '1 second' where used_at is null`);
-    assert.equal((await login(`key=${key}`)).status, 403, 'it is too old');
-    const { text } = await ask(`/login?key=${encodeURIComponent('"><script>')}`);
-    assert.doesNotMatch(text, /<script>/);
-  });
-
-  test('two who use one link at once: one comes in', async () => {
-    const { stdout } = await run('console', 'link', '--port', port);
-    const key = new URL(stdout.trim()).searchParams.get('key')!;
-    const both = await Promise.all(
-      [1, 2].map(() => ask('/login', { method: 'POST', headers: FORM, body: `key=${key}` })),
-    );
-    assert.deepEqual(both.map(({ status }) => status).sort(), [303, 403]);
-  });
-
-  test('the cookie is for this site and no script, new at each login, and not what is stored', async () => {
-    assert.match(ann.set, /HttpOnly/);
-    assert.match(ann.set, /SameSite=Strict/);
-    assert.match(ann.set, /Max-Age=43200/);
-    const secret = ann.cookie.split('=')[1]!;
-    const stored = await query<{ text: string }>(
-      url,
-      'select s::text as text from console_session s union all select l::text from console_login l',
-    );
-    for (const { text } of stored) assert.ok(!text.includes(secret) && !text.includes(ann.key));
-    const given = await ask('/login', {
-      method: 'POST',
-      headers: { ...FORM, cookie: 'settlestream=mine' },
-      body: `key=${new URL((await run('console', 'link', '--port', port)).stdout.trim()).searchParams.get('key')}`,
-    });
-    assert.doesNotMatch(String(given.headers['set-cookie']), /settlestream=mine/);
-  });
-
-  test('a session ends with its time, when it is revoked, and when somebody signs out', async () => {
-    const bob = await signIn('--as', 'bob');
-    assert.equal((await bob.get('/')).status, 200);
-    assert.equal((await bob.post('/logout', [])).status, 303);
-    assert.equal((await bob.get('/')).status, 401);
-    const old = await signIn('--as', 'old');
-    await query(url, `update console_session set expires_at = now() where name = 'old'`);
-    assert.equal((await old.get('/')).status, 401);
-  });
-
-  test('what another site sends is refused', async () => {
-    const attempts: readonly Record<string, string>[] = [
-      { origin: 'http://evil.example' },
-      { origin: 'null' },
-      { origin: `https://127.0.0.1:${port}` },
-      { origin: 'http://127.0.0.1:1' },
-      { 'sec-fetch-site': 'cross-site' },
-      { 'sec-fetch-site': 'same-site' },
-    ];
-    const fields = [
-      ['no', '1'],
-      ['action', 'comment'],
-      ['text', 'forged'],
-    ] as const;
-    for (const headers of attempts)
-      assert.equal((await ann.post('/discrepancies/handle', fields, headers)).status, 403, JSON.stringify(headers));
-    for (const body of [
-      'no=1&action=comment&text=forged',
-      'token=&no=1&action=comment&text=forged',
-      `token=${'0'.repeat(64)}&no=1&action=comment&text=forged`,
-    ])
-      assert.equal(
-        (await ask('/discrepancies/handle', { method: 'POST', headers: { ...FORM, cookie: ann.cookie }, body })).status,
-        400,
-      );
-    for (const host of ['evil.example', 'evil.example:9465', '127.0.0.1.evil.example', 'localhost.', '10.0.0.1'])
-      assert.equal((await ask('/', { headers: { host, cookie: ann.cookie } })).status, 421, host);
-    assert.equal((await query(url, `select from handling where said = 'forged'`)).length, 0);
-  });
-
-  test('the token of one session is none of another', async () => {
-    const bob = await signIn('--as', 'bob');
-    const token = /name="token" value="(\w+)"/.exec((await bob.get('/')).text)![1]!;
-    const body = `token=${token}&no=1&action=comment&text=forged`;
-    assert.equal(
-      (await ask('/discrepancies/handle', { method: 'POST', headers: { ...FORM, cookie: ann.cookie }, body })).status,
-      400,
-    );
-  });
-
-  test('large and strange requests are refused, and harm nothing', async () => {
-    assert.equal(
-      (await ask(`/discrepancies?kind=${'x'.repeat(5_000)}`, { headers: { cookie: ann.cookie } })).status,
-      414,
-    );
-    assert.equal(
-      (
-        await ask('/discrepancies/handle', {
-          method: 'POST',
-          headers: { ...FORM, cookie: ann.cookie },
-          body: `text=${'x'.repeat(1_100_000)}`,
-        })
-      ).status,
-      413,
-    );
-    for (const path of [
-      '/batches/0',
-      '/batches/99999999999',
-      '/batches/1;drop',
-      '/discrepancies/-1',
-      '/discrepancies/999999999999999999',
-      '/../etc/passwd',
-      '/discrepancies/..%2f..%2f',
-      '/nothing',
-      '/LOGIN',
-    ])
-      assert.equal((await ann.get(path)).status, 404, path);
-    const strange = [
-      "?merchant=' or 1=1 --",
-      '?kind=%00',
-      '?merchant=%00',
-      '?batch=%00',
-      '?assigned=%00',
-      '?from=yesterday&to=2026-02-30',
-      '?after=x',
-      '?after=999999',
-      '?handling=all',
-      '?batch=%ff',
-    ];
-    for (const path of strange)
-      assert.equal((await ann.get(`/discrepancies${path.replaceAll(' ', '%20')}`)).status, 200, path);
-    for (const path of [
-      '/batches?merchant=%00',
-      '/batches?from=x&state=y',
-      '/audit?who=%00&after=-1',
-      '/reports?batch=%00&state=x&after=999999999999',
-      '/bank?account=%00&after=1&from=x',
-      '/bank?after=999999999.1',
-      '/payments?id=%00',
-      `/payments?id=${encodeURIComponent("' or 1=1 --")}`,
-    ])
-      assert.equal((await ann.get(path)).status, 200, path);
-    for (const method of ['PUT', 'DELETE', 'PATCH', 'TRACE'])
-      assert.ok(
-        [400, 403, 404, 405].includes((await ask('/', { method, headers: { cookie: ann.cookie } })).status),
-        method,
-      );
-  });
-});
-
-test('every answer forbids code, frames and guessing, also where it refuses', async () => {
-  for (const path of ['/', '/style.css', '/login', '/nothing', '/discrepancies?format=csv']) {
-    const { headers } = await ann.get(path);
-    assert.match(
-      String(headers['content-security-policy']),
-      /default-src 'none'.*form-action 'self'.*frame-ancestors 'none'/,
-      path,
-    );
-    assert.doesNotMatch(String(headers['content-security-policy']), /unsafe|script-src/);
-    assert.deepEqual(
-      [
-        headers['x-content-type-options'],
-        headers['x-frame-options'],
-        headers['referrer-policy'],
-        headers['cache-control'],
-      ],
-      ['nosniff', 'DENY', 'same-origin', 'no-store'],
-      path,
-    );
-  }
-  assert.match(String((await ask('/')).headers['content-security-policy']), /default-src 'none'/);
-});
-
-suite('roles and merchants', () => {
-  test('another merchant is not there, whatever the address', async () => {
-    const mine = await signIn('--as', 'mia', '--merchant', 'M1');
-    const others = await query<{ no: string; batch: number }>(
-      url,
-      `select d.no::text, d.batch_no as batch from discrepancy d where d.request_id = 'other-1'`,
-    );
-    const { no, batch } = others[0]!;
-    const reportNos = await query<{ no: number }>(url, `select no from report where batch_no = ${batch}`);
-    for (const { no: reportNo } of reportNos) {
-      assert.equal((await mine.get(`/reports/${reportNo}`)).status, 404);
-      assert.equal((await mine.get(`/reports/${reportNo}/original`)).status, 404);
-      for (const way of ['replay', 'withdraw'])
-        assert.equal((await mine.post(`/reports/${reportNo}/${way}`, [['reason', 'across']])).status, 404);
-    }
-    assert.equal(
-      (
-        await mine.post('/bank/match', [
-          ['entry', 'x'],
-          ['batch', 'OTHERS'],
-        ])
-      ).status,
-      403,
-    );
-    const pages = [
-      '/',
-      '/batches',
-      '/batches?merchant=M2',
-      `/batches/${batch}`,
-      '/batches?format=csv',
-      '/discrepancies',
-      '/discrepancies?merchant=M2',
-      '/discrepancies?batch=OTHERS',
-    ];
-    const more = [
-      '/discrepancies?format=csv&merchant=M2',
-      `/discrepancies/${no}`,
-      '/payments?id=other-1',
-      '/payments?id=other-1&merchant=M2',
-      '/payments?id=t-M2-0',
-      '/reports',
-      '/reports?merchant=M2',
-      '/reports?batch=OTHERS',
-      '/bank',
-      '/audit',
-      '/health',
-      `/discrepancies?after=${no}`,
-    ];
-    for (const path of [...pages, ...more]) {
-      const { text } = await mine.get(path);
-      assert.doesNotMatch(text.replaceAll(/(value|href)="[^"]*"/g, ''), /OTHERS|other-1<|>M2</, path);
-      assert.ok(!/settlementItems_USD_OTHERS/.test(text), path);
-    }
-    const { status, text } = await mine.post('/discrepancies/handle', [
-      ['no', no],
-      ['action', 'comment'],
-      ['text', 'across'],
-    ]);
-    assert.equal(status, 400);
-    assert.match(text, /does not exist/);
-    assert.equal((await query(url, `select from handling where said = 'across'`)).length, 0);
-  });
-
-  test('who may only look can do nothing, and who handles cannot approve', async () => {
-    const [no] = numbersIn((await ann.get('/discrepancies')).text);
-    for (const [role, action, status] of [
-      ['viewer', 'comment', 403],
-      ['viewer', 'approve', 403],
-      ['engineer', 'comment', 403],
-      ['analyst', 'approve', 403],
-      ['analyst', 'reject', 403],
-    ] as const) {
-      const person = await signIn('--as', role, '--role', role);
-      const answer = await person.post('/discrepancies/handle', [
-        ['no', no!],
-        ['action', action],
-        ['text', 'not mine'],
-      ]);
-      assert.equal(answer.status, status, `${role} ${action}`);
-      if (role === 'viewer') assert.doesNotMatch((await person.get('/discrepancies')).text, /What to do/);
-    }
-    assert.equal((await query(url, `select from handling where said = 'not mine'`)).length, 0);
-    assert.equal((await run('console', 'link', '--role', 'boss')).code, 2);
-    assert.equal((await run('console', 'link', '--as', 'system')).code, 2);
-  });
-});
-
 suite('an engineer at work', () => {
   test('a report is downloaded as it came, replayed after a dry run, and withdrawn', async () => {
-    const eve = await signIn('--as', 'eve', '--role', 'engineer');
+    const eve = await signed('eve', 'engineer');
     const list = (await eve.get('/reports?merchant=M2')).text;
     const nos = [...list.matchAll(/href="\/reports\/(\d+)"/g)].map(([, no]) => no!);
     assert.equal(nos.length, 2);
@@ -445,7 +82,7 @@ suite('an engineer at work', () => {
     assert.match(done.text, /What changed/);
     assert.ok((await runs()) > before);
 
-    const ana = await signIn('--as', 'ana', '--role', 'analyst');
+    const ana = await signed('ana', 'analyst');
     for (const way of ['replay', 'withdraw'])
       assert.equal((await ana.post(`/reports/${no}/${way}`, [['reason', 'no']])).status, 403);
     assert.doesNotMatch((await ana.get(`/reports/${no}`)).text, /Withdraw/);
@@ -619,7 +256,7 @@ suite('a finance person at work', () => {
     assert.equal(own.status, 400);
     assert.match(own.text, /another person must approve it/);
 
-    const bob = await signIn('--as', 'bob', '--role', 'approver');
+    const bob = await signed('bob', 'approver');
     const list = (await bob.get('/discrepancies?merchant=M1&handling=pendingApproval')).text;
     const approved = await bob.post('/discrepancies/handle', [
       ...nos.map((no) => ['no', no] as const),
