@@ -175,7 +175,7 @@ test('what is not known is not told as zero', async () => {
 const aBank = (url: string) =>
   query(
     url,
-    `with setting as (insert into bank_setting (payers, payout_days, calendars) values ('{}', 5, '{}')),
+    `with setting as (insert into bank_setting (payers, payout_days, calendars, formats) values ('{}', 5, '{}', '[]')),
           batch_of as (update batch set settlement_date = '2026-03-02' where batch_id = 'B1' returning no),
           paid as (insert into payout (batch_no, state, amount_minor, arrived_minor) select no, 'expected', 500, 0 from batch_of),
           file as (insert into bank_file (source, path, file, size_bytes, modified_at, state) values ('bank', 'f', 'f', 1, now(), 'read') returning no)
@@ -308,7 +308,7 @@ describe('a neighbour that does not answer', () => {
       metrics.text().then(() => performance.now() - asked),
     ]);
     assert.match(problems.join('\n'), /^database: .+$/);
-    assert.ok(text < 1_000, `the metrics took ${text} ms`);
+    assert.ok(text < 1_500, `the metrics took ${text} ms`);
     assert.ok(performance.now() - asked < 8_000, 'a check has two seconds');
     door.close();
     await second.close();
@@ -348,7 +348,8 @@ describe('a neighbour that does not answer', () => {
     );
     assert.match(killed, /^recon_rows_total\{/m);
     assert.match((await watch.problems()).join('\n'), /^database: .+$/);
-    assert.ok(longestMs < 500, `the metrics took ${longestMs} ms`);
+    // A look at the database has two seconds: who waited for one would take as long.
+    assert.ok(longestMs < 1_500, `the metrics took ${longestMs} ms`);
   });
 
   test('the queue hangs or is away: readiness says so within two seconds', async () => {

@@ -1,5 +1,10 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcess, fork, spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { resolve } from 'node:path';
 import { program } from './program.ts';
+import { sized } from './size.ts';
+import type { Call } from './warm-process.ts';
 
 const BIN = await program();
 
@@ -30,20 +35,93 @@ type Options = {
   readonly timeoutMs?: number;
 };
 
-/** Runs the program to its end, as a user would, in a process of its own. */
+/**
+ * Runs the program to its end, as a user would: in a process of its own, or in one that ran it before
+ * (`warm-process.ts`; at night each call has its own).
+ */
 export const settlestream = (args: readonly string[], options: Options = {}): Promise<Ended> =>
-  startSettlestream(args, options).ended;
+  isForWarm(args, options) ? runWarm(args, options) : startSettlestream(args, options).ended;
+
+const SERVICES = ['run', 'produce', 'work', 'console', 'demo'];
+/** What starts its own Postgres lets it go when its process ends, and what is told to stop is told by a signal. */
+const isForWarm = ([verb = '']: readonly string[], { env, signal, timeoutMs }: Options): boolean =>
+  sized(true, false) &&
+  env?.['DATABASE_URL'] !== undefined &&
+  signal === undefined &&
+  timeoutMs === undefined &&
+  !SERVICES.includes(verb);
+
+type Warm = { readonly child: ChildProcess; stdout: string; stderr: string };
+const idle: Warm[] = [];
+
+async function runWarm(args: readonly string[], { env, cwd }: Options): Promise<Ended> {
+  const warm = idle.pop() ?? (await startWarm());
+  const { child } = warm;
+  hold(child, true);
+  warm.stdout = warm.stderr = '';
+  const mark = `\0${randomUUID()}\n`;
+  const call: Call = { args, env: environmentOf(env), cwd: cwd ?? process.cwd(), mark };
+  child.send(call);
+  const code = await new Promise<number | null>((resolve) => {
+    let code: number | null | undefined;
+    const look = () => {
+      if (code !== undefined && warm.stdout.endsWith(mark) && warm.stderr.endsWith(mark)) settle(code);
+    };
+    const told = (message: { code: number }) => {
+      ({ code } = message);
+      look();
+    };
+    const settle = (code: number | null) => {
+      child.off('message', told).off('close', settle);
+      child.stdout!.off('data', look);
+      child.stderr!.off('data', look);
+      resolve(code);
+    };
+    child.on('message', told).on('close', settle);
+    child.stdout!.on('data', look);
+    child.stderr!.on('data', look);
+  });
+  const outputs = [warm.stdout, warm.stderr].map((text) => (text.endsWith(mark) ? text.slice(0, -mark.length) : text));
+  if (child.exitCode === null && child.signalCode === null) {
+    hold(child, false);
+    idle.push(warm);
+  }
+  return endedWith(code, outputs[0]!, outputs[1]!);
+}
+
+async function startWarm(): Promise<Warm> {
+  const child = fork(resolve(import.meta.dirname, 'warm-process.ts'), [resolve(BIN, '../../dist')], {
+    env: environmentOf({}),
+    execArgv: [],
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+  });
+  const warm: Warm = { child, stdout: '', stderr: '' };
+  child.stdout!.setEncoding('utf8').on('data', (text) => {
+    warm.stdout += text;
+  });
+  child.stderr!.setEncoding('utf8').on('data', (text) => {
+    warm.stderr += text;
+  });
+  await once(child, 'message');
+  // One that ends between two calls had something left of the last: whoever comes next is told.
+  child.once('exit', (code, signal) => {
+    if (!idle.includes(warm)) return;
+    throw new Error(`a call left something behind that ended its process (${code ?? signal}):\n${warm.stderr}`);
+  });
+  return warm;
+}
+
+/** One that is idle does not keep its test file alive. */
+function hold(child: ChildProcess, isHeld: boolean): void {
+  for (const part of [child, child.channel, child.stdout, child.stderr] as { ref(): void; unref(): void }[])
+    if (isHeld) part.ref();
+    else part.unref();
+}
 
 /** Starts the program: for those verbs that go on until they are told to stop. */
 export function startSettlestream(args: readonly string[], options: Options = {}): Started {
   const child = spawn(process.execPath, [BIN, ...args], {
-    // Several services may run at once, beside whatever else has the usual port; and nobody waits for what does not come.
-    env: {
-      ...withoutSettings(process.env),
-      SETTLESTREAM_HTTP_PORT: '0',
-      SETTLESTREAM_QUIET_MINUTES: '0',
-      ...options.env,
-    },
+    env: environmentOf(options.env),
     cwd: options.cwd,
     stdio: ['ignore', 'pipe', 'pipe'],
     timeout: options.timeoutMs ?? 300_000,
@@ -63,20 +141,7 @@ export function startSettlestream(args: readonly string[], options: Options = {}
     child.once('error', reject);
     child.once('close', (code) => {
       options.signal?.removeEventListener('abort', stop);
-      resolve({
-        code,
-        stdout,
-        stderr,
-        get json() {
-          try {
-            return JSON.parse(stdout);
-          } catch {
-            throw new Error(
-              `exit ${code}, and no JSON on stdout:\n${stdout.slice(0, 2_000)}\nstderr:\n${stderr.slice(-2_000)}`,
-            );
-          }
-        },
-      });
+      resolve(endedWith(code, stdout, stderr));
     });
   });
   return {
@@ -97,6 +162,29 @@ export function startSettlestream(args: readonly string[], options: Options = {}
     ended,
   };
 }
+
+const endedWith = (code: number | null, stdout: string, stderr: string): Ended => ({
+  code,
+  stdout,
+  stderr,
+  get json() {
+    try {
+      return JSON.parse(stdout);
+    } catch {
+      throw new Error(
+        `exit ${code}, and no JSON on stdout:\n${stdout.slice(0, 2_000)}\nstderr:\n${stderr.slice(-2_000)}`,
+      );
+    }
+  },
+});
+
+/** Several services may run at once, beside whatever else has the usual port; and nobody waits for what does not come. */
+const environmentOf = (env: Options['env']): NodeJS.ProcessEnv => ({
+  ...withoutSettings(process.env),
+  SETTLESTREAM_HTTP_PORT: '0',
+  SETTLESTREAM_QUIET_MINUTES: '0',
+  ...env,
+});
 
 /** What the developer has set for their own book must not decide a test. */
 const withoutSettings = (environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv =>
