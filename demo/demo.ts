@@ -10,6 +10,9 @@ import { printJson, printTables, type ReconcileRequest, reconcileSources, type S
 import { filesAt } from '../src/verbs/session/sources.ts';
 import { openStorage } from '../src/verbs/session/storage.ts';
 import * as query from '../src/views/batches/batches.sql.ts';
+import { ACCOUNTS, makeBank, PAYERS, PAYOUT_DAYS, statementsOf } from './bank.ts';
+import { plantFaultsAtBank } from './bank-faults.ts';
+import { writeStatement } from './bank-files.ts';
 import { plantFaults } from './faults.ts';
 import { freePort, goOn } from './keep.ts';
 import { type SftpServer, startSftpServer } from './sftp-server.ts';
@@ -18,6 +21,8 @@ import { SUGGESTED_DIR, tell, whatNext, whileItGoesOn } from './words.ts';
 import { type WrittenWeek, writeWeek } from './write.ts';
 
 const WEEK = 'demo-week';
+/** What the source of statements is called. */
+export const HOUSE_BANK = 'house-bank';
 /** The week is made of days that were long ago, or are still to come, when somebody looks at it. */
 const LOOKBACK_DAYS = 36_500;
 
@@ -51,17 +56,20 @@ export async function demo({ dataDir, json, everySeconds }: DemoRequest): Promis
     const bookDir = dirname(book.archiveDir);
     const config = configOf(bookDir);
     const weekDir = join(bookDir, WEEK);
-    const { reportsDir, recordsFile } = await writeMadeUpWeek(weekDir);
+    const { reportsDir, recordsFile, statementsDir } = await writeMadeUpWeek(weekDir);
     const password = randomBytes(18).toString('base64');
     server = await startSftpServer({ folder: reportsDir, username: USERNAME, password });
     tell(`the provider's SFTP server is at ${server.host}:${server.port}, with the host key ${server.hostKeySha256}`);
     const source = sourceAt(filesAt(config, reportsDir), server, password);
-    const batchToShow = await reconcile(config, source, { ledger: recordsFile, json });
+    const bank = { name: HOUSE_BANK, at: { folder: statementsDir }, directory: null, pollSeconds: 1 };
+    const request = { ledger: recordsFile, json, statements: [bank] };
+    const batchToShow = await reconcile({ ...config, bank: bankSettings }, source, request);
     if (everySeconds !== null) {
       const port = await freePort(config.http.port);
       const kept = { dataDir: dataDir ?? bookDir, isTemporary: dataDir === null };
       process.stdout.write(whileItGoesOn(everySeconds, port, kept));
-      const standing = { ...config, http: { ...config.http, port } };
+      const sources = [{ name: HOUSE_BANK, folder: statementsDir, pollSeconds: 1 }];
+      const standing = { ...config, bank: { ...bankSettings, sources }, http: { ...config.http, port } };
       await goOn({ config: standing, source, database: book.database, weekDir }, everySeconds * 1_000);
     } else if (!json) process.stdout.write(whatNext(dataDir, batchToShow));
     return 0;
@@ -71,17 +79,30 @@ export async function demo({ dataDir, json, everySeconds }: DemoRequest): Promis
   }
 }
 
-export async function writeMadeUpWeek(weekDir: string): Promise<WrittenWeek> {
+/** What a merchant would write under `bank` in the settings. */
+export const bankSettings = {
+  accounts: ACCOUNTS.map(({ number, currency }) => ({ account: number, currency, merchantId: [MERCHANT_ID] })),
+  payers: Object.values(PAYERS),
+  payoutDays: PAYOUT_DAYS,
+};
+
+/** Writes the reports, the records and the statements of the week. */
+export async function writeMadeUpWeek(weekDir: string): Promise<WrittenWeek & { readonly statementsDir: string }> {
   const startedAt = Date.now();
   tell('writing a week of made-up reports');
   const week = makeWeek();
   plantFaults(week);
   const written = await writeWeek(week, weekDir);
+  const bank = makeBank(week);
+  plantFaultsAtBank(bank);
+  const statementsDir = join(weekDir, 'bank');
+  const statements = statementsOf(bank);
+  for (const statement of statements) await writeStatement(statement, statementsDir);
   const [rows, records] = [written.rows, week.records.size].map((count) => count.toLocaleString('en'));
   tell(
-    `${written.files} reports with ${rows} rows and ${records} records of the merchant, in ${secondsSince(startedAt)} s`,
+    `${written.files} reports with ${rows} rows, ${records} records of the merchant and ${statements.length} bank statements, in ${secondsSince(startedAt)} s`,
   );
-  return written;
+  return { ...written, statementsDir };
 }
 
 /** Reconciles what lies on the server, and returns the batch of which most is told. */

@@ -1,8 +1,10 @@
 import { mkdir, rename } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { Kind } from '../src/domain/discrepancy.ts';
+import { accountOf, bookedOn, paymentsOf, type Statement, statementOf } from './bank.ts';
+import { writeStatement } from './bank-files.ts';
 import { loseRecords, type Payout, swapDigitsOfOne } from './faults.ts';
-import { type Batch, makeWeek, type Week } from './week.ts';
+import { type Batch, isoDay, makeWeek, type Week } from './week.ts';
 import { batchReports, folderOf, type Report, writeReport } from './write.ts';
 
 /** A settlement batch that comes after the week: what is special about it, and what has to be told of it. */
@@ -10,6 +12,8 @@ export type Drop = {
   readonly batch: Batch;
   readonly why: string;
   readonly tells: Readonly<Partial<Record<Kind, number>>>;
+  /** What the bank sends with it: the statement in which its payout stands, where no later batch has its payout there too. */
+  readonly statement: Statement | null;
 };
 
 export type DropDay = {
@@ -71,13 +75,34 @@ export function makeDropDay(day: number): DropDay {
     const turn = (day - FIRST_DROP_DAY) * week.batches.length + at;
     const { why, tells, vary } = VARIATIONS[turn % VARIATIONS.length]!;
     vary(batch, week, { route: batch.route, day });
-    return { batch, why, tells };
+    return { batch, why, tells, statement: statementWith(batch, day) };
   });
   return { week, drops };
 }
 
+/** What settles on a Friday, Saturday or Sunday is booked on one day, and comes with the last of them. */
+function statementWith(batch: Batch, day: number): Statement | null {
+  const account = accountOf(batch);
+  const booked = bookedOn(batch);
+  if (account === undefined || bookedOn({ date: isoDay(day + 2) }) === booked) return null;
+  const days = [day];
+  while (bookedOn({ date: isoDay(days[0]!) }) === booked) days.unshift(days[0]! - 1);
+  const batches = days.flatMap((one) => makeWeek(one, [MOVEMENTS_A_DAY]).batches);
+  const entries = batches.filter(({ route }) => route === batch.route).flatMap(paymentsOf);
+  return statementOf({ entries, lost: new Set() }, account, booked);
+}
+
 /** The reports of a drop, in the order in which they are put: the summary last. */
 export const reportsOf = ({ batch }: Drop): Report[] => batchReports(batch);
+
+/** Puts a statement where the bank's lie, as a report is put. */
+export async function putStatement(statement: Statement, dir: string): Promise<string> {
+  const uploaded = await writeStatement(statement, join(dir, 'uploads'));
+  const folder = join(dir, 'bank');
+  await mkdir(folder, { recursive: true });
+  await rename(uploaded, join(folder, basename(uploaded)));
+  return basename(uploaded);
+}
 
 /** Puts a report on the provider's server: it is written elsewhere and renamed, so that nobody sees half of it. */
 export async function putReport(report: Report, dir: string): Promise<string> {

@@ -22,10 +22,10 @@ import {
 } from './week.ts';
 
 /** Something that is wrong on purpose, why it could happen to any shop, and what has to be told of it. */
-export type Planted = {
+export type Planted<In = Week> = {
   readonly why: string;
   readonly tells: Readonly<Partial<Record<Kind, number>>>;
-  readonly plant: (week: Week) => void;
+  readonly plant: (where: In) => void;
 };
 
 /** A sale stands in its day's report and in a batch, so what is wrong with its record is told in both places. */

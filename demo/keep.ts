@@ -10,7 +10,7 @@ import { importLedger } from '../src/producers/records/import-ledger.ts';
 import { serve } from '../src/verbs/serve.ts';
 import * as query from '../src/views/batches/batches.sql.ts';
 import { stateOfBatch } from '../src/views/batches/batches.ts';
-import { type Drop, FIRST_DROP_DAY, makeDropDay, putReport, reportsOf } from './drops.ts';
+import { type Drop, FIRST_DROP_DAY, makeDropDay, putReport, putStatement, reportsOf } from './drops.ts';
 import { compact, isoDay } from './week.ts';
 import { tell } from './words.ts';
 import { folderOf, writeRecords } from './write.ts';
@@ -71,7 +71,7 @@ function nextDropDay(weekDir: string): number {
 
 /** Whoever is stopped in the middle still puts the rest, so that the next time finds whole batches only. */
 async function put(drop: Drop, weekDir: string, stop: AbortSignal): Promise<void> {
-  const { batch, why } = drop;
+  const { batch, why, statement } = drop;
   const reports = reportsOf(drop);
   const files = reports.map(({ name, form }) => `${name}.${form}`).join(', ');
   tell(`batch ${batch.id} comes to the server, ${why}: ${files}`);
@@ -79,6 +79,7 @@ async function put(drop: Drop, weekDir: string, stop: AbortSignal): Promise<void
     if (report === reports.at(-1)) await pause(SUMMARY_AFTER_MS, stop);
     await putReport(report, weekDir);
   }
+  if (statement !== null) tell(`the bank sends a statement: ${await putStatement(statement, weekDir)}`);
 }
 
 async function tellOutcome(db: Db, drop: Drop, stop: AbortSignal): Promise<void> {
@@ -88,29 +89,36 @@ async function tellOutcome(db: Db, drop: Drop, stop: AbortSignal): Promise<void>
     if (!stop.aborted) tell(`batch ${drop.batch.id} has no result after ${PATIENCE_MS / 1_000} s`);
     return;
   }
-  const { batch, told } = result;
+  const { batch, told, atBank } = result;
   const isPlanned = isDeepStrictEqual(told, drop.tells);
   const what = Object.entries(told)
     .map(([kind, count]) => `${count} ${kind}`)
     .join(', ');
   tell(
     `batch ${drop.batch.id} is ${stateOfBatch(batch)}${what && ` (${what})`} ${isPlanned ? 'as planned' : 'against the plan'}, ` +
-      `${batch.facts.rows} rows, ${((Date.now() - putAt) / 1_000).toFixed(1)} s after its last file came`,
+      `${batch.facts.rows} rows${atBank}, ${((Date.now() - putAt) / 1_000).toFixed(1)} s after its last file came`,
   );
 }
 
-type Result = { readonly batch: query.BatchView; readonly told: Readonly<Record<string, number>> };
+type Result = {
+  readonly batch: query.BatchView;
+  readonly told: Readonly<Record<string, number>>;
+  readonly atBank: string;
+};
 
 /** What the book says of a batch once all of it is there; null where it does not come to that in time. */
-async function resultOf(db: Db, { batch: { id, date } }: Drop, stop: AbortSignal): Promise<Result | null> {
+async function resultOf(db: Db, { batch: { id, date }, statement }: Drop, stop: AbortSignal): Promise<Result | null> {
   const deadline = Date.now() + PATIENCE_MS;
   while (!stop.aborted && Date.now() < deadline) {
     const batch = (await query.batchesOf(db, { from: date, to: date })).find(({ batchId }) => batchId === id);
-    if (batch && ['reconciled', 'discrepant'].includes(stateOfBatch(batch))) {
+    const isAtBank = statement === null || batch?.payout?.state === 'arrived';
+    if (batch && isAtBank && ['reconciled', 'discrepant'].includes(stateOfBatch(batch))) {
       const told: Record<string, number> = {};
       for (const { kind, count } of await query.totalsOf(db, { batchNos: [batch.no] }))
         told[kind] = (told[kind] ?? 0) + count;
-      return { batch, told };
+      // These days may be long past: then a payout is overdue until the statement of its day comes.
+      if (statement === null) delete told['payout_missing'];
+      return { batch, told, atBank: statement === null ? '' : ', its payout is at the bank' };
     }
     await pause(LOOK_MS, stop);
   }

@@ -1,4 +1,5 @@
 import { KINDS_AT_ONCE } from '../src/domain/discrepancy.ts';
+import { PLANTED_AT_BANK } from './bank-faults.ts';
 import { FIRST_DROP_DAY } from './drops.ts';
 import { PLANTED } from './faults.ts';
 import { isoDay } from './week.ts';
@@ -14,6 +15,7 @@ export function whatNext(dataDir: string | null, batch: string): string {
   const look = [
     `  ${demoCommand()} discrepancies --kind unknown_transaction ${at}`,
     `  ${demoCommand()} show ${batch} ${at}`,
+    `  ${demoCommand()} bank ${at}`,
   ];
   const next =
     dataDir === null
@@ -54,7 +56,7 @@ export function whileItGoesOn(
 
 const whatItWas = (): string[] => [
   '',
-  `All of this is made up, and every fault was planted: all ${KINDS_AT_ONCE.length} kinds that one call can report, by ${PLANTED.length} incidents (see demo/faults.ts).`,
+  `All of this is made up, and every fault was planted: all ${KINDS_AT_ONCE.length} kinds that one call can report, by ${PLANTED.length + PLANTED_AT_BANK.length} incidents (see demo/faults.ts and demo/bank-faults.ts).`,
   '',
 ];
 

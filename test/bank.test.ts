@@ -166,6 +166,51 @@ suite('no silent green: a change to one statement is told', () => {
 const OF = { account: 'NL91ABNA0417164300', currency: 'EUR', number: '7', day: '2026-03-06', opening: 0n } as const;
 const right = { ...OF, entries: [] };
 
+test('a payout is what whole details add up to, else what a whole summary says, else nobody knows it', async () => {
+  const cases: readonly (readonly [
+    what: string,
+    lacks: (files: BatchFiles) => Record<string, string[]>,
+    isKnown: boolean,
+  ])[] = [
+    ['a part of the details is missing', ({ part, half, summary }) => ({ ...part('001', half), ...summary }), true],
+    ['a row cannot be read', ({ part, half, broken, summary }) => ({ ...part('000', half, broken), ...summary }), true],
+    ['a part is missing, and the summary', ({ part, half }) => part('001', half), false],
+    ['the summary is missing', ({ part, row }) => part('000', row), true],
+    ['the details are missing', ({ summary }) => summary, true],
+  ];
+  const month = bankMonth(6, { fates: cases.map(() => 'reference'), more: 0, currencies: ['JPY'] });
+  const batches = [...month.banks.keys()];
+  const reports = cases.map(([, lacks], at) => lacks(filesOfBatch(month, batches[at]!)));
+  const { json } = await call(written({ ...month, reports: Object.assign({}, ...reports) }, month.statements));
+  assert.doesNotMatch(findingsIn(json).join('\n'), /payout_/);
+  for (const [at, [what, , isKnown]] of cases.entries()) {
+    const { bank } = json.batches.find(
+      ({ settlementBatchId }: { settlementBatchId: string }) => settlementBatchId === batches[at],
+    );
+    const expected = isKnown ? [month.banks.get(batches[at]!)!.arrived, 'arrived'] : [null, 'expected'];
+    assert.deepEqual([bank.payout, bank.state], expected, what);
+  }
+});
+
+type BatchFiles = ReturnType<typeof filesOfBatch>;
+
+/** The reports of a batch in pieces, to put together with one of them left out. */
+function filesOfBatch({ reports, banks }: BankMonth, batchId: string) {
+  const [[path, [header, row]], summary] = Object.entries(reports).filter(([name]) => name.includes(batchId)) as [
+    [string, string[]],
+    [string, string[]],
+  ];
+  const { arrived } = banks.get(batchId)!;
+  const half = row!.replaceAll(`,${arrived},`, `,${BigInt(arrived) / 2n},`);
+  return {
+    part: (seq: string, ...rows: string[]) => ({ [path.replace('_000', `_${seq}`)]: [header!, ...rows, '<END>'] }),
+    summary: Object.fromEntries([summary]),
+    row: row!,
+    half,
+    broken: half.replaceAll(/,[tr]-\d+(?=,)/g, '$&-2').replace(/,\d+,JPY$/, ',x,JPY'),
+  };
+}
+
 test('the same statement again is a duplicate; its number with other entries takes its place', async () => {
   const month = bankMonth(3, { fates: ['short'], more: 0, currencies: ['JPY'] });
   const folder = written(month, month.statements);

@@ -1,18 +1,6 @@
 import type { Currency } from './money/currency.ts';
 import { formatAmount, type Money, magnitude } from './money/money.ts';
 
-/** Kinds that need statements of a bank. They are decided when payouts are matched. */
-const BANK_KINDS = [
-  'payout_missing',
-  'payout_amount_mismatch',
-  'payout_twice',
-  'payout_returned',
-  'unexplained_credit',
-  'statement_gap',
-  'statement_unbalanced',
-  'missing_statement',
-] as const;
-
 /** Every kind of discrepancy. docs/discrepancies.md describes each. */
 export const KINDS = [
   'unknown_transaction',
@@ -44,14 +32,26 @@ export const KINDS = [
   'unsettled_transaction',
   'settled_not_reported',
   'missing_report',
-  ...BANK_KINDS,
+  'payout_missing',
+  'payout_amount_mismatch',
+  'payout_twice',
+  'payout_returned',
+  'unexplained_credit',
+  'statement_gap',
+  'statement_unbalanced',
+  'missing_statement',
 ] as const;
 
 /** Kinds that depend on time, in the service only: a call of `reconcile` treats the given files as everything there is. */
-const TOLD_BY_TIME: readonly Kind[] = ['unsettled_transaction', 'settled_not_reported', 'missing_report'];
+const TOLD_BY_TIME: readonly Kind[] = [
+  'unsettled_transaction',
+  'settled_not_reported',
+  'missing_report',
+  'missing_statement',
+];
 
-/** Kinds that one call of `reconcile` without statements can report. */
-export const KINDS_AT_ONCE: readonly Kind[] = KINDS.filter((kind) => ![...TOLD_BY_TIME, ...BANK_KINDS].includes(kind));
+/** Kinds that one call of `reconcile` can report. */
+export const KINDS_AT_ONCE: readonly Kind[] = KINDS.filter((kind) => !TOLD_BY_TIME.includes(kind));
 
 export type Kind = (typeof KINDS)[number];
 

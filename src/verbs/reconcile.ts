@@ -45,8 +45,8 @@ import { withWorkers } from './session/with-workers.ts';
 export type ReconcileRequest = {
   readonly ledger: string | null;
   readonly json: boolean;
-  /** Folders with bank statements, or files of them. */
-  readonly bank?: readonly string[];
+  /** Where bank statements lie. */
+  readonly statements?: readonly StatementSource[];
 };
 
 /** What is told at the end, and to whom; decides the exit code. */
@@ -59,18 +59,18 @@ type Outcome = {
   readonly isIncomplete: boolean;
 };
 
-/** One shot over files and folders. Returns the exit code. */
+/** One shot over files and folders; `bank`: those with bank statements. Returns the exit code. */
 export async function reconcilePaths(
   config: Config,
   paths: readonly string[],
-  request: ReconcileRequest,
+  { bank = [], ...request }: Omit<ReconcileRequest, 'statements'> & { readonly bank?: readonly string[] },
 ): Promise<number> {
   const found = await Promise.all(paths.map((path) => existing(path, 'reports')));
-  const bank = await Promise.all((request.bank ?? []).map((path) => existing(path, 'bank statements')));
+  const statements = await Promise.all(bank.map((path) => existing(path, 'bank statements')));
   return reconcileSources(
     config,
     found.map((path) => filesAt(config, path)),
-    { ...request, bank },
+    { ...request, statements: statements.map((path) => statementsAt(config, path)) },
   );
 }
 
@@ -84,7 +84,7 @@ export async function reconcileSources(
   request: ReconcileRequest,
   show: Show = request.json ? printJson : printTables,
 ): Promise<number> {
-  const statements = (request.bank ?? []).map((path) => statementsAt(config, path));
+  const { statements = [] } = request;
   return withWorkers(
     config,
     [...sources, ...statements],

@@ -177,7 +177,7 @@ test('Debian accepts the compose file, and it says what a careful person would',
 });
 
 test('the services of the compose file, started by hand: reports are fetched and reconciled, and SIGTERM ends them clean', async () => {
-  const port = await freePort();
+  const [port, bankPort] = [await freePort(), await freePort()];
   places = [
     ['redis:6379', redis.url.replace('redis://', '')],
     ['postgres:5432', `${postgres.host}:${postgres.port}`],
@@ -191,6 +191,7 @@ test('the services of the compose file, started by hand: reports are fetched and
   writeFileSync(join(volumes.secrets, 'database-url'), here(first, {}));
   const settings = JSON.parse(secret('settlestream.yaml'));
   Object.assign(settings.sources[0].sftp, { host: '127.0.0.1', port });
+  Object.assign(settings.bank.sources[0].sftp, { host: '127.0.0.1', port: bankPort });
   writeFileSync(join(volumes.secrets, 'settlestream.yaml'), JSON.stringify(settings));
 
   // The server has a password already, which is not the one that was made for it.
@@ -218,7 +219,7 @@ test('the services of the compose file, started by hand: reports are fetched and
     { env: { ...client, PGPASSWORD: '' }, stdio: 'pipe' },
   );
 
-  const sftp = start('sftp', ['--host', '127.0.0.1', '--port', `${port}`]);
+  const sftp = start('sftp', ['--host', '127.0.0.1', '--port', `${port}`, '--bank-port', `${bankPort}`]);
   await sftp.says(/the provider's SFTP server is at/);
   const producer = start('producer');
   const workers = [start('worker-1'), start('worker-2')];
@@ -233,9 +234,9 @@ test('the services of the compose file, started by hand: reports are fetched and
   // The week is not waited for: it is stopped in the middle of its work.
   const url = secret('database-url');
   const reconciled = () =>
-    query<{ batches: number }>(
+    query<{ batches: number; statements: number }>(
       url,
-      `select count(*)::int as batches from batch b join run r on r.no = b.current_run
+      `select count(*)::int as batches, (select count(*)::int from bank_file where state = 'read') as statements from batch b join run r on r.no = b.current_run
         where b.batch_id is not null and b.done = b.wanted and not coalesce((r.facts->>'waiting')::boolean, false)`,
     );
   const jobsDone = async (worker: Running): Promise<number> => {
@@ -246,8 +247,11 @@ test('the services of the compose file, started by hand: reports are fetched and
   for (const deadline = Date.now() + 180_000; ; await delay(200)) {
     const [found] = await reconciled();
     const jobs = await Promise.all(workers.map(jobsDone));
-    if (found!.batches >= 5 && jobs.every((done) => done > 0)) break;
-    assert.ok(Date.now() < deadline, `${found!.batches} batches; jobs of the workers: ${jobs}`);
+    if (found!.batches >= 5 && found!.statements >= 5 && jobs.every((done) => done > 0)) break;
+    assert.ok(
+      Date.now() < deadline,
+      `${found!.batches} batches, ${found!.statements} statements; jobs of the workers: ${jobs}`,
+    );
   }
   for (const worker of workers) assert.equal((await fetch(`${pageOf(worker)}/readyz`)).status, 200);
   for (const service of [producer, ...workers, sftp]) service.child.kill('SIGTERM');

@@ -45,6 +45,14 @@ export type BatchAnswer = {
   residual: string | null;
   coverage: Coverage | null;
   accepted: Accepted;
+  /** Where the money is; left out where nobody asked for the bank. */
+  bank?: BankAnswer | null;
+};
+
+export type BankAnswer = {
+  state: string;
+  matchedBy: string | null;
+  entries: { file: string; line: number; amount: string }[];
 };
 
 export type DayAnswer = {

@@ -25,6 +25,14 @@ export type OracleOptions = {
   timeZone?: string | undefined;
   toleranceMinor?: number | undefined;
   lookbackDays?: number | undefined;
+  /** What the bank's statements tell beside the reports. */
+  bank?: readonly BankTold[] | undefined;
+};
+
+export type BankTold = {
+  /** What is left out is null. */
+  readonly discrepancy: Partial<DiscrepancyAnswer> & Pick<DiscrepancyAnswer, 'kind' | 'merchantId'>;
+  readonly stake: Stake;
 };
 
 /** Digits after the point, for the currencies our tests use. Anything else is "not ISO 4217" here. */
@@ -594,6 +602,22 @@ type Unit = {
 };
 
 type Stake = { minor: bigint; currency: string } | null;
+/** Of a discrepancy beside its kind and merchant. */
+const NOTHING_SAID = {
+  settlementBatchId: null,
+  transactionDate: null,
+  file: null,
+  line: null,
+  type: null,
+  requestId: null,
+  transactionId: null,
+  field: null,
+  reported: null,
+  recorded: null,
+  difference: null,
+  currency: null,
+  message: '',
+};
 type Finding = { unit: Unit | null; discrepancy: DiscrepancyAnswer; stake: Stake };
 
 const NO_RECORD =
@@ -650,21 +674,11 @@ export function expectedAnswer(paths: string[], ledgerFile: string, options: Ora
   function tell(kind: string, unit: Unit, more: Partial<DiscrepancyAnswer>, stake: Stake = null): void {
     unit.open = true;
     const discrepancy: DiscrepancyAnswer = {
+      ...NOTHING_SAID,
       kind,
       merchantId: unit.merchantId,
       settlementBatchId: unit.batchId,
       transactionDate: unit.batchId === null ? unit.date : null,
-      file: null,
-      line: null,
-      type: null,
-      requestId: null,
-      transactionId: null,
-      field: null,
-      reported: null,
-      recorded: null,
-      difference: null,
-      currency: null,
-      message: '',
       ...more,
     };
     told.push({ unit, discrepancy, stake });
@@ -1127,6 +1141,12 @@ export function expectedAnswer(paths: string[], ledgerFile: string, options: Ora
       coverage: null,
       accepted: NOTHING_ACCEPTED,
     };
+  }
+
+  for (const { discrepancy, stake } of options.bank ?? []) {
+    const unit = batches.find(({ batchId }) => batchId === discrepancy.settlementBatchId);
+    if (unit) tell(discrepancy.kind, unit, discrepancy, stake);
+    else told.push({ unit: null, discrepancy: { ...NOTHING_SAID, ...discrepancy }, stake });
   }
 
   // The last word: states and matched rows, once every discrepancy is told.

@@ -40,7 +40,7 @@ export type BatchRow = RowOf<typeof BATCH> &
     batchId: string;
     currency: Currency;
     settlementDate: string | null;
-    /** What its run says of its whole details, and of its summary. */
+    /** What its run says of its details and of its summary, where these are whole. */
     hasDetails: boolean;
     detailsMinor: string | null;
     summaryMinor: string | null;
@@ -52,11 +52,17 @@ export type BatchRow = RowOf<typeof BATCH> &
 export async function batches(db: Db): Promise<BatchRow[]> {
   const found = await sql<BatchRow>`
     select ${BATCH}, ${ITS_MERCHANT}, b.currency, coalesce(b.settlement_date, b.day)::text as "settlementDate",
-           jsonb_typeof(r.facts->'details') = 'object' as "hasDetails", r.facts->'details'->>'settlementMinor' as "detailsMinor",
-           r.facts->'summary'->>'settlementMinor' as "summaryMinor",
+           jsonb_typeof(r.facts->'details') = 'object' and not lacks.details as "hasDetails", r.facts->'details'->>'settlementMinor' as "detailsMinor",
+           case when not lacks.summary then r.facts->'summary'->>'settlementMinor' end as "summaryMinor",
            (select d.source from report p join delivery d on d.report_no = p.no where p.batch_no = b.no and d.state <> 'dry'
              order by d.no desc limit 1) as source
       from batch b join run r on r.no = b.current_run join merchant m on m.no = b.merchant_no
+     cross join lateral (
+       select coalesce(bool_or(kind = 'settlementDetails'), false) as details, coalesce(bool_or(kind = 'settlementSummary'), false) as summary
+         from (select a->>'kind' as kind from jsonb_array_elements(r.facts->'awaits') a
+               union all
+               select coalesce(p.kind, d.field) from discrepancy d left join load l on l.no = d.load_no left join report p on p.no = l.report_no
+                where d.batch_no = b.no and d.closed_run is null and d.kind in ('missing_part', 'refused_row')) k) lacks
      where b.batch_id is not null and b.currency is not null order by b.no`.execute(db);
   return found.rows;
 }
