@@ -287,6 +287,32 @@ suite('a mistake is told with its place, and with what is allowed', () => {
       'format: apx',
       '1:1: format: "apx" is neither one of apo, antom, adyen-settlement-details nor a .yaml file with a format of your own',
     ],
+    'a console for other machines without a login': [
+      'console: { host: 0.0.0.0, origin: "https://recon.example.com" }',
+      '1:12: console.host: "0.0.0.0" is reached by other machines, and links sign in on this machine only: set console.login to oidc or proxy',
+      '1:27: console.origin: "https://recon.example.com" is for people at other machines, and links sign in on this machine only: set console.login to oidc or proxy',
+    ],
+    'a login behind a proxy at no known address': [
+      'console: { login: { proxy: { from: 10.0.0.5, nameHeader: X-User, rolesHeader: X-Roles } } }',
+      '1:12: console.login: needs console.origin: the https address at which people reach the console',
+    ],
+    'an address that others can listen to': [
+      'console: { origin: "http://recon.example.com", login: { proxy: { from: 10.0.0.5, nameHeader: X-User, rolesHeader: X-Roles } } }',
+      '1:12: console.origin: "http://recon.example.com" is not an address like https://recon.example.com, without a path',
+    ],
+    'a proxy at every address': [
+      'console: { origin: "https://a.example", login: { proxy: { from: [0.0.0.0/0, here], nameHeader: "X User", rolesHeader: X-Roles } } }',
+      '1:66: console.login.proxy.from[0]: "0.0.0.0/0" is not an address or network like 10.0.0.5 or 10.1.0.0/16',
+      '1:77: console.login.proxy.from[1]: "here" is not an address or network like 10.0.0.5 or 10.1.0.0/16',
+      '1:84: console.login.proxy.nameHeader: "X User" is not the name of a header, as in X-Forwarded-User',
+    ],
+    'two ways in, and a secret that is nowhere': [
+      'console:\n  login:\n    oidc: { issuer: "http://login.example.com", clientId: a, rolesClaim: b }\n    proxy: { from: 10.0.0.5, nameHeader: X-User, rolesHeader: X-Roles }\n    roles: { boss: [x] }',
+      '3:13: console.login.oidc.issuer: "http://login.example.com" is not an address like https://login.example.com',
+      '3:5: console.login.oidc: needs exactly one of clientSecretEnv, clientSecretFile',
+      '5:14: console.login.roles.boss: is unknown; allowed: viewer, analyst, approver, engineer',
+      '2:3: console.login: needs exactly one of oidc, proxy; leave login out to sign in by links',
+    ],
     'too few months to look back': [
       'retention:\n  rowsMonths: 5\n  rawTextMonths: 0\n  archiveMonths: never',
       '2:3: retention.rowsMonths: "5" is neither forever nor a whole number of months from 6 to 1200',
@@ -631,7 +657,7 @@ suite('secrets are read where the settings say they are', () => {
     assert.equal(of({ passwordFile: nowhere }), 'nowhere, the passwordFile of u@h, does not exist.');
     assert.equal(of({ privateKeyFile: nowhere }), 'nowhere, the privateKeyFile of u@h, does not exist.');
     const empty = file('empty', '\n');
-    assert.equal(of({ passwordFile: empty }), 'empty, the passwordFile of u@h, is empty: write the password into it.');
+    assert.equal(of({ passwordFile: empty }), 'empty, the passwordFile of u@h, is empty: write the secret into it.');
     for (const mode of [0o604, 0o640]) {
       const privateKeyFile = file('open', 'KEY', mode);
       assert.equal(
@@ -662,10 +688,13 @@ suite('the example', () => {
     );
     assert.deepEqual(missing, []);
     const above = text.slice(0, text.indexOf('\nsources:')).replaceAll(/^# (?=\w+:| {2})/gm, '');
-    const { dataDir, archive, ledger, handling, ...said } = configOf(above);
-    const { processes, ...always } = readConfig({}, {}, null);
+    const { dataDir, archive, ledger, handling, console, ...said } = configOf(above);
+    const { processes, console: without, ...always } = readConfig({}, {}, null);
     assert.deepEqual({ ...said, archive: {}, ledger: undefined, handling: { approval: {} } }, { ...always, processes });
     assert.deepEqual(handling.approval, { EUR: 10_000n, JPY: 15_000n });
+    assert.deepEqual([console.host, console.port], [without.host, without.port]);
+    assert.deepEqual([console.isSaid, console.login?.oidc?.clientId], [true, 'settlestream']);
+    assert.deepEqual([without.isSaid, without.login], [false, null]);
     assert.deepEqual(ledger!.relation, { schema: 'shop', name: 'payments' });
     assert.equal(ledger!.columns.requestId, 'payment_ref');
     assert.deepEqual(

@@ -166,8 +166,14 @@ const API: Readonly<Record<string, Tried>> = {
     done: [400],
   },
 };
-/** Everybody may ask for these. */
-const PUBLIC = ['GET /style.css', 'GET /login', 'POST /login'];
+/** Everybody may ask for these. The probes say nothing of what is in the console. */
+const EVERYBODYS = ['GET /style.css', 'GET /healthz', 'GET /readyz'];
+/** And for these, by which people come in. */
+const PUBLIC = {
+  link: ['GET /login', 'POST /login'],
+  oidc: ['GET /login', 'GET /login/start', 'GET /login/callback'],
+  proxy: ['GET /login'],
+};
 
 const methodOf = (route: string) => route.split(' ')[0]!;
 const formOf = (fields: Readonly<Record<string, unknown>>, token?: string) =>
@@ -226,9 +232,13 @@ suite('the table', () => {
           ),
       ),
     ];
-    const pages = routesOf(consoleApp({} as Parameters<typeof consoleApp>[0]));
-    assert.deepEqual(pages.sort(), [...PUBLIC, ...Object.keys(PAGES)].sort());
-    const addresses = routesOf(apiApp({} as Parameters<typeof apiApp>[0]));
+    for (const [way, entrances] of Object.entries(PUBLIC)) {
+      const parts = { site: { origin: null }, login: { way } } as Parameters<typeof consoleApp>[0];
+      assert.deepEqual(routesOf(consoleApp(parts)).sort(), [...EVERYBODYS, ...entrances, ...Object.keys(PAGES)].sort());
+    }
+    const addresses = routesOf(
+      apiApp({ site: { origin: null }, login: { way: 'link' } } as Parameters<typeof apiApp>[0]),
+    );
     assert.deepEqual(addresses.sort(), Object.keys(API).sort());
   });
 });
@@ -748,6 +758,15 @@ suite('what is huge is refused', () => {
         assert.equal((await ask('/discrepancies/handle', sent)).status, wanted);
       }
     }));
+});
+
+test('the probes answer by any name, and say nothing of what is in it', async () => {
+  for (const path of ['/healthz', '/readyz'])
+    for (const host of ['10.1.2.3:9465', `127.0.0.1:${port}`]) {
+      const { status, text, headers } = await ask(path, { headers: { host } });
+      assert.deepEqual([status, text], [200, path === '/healthz' ? 'ok\n' : 'ready\n']);
+      assert.match(String(headers['content-security-policy']), /default-src 'none'/);
+    }
 });
 
 test('every answer forbids code, frames and guessing, also where it refuses', async () => {

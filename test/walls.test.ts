@@ -36,6 +36,7 @@ const WALLS: Readonly<Record<string, readonly string[]>> = {
     'node:',
     'hono',
     '@hono/node-server',
+    'openid-client',
   ],
   // What programs are answered: over the same, and as guarded as the pages.
   'src/api': [

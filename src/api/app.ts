@@ -2,7 +2,7 @@ import type { HttpBindings } from '@hono/node-server';
 import { type Context, Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import type { z } from 'zod';
-import { hashOf, sameOrigin, secureHeaders } from '../console/security.ts';
+import { hashOf, onlyFrom, sameOrigin, secureHeaders } from '../console/security.ts';
 import { UsageError } from '../domain/errors.ts';
 import { bearerOf } from '../store/tokens.ts';
 import { begun, bytesOf } from '../views/output/streamed.ts';
@@ -24,9 +24,10 @@ const TOO_LONG = ['57014', '55P03'];
 /** The API as an application: without a token nothing is there. */
 export function apiApp(parts: ApiParts): Hono<Env> {
   const app = new Hono<Env>().basePath(BASE);
-  app.use(secureHeaders);
+  app.use(secureHeaders(parts.site));
   app.use(toldAsProblems);
-  app.use(sameOrigin);
+  app.use(onlyFrom(parts.login));
+  app.use(sameOrigin(parts.site));
   app.use(
     bodyLimit({ maxSize: MOST_BODY_BYTES, onError: (context) => context.text('This is too much at once.', 413) }),
   );

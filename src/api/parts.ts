@@ -1,7 +1,8 @@
 import type { Database } from '../adapters/postgres/connection.ts';
+import type { Site } from '../console/security.ts';
 import type { Actor } from '../domain/audit.ts';
 import type { ApprovalLimits } from '../domain/handling.ts';
-import type { Person } from '../store/sessions.ts';
+import type { Person } from '../domain/roles.ts';
 import type { BatchView } from '../views/batches/batches.sql.ts';
 import type { SourceCalendar } from '../views/open-items/open-items.ts';
 import type { Change } from '../views/restatements/changes.ts';
@@ -54,6 +55,8 @@ export type ApiParts = {
   /** For days of merchants that have no calendar. */
   readonly timeZone: string;
   readonly work: Work;
+  readonly site: Site;
+  readonly login: { readonly way: string };
   readonly log: { error(fields: object, message: string): void };
   readonly now: () => number;
 };

@@ -1,5 +1,6 @@
 import { UsageError } from '../domain/errors.ts';
-import { merchantSeen, type Person } from '../store/sessions.ts';
+import type { Person } from '../domain/roles.ts';
+import { merchantSeen } from '../store/sessions.ts';
 import { type AuditView, auditEvents } from '../views/audit/audit.sql.ts';
 import { auditJson } from '../views/audit/audit.ts';
 import { type EntryView, entries } from '../views/bank/entries.sql.ts';

@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import type { Role } from '../store/sessions.ts';
+import type { Role } from '../domain/roles.ts';
 import type { Answer, Call } from './parts.ts';
 import * as reads from './reads.ts';
 import * as asked from './schemas.ts';

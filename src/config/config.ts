@@ -7,13 +7,14 @@ import type { Retention } from '../domain/calendar/retention.ts';
 import { UsageError } from '../domain/errors.ts';
 import { DEFAULT_FORMAT } from '../domain/formats/all.ts';
 import type { ApprovalLimits } from '../domain/handling.ts';
+import { type ConsoleSettings, isLoopback } from './console-shape.ts';
 import { linesOf, nearest } from './errors.ts';
 import { readTextFile } from './files.ts';
 import { dotted, type Given, type Layer, type Path, valueAt, withoutBlanks } from './raw.ts';
 import { ONLY_OF_VARIABLES, type Settings, type SourceSettings, settingsShape } from './shape.ts';
 import { readYaml } from './yaml.ts';
 
-export { secretsOf } from './secrets.ts';
+export { clientSecretOf, secretsOf } from './secrets.ts';
 export type { SftpConfig } from './shape.ts';
 
 /** How reports are read, and how often is looked for them. */
@@ -34,13 +35,25 @@ export type Config = Complete<
   readonly redisUrl?: string | undefined;
   readonly logLevel?: string | undefined;
   readonly http: { readonly host: string; readonly port: number };
-  readonly console: { readonly port: number };
+  readonly console: ConsoleConfig;
   readonly archive: { readonly folder?: string | undefined };
   readonly handling: { readonly approval: ApprovalLimits };
   readonly retention: Retention;
   /** Undefined: nothing is said of it, and the book stays as it is. */
   readonly ledger: LedgerConfig | undefined;
   readonly sources: readonly SourceConfig[];
+};
+
+/** Where the console listens, and how people come in. */
+export type ConsoleConfig = {
+  readonly host: string;
+  readonly port: number;
+  /** Where people reach it; undefined: under a loopback name. */
+  readonly origin: string | undefined;
+  /** Null: by links that are printed. */
+  readonly login: NonNullable<ConsoleSettings['login']> | null;
+  /** Whether the file says anything of it: then `run` serves it, too. */
+  readonly isSaid: boolean;
 };
 
 /** Where the merchant's records stand. */
@@ -74,6 +87,8 @@ const SETTINGS: readonly { readonly path: string; readonly variable: string; rea
   { path: 'drainSeconds', variable: 'SETTLESTREAM_DRAIN_SECONDS' },
   { path: 'http.host', variable: 'SETTLESTREAM_HTTP_HOST' },
   { path: 'http.port', variable: 'SETTLESTREAM_HTTP_PORT', option: 'httpPort' },
+  { path: 'console.host', variable: 'SETTLESTREAM_CONSOLE_HOST' },
+  { path: 'console.origin', variable: 'SETTLESTREAM_CONSOLE_ORIGIN' },
   { path: 'console.port', variable: 'SETTLESTREAM_CONSOLE_PORT', option: 'port' },
   { path: 'archive.folder', variable: 'SETTLESTREAM_ARCHIVE_FOLDER' },
   { path: 'retention.rowsMonths', variable: 'SETTLESTREAM_RETENTION_ROWS_MONTHS' },
@@ -89,6 +104,7 @@ const STRUCTURED = [
   { path: ['ledger', 'columns'], variable: 'SETTLESTREAM_LEDGER_COLUMNS' },
   { path: ['bank'], variable: 'SETTLESTREAM_BANK' },
   { path: ['handling', 'approval'], variable: 'SETTLESTREAM_HANDLING_APPROVAL' },
+  { path: ['console', 'login'], variable: 'SETTLESTREAM_CONSOLE_LOGIN' },
 ] as const;
 /** No settings of the file: addresses hold passwords, and logs begin before it is read. */
 const ONLY_VARIABLES = [
@@ -140,7 +156,8 @@ export function readConfig(
         mistakes.push(`${beginOf(layers, ['ledger', key])}needs a relation that it applies to`);
     }
   }
-  const settings = complete(said.reduce(over));
+  const isConsoleSaid = valueAt(layers[0]!.given, ['console']) !== undefined;
+  const settings = complete(said.reduce(over), isConsoleSaid);
   mistakes.push(...mistakesTogether(settings, layers));
   if (mistakes.length > 0) throw new UsageError(mistakes.map(onOneLine).join('\n'));
   const config = { ...settings, ...onlyVariables };
@@ -273,12 +290,32 @@ function flatLayer(
 }
 
 /** What is right by itself and wrong beside what is said elsewhere. */
-function mistakesTogether({ retention: { rowsMonths, archiveMonths } }: Config, layers: readonly Layer[]): string[] {
-  if (rowsMonths === null || archiveMonths === null || archiveMonths >= rowsMonths) return [];
-  const begin = beginOf(layers, ['retention', 'archiveMonths']);
+function mistakesTogether({ retention, console }: Config, layers: readonly Layer[]): string[] {
+  const { rowsMonths, archiveMonths } = retention;
+  const isKeptTooShort = rowsMonths !== null && archiveMonths !== null && archiveMonths < rowsMonths;
   return [
-    `${begin}is less than rowsMonths (${rowsMonths}), but old rows are restored from the archive: use at least as many months`,
+    ...(isKeptTooShort
+      ? [
+          `${beginOf(layers, ['retention', 'archiveMonths'])}is less than rowsMonths (${rowsMonths}), but old rows are restored from the archive: use at least as many months`,
+        ]
+      : []),
+    ...mistakesOfConsole(console, (key) => beginOf(layers, ['console', key])),
   ];
+}
+
+/** Nobody reaches the console from elsewhere who has not signed in there, or by a way that others can read. */
+function mistakesOfConsole({ host, origin, login }: ConsoleConfig, begin: (key: string) => string): string[] {
+  if (login === null) {
+    const why = 'links sign in on this machine only: set console.login to oidc or proxy';
+    return [
+      ...(isLoopback(host) ? [] : [`${begin('host')}is reached by other machines, and ${why}`]),
+      ...(origin === undefined ? [] : [`${begin('origin')}is for people at other machines, and ${why}`]),
+    ];
+  }
+  const isAbroad = !isLoopback(host) || login.proxy !== undefined;
+  return isAbroad && origin === undefined
+    ? [`${begin('login')}needs console.origin: the https address at which people reach the console`]
+    : [];
 }
 
 /** A misspelt variable would be ignored in silence. */
@@ -288,6 +325,7 @@ function unknownVariables(environment: NodeJS.ProcessEnv, layers: readonly Layer
   const named = layers.flatMap(({ given }) => [
     ...secretVariables(valueAt(given, ['sources'])),
     ...secretVariables(valueAt(given, ['bank', 'sources'])),
+    valueAt(given, ['console', 'login', 'oidc', 'clientSecretEnv']),
   ]);
   const known = VARIABLES.map((name) => name.slice(PREFIX.length));
   return Object.entries(environment)
@@ -327,7 +365,7 @@ const overLedger = (weak: Settings['ledger'], strong: Settings['ledger']) => ({
   columns: { ...weak?.columns, ...strong?.columns },
 });
 
-function complete(settings: Settings): Config {
+function complete(settings: Settings, isConsoleSaid: boolean): Config {
   const reading = {
     format: settings.format ?? DEFAULT_FORMAT,
     amountUnit: settings.amountUnit ?? 'major',
@@ -344,7 +382,13 @@ function complete(settings: Settings): Config {
     processes: settings.processes ?? availableParallelism(),
     chunkBytes: settings.chunkBytes ?? 8 << 20,
     http: { host: settings.http?.host ?? '127.0.0.1', port: settings.http?.port ?? 9464 },
-    console: { port: settings.console?.port ?? 9465 },
+    console: {
+      host: settings.console?.host ?? '127.0.0.1',
+      port: settings.console?.port ?? 9465,
+      origin: settings.console?.origin,
+      login: settings.console?.login ?? null,
+      isSaid: isConsoleSaid,
+    },
     archive: settings.archive ?? {},
     handling: { approval: settings.handling?.approval ?? {} },
     retention: {

@@ -1,5 +1,6 @@
 import { statSync } from 'node:fs';
 import { UsageError } from '../domain/errors.ts';
+import type { ConsoleSettings } from './console-shape.ts';
 import { readTextFile } from './files.ts';
 import type { SftpConfig } from './shape.ts';
 
@@ -18,28 +19,44 @@ export type Secrets = {
 export function secretsOf(sftp: SftpConfig, environment: NodeJS.ProcessEnv = process.env): Secrets {
   const { passwordEnv, passwordFile, privateKeyFile, passphraseEnv } = sftp;
   const login = `${sftp.username}@${sftp.host}`;
-  const inVariable = (variable: string, key: string): string => {
-    const value = environment[variable];
-    if (value) return value;
-    throw new UsageError(`${variable} is not set, but the ${key} of ${login} names it: put the secret into it.`);
-  };
+  const inVariable = (variable: string, key: string): string =>
+    secretIn(environment, variable, `the ${key} of ${login}`);
   return {
     password:
       passwordEnv !== undefined
         ? inVariable(passwordEnv, 'passwordEnv')
         : passwordFile !== undefined
-          ? readPassword(passwordFile, login)
+          ? readSecret(passwordFile, `the passwordFile of ${login}`)
           : null,
     privateKey: privateKeyFile === undefined ? null : readKey(privateKeyFile, login),
     passphrase: passphraseEnv === undefined ? null : inVariable(passphraseEnv, 'passphraseEnv'),
   };
 }
 
-function readPassword(file: string, login: string): string {
-  const name = `${file}, the passwordFile of ${login},`;
-  const password = readTextFile(file, name).replace(/\r?\n$/, '');
-  if (password === '') throw new UsageError(`${name} is empty: write the password into it.`);
-  return password;
+function secretIn(environment: NodeJS.ProcessEnv, variable: string, what: string): string {
+  const value = environment[variable];
+  if (value) return value;
+  throw new UsageError(`${variable} is not set, but ${what} names it: put the secret into it.`);
+}
+
+function readSecret(file: string, what: string): string {
+  const name = `${file}, ${what},`;
+  const secret = readTextFile(file, name).replace(/\r?\n$/, '');
+  if (secret === '') throw new UsageError(`${name} is empty: write the secret into it.`);
+  return secret;
+}
+
+/**
+ * Reads the secret by which the console shows itself to the identity provider.
+ * @throws UsageError that says what is missing.
+ */
+export function clientSecretOf(
+  { clientSecretEnv, clientSecretFile }: NonNullable<NonNullable<ConsoleSettings['login']>['oidc']>,
+  environment: NodeJS.ProcessEnv = process.env,
+): string {
+  return clientSecretEnv === undefined
+    ? readSecret(clientSecretFile!, 'the clientSecretFile of console.login.oidc')
+    : secretIn(environment, clientSecretEnv, 'the clientSecretEnv of console.login.oidc');
 }
 
 function readKey(file: string, login: string): string {

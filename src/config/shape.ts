@@ -1,4 +1,3 @@
-import { isIP } from 'node:net';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
@@ -9,11 +8,23 @@ import { parseAmount } from '../domain/money/money.ts';
 import { isAmbiguous } from '../domain/report/report-name.ts';
 import { bankShape } from './bank-shape.ts';
 import { calendarShape, quietMinutes } from './calendar-shape.ts';
+import { consoleShape } from './console-shape.ts';
 import { loadFormat } from './format-file.ts';
 import { AMBIGUOUS_NAME } from './format-shape.ts';
 import { ledgerShape } from './ledger-shape.ts';
 import { isGroup } from './raw.ts';
-import { type Check, encoding, group, listOf, type Refuse, text, timeZone, wholeNumber } from './values.ts';
+import {
+  type Check,
+  encoding,
+  group,
+  host,
+  listOf,
+  type Refuse,
+  text,
+  timeZone,
+  variable,
+  wholeNumber,
+} from './values.ts';
 
 /** What one place says; each part of it may be said in another. */
 export type Settings = z.output<ReturnType<typeof settingsShape>>;
@@ -41,8 +52,7 @@ export function settingsShape({ folder, hasMerchant }: { folder: string; hasMerc
       drainSeconds: wholeNumber(1, 3_600).optional(),
       /** Where metrics and health are told; port 0 is any that is free. */
       http: group({ host: host.optional(), port: wholeNumber(0, 65_535).optional() }).optional(),
-      /** Where people look and decide; on this machine only. Port 0 is any that is free. */
-      console: group({ port: wholeNumber(0, 65_535).optional() }).optional(),
+      console: consoleShape(path).optional(),
       archive: group({ folder: path.optional() }).optional(),
       /** What one person may accept alone, by currency; more needs another one. */
       handling: group({ approval: approvalShape.optional() }).optional(),
@@ -215,17 +225,6 @@ function formatAt(name: string, folder: string, context: z.RefinementCtx): strin
     throw error;
   }
 }
-
-const host = text.refine(
-  (name) => isIP(name) !== 0 || /^\w([\w.-]*\w)?$/.test(name),
-  'is not a host name or IP address: write it without sftp://, user and port',
-);
-
-/** Upper case, so that a password that was written here by mistake is mostly noticed. */
-const variable = text.regex(
-  /^[A-Z_][A-Z0-9_]*$/,
-  'is not the name of an environment variable in upper case: write the name, not the secret itself',
-);
 
 /** As `ssh-keygen -l` prints it, or in hex; kept in the first way. */
 const fingerprint = text

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { z } from 'zod';
 import type { Encoding } from '../domain/formats/format.ts';
 import { isGroup } from './raw.ts';
@@ -71,3 +72,14 @@ export function group<Shape extends z.ZodRawShape>(shape: Shape, check: Check = 
       { when: ({ value }) => isGroup(value) },
     );
 }
+
+export const host = text.refine(
+  (name) => isIP(name) !== 0 || /^\w([\w.-]*\w)?$/.test(name),
+  'is not a host name or IP address: write it without sftp://, user and port',
+);
+
+/** Upper case, so that a password that was written here by mistake is mostly noticed. */
+export const variable = text.regex(
+  /^[A-Z_][A-Z0-9_]*$/,
+  'is not the name of an environment variable in upper case: write the name, not the secret itself',
+);

@@ -1,64 +1,46 @@
-import type { HttpBindings } from '@hono/node-server';
-import { type Context, Hono } from 'hono';
+import { Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
-import { deleteCookie, getCookie, setCookie } from 'hono/cookie';
 import { html } from 'hono/html';
 import type { Database } from '../adapters/postgres/connection.ts';
-import type { Work } from '../api/parts.ts';
 import { isDay } from '../domain/calendar/time.ts';
 import { KINDS } from '../domain/discrepancy.ts';
 import { UsageError } from '../domain/errors.ts';
-import type { ApprovalLimits } from '../domain/handling.ts';
 import { STATES } from '../domain/handling.ts';
 import { HandlingRefused, handle } from '../operations/handle.ts';
-import { recordAudit } from '../store/audit.ts';
-import * as sessions from '../store/sessions.ts';
 import { bytesOfOriginal, originalOf } from '../views/batches/archived-original.ts';
 import { isDiscrepancy } from '../views/batches/batches.sql.ts';
 import { batchesIn, discrepancyPage } from '../views/batches/batches.ts';
+import { answer } from '../views/gauges/gauges.sql.ts';
 import { BATCH_COLUMNS, DATED_COLUMNS } from '../views/output/columns.ts';
 import { csv } from '../views/output/output.ts';
 import { begun, bytesOf } from '../views/output/streamed.ts';
 import { workbook } from '../views/output/workbook.ts';
-import { type Html, page, type Signed } from './layout.ts';
+import { type Html, page } from './layout.ts';
+import { addLogin, signedIn, signOut } from './login/login.ts';
 import { auditPage } from './pages/audit.ts';
 import { bankPage, mayMatch } from './pages/bank.ts';
 import { batchesPage, batchPage } from './pages/batches.ts';
 import { discrepanciesPage, discrepancyDetail, type ListQuery, mayHandle } from './pages/discrepancies.ts';
-import { type HealthCheck, healthPage } from './pages/health.ts';
+import { healthPage } from './pages/health.ts';
 import { paymentsPage } from './pages/payments.ts';
 import { changesPage, mayRepair, reportDetail, reportNumbered, reportsPage } from './pages/reports.ts';
 import { todayPage } from './pages/today.ts';
-import { formTokenOf, hashOf, isSameText, newSecret, sameOrigin, secureHeaders } from './security.ts';
+import type { ConsoleParts, Ctx, Env } from './parts.ts';
+import { isSameText, onlyFrom, sameOrigin, secureHeaders } from './security.ts';
 import { STYLE } from './style.ts';
 
-/** What the console shows and does: `reading` is bounded in time and changes nothing. */
-export type ConsoleParts = {
-  readonly reading: Database;
-  readonly writing: Database;
-  readonly limits: ApprovalLimits;
-  readonly work: Work;
-  readonly health: () => Promise<readonly HealthCheck[]>;
-  readonly log: { error(fields: object, message: string): void };
-  readonly now: () => number;
-};
-
-type Env = { Bindings: HttpBindings; Variables: { signed: Signed; secret: string } };
-type Ctx = Context<Env>;
-
-const COOKIE = 'settlestream';
-const SESSION_SECONDS = 12 * 3_600;
 /** A form has a hundred rows and a comment; what is much longer only takes time to read. */
 const MOST_BODY_BYTES = 1 << 17;
-const WRONG_LOGIN_MS = 1_000;
 /** A statement took too long, or waited too long for somebody else. */
 const TOO_LONG = ['57014', '55P03'];
 
-/** The console as an application: without a session only the login and the style sheet are there. */
+/** The console as an application: without a session only the login, the style sheet and the probes are there. */
 export function consoleApp(parts: ConsoleParts): Hono<Env> {
   const app = new Hono<Env>();
-  app.use(secureHeaders);
-  app.use(sameOrigin);
+  app.use(secureHeaders(parts.site));
+  addProbes(app, parts);
+  app.use(onlyFrom(parts.login));
+  app.use(sameOrigin(parts.site));
   app.use(
     bodyLimit({ maxSize: MOST_BODY_BYTES, onError: (context) => context.text('This is too much at once.\n', 413) }),
   );
@@ -89,63 +71,17 @@ export function consoleApp(parts: ConsoleParts): Hono<Env> {
   return app;
 }
 
-function addLogin(app: Hono<Env>, { writing }: ConsoleParts): void {
-  app.get('/login', (context) => {
-    const key = context.req.query('key') ?? '';
-    return context.html(
-      page(
-        'Sign in',
-        '',
-        null,
-        key === ''
-          ? html`<p>You are signed out. Open a link that the console printed: "settlestream console link" prints a new one.</p>`
-          : html`<p>This link works once.</p><form method="post" action="/login"><input type="hidden" name="key" value="${key}"><button>Sign in</button></form>`,
-      ),
-    );
-  });
-  app.post('/login', async (context) => {
-    const key = await field(context, 'key');
-    const person = key === '' ? null : await sessions.takeLogin(writing.db, hashOf(key));
-    if (person === null) {
-      await new Promise((wake) => setTimeout(wake, WRONG_LOGIN_MS));
-      return context.html(
-        page(
-          'Sign in',
-          '',
-          null,
-          html`<p class="wrong" role="alert">This link is not valid, or was used before. Use a new one: the console prints it when it starts.</p>`,
-        ),
-        403,
-      );
+/** For whoever watches the process: by any name and from any address, for they say nothing of what is in it. */
+function addProbes(app: Hono<Env>, { reading }: ConsoleParts): void {
+  app.get('/healthz', (context) => context.text('ok\n'));
+  app.get('/readyz', async (context) => {
+    try {
+      await answer(reading.db);
+      return context.text('ready\n');
+    } catch {
+      return context.text('the database does not answer\n', 503);
     }
-    // Always a new one: nobody can give a person a session that is known elsewhere.
-    const secret = newSecret();
-    await sessions.insertSession(writing.db, hashOf(secret), person);
-    const { name, roles, merchants } = person;
-    await recordAudit(writing.db, { name, via: 'console (link)' }, [
-      { what: 'login', subject: 'console', after: { roles, merchants } },
-    ]);
-    setCookie(context, COOKIE, secret, { httpOnly: true, sameSite: 'Strict', path: '/', maxAge: SESSION_SECONDS });
-    return context.redirect('/', 303);
   });
-}
-
-async function signedIn(
-  context: Ctx,
-  { reading }: ConsoleParts,
-  next: () => Promise<void>,
-): Promise<Response | undefined> {
-  const secret = getCookie(context, COOKIE);
-  const session = secret === undefined ? null : await sessions.sessionOf(reading.db, hashOf(secret));
-  if (session === null || secret === undefined)
-    return context.html(
-      page('Sign in', '', null, html`<p>Open the link that the console printed when it started.</p>`),
-      401,
-    );
-  context.set('secret', secret);
-  context.set('signed', { ...session, formToken: formTokenOf(secret) });
-  await next();
-  return undefined;
 }
 
 const show = (
@@ -354,11 +290,7 @@ function addActions(app: Hono<Env>, parts: ConsoleParts): void {
           400,
         );
   });
-  app.post('/logout', async (context) => {
-    await sessions.revokeSession(parts.writing.db, hashOf(context.get('secret')));
-    deleteCookie(context, COOKIE, { path: '/' });
-    return context.redirect('/login', 303);
-  });
+  app.post('/logout', (context) => signOut(context, parts));
   app.post('/discrepancies/handle', async (context) => handleForm(context, parts));
   app.post(`${REPORT}/replay`, async (context) => repair(context, parts, 'replay'));
   app.post(`${REPORT}/withdraw`, async (context) => repair(context, parts, 'withdraw'));

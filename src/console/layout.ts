@@ -1,6 +1,6 @@
 import { html } from 'hono/html';
 import type { HtmlEscapedString } from 'hono/utils/html';
-import type { Person } from '../store/sessions.ts';
+import type { Person } from '../domain/roles.ts';
 
 /** HTML in which every value was escaped. */
 export type Html = HtmlEscapedString | Promise<HtmlEscapedString>;
@@ -25,6 +25,7 @@ export const page = (
   at: string,
   signed: Signed | null,
   body: Html | readonly Html[],
+  head: Html | '' = '',
 ): Html => html`<!doctype html>
 <html lang="en">
 <head>
@@ -32,7 +33,7 @@ export const page = (
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>${title} · settlestream</title>
-<link rel="stylesheet" href="/style.css">
+<link rel="stylesheet" href="/style.css">${head}
 </head>
 <body>
 <a class="skip" href="#main">Skip to the content</a>

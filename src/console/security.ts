@@ -1,5 +1,7 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
-import type { MiddlewareHandler } from 'hono';
+import type { HttpBindings } from '@hono/node-server';
+import type { Context, MiddlewareHandler } from 'hono';
+import type { ProxyLogin } from './login/proxy.ts';
 
 /** Nothing but our own style sheet and forms: no code in pages, no frames around them, nothing from elsewhere. */
 const HEADERS: Readonly<Record<string, string>> = {
@@ -15,30 +17,58 @@ const HEADERS: Readonly<Record<string, string>> = {
   'Cache-Control': 'no-store',
 };
 
-export const secureHeaders: MiddlewareHandler = async (context, next) => {
-  await next();
-  for (const [name, value] of Object.entries(HEADERS)) context.res.headers.set(name, value);
+/** Where the console is reached. */
+export type Site = {
+  /** The address that people use; null: on this machine alone, under a loopback name. */
+  readonly origin: string | null;
+};
+
+export const secureHeaders = ({ origin }: Site): MiddlewareHandler => {
+  const headers = {
+    ...HEADERS,
+    ...(origin?.startsWith('https:') ? { 'Strict-Transport-Security': 'max-age=31536000' } : {}),
+  };
+  return async (context, next) => {
+    await next();
+    for (const [name, value] of Object.entries(headers)) context.res.headers.set(name, value);
+  };
 };
 
 const MOST_QUERY_CHARACTERS = 4_096;
 const LOOPBACK = /^(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?$/;
 
+const isServed = ({ origin }: Site, host: string): boolean =>
+  origin === null ? LOOPBACK.test(host) : host.toLowerCase() === new URL(origin).host;
+
+/** The address by which somebody has come. */
+export const originOf = ({ origin }: Site, context: Context): string =>
+  origin ?? `http://${context.req.header('host')}`;
+
 /** Refuses what a page of another site can send: under a name that only points here, or from an address that is not ours. */
-export const sameOrigin: MiddlewareHandler = async (context, next) => {
-  const host = context.req.header('host') ?? '';
-  if (!LOOPBACK.test(host))
-    return context.text('This address is not served here: use the one that was printed.\n', 421);
-  if (new URL(context.req.url).search.length > MOST_QUERY_CHARACTERS)
-    return context.text('The address is too long.\n', 414);
-  if (context.req.method !== 'GET' && context.req.method !== 'HEAD') {
-    const origin = context.req.header('origin');
-    const site = context.req.header('sec-fetch-site');
-    const isOurs =
-      (origin === undefined || origin === `http://${host}`) && (site === undefined || site === 'same-origin');
-    if (!isOurs) return context.text('Another site sent this request: it is refused.\n', 403);
-  }
-  return next();
-};
+export const sameOrigin =
+  (site: Site): MiddlewareHandler =>
+  async (context, next) => {
+    if (!isServed(site, context.req.header('host') ?? ''))
+      return context.text('This address is not served here: use the one that was printed.\n', 421);
+    if (new URL(context.req.url).search.length > MOST_QUERY_CHARACTERS)
+      return context.text('The address is too long.\n', 414);
+    if (context.req.method !== 'GET' && context.req.method !== 'HEAD') {
+      const origin = context.req.header('origin');
+      const from = context.req.header('sec-fetch-site');
+      const isOurs =
+        (origin === undefined || origin === originOf(site, context)) && (from === undefined || from === 'same-origin');
+      if (!isOurs) return context.text('Another site sent this request: it is refused.\n', 403);
+    }
+    return next();
+  };
+
+/** Where a proxy signs people in: nobody else is listened to. */
+export const onlyFrom =
+  (login: { readonly way: string } | ProxyLogin): MiddlewareHandler<{ Bindings: HttpBindings }> =>
+  async (context, next) =>
+    !('isFrom' in login) || login.isFrom(context.env.incoming.socket.remoteAddress)
+      ? next()
+      : context.text('Only the proxy that signs people in may ask here.\n', 403);
 
 /** A secret that nobody guesses. */
 export const newSecret = (): string => randomBytes(32).toString('base64url');

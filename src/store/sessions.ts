@@ -1,16 +1,7 @@
 import { sql } from 'kysely';
 import type { Db } from '../adapters/postgres/connection.ts';
 import { UsageError } from '../domain/errors.ts';
-
-export const ROLES = ['viewer', 'analyst', 'approver', 'engineer'] as const;
-export type Role = (typeof ROLES)[number];
-
-/** Who uses the console, what they may do, and whose rows they may see (null: those of all merchants). */
-export type Person = {
-  readonly name: string;
-  readonly roles: readonly Role[];
-  readonly merchants: readonly string[] | null;
-};
+import type { Person } from '../domain/roles.ts';
 
 /**
  * Whose rows are looked at, where a merchant can be chosen; undefined: everybody's. Of a merchant that may not be seen nothing is known.

@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import type { Db } from '../adapters/postgres/connection.ts';
-import type { Person, Role } from './sessions.ts';
+import type { Person, Role } from '../domain/roles.ts';
 
 /** A token as it may be listed: its secret is not known any more. */
 export type Token = {

@@ -12,7 +12,7 @@ export type Answer = {
 
 export type Sent = {
   readonly method?: string | undefined;
-  readonly headers?: Readonly<Record<string, string>> | undefined;
+  readonly headers?: Readonly<Record<string, string | readonly string[]>> | undefined;
   readonly body?: string | undefined;
 };
 
@@ -31,20 +31,24 @@ const listed = (names: readonly string[] | null) =>
   names === null ? 'null' : `array[${names.map((name) => `'${name}'`)}]::text[]`;
 
 /** A request with these headers exactly: `fetch` would not send a Host or Origin of its own choice. */
-export function asker(port: string | number) {
+export function asker(port: string | number, localAddress = '127.0.0.1') {
   const agent = new Agent({ keepAlive: true });
   return (path: string, { method = 'GET', headers = {}, body }: Sent = {}): Promise<Answer> =>
     new Promise((resolve, reject) => {
       // What is refused before it is read whole ends its connection.
       const kept = body === undefined ? { agent } : { agent: false as const };
-      const sent = request({ host: '127.0.0.1', port, path, method, headers, ...kept }, (response) => {
-        let text = '';
-        response.setEncoding('utf8').on('data', (piece) => {
-          text += piece;
-        });
-        response.on('error', reject);
-        response.on('end', () => resolve({ status: response.statusCode!, text, headers: response.headers }));
-      });
+      const address = { host: '127.0.0.1', port, path, method, localAddress };
+      const sent = request(
+        { ...address, headers: headers as Record<string, string | string[]>, ...kept },
+        (response) => {
+          let text = '';
+          response.setEncoding('utf8').on('data', (piece) => {
+            text += piece;
+          });
+          response.on('error', reject);
+          response.on('end', () => resolve({ status: response.statusCode!, text, headers: response.headers }));
+        },
+      );
       sent.on('error', reject);
       sent.end(body);
     });

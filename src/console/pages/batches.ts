@@ -1,6 +1,6 @@
 import { html } from 'hono/html';
 import type { Database } from '../../adapters/postgres/connection.ts';
-import type { Person } from '../../store/sessions.ts';
+import type { Person } from '../../domain/roles.ts';
 import { batchDetail } from '../../views/batches/batch-detail.ts';
 import { type BatchFilter, type BatchView, batchesOf, totalsOf } from '../../views/batches/batches.sql.ts';
 import {

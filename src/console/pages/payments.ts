@@ -1,7 +1,8 @@
 import { html } from 'hono/html';
 import type { Database } from '../../adapters/postgres/connection.ts';
 import { UsageError } from '../../domain/errors.ts';
-import { merchantSeen, type Person } from '../../store/sessions.ts';
+import type { Person } from '../../domain/roles.ts';
+import { merchantSeen } from '../../store/sessions.ts';
 import { type PaymentTrace, storyJson, tracePayment } from '../../views/payment-trace/trace.ts';
 import { dataTable, type Html, input, link, minute } from '../layout.ts';
 

@@ -1,7 +1,7 @@
 import { html } from 'hono/html';
 import type { Db } from '../../adapters/postgres/connection.ts';
 import { formatAmount } from '../../domain/money/money.ts';
-import type { Person } from '../../store/sessions.ts';
+import type { Person } from '../../domain/roles.ts';
 import {
   changedSinceYesterday,
   type DayState,

@@ -11,6 +11,7 @@ import { DEFAULT_DATA_DIR } from '../session/storage.ts';
 import { checkAudit } from './audit.ts';
 import { checkBank } from './bank.ts';
 import { type Ask, away, type Checked, check, exitCodeOf, ok, problem } from './check.ts';
+import { checkConsole } from './console.ts';
 import { checkMigrations, checkServer } from './database.ts';
 import { checkLedger } from './ledger.ts';
 import { checkFolders, checkNode } from './machine.ts';
@@ -71,6 +72,7 @@ async function examineWith(config: Config, origins: readonly string[]): Promise<
       ...sources.map((source) =>
         check(`source ${source.name}`, SFTP_LIMIT_MS + 2 * LIMIT_MS, () => checkSource(source, ask, SFTP_LIMIT_MS)),
       ),
+      check('console', 3 * LIMIT_MS, () => checkConsole(config.console)),
       ask ? check('reports', 2 * LIMIT_MS, () => ask(checkReports)) : [],
       ask ? check('bank', 2 * LIMIT_MS, () => ask((db) => checkBank(db, config))) : [],
       ask ? check('retention', 2 * LIMIT_MS, () => ask((db) => checkRetention(db, config.retention, archiveDir))) : [],
