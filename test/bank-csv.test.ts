@@ -1,7 +1,7 @@
-/** CSV statements by a format of one's own, through the command line: matched like every other, and changes to them are told. */
+/** CSV statements by a format of one's own, through the command line: matched like every other. */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
-import { suite, test } from 'node:test';
+import { test } from 'node:test';
 import { formatAmount } from '../src/domain/money/money.ts';
 import type { MadeStatement } from './support/bank-files.ts';
 import { ACCOUNTS, type BankMonth, bankMonth, filesOf } from './support/bank-month.ts';
@@ -167,36 +167,6 @@ test('after a change of the format a replay reads the file anew, from the archiv
   assert.equal(replayed.code, 0, replayed.stderr);
   assert.deepEqual(new Set(statesOf(replayed)), new Set(['closed']));
   assert.deepEqual(said(await call(folder, book)), expectedOf(month));
-});
-
-suite('no silent green: a change to one row is told', () => {
-  const changes: Readonly<Record<string, (cells: readonly string[]) => readonly (readonly string[])[]>> = {
-    amount: (cells) => [
-      cells.with(
-        3,
-        cells[3]!.replace(/\d$/, (digit) => String((Number(digit) + 1) % 10)),
-      ),
-    ],
-    sign: (cells) => [cells.with(3, `-${cells[3]}`)],
-    dropped: () => [],
-    doubled: (cells) => [cells, cells],
-    'no amount': (cells) => [cells.with(3, '')],
-    'a point for a comma': (cells) => [cells.with(3, cells[3]!.replaceAll('.', '').replace(',', '.'))],
-    'no balance': (cells) => [cells.with(5, '')],
-  };
-  for (const [name, change] of Object.entries(changes))
-    test(name, async () => {
-      const month = bankMonth(5, { fates: ['reference', 'amount', 'oneInTwo'], more: 0, currencies: ['EUR'] });
-      const rows = rowsOf(month.made);
-      const changed = rows.toSpliced(1, 1, ...change(rows[1]!.split(';')).map((cells) => cells.join(';')));
-      const ended = await call(written(month, { 'all.csv': csvOf(changed) }));
-      assert.notDeepEqual(said(ended).findings, expectedOf(month).findings, name);
-      assert.ok(
-        said(ended).findings.some((finding: string) => /^(statement_|payout_)/.test(finding)),
-        said(ended).findings.join('; '),
-      );
-      assert.equal(ended.code, 1, ended.stderr);
-    });
 });
 
 test('bad files are told: an entry with its line and column, a header with what it lacks', async () => {

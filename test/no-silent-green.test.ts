@@ -8,7 +8,7 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { temporaryFolder } from './support/book.ts';
-import { type Change, changesOf, deliver, say } from './support/changes.ts';
+import { type Change, changesOf, deliver, say, sliceOf } from './support/changes.ts';
 import { adyenDay, antomDay, apoDay, type CleanDay, ownDay } from './support/clean-day.ts';
 import { reconcileAll, type Said, type Verdict, verdictOf } from './support/many-days.ts';
 import { type Neutral, neutralOf } from './support/neutral.ts';
@@ -40,26 +40,6 @@ for (let seed = from; seed <= to; seed++)
       });
     }
   });
-
-/** Some of each kind, others for another seed: first one of every kind, then a second one, and so on. */
-function sliceOf(changes: readonly Change[], seed: number, wanted: number): Change[] {
-  let state = seed >>> 0;
-  const random = () => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-    return state;
-  };
-  const shuffled = changes.map((change) => ({ change, at: random() })).sort((a, b) => a.at - b.at);
-  const seen = new Map<string, number>();
-  const ranked = shuffled.map(({ change }) => {
-    const rank = seen.get(change.kind) ?? 0;
-    seen.set(change.kind, rank + 1);
-    return { change, rank };
-  });
-  return ranked
-    .sort((a, b) => a.rank - b.rank)
-    .slice(0, wanted)
-    .map(({ change }) => change);
-}
 
 /** What a reader needs to see of a change that is answered wrongly. */
 function complaint(change: Change, neutral: Neutral | null, day: CleanDay, said: Said): string[] {

@@ -367,3 +367,23 @@ function placed(day: CleanDay, sheet: Sheet, kind: string, at: number | null): C
 /** One line for a person. */
 export const say = ({ kind, file, line, column, from, to }: Change): string =>
   `${kind}: ${file}${line === null ? '' : `:${line}`}${column === null ? '' : ` ${column}`}${from || to ? ` "${from}" → "${to}"` : ''}`;
+
+/** Some of each kind, others for another seed: first one of every kind, then a second one, and so on. */
+export function sliceOf<C extends { readonly kind: string }>(changes: readonly C[], seed: number, wanted: number): C[] {
+  let state = seed >>> 0;
+  const random = () => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return state;
+  };
+  const shuffled = changes.map((change) => ({ change, at: random() })).sort((a, b) => a.at - b.at);
+  const seen = new Map<string, number>();
+  const ranked = shuffled.map(({ change }) => {
+    const rank = seen.get(change.kind) ?? 0;
+    seen.set(change.kind, rank + 1);
+    return { change, rank };
+  });
+  return ranked
+    .sort((a, b) => a.rank - b.rank)
+    .slice(0, wanted)
+    .map(({ change }) => change);
+}

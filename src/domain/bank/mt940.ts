@@ -11,6 +11,8 @@ type Draft = { readonly field: Field; readonly info: string[] };
 /** Value date, booking day, mark, funds code, amount, type, reference of the owner, of the bank. */
 const ENTRY =
   /^(?<value>\d{6})(?<booking>\d{4})?(?<mark>R?[CD]|E[CD])(?<funds>[A-Z])?(?<amount>\d[\d,]*)(?<type>[A-Z][A-Z0-9]{3})(?<rest>.*)$/;
+/** Fields that only a statement has. */
+const OF_STATEMENT = /^(?:25P?|28C?|60[FM]|61|62[FM])$/;
 const BALANCE = /^(?<mark>[CD])(?<day>\d{6})(?<currency>[A-Z]{3})(?<amount>\d[\d,]*)$/;
 
 /**
@@ -65,7 +67,12 @@ export class Mt940Reader {
       this.#isAfterClosing = false;
       return;
     }
-    if (!statement.isOpen) return;
+    if (!statement.isOpen) {
+      if (!OF_STATEMENT.test(field.tag)) return;
+      // Its first line is lost: what it says is read all the same.
+      statement.begin(field.line);
+      this.#isAfterClosing = false;
+    }
     try {
       this.#read(field);
     } catch (error) {

@@ -348,6 +348,38 @@ test('BAI2: funds types, continuations, decimals of the currency, running days',
   );
 });
 
+test('MT940: a message that lost its first lines is read all the same, and told where they say whose it is', () => {
+  const second = [
+    ':20:Y',
+    ':25:A1',
+    ':28C:2',
+    ':60F:C260102EUR1,00',
+    ':61:260103C2,00NTRFY',
+    ':62F:C260103EUR3,00',
+    '-',
+  ];
+  const first = [
+    ':20:X',
+    ':25:A1',
+    ':28C:1',
+    ':60F:C260102EUR0,00',
+    ':61:260102C1,00NTRFX',
+    ':62F:C260102EUR1,00',
+    '-',
+  ];
+  for (const [lost, expected] of [
+    [1, 'statement'],
+    [2, 'refusedStatement'],
+    [3, 'refusedStatement'],
+  ] as const) {
+    const events = linesRead(new Mt940Reader(), [...first, ...second.slice(lost)].join('\n'));
+    assert.deepEqual(
+      events.map(({ type }) => type),
+      ['entry', 'statement', 'entry', expected],
+    );
+  }
+});
+
 test('a statement without a balance is not called balanced: nothing was compared', () => {
   const lines = [':20:X', ':25:A1', ':28C:1', ':60F:C260102EUR0,00', ':61:260102C1,00NTRFX', '-'];
   const mt940 = linesRead(new Mt940Reader(), lines.join('\n')).at(-1)!;
