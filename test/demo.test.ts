@@ -26,7 +26,7 @@ import { MERCHANT_ID, makeWeek, type Week } from '../demo/week.ts';
 import { writeWeek } from '../demo/write.ts';
 import { KINDS_AT_ONCE } from '../src/domain/discrepancy.ts';
 import { type Answer, sameAnswer } from './support/answer.ts';
-import { type BankTold, expectedAnswer, parseAmount, printAmount } from './support/oracle.ts';
+import { type BankTold, expectedAnswer, printAmount, type SettledOf } from './support/oracle.ts';
 import { PATIENCE_MS } from './support/patience.ts';
 import { settlestream, startSettlestream } from './support/settlestream.ts';
 
@@ -70,11 +70,8 @@ const asCsv = (answer: Answer) => renamed(answer, (file) => file.replace(/\.(xls
 /** What it would be if the reports had come from a server and not from a folder. */
 const fromServer = (answer: Answer) => renamed(answer, (file) => file.replace(/^v1\//, '/v1/'));
 
-test('the demo tells what was planted and nothing else, as the oracle does, and leaves nothing behind', async () => {
-  const temporary = mkdtempSync(join(folder, 'tmp-'));
-  const { code, json } = await settlestream(['demo', '--json'], { env: { TMPDIR: temporary } });
-  assert.equal(code, 0);
-  const answer = json as Answer;
+/** The answer of the demo is what was planted and nothing else, as the oracle has it. */
+async function tellsWhatWasPlanted(answer: Answer): Promise<void> {
   assert.deepEqual(
     countsBy(answer.discrepancies, ({ kind }) => kind),
     plantedCounts(),
@@ -89,7 +86,6 @@ test('the demo tells what was planted and nothing else, as the oracle does, and 
   const states = countsBy([...answer.batches, ...answer.transactionDays], ({ state }) => state);
   assert.deepEqual(states, { reconciled: 18, discrepant: 13, incomplete: 3 });
   assert.ok(answer.counts.rows > 100_000);
-  assert.deepEqual(readdirSync(temporary), []);
 
   const week = makeWeek();
   plantFaults(week);
@@ -101,10 +97,10 @@ test('the demo tells what was planted and nothing else, as the oracle does, and 
   const bank = makeBank(week);
   plantFaultsAtBank(bank);
   for (const statement of statementsOf(bank)) await writeStatement(statement, statementsDir);
-  const bankTold = toldByBank(expectedAnswer([reportsDir], recordsFile), statementsDir);
-  sameAnswer(asCsv(answer), fromServer(expectedAnswer([reportsDir], recordsFile, { bank: bankTold })));
+  const expected = expectedAnswer([reportsDir], recordsFile, { bank: (of) => toldByBank(of, statementsDir) });
+  sameAnswer(asCsv(answer), fromServer(expected));
   atTheBank(answer);
-});
+}
 
 /** The batches of which something else than their arrival on the next banking day has to be said. */
 const SHORT = '2026110311021000001';
@@ -117,13 +113,7 @@ const SUMMARY_OFF = '2026110811027700013';
 const TOGETHER = ['2026110711021000005', '2026110811021000006'];
 
 /** What the statements tell, by what was planted; the amounts are those of the reports. */
-function toldByBank({ batches }: Answer, statementsDir: string): BankTold[] {
-  const of = (id: string) => {
-    const { details, settlementCurrency: currency } = batches.find(
-      ({ settlementBatchId }) => settlementBatchId === id,
-    )!;
-    return { minor: parseAmount(details!.settlementAmount, currency, 'major')!, currency };
-  };
+function toldByBank(of: SettledOf, statementsDir: string): BankTold[] {
   const entryIn = (file: string, text: string) => {
     const lines = readFileSync(join(statementsDir, file), 'utf8').split('\n');
     return {
@@ -229,7 +219,7 @@ async function rowsOfSheetAreTold({ reports, discrepancies }: Answer, reportsDir
   assert.ok(inZip.length > 0, 'the rows of a report that came in a zip are told, too');
 }
 
-test('the commands that the demo ends with work as they are printed, and a second demo changes nothing', async () => {
+test('the commands that the demo ends with work as they are printed; a second demo changes nothing, and tells what was planted', async () => {
   // A user's own settings must not lead the made-up week into a real book.
   const env = { DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none', SETTLESTREAM_AMOUNT_UNIT: 'minor' };
   const first = await settlestream(['demo', '--data-dir', 'book'], { cwd: folder, env });
@@ -252,10 +242,8 @@ test('the commands that the demo ends with work as they are printed, and a secon
   }
 
   const again = await settlestream(['demo', '--data-dir', 'book', '--json'], { cwd: folder });
-  assert.deepEqual(
-    countsBy((again.json as Answer).discrepancies, ({ kind }) => kind),
-    plantedCounts(),
-  );
+  assert.equal(again.code, 0);
+  await tellsWhatWasPlanted(again.json);
 });
 
 test('a demo that is stopped in the middle leaves nothing behind', async () => {

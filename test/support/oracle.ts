@@ -25,9 +25,10 @@ export type OracleOptions = {
   timeZone?: string | undefined;
   toleranceMinor?: number | undefined;
   lookbackDays?: number | undefined;
-  /** What the bank's statements tell beside the reports. */
-  bank?: readonly BankTold[] | undefined;
+  /** What the bank's statements tell beside the reports, by what the rows of a batch settle. */
+  bank?: ((settled: SettledOf) => readonly BankTold[]) | undefined;
 };
+export type SettledOf = (batchId: string) => { readonly minor: bigint; readonly currency: string };
 
 export type BankTold = {
   /** What is left out is null. */
@@ -81,8 +82,9 @@ export function decode(bytes: Uint8Array): string | null {
   const utf8 = new TextDecoder('utf-8').decode(bytes); // takes the byte order mark away
   const printed = Buffer.from(bytes).toString('latin1').split('\xef\xbf\xbd').length - 1;
   const broken = utf8.split('\ufffd').length - 1 - printed;
+  if (isMarked || broken === 0) return utf8;
   const wide = [...utf8].filter((character) => character !== '\ufffd' && character >= '\u0800').length + printed;
-  if (isMarked || broken === 0 || wide > broken) return utf8;
+  if (wide > broken) return utf8;
   try {
     return new TextDecoder('gb18030', { fatal: true }).decode(bytes);
   } catch {
@@ -218,8 +220,16 @@ function parseTime(text: string): number | null {
   return time;
 }
 
+/** Making one takes longer than what it is made for. */
+const clocks = new Map<string, Intl.DateTimeFormat>();
+
 function dayOf(time: number, timeZone: string): string {
-  return new Intl.DateTimeFormat('en-CA', { timeZone, year: 'numeric', month: '2-digit', day: '2-digit' }).format(time);
+  let clock = clocks.get(timeZone);
+  if (!clock) {
+    clock = new Intl.DateTimeFormat('en-CA', { timeZone, year: 'numeric', month: '2-digit', day: '2-digit' });
+    clocks.set(timeZone, clock);
+  }
+  return clock.format(time);
 }
 
 const daysBetween = (from: string, to: string) => (Date.parse(to) - Date.parse(from)) / 86_400_000;
@@ -257,6 +267,9 @@ const AMOUNTS: Record<ReportKind, Record<string, string>> = {
     ...BREAKDOWN,
   },
 };
+const CURRENCY_COLUMNS = Object.fromEntries(
+  Object.entries(AMOUNTS).map(([kind, columns]) => [kind, new Set(Object.values(columns))]),
+);
 const NEEDED: Record<ReportKind, string[]> = {
   transactionDetails: [
     'transactionType',
@@ -456,7 +469,7 @@ function readRow(
     const value = cell(column);
     if (column === 'settlementBatchId' && value !== null && value !== batchId) return bad(column);
     if (column === 'settlementCurrency' && value !== null && value !== nameCurrency) return bad(column);
-    if (Object.values(amounts).includes(column) && value !== null && !(value in DIGITS)) return bad(column);
+    if (CURRENCY_COLUMNS[kind]!.has(column) && value !== null && !(value in DIGITS)) return bad(column);
     if ((column === 'paymentTime' || column === 'settlementTime') && value !== null && parseTime(value) === null)
       return bad(column);
     if (column === 'transactionType' && value === null && !summary) return bad(column);
@@ -770,10 +783,11 @@ export function expectedAnswer(paths: string[], ledgerFile: string, options: Ora
     unit.unitWrong = comparable >= 5 && Math.max(up, down) * 10 >= comparable * 9;
     if (unit.unitWrong) tell('unit_mismatch', unit, { file: unit.details[0]!.file });
 
+    const refunds = rows.filter(({ type, notDone, amount }) => type === 'REFUND' && !notDone && amount);
     for (const row of compared) {
       checkMatch(unit, row);
       if (unit.batchId !== null) checkRow(unit, row);
-      else checkDirection(unit, row, rows);
+      else checkDirection(unit, row, refunds);
     }
     tellUnlisted(unit, rows);
   }
@@ -839,10 +853,10 @@ export function expectedAnswer(paths: string[], ledgerFile: string, options: Ora
   }
 
   /** In the report of a day: payments come in; of refunds the sign of most others is right, of a lonely one the minus. */
-  function checkDirection(unit: Unit, row: Row, rows: Row[]): void {
+  function checkDirection(unit: Unit, row: Row, refunds: Row[]): void {
     if (!row.amount) return;
     const above = row.amount > 0n;
-    const others = rows.filter((other) => other !== row && other.type === 'REFUND' && !other.notDone && other.amount);
+    const others = row.type === 'REFUND' ? refunds.filter((other) => other !== row) : [];
     const opposite = others.filter((other) => other.amount! > 0n !== above).length;
     const isWrong =
       row.type === 'REFUND'
@@ -1143,7 +1157,11 @@ export function expectedAnswer(paths: string[], ledgerFile: string, options: Ora
     };
   }
 
-  for (const { discrepancy, stake } of options.bank ?? []) {
+  const settledOf: SettledOf = (batchId) => {
+    const unit = batches.find((one) => one.batchId === batchId)!;
+    return { minor: add(rowsOf(unit)).settlementAmount, currency: unit.currency! };
+  };
+  for (const { discrepancy, stake } of options.bank?.(settledOf) ?? []) {
     const unit = batches.find(({ batchId }) => batchId === discrepancy.settlementBatchId);
     if (unit) tell(discrepancy.kind, unit, discrepancy, stake);
     else told.push({ unit: null, discrepancy: { ...NOTHING_SAID, ...discrepancy }, stake });
