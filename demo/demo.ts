@@ -14,7 +14,8 @@ import { ACCOUNTS, makeBank, PAYERS, PAYOUT_DAYS, statementsOf } from './bank.ts
 import { plantFaultsAtBank } from './bank-faults.ts';
 import { writeStatement } from './bank-files.ts';
 import { plantFaults } from './faults.ts';
-import { freePort, goOn } from './keep.ts';
+import { APPROVAL, handleSome } from './handled.ts';
+import { freePort, goOn, linksTo } from './keep.ts';
 import { type SftpServer, startSftpServer } from './sftp-server.ts';
 import { MERCHANT_ID, makeWeek, USERNAME } from './week.ts';
 import { SUGGESTED_DIR, tell, whatNext, whileItGoesOn } from './words.ts';
@@ -67,9 +68,18 @@ export async function demo({ dataDir, json, everySeconds }: DemoRequest): Promis
     if (everySeconds !== null) {
       const port = await freePort(config.http.port);
       const kept = { dataDir: dataDir ?? bookDir, isTemporary: dataDir === null };
-      process.stdout.write(whileItGoesOn(everySeconds, port, kept));
+      const seen = { ...config.console, port: await freePort(config.console.port), isSaid: true };
+      const handling = { approval: APPROVAL };
+      await handleSome(book.database);
+      process.stdout.write(whileItGoesOn(everySeconds, port, kept, await linksTo(book.database, seen.port)));
       const sources = [{ name: HOUSE_BANK, folder: statementsDir, pollSeconds: 1 }];
-      const standing = { ...config, bank: { ...bankSettings, sources }, http: { ...config.http, port } };
+      const standing = {
+        ...config,
+        bank: { ...bankSettings, sources },
+        http: { ...config.http, port },
+        console: seen,
+        handling,
+      };
       await goOn({ config: standing, source, database: book.database, weekDir }, everySeconds * 1_000);
     } else if (!json) process.stdout.write(whatNext(dataDir, batchToShow));
     return 0;

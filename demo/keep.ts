@@ -5,8 +5,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import type { Database, Db } from '../src/adapters/postgres/connection.ts';
 import type { Config } from '../src/config/config.ts';
+import { ROLES } from '../src/domain/roles.ts';
 import type { Source } from '../src/producers/discovery/source.ts';
 import { importLedger } from '../src/producers/records/import-ledger.ts';
+import { linkFor } from '../src/verbs/console.ts';
 import { serve } from '../src/verbs/serve.ts';
 import * as query from '../src/views/batches/batches.sql.ts';
 import { stateOfBatch } from '../src/views/batches/batches.ts';
@@ -124,6 +126,12 @@ async function resultOf(db: Db, { batch: { id, date }, statement }: Drop, stop: 
   }
   return null;
 }
+
+/** Links that sign in once: for whoever looks, and for a second person, who may approve what the first one accepts. */
+export const linksTo = async (database: Database, port: number): Promise<readonly string[]> => {
+  const people = ['you', 'bob'].map((name) => ({ name, roles: ROLES, merchants: null }));
+  return Promise.all(people.map((person) => linkFor(database, `http://127.0.0.1:${port}`, person)));
+};
 
 /** The port that is wanted or, where another program has it, any other. */
 export async function freePort(wanted: number): Promise<number> {

@@ -40,13 +40,18 @@ export function whileItGoesOn(
   everySeconds: number,
   port: number,
   { dataDir, isTemporary }: { dataDir: string; isTemporary: boolean },
+  links: readonly string[],
 ): string {
   const at = `--from ${isoDay(FIRST_DROP_DAY + 1)} --data-dir ${shellWord(dataDir)}`;
   return lines([
     ...whatItWas(),
     `It runs until Ctrl-C: every ${everySeconds} s a new batch arrives on the provider's server, and the service, which`,
-    'polls the server, reconciles it. To watch, from another terminal:',
+    'polls the server, reconciles it. Its metrics:',
     `  curl -s http://127.0.0.1:${port}/metrics | grep ^recon_`,
+    'In a browser on this machine (some discrepancies are handled already; each link works once, within 15 minutes; the second one is for',
+    'another person, who may approve what the first one accepts):',
+    ...links.map((link) => `  ${link}`),
+    'From another terminal:',
     `  ${demoCommand()} batches ${at}`,
     `  ${demoCommand()} discrepancies ${at}`,
     isTemporary ? 'Database and reports are temporary: they are removed at the end.' : 'Database and reports are kept.',

@@ -274,6 +274,9 @@ test('a demo that is kept reconciles what comes after the week, shows its metric
   const matched = /^recon_rows_total\{source="demo",kind="settlementDetails",outcome="matched"\} (\d+)/m.exec(metrics);
   assert.ok(Number(matched?.[1]) > 500, metrics);
 
+  const console = JSON.parse(await demo.says(/"console; /)).url;
+  assert.equal((await fetch(`${console}/readyz`)).status, 200);
+
   const dataDir = /Postgres in (\S+)/.exec(await demo.says(/Postgres in/))![1];
   const command = `batches --from 2026-11-10 --data-dir ${dataDir}`;
   const looked = await settlestream(command.split(' '), { env: { TMPDIR: temporary } });
@@ -286,6 +289,7 @@ test('a demo that is kept reconciles what comes after the week, shows its metric
   for (const told of [`  npx settlestream ${command}\n`, `  curl -s ${pages}/metrics |`]) {
     assert.ok(stdout.includes(told), `${told} is among the commands`);
   }
+  assert.match(stdout, new RegExp(`(  ${console}/login\\?key=[\\w-]{43}\n){2}`));
   assert.ok(Date.now() - stoppedAt < 30_000);
   assert.deepEqual(readdirSync(temporary), []);
   taken.close();

@@ -38,7 +38,7 @@ function addService(
         const { serve } = await import('../verbs/serve.ts');
         const config = readConfig(options);
         becomeLog();
-        return serve(config, name, stop).finally(leaveSoon);
+        return serve(config, name, stop, undefined, options).finally(leaveSoon);
       }),
     );
 }

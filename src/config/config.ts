@@ -305,11 +305,15 @@ function mistakesTogether({ retention, console }: Config, layers: readonly Layer
 
 /** Nobody reaches the console from elsewhere who has not signed in there, or by a way that others can read. */
 function mistakesOfConsole({ host, origin, login }: ConsoleConfig, begin: (key: string) => string): string[] {
+  const isOriginHere = origin !== undefined && isLoopback(new URL(origin).hostname);
   if (login === null) {
     const why = 'links sign in on this machine only: set console.login to oidc or proxy';
+    // In a container it listens on all addresses, and the port is published on this machine.
     return [
-      ...(isLoopback(host) ? [] : [`${begin('host')}is reached by other machines, and ${why}`]),
-      ...(origin === undefined ? [] : [`${begin('origin')}is for people at other machines, and ${why}`]),
+      ...(isLoopback(host) || isOriginHere ? [] : [`${begin('host')}is reached by other machines, and ${why}`]),
+      ...(origin === undefined || isOriginHere
+        ? []
+        : [`${begin('origin')}is for people at other machines, and ${why}`]),
     ];
   }
   const isAbroad = !isLoopback(host) || login.proxy !== undefined;

@@ -30,7 +30,7 @@ export async function serveConsole(config: Config, options: Options, stop: Abort
     const served = await openConsole(config, writing, options);
     try {
       process.stderr.write(`settlestream: console at ${served.url}/, listening on ${served.listensOn}\n`);
-      if (config.console.login === null) process.stdout.write(`${await linkFor(writing, served.port, person)}\n`);
+      if (config.console.login === null) process.stdout.write(`${await linkFor(writing, served.url, person)}\n`);
       await aborted(stop);
     } finally {
       await served.close();
@@ -39,7 +39,6 @@ export async function serveConsole(config: Config, options: Options, stop: Abort
 }
 
 export type ServedConsole = {
-  readonly port: number;
   /** Where people reach it. */
   readonly url: string;
   readonly listensOn: string;
@@ -69,7 +68,7 @@ export async function openConsole(config: Config, writing: Database, options: Op
   try {
     const taken = await listening(server, host, port);
     const listensOn = `${isIP(host) === 6 ? `[${host}]` : host}:${taken}`;
-    return { port: taken, url: origin ?? `http://${listensOn}`, listensOn, close };
+    return { url: origin ?? `http://${listensOn}`, listensOn, close };
   } catch (error) {
     await close();
     throw error;
@@ -117,14 +116,16 @@ export async function printConsoleLink(config: Config, options: Options): Promis
   if (config.console.login !== null)
     throw new UsageError('console.login says how people sign in: no link does. Remove it, or sign in that way.');
   return withDatabase(config, async (database) => {
-    process.stdout.write(`${await linkFor(database, config.console.port, person)}\n`);
+    const { origin, port } = config.console;
+    process.stdout.write(`${await linkFor(database, origin ?? `http://127.0.0.1:${port}`, person)}\n`);
   });
 }
 
-export async function linkFor({ db }: Database, port: number, person: Person): Promise<string> {
+/** A link that signs in once, at a console that people reach at this address. */
+export async function linkFor({ db }: Database, url: string, person: Person): Promise<string> {
   const key = newSecret();
   await insertLogin(db, hashOf(key), person);
-  return `http://127.0.0.1:${port}/login?key=${key}`;
+  return `${url}/login?key=${key}`;
 }
 
 /** Whom a link or token is for, and what they may do. */

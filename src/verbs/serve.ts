@@ -5,7 +5,7 @@ import { type Metrics, openMetrics } from '../adapters/metrics/registry.ts';
 import { onOneConnection } from '../adapters/postgres/connection.ts';
 import { untilStopped } from '../adapters/postgres/transactions.ts';
 import type { JobQueue } from '../adapters/queue/queue.ts';
-import type { Config } from '../config/config.ts';
+import type { Config, Options } from '../config/config.ts';
 import { JOBS } from '../jobs.ts';
 import type { Source } from '../producers/discovery/source.ts';
 import { produce } from '../producers/producer.ts';
@@ -15,6 +15,7 @@ import { startWatch, type Watch } from '../views/gauges/gauges.ts';
 import { refusedRecords, refusedText } from '../views/ledger/refused-records.ts';
 import { type ParserPool, startParsers } from '../workers/runtime/parser-pool.ts';
 import { work } from '../workers/runtime/worker.ts';
+import type { ServedConsole } from './console.ts';
 import { bankSettingsOf, statementSourcesOf } from './session/bank.ts';
 import { recordSettings } from './session/settings.ts';
 import { sourcesOf } from './session/sources.ts';
@@ -29,6 +30,7 @@ export async function serve(
   role: 'run' | 'produce' | 'work',
   stop: AbortSignal,
   sources: readonly Source[] = sourcesOf(config),
+  options: Options = {},
 ): Promise<number> {
   const log = openLog(config.logLevel);
   void aborted(stop).then(() => log.info({ signal: (stop.reason as { signal?: string }).signal }, 'draining'));
@@ -47,6 +49,7 @@ export async function serve(
     log.info({ url: up.http.url }, 'pages: /metrics /healthz /readyz');
     const { book, queue } = await unlessStopped(stop, openService(config, role, sources, { log, metrics, stop }, up));
     hasStarted = true;
+    if (role === 'run' && config.console.isSaid) await serveConsoleToo(config, options, book, log, up);
     if (role === 'work') await aborted(stop);
     else {
       const { recordMetric } = metrics;
@@ -69,11 +72,20 @@ export async function serve(
 }
 
 /** What a service has opened so far. */
-type Up = { http?: HttpServer; watch?: Watch; queue?: JobQueue; book?: Storage; parsers?: ParserPool };
+type Up = {
+  http?: HttpServer;
+  watch?: Watch;
+  queue?: JobQueue;
+  book?: Storage;
+  parsers?: ParserPool;
+  console?: ServedConsole;
+};
 
 /** Whoever is still at something in the database is waited for, unless the service is told to stop while it starts. */
-async function closeService({ watch, queue, parsers, book, http }: Up, isWaitedFor: () => boolean): Promise<void> {
+async function closeService(up: Up, isWaitedFor: () => boolean): Promise<void> {
+  const { watch, queue, parsers, book, http } = up;
   watch?.stop();
+  await up.console?.close();
   await queue?.close(0).catch(() => {});
   parsers?.close();
   const closed = book?.close();
@@ -127,6 +139,14 @@ async function openService(
     work({ database, queue, parsers, processes, archiveDir, log, stop, recordMetric: metrics.recordMetric });
   }
   return { book, queue };
+}
+
+/** The console beside the service, where the settings have one. */
+async function serveConsoleToo(config: Config, options: Options, book: Storage, log: Logger, up: Up): Promise<void> {
+  const { openConsole } = await import('./console.ts');
+  up.console = await openConsole(config, book.database, options);
+  const link = config.console.login === null ? '; "settlestream console link" prints a link that signs in' : '';
+  log.info({ url: up.console.url, listensOn: up.console.listensOn }, `console${link}`);
 }
 
 /** They come up while the database is opened. */

@@ -100,7 +100,7 @@ test('pods run as nobody in particular, write nowhere but to their volumes, and 
         capabilities: { drop: ['ALL'] },
       });
       for (const { name, value, valueFrom } of container.env) {
-        const isSecret = /PASSWORD|_URL$/.test(name);
+        const isSecret = /PASSWORD|SECRET|_URL$/.test(name);
         assert.equal(isSecret ? valueFrom.secretKeyRef.name : typeof value, isSecret ? 'settlestream' : 'string', name);
       }
       assert.ok(container.resources.requests.memory && container.resources.limits.memory);
@@ -112,32 +112,47 @@ test('what it reads as its settings is right, and every pod may take longer to e
   const file = join(mkdtempSync(join(ROOT, '.cache/settings-')), 'settlestream.yaml');
   after(() => rmSync(resolve(file, '..'), { recursive: true, force: true }));
   writeFileSync(file, named('ConfigMap', 'settlestream').data['settlestream.yaml']);
-  const { drainSeconds, http, sources } = readConfig({ config: file }, {});
+  const { drainSeconds, http, console, sources } = readConfig({ config: file }, {});
   assert.deepEqual(http, { host: '0.0.0.0', port: 9464 });
   for (const { kind, spec } of pods) {
     if (kind === 'Job') continue;
     const pod = spec.template.spec;
     assert.ok(pod.terminationGracePeriodSeconds >= drainSeconds + 10);
-    const [{ env, livenessProbe, readinessProbe, ports }] = pod.containers;
+    const [{ name, env, livenessProbe, readinessProbe, startupProbe, ports }] = pod.containers;
+    const port = name === 'console' ? 'console' : 'metrics';
     assert.ok(env.some(({ name }: Manifest) => name === sources[0]!.sftp!.passwordEnv));
-    const pages = [livenessProbe, readinessProbe].map(({ httpGet }) => [httpGet.path, httpGet.port]);
+    const pages = [livenessProbe, readinessProbe, startupProbe].map(({ httpGet }) => [httpGet.path, httpGet.port]);
     assert.deepEqual(pages, [
-      ['/healthz', 'metrics'],
-      ['/readyz', 'metrics'],
+      ['/healthz', port],
+      ['/readyz', port],
+      ['/healthz', port],
     ]);
-    assert.deepEqual(ports, [{ name: 'metrics', containerPort: http.port }]);
+    assert.deepEqual(ports, [{ name: port, containerPort: name === 'console' ? console.port : http.port }]);
   }
+  const { env } = named('Deployment', 'settlestream-console').spec.template.spec.containers[0];
+  assert.ok(env.some(({ name }: Manifest) => name === console.login!.oidc!.clientSecretEnv));
+  const [rule] = named('Ingress', 'settlestream-console').spec.rules;
+  assert.deepEqual([`https://${rule.host}`, console.host], [console.origin, '0.0.0.0']);
 });
 
 test('what selects pods finds them', () => {
   const labels = (name: string) => named('Deployment', name).spec.template.metadata.labels;
   const fits = (selector: Record<string, string>, of: Record<string, string>) =>
     Object.entries(selector).every(([key, value]) => of[key] === value);
-  for (const name of ['settlestream-producer', 'settlestream-worker']) {
+  for (const name of ['settlestream-producer', 'settlestream-worker', 'settlestream-console']) {
     assert.ok(fits(named('Deployment', name).spec.selector.matchLabels, labels(name)));
     assert.ok(fits(named('Service', 'settlestream').spec.selector, labels(name)));
     assert.ok(fits(named('NetworkPolicy', 'settlestream').spec.podSelector.matchLabels, labels(name)));
   }
+  const toConsole = named('Service', 'settlestream-console').spec;
+  const isConsole = (name: string) => fits(toConsole.selector, labels(name));
+  assert.deepEqual(['settlestream-console', 'settlestream-producer', 'settlestream-worker'].map(isConsole), [
+    true,
+    false,
+    false,
+  ]);
+  const [{ backend }] = named('Ingress', 'settlestream-console').spec.rules[0].http.paths;
+  assert.deepEqual(backend.service, { name: 'settlestream-console', port: { name: toConsole.ports[0].name } });
   const budget = named('PodDisruptionBudget', 'settlestream-worker').spec.selector.matchLabels;
   assert.ok(fits(budget, labels('settlestream-worker')) && !fits(budget, labels('settlestream-producer')));
   const { spec } = named('ServiceMonitor', 'settlestream');

@@ -11,6 +11,7 @@ import { after, before, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { query, temporaryFolder } from '../support/book.ts';
 import { composeConfig, type Service } from '../support/compose.ts';
+import { asker, FORM } from '../support/console.ts';
 import { buildByHand, type Image } from '../support/dockerfile.ts';
 import { freePort } from '../support/port.ts';
 import { startRedis, type TestRedis } from '../support/redis.ts';
@@ -146,6 +147,7 @@ test('the image holds what the program needs to run, and can be written by nobod
 test('Debian accepts the compose file, and it says what a careful person would', () => {
   const ours = Object.entries(services).filter(([, { image }]) => image === 'settlestream');
   assert.deepEqual(ours.map(([name]) => name).sort(), [
+    'console',
     'migrate',
     'prepare',
     'producer',
@@ -224,6 +226,13 @@ test('the services of the compose file, started by hand: reports are fetched and
   const producer = start('producer');
   const workers = [start('worker-1'), start('worker-2')];
   for (const service of [producer, ...workers]) await service.says(/"database:/);
+  const seen = start('console', [], { SETTLESTREAM_CONSOLE_HOST: '127.0.0.1', SETTLESTREAM_CONSOLE_PORT: '0' });
+  await seen.says(/login\?key=/);
+  const ask = asker(/listening on 127\.0\.0\.1:(\d+)/.exec(seen.said())![1]!);
+  const [, printed, key] = /(http:\S+)\/login\?key=(\S+)/.exec(seen.said())!;
+  assert.deepEqual([`${printed}`, (await ask('/readyz')).status], ['http://127.0.0.1:9465', 200]);
+  const headers = { ...FORM, host: '127.0.0.1:9465' };
+  assert.equal((await ask('/login', { method: 'POST', headers, body: `key=${key}` })).status, 303);
   const healthcheck = image.healthcheck.slice(1);
   const healthy = execFileSync(join(image.root, 'node'), healthcheck, {
     env: { SETTLESTREAM_HTTP_PORT: new URL(pageOf(producer)).port },
@@ -254,8 +263,8 @@ test('the services of the compose file, started by hand: reports are fetched and
     );
   }
   for (const worker of workers) assert.equal((await fetch(`${pageOf(worker)}/readyz`)).status, 200);
-  for (const service of [producer, ...workers, sftp]) service.child.kill('SIGTERM');
-  for (const service of [producer, ...workers, sftp])
+  for (const service of [producer, ...workers, seen, sftp]) service.child.kill('SIGTERM');
+  for (const service of [producer, ...workers, seen, sftp])
     assert.equal(await service.ended, 0, service.said().slice(-2_000));
   const rights = `select rolsuper or rolcreaterole or rolcreatedb as any from pg_roles where rolname = current_user`;
   assert.deepEqual(await query(url, rights), [{ any: false }]);
