@@ -29,11 +29,14 @@ const batch = (merchant: string, id: string, ids: readonly string[]) => ({
   ],
 });
 const records = (merchant: string, ids: readonly string[]) =>
-  ids.map((id) => `"${id.replaceAll('"', '""')}",PAYMENT,10.00,USD,SUCCESS,2026-01-04T09:00:00+08:00,${merchant}`);
+  ids.map(
+    (id) =>
+      `"${id.replaceAll('"', '""')}",PAYMENT,10.00,USD,SUCCESS,2026-01-04T09:00:00+08:00,${merchant},order-${merchant}`,
+  );
 const MINE = ['p-1', 'p-2', 'p-3', 'p-4', 'p-5', 'p-6', ...HOSTILE];
 const folder = writeFiles(temporaryFolder(), {
   'records.csv': [
-    'requestId,type,amount,currency,status,occurredAt,merchantId',
+    'requestId,type,amount,currency,status,occurredAt,merchantId,orderId',
     ...records('M1', MINE),
     ...records('M2', ['other-1']),
   ],
@@ -154,6 +157,8 @@ suite('a finance person at work', () => {
     for (const said of [
       /<h1>Batch B1<\/h1>/,
       /the summary says/,
+      /No account is known for its payout/,
+      /<svg viewBox="0 0 1000 20"/,
       /110\.00/,
       /with a discrepancy/,
       /settlementItems_USD_B1_000\.csv/,
@@ -166,6 +171,10 @@ suite('a finance person at work', () => {
     assert.match((await ann.get('/payments?id=p-1')).text, /settlementItems_USD_B1_000\.csv/);
     assert.match((await ann.get('/payments?id=t-M1-0&merchant=M1')).text, /p-1/);
     assert.match((await ann.get('/payments?id=nobody&merchant=M1')).text, /nothing is known of nobody/);
+    const order = (await ann.get('/payments?id=order-M1')).text;
+    assert.match(order, /href="\/payments\?id=p-1&amp;merchant=M1">p-1</);
+    const mia = await signIn(ask, url, { name: 'mia', merchants: ['M2'] });
+    assert.match((await mia.get('/payments?id=order-M1')).text, /nothing is known of order-M1/);
     for (const id of HOSTILE) {
       const pages = await Promise.all(
         ['/discrepancies', `/payments?merchant=M1&id=${encodeURIComponent(id)}`].map((path) => ann.get(path)),
@@ -233,6 +242,15 @@ suite('a finance person at work', () => {
     assert.equal(await broken, 'aborted');
     await query(url, `delete from discrepancy where identity like 'many %'`);
     assert.equal((await ann.get('/discrepancies?format=csv')).status, 200, 'the next one is whole');
+  });
+
+  test('all of a page are ticked by a link', async () => {
+    const [all, none] = await Promise.all(
+      ['&ticked=all', ''].map((more) => ann.get(`/discrepancies?merchant=M1${more}`)),
+    );
+    assert.equal(all!.text.match(/ checked>/g)?.length, MINE.length);
+    assert.match(all!.text, /Tick none/);
+    assert.equal(none!.text.match(/ checked>/g), null);
   });
 
   test('several are handled at once, another person approves, and the batch says what was accepted', async () => {

@@ -108,8 +108,10 @@ const day = (context: Ctx, name: string): string | undefined => {
 const oneOf = <T extends string>(known: readonly T[], text: string | undefined): T | undefined =>
   known.find((one) => one === text);
 
-function addPages(app: Hono<Env>, { reading, health }: ConsoleParts): void {
-  app.get('/', async (context) => show(context, 'Today', '/', await todayPage(reading.db, context.get('signed'))));
+function addPages(app: Hono<Env>, { reading, health, now }: ConsoleParts): void {
+  app.get('/', async (context) =>
+    show(context, 'Today', '/', await todayPage(reading.db, context.get('signed'), now())),
+  );
   app.get('/batches', async (context) => {
     const query = {
       merchant: asked(context, 'merchant'),
@@ -195,7 +197,7 @@ function exported(
 }
 
 async function listDiscrepancies(context: Ctx, reading: Database): Promise<Response> {
-  const names = ['merchant', 'from', 'to', 'kind', 'batch', 'handling', 'assigned', 'after'] as const;
+  const names = ['merchant', 'from', 'to', 'kind', 'batch', 'handling', 'assigned', 'after', 'ticked'] as const;
   const query: ListQuery = Object.fromEntries(
     names.flatMap((name) => (asked(context, name) ? [[name, asked(context, name)]] : [])),
   );

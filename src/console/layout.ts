@@ -49,12 +49,20 @@ ${body}
 const header = (at: string, { name, formToken }: Signed): Html => html`<header>
 <nav aria-label="Pages">${PAGES.map(([path, label]) => html`<a href="${path}"${path === at ? html` aria-current="page"` : ''}>${label}</a>`)}</nav>
 <form class="find" action="/payments" method="get" role="search">
-<label>Payment <input name="id" placeholder="request id or transaction id"></label><button>Find</button>
+<label>Payment <input name="id" placeholder="any id of it, or of its order" size="24"></label><button>Find</button>
 </form>
 <form class="out" action="/logout" method="post"><input type="hidden" name="token" value="${formToken}"><span>${name}</span> <button>Sign out</button></form>
 </header>`;
 
 export type Cell = Html | string | number | null;
+
+const MOST_ON_ONE_LINE = 60;
+
+/** Sentences may take several lines; ids, dates and amounts are read and compared on one. */
+function classOf(cell: Cell, isNumber: boolean): Html | '' {
+  if (isNumber) return html` class="number"`;
+  return typeof cell === 'string' && cell.length > MOST_ON_ONE_LINE ? html` class="text"` : '';
+}
 
 /** A table; columns whose name ends with `#` hold numbers. */
 export const dataTable = (
@@ -67,7 +75,7 @@ export const dataTable = (
   const isNumber = head.map((name) => name.endsWith('#'));
   return html`<section><h2>${caption}</h2><div class="scroll" tabindex="0" role="region" aria-label="${caption}"><table>
 <thead><tr>${head.map((name, at) => html`<th scope="col"${isNumber[at] ? html` class="number"` : ''}>${name.replace(/#$/, '')}</th>`)}</tr></thead>
-<tbody>${rows.map((row) => html`<tr>${row.map((cell, at) => html`<td${isNumber[at] ? html` class="number"` : ''}>${cell ?? ''}</td>`)}</tr>`)}</tbody>
+<tbody>${rows.map((row) => html`<tr>${row.map((cell, at) => html`<td${classOf(cell, isNumber[at]!)}>${cell ?? ''}</td>`)}</tr>`)}</tbody>
 </table></div></section>`;
 };
 
@@ -81,11 +89,30 @@ const SIGNS: Readonly<Record<string, string>> = {
   assigned: '→',
   snoozed: '–',
   open: '≠',
+  arrived: '✓',
+  expected: '…',
+  overdue: '!',
+  different: '≠',
+  returned: '↩',
+  nothingDue: '–',
+  ok: '✓',
+  warning: '!',
+  problem: '✕',
+  closed: '✓',
+  refused: '✕',
+  withdrawn: '–',
 };
+
+/** The sign of a state, for where there is no room for its word. */
+export const signOf = (state: string): string => SIGNS[state] ?? '·';
 
 /** A state, told by a sign, a word and a colour. */
 export const badge = (state: string): Html =>
-  html`<span class="state ${state}"><span aria-hidden="true">${SIGNS[state] ?? '·'}</span> ${state}</span>`;
+  html`<span class="state ${state}"><span aria-hidden="true">${signOf(state)}</span> ${state}</span>`;
+
+/** A file by its name; the whole path is in its title. */
+export const fileCell = (file: string | null): Html | null =>
+  file === null ? null : html`<span title="${file}">${file.replace(/^.*\//, '')}</span>`;
 
 /** In UTC, to the minute. */
 export const minute = (time: Date): string => time.toISOString().slice(0, 16).replace('T', ' ');

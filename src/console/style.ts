@@ -12,15 +12,23 @@ nav { display: flex; flex-wrap: wrap; gap: 0.25rem 1rem; } nav a[aria-current] {
 .out { margin-left: auto; }
 main { padding: 0.5rem 1rem 3rem; max-width: 110rem; }
 h1 { font-size: 1.3rem; margin: 0.6rem 0; } h2 { font-size: 1rem; margin: 1.4rem 0 0.4rem; }
-form.filter, form.act { display: flex; flex-wrap: wrap; gap: 0.5rem 0.8rem; align-items: end; padding: 0.6rem; border: 1px solid var(--line); border-radius: 4px; background: var(--shade); margin: 0.6rem 0; }
+form.filter, form.act, fieldset.act { display: flex; flex-wrap: wrap; gap: 0.5rem 0.8rem; align-items: end; padding: 0.6rem; border: 1px solid var(--line); border-radius: 4px; background: var(--shade); margin: 0.6rem 0; }
 label { color: var(--soft); } input, select, textarea, button { font: inherit; color: var(--ink); background: var(--paper); border: 1px solid var(--line); border-radius: 3px; padding: 0.15rem 0.4rem; }
 button { border-color: var(--accent); color: var(--accent); cursor: pointer; }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { text-align: left; padding: 0.2rem 0.7rem 0.2rem 0; border-bottom: 1px solid var(--line); vertical-align: top; } th { color: var(--soft); font-weight: 600; white-space: nowrap; }
-.number { text-align: right; white-space: nowrap; }
-.state { white-space: nowrap; } .reconciled, .accepted { color: var(--good); } .discrepant, .open { color: var(--bad); } .incomplete, .waiting, .pendingApproval, .snoozed, .assigned { color: var(--warn); }
+th, td { text-align: left; padding: 0.2rem 0.7rem 0.2rem 0; border-bottom: 1px solid var(--line); vertical-align: top; } td { white-space: nowrap; } td.text { white-space: normal; min-width: 18rem; max-width: 60rem; overflow-wrap: anywhere; } th { color: var(--soft); font-weight: 600; white-space: nowrap; }
+.number { text-align: right; }
+.state { white-space: nowrap; } .reconciled, .accepted, .arrived, .ok { color: var(--good); } .discrepant, .open, .overdue, .different, .problem, .refused { color: var(--bad); } .incomplete, .waiting, .expected, .returned, .warning, .withdrawn, .pendingApproval, .snoozed, .assigned { color: var(--warn); }
 .none, .note { color: var(--soft); } .wrong { border-left: 3px solid var(--bad); padding: 0.3rem 0.8rem; background: var(--shade); white-space: pre-line; } .done { border-left: 3px solid var(--good); padding: 0.3rem 0.8rem; background: var(--shade); }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: 0.15rem 1rem; } dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }
-.strip td { padding: 0.1rem; } .strip a { display: block; min-width: 1.5rem; text-align: center; text-decoration: none; color: inherit; border: 1px solid var(--line); }
+.waterfall tbody th { font-weight: 400; color: var(--ink); } .waterfall .total th, .waterfall .total td { font-weight: 600; }
+.waterfall .chart { padding: 0; border-bottom: 0; width: 100%; min-width: 12rem; max-width: 34rem; } .waterfall svg { display: block; width: 100%; height: 1.75rem; }
+.waterfall line { stroke: var(--soft); vector-effect: non-scaling-stroke; } .waterfall line.zero { stroke: var(--line); }
+.waterfall rect { vector-effect: non-scaling-stroke; } rect.total { fill: var(--ink); } rect.up { fill: var(--accent); } rect.down { fill: var(--paper); stroke: var(--bad); stroke-width: 1.5; }
+.recent { display: flex; flex-direction: row-reverse; } .recent > table { margin-right: auto; } .strip th[scope=row] { position: sticky; left: 0; background: var(--paper); }
+.strip th, .strip td { padding: 0; text-align: center; } .strip th[scope=row] { padding-right: 0.7rem; text-align: left; } .strip thead th { font-weight: 400; min-width: 1.6rem; } .strip .month { border-left: 1px solid var(--soft); }
+.strip a { display: block; min-width: 1.6rem; text-decoration: none; color: inherit; font-weight: 700; } .strip a.reconciled { color: var(--good); font-weight: 400; } .strip a.discrepant { color: var(--paper); background: var(--bad); } .strip a.incomplete, .strip a.waiting { color: var(--warn); background: var(--shade); }
+@media (min-width: 60rem) { fieldset.act { position: sticky; bottom: 0; } fieldset.act legend { background: var(--shade); } }
+@media (max-width: 40rem) { .waterfall .rows { display: none; } .waterfall .chart { min-width: 5rem; } .waterfall tbody th { white-space: normal; } }
 @media print { header, form, .skip { display: none; } body { font-size: 9pt; } .scroll { overflow: visible; } }
 `;

@@ -2,7 +2,7 @@ import { html } from 'hono/html';
 import type { Database } from '../../adapters/postgres/connection.ts';
 import { type EntryFilter, type EntryView, entries } from '../../views/bank/entries.sql.ts';
 import { entryJson } from '../../views/bank/entries.ts';
-import { address, dataTable, type Html, input, link, type Signed } from '../layout.ts';
+import { address, dataTable, fileCell, type Html, input, link, type Signed } from '../layout.ts';
 import { mayHandle } from './discrepancies.ts';
 
 const PAGE_ROWS = 200;
@@ -48,7 +48,8 @@ function lineOf(entry: EntryView, isChoice: boolean) {
     isChoice && isUnexplained(entry) ? choice : null,
     ...[bookingDate, account, amount, currency, counterparty, reference],
     status === 'booked' ? paid.join(', ') || 'unexplained' : status,
-    ...[file, id],
+    fileCell(file),
+    id,
   ];
 }
 

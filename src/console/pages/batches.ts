@@ -1,6 +1,9 @@
 import { html } from 'hono/html';
-import type { Database } from '../../adapters/postgres/connection.ts';
+import type { Database, Db } from '../../adapters/postgres/connection.ts';
+import { waterfallOf } from '../../domain/matching/waterfall.ts';
+import type { Currency } from '../../domain/money/currency.ts';
 import type { Person } from '../../domain/roles.ts';
+import { bankJson } from '../../views/bank/payouts.ts';
 import { batchDetail } from '../../views/batches/batch-detail.ts';
 import { type BatchFilter, type BatchView, batchesOf, totalsOf } from '../../views/batches/batches.sql.ts';
 import {
@@ -12,7 +15,9 @@ import {
   stateOfBatch,
   totalJson,
 } from '../../views/batches/batches.ts';
-import { address, badge, dataTable, type Html, input, link, minute, select } from '../layout.ts';
+import { feeSignOf } from '../../views/batches/fee-sign.ts';
+import { address, badge, dataTable, fileCell, type Html, input, link, minute, select } from '../layout.ts';
+import { waterfallTable } from './waterfall.ts';
 
 const STATES = ['waiting', 'incomplete', 'discrepant', 'reconciled'];
 const SHOWN = 500;
@@ -96,7 +101,7 @@ export async function batchPage(
     title: `${batch.batchId === null ? 'Transactions of' : 'Batch'} ${batch.batchId ?? batch.day}`,
     body: [
       html`<p>${badge(stateOfBatch(batch))} · ${batch.merchantId} · ${batch.settlementDate ?? batch.day} · ${batch.currency ?? ''} · ${batch.open} open${accepted === '' ? '' : `, accepted: ${accepted}`}</p>`,
-      ...sumTables(batch),
+      ...(await moneyOf(db, batch)),
       coverageTables(batch),
       dataTable(
         'What does not add up',
@@ -118,7 +123,7 @@ export async function batchPage(
         'Reports',
         ['report', 'kind', 'revision#', 'rows#', 'SHA-256'],
         detail.reports.map(({ file, kind, revision, rows, sha256 }) => [
-          file,
+          fileCell(file),
           kind,
           revision,
           rows,
@@ -140,23 +145,33 @@ export async function batchPage(
   };
 }
 
-/** From the rows to what the summary says. */
-function sumTables(batch: BatchView): Html[] {
-  if (batch.batchId === null) return [];
-  const { totals, details, summary, residual } = batchJson(batch);
-  const line = (name: string, sums: { count: number | null; settlementAmount: string; feeAmount: string } | null) =>
-    sums === null ? [name, null, null, null] : [name, sums.count, sums.settlementAmount, sums.feeAmount];
+/** From the rows to the bank. */
+async function moneyOf(db: Db, batch: BatchView): Promise<Html[]> {
+  const { batchId, currency, facts, payout } = batch;
+  if (batchId === null) return [];
+  const steps = waterfallOf(facts, await feeSignOf(db, batch), payout);
+  if (steps.length === 0 || currency === null)
+    return [html`<section><h2>From the rows to the bank</h2><p class="none">No row was read.</p></section>`];
+  return [waterfallTable(steps, currency as Currency), ...bankTables(batch)];
+}
+
+function bankTables({ payout, currency }: BatchView): Html[] {
+  if (payout === null)
+    return [
+      html`<p class="note">No account is known for its payout, so nothing is said of whether it has arrived.</p>`,
+    ];
+  const { state, dueBy, entries } = bankJson(payout, currency as Currency)!;
   return [
+    html`<p>Payout: ${badge(state)}${dueBy === null ? '' : `, due by ${dueBy}`}</p>`,
     dataTable(
-      'From the rows to the payout',
-      ['', 'rows#', 'settled#', 'fees#'],
-      [
-        ...totals.map(({ type, ...sums }) => line(type, sums)),
-        line('all rows', details),
-        line('the summary says', summary),
-        ['difference', null, residual, null],
-      ],
-      'No row was read.',
+      'At the bank',
+      ['booked', 'account', 'amount#', 'reference', 'file', 'line#'],
+      entries.map(({ bookingDate, account, amount, reference, file, line }) => [
+        ...[bookingDate, account, amount, reference],
+        fileCell(file),
+        line,
+      ]),
+      'No entry pays it.',
     ),
   ];
 }

@@ -12,7 +12,7 @@ const PAGE_ROWS = 100;
 
 /** What the address says: texts of filters, as they are written there. */
 export type ListQuery = Readonly<
-  Partial<Record<'merchant' | 'from' | 'to' | 'kind' | 'batch' | 'handling' | 'assigned' | 'after', string>>
+  Partial<Record<'merchant' | 'from' | 'to' | 'kind' | 'batch' | 'handling' | 'assigned' | 'after' | 'ticked', string>>
 >;
 
 /** The list with its filter, and a form that handles those that are ticked. */
@@ -30,8 +30,8 @@ export async function discrepanciesPage(
     rows.map(({ no }) => no),
   );
   const next = list.next();
-  const here = address('/discrepancies', query);
-  const { after: _, ...all } = query;
+  const here = address('/discrepancies', { ...query, ticked: undefined });
+  const { after: _, ticked, ...all } = query;
   const exported = (format: string) => link(address('/discrepancies', { ...all, format }), format.toUpperCase());
   return [
     html`<form class="filter" method="get">${select('Kind', 'kind', KINDS, query.kind)}${input('Merchant', 'merchant', query.merchant)}${input('Batch or day', 'batch', query.batch)}${input('From', 'from', query.from, 'date')}${input('To', 'to', query.to, 'date')}${select('Handling', 'handling', STATES, query.handling, 'all that is open')}${input('Assigned to', 'assigned', query.assigned)}<button>Show</button></form>`,
@@ -54,10 +54,10 @@ ${dataTable(
     'currency',
     'since',
   ],
-  rows.map(lineOf),
+  rows.map((row) => lineOf(row, ticked === 'all')),
   'Nothing is open that this filter names.',
 )}
-${rows.length === 0 || !mayHandle(signed) ? '' : actionForm()}
+${rows.length === 0 || !mayHandle(signed) ? '' : html`<p>${link(address('/discrepancies', { ...query, ticked: ticked === 'all' ? undefined : 'all' }), ticked === 'all' ? 'Tick none' : `Tick all ${rows.length} of this page`)}</p>${actionForm()}`}
 </form>`,
     html`<p>${next === null ? '' : html`${link(address('/discrepancies', { ...all, after: next }), 'Next page')} · `}${exported('csv')} · ${exported('xlsx')}</p>`,
   ];
@@ -68,8 +68,8 @@ const handlingCell = ({ handling }: DatedDiscrepancy): Html | null =>
     ? null
     : html`${badge(handling.state)}${handling.assignedTo === null ? '' : ` ${handling.assignedTo}`}`;
 
-const lineOf = (row: DatedDiscrepancy) => [
-  html`<input type="checkbox" name="no" value="${row.no.toString()}" aria-label="discrepancy ${row.no.toString()}">`,
+const lineOf = (row: DatedDiscrepancy, isTicked: boolean) => [
+  html`<input type="checkbox" name="no" value="${row.no.toString()}" aria-label="discrepancy ${row.no.toString()}"${isTicked ? html` checked` : ''}>`,
   link(`/discrepancies/${row.no}`, Number(row.no)),
   handlingCell(row),
   row.kind,

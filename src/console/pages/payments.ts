@@ -1,10 +1,12 @@
 import { html } from 'hono/html';
 import type { Database } from '../../adapters/postgres/connection.ts';
 import { UsageError } from '../../domain/errors.ts';
+import { formatAmount } from '../../domain/money/money.ts';
 import type { Person } from '../../domain/roles.ts';
 import { merchantSeen } from '../../store/sessions.ts';
+import { type OrderRecord, recordsOfOrder } from '../../views/payment-trace/orders.sql.ts';
 import { type PaymentTrace, storyJson, tracePayment } from '../../views/payment-trace/trace.ts';
-import { dataTable, type Html, input, link, minute } from '../layout.ts';
+import { address, dataTable, fileCell, type Html, input, link, minute } from '../layout.ts';
 
 /** The whole trace of a payment, by any id of it. */
 export async function paymentsPage(
@@ -12,19 +14,34 @@ export async function paymentsPage(
   { id, merchant }: { readonly id: string | undefined; readonly merchant: string | undefined },
   person: Person,
 ): Promise<readonly Html[]> {
-  const form = html`<form class="filter" method="get">${input('Request id or transaction id', 'id', id)}${input('Merchant', 'merchant', merchant)}<button>Find</button></form>`;
+  const form = html`<form class="filter" method="get">${input('Request id, transaction id or order id', 'id', id)}${input('Merchant', 'merchant', merchant)}<button>Find</button></form>`;
   if (id === undefined)
     return [form, html`<p class="note">Any id of the payment, or of what belongs to it: yours or the provider's.</p>`];
   try {
     return [form, ...tablesOf(await tracePayment(database, id, merchantSeen(person, merchant), () => {}))];
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
+    const ofOrder = await recordsOfOrder(database.db, { order: id, merchant, merchants: person.merchants });
+    if (ofOrder.length > 0) return [form, orderTable(id, ofOrder)];
     return [
       form,
       html`<p class="wrong" role="alert">${error.message.replace('with --merchant', 'in the field Merchant')}</p>`,
     ];
   }
 }
+
+/** An order may have been paid in several ways: each leads to its trace. */
+const orderTable = (order: string, records: readonly OrderRecord[]): Html =>
+  dataTable(
+    `Your records of order ${order}`,
+    ['type', 'request id', 'amount#', 'currency', 'status', 'occurred', 'merchant'],
+    records.map(({ type, requestId, merchantId, amountMinor, currency, status, occurredAt }) => [
+      type,
+      link(address('/payments', { id: requestId, merchant: merchantId }), requestId),
+      ...[formatAmount(amountMinor, currency), currency, status, minute(occurredAt), merchantId],
+    ]),
+    '',
+  );
 
 function tablesOf(trace: PaymentTrace): Html[] {
   const story = storyJson(trace);
@@ -79,7 +96,7 @@ const rowTable = (rows: ReturnType<typeof storyJson>['rows']): Html =>
     ],
     rows.map((row) => [
       row.settlementBatchId ?? row.transactionDate,
-      row.isCounted ? row.file : `${row.file} (does not count)`,
+      row.isCounted ? fileCell(row.file) : html`${fileCell(row.file)} (does not count)`,
       ...[row.line, row.type, row.requestId, row.transactionId, row.amount, row.currency],
       ...[row.settlementAmount, row.feeAmount, row.matchedBy],
     ]),

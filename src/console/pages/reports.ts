@@ -3,7 +3,7 @@ import type { Database } from '../../adapters/postgres/connection.ts';
 import { originalOf } from '../../views/batches/archived-original.ts';
 import { type ListedReport, listedReports, type ReportFilter } from '../../views/batches/batches.sql.ts';
 import type { Change } from '../../views/restatements/changes.ts';
-import { address, badge, dataTable, type Html, input, link, minute, type Signed, select } from '../layout.ts';
+import { address, badge, dataTable, fileCell, type Html, input, link, minute, type Signed, select } from '../layout.ts';
 
 const PAGE_ROWS = 200;
 const STATES = ['closed', 'waiting', 'refused'];
@@ -37,7 +37,8 @@ export async function reportsPage(
       ],
       shown.map((report) => [
         link(`/reports/${report.no}`, report.no),
-        ...[report.file, report.kind, report.merchantId, report.settlementBatchId ?? report.transactionDate],
+        fileCell(report.file),
+        ...[report.kind, report.merchantId, report.settlementBatchId ?? report.transactionDate],
         ...[report.revision, report.rows, report.refusedRows, minute(report.foundAt)],
         badge(stateOf(report)),
         report.errorMessage,

@@ -1,5 +1,6 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { Db } from '../../adapters/postgres/connection.ts';
+import type { PayoutState } from '../../domain/bank/payouts.ts';
 import type { BatchState } from '../../domain/discrepancy.ts';
 import type { Currency } from '../../domain/money/currency.ts';
 
@@ -43,6 +44,29 @@ export async function openSums(db: Db, merchants: Merchants): Promise<readonly O
      where d.closed_run is null and ${isOf(merchants)}
        and not exists (select from handling h where h.discrepancy_no = d.no and h.ended_at is null and h.state = 'accepted')
      group by 1, 2 order by 2 nulls last, sum(d.stake_minor) desc nulls last, 1`.execute(db);
+  return found.rows;
+}
+
+/** Payouts of a state and currency. */
+export type PayoutSum = {
+  readonly state: PayoutState;
+  readonly currency: Currency;
+  readonly count: number;
+  /** Of those whose amount is known. */
+  readonly minor: string | null;
+  readonly earliestDue: string | null;
+};
+
+/** What has arrived of so many days, and whatever has not, however old. */
+export async function payoutSums(db: Db, days: number, merchants: Merchants): Promise<readonly PayoutSum[]> {
+  const found = await sql<PayoutSum>`
+    select p.state, b.currency, count(*)::int as count, sum(p.amount_minor)::text as minor, min(p.due_by)::text as "earliestDue"
+      from payout p join batch b on b.no = p.batch_no join merchant m on m.no = b.merchant_no
+     where (p.state not in ('arrived', 'nothingDue') or p.state = 'arrived' and coalesce(b.settlement_date, b.day) > (now() at time zone 'UTC')::date - ${days}::int)
+       and ${isOf(merchants)}
+     group by 1, 2 order by 2, array_position(array['overdue', 'different', 'returned', 'expected', 'arrived'], p.state::text)`.execute(
+    db,
+  );
   return found.rows;
 }
 
