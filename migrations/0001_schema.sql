@@ -583,6 +583,8 @@ create table bank_file (
   no               integer generated always as identity primary key,
   source           text collate "C" not null,
   path             text collate "C" not null,
+  -- In a zip: the file in it, and the size and time of the zip.
+  entry            text collate "C",
   -- As it is shown: below the folder that was given.
   file             text collate "C" not null,
   size_bytes       bigint not null,
@@ -604,7 +606,7 @@ create table bank_file (
   attempts         integer not null default 0,
   next_attempt_at  timestamptz,
   parked_reason    text,
-  unique (source, path, size_bytes, modified_at)
+  unique nulls not distinct (source, path, entry, size_bytes, modified_at)
 );
 create index bank_file_open on bank_file (no) where state = 'found';
 

@@ -132,6 +132,34 @@ test('a payout is what whole details add up to, else what a whole summary says, 
   }
 });
 
+test('without a settlement date a payout is paid by what names it, and never overdue; up to when the bank is known is said', async () => {
+  const month = bankMonth(12, { fates: ['reference', 'missing'], more: 0, currencies: ['JPY'] });
+  const flat = Object.fromEntries(
+    Object.entries(month.reports).map(([name, lines]) => [name.split('/').at(-1)!, lines]),
+  );
+  const folder = written({ ...month, reports: flat }, month.statements);
+  const more = ['--merchant', 'M1', '--data-dir', join(folder, 'book')];
+  const ended = await call(folder, { more });
+  assert.deepEqual(
+    ended.json.batches.map(({ settlementDate, bank }: Record<string, Record<string, string> | null>) => [
+      settlementDate,
+      bank?.['state'],
+      bank?.['dueBy'],
+      bank?.['matchedBy'],
+    ]),
+    [
+      [null, 'arrived', null, 'reference'],
+      [null, 'expected', null, null],
+    ],
+  );
+  assert.deepEqual([ended.code, findingsIn(ended.json)], [0, []]);
+  const { json } = await inBook(['open', '--json', '--data-dir', join(folder, 'book')]);
+  assert.match(
+    json.notes.join('\n'),
+    /The bank is known up to 2026-04-10 in JPY of M1: .*\n1 payout has no settlement date/,
+  );
+});
+
 type BatchFiles = ReturnType<typeof filesOfBatch>;
 
 /** The reports of a batch in pieces, to put together with one of them left out. */
@@ -200,7 +228,7 @@ suite('bad files are told with their line, and the good statements count', () =>
     ['account.sta', good.replace(/:25:.*\r\n/, ''), /missing_value/],
     ['empty.txt', '', /unknown_format the file is empty/],
     ['notes.txt', 'call the bank', /unknown_format/],
-    ['archive.zip', 'PK\x03\x04xx', /unreadable the file is a zip/],
+    ['archive.zip', 'PK\x03\x04xx', /unreadable the zip (is damaged|cannot be opened)/],
     ['line.sta', `${good}${'x'.repeat(3 << 20)}`, /row_too_long line \d+/],
   ];
 

@@ -135,6 +135,7 @@ export interface BankEntryTable {
 export interface BankFileTable {
   archived: string | null;
   attempts: Generated<number>;
+  entry: string | null;
   epoch: Generated<number>;
   error_code: string | null;
   error_message: string | null;

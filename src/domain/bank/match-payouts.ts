@@ -7,12 +7,14 @@ export type Payout = {
   readonly batchId: string;
   readonly merchantNo: number;
   readonly currency: string;
-  readonly settlementDate: string;
+  /** Null: its reports do not say it. Then only what names it, or a person, says what pays it. */
+  readonly settlementDate: string | null;
   /** Never zero. Below zero the merchant pays. */
   readonly amountMinor: bigint;
-  /** The last day on which it may be booked. */
-  readonly dueBy: string;
+  /** The last day on which it may be booked; null without a settlement date. */
+  readonly dueBy: string | null;
 };
+type Dated = Payout & { readonly settlementDate: string };
 
 /** A booked entry of an account. */
 export type PayoutEntry = {
@@ -112,7 +114,9 @@ class Open {
 
 const compare = <T extends string | number>(a: T, b: T): number => (a < b ? -1 : a > b ? 1 : 0);
 const byDateAndId = (a: Payout, b: Payout): number =>
-  compare(a.settlementDate, b.settlementDate) || compare(a.batchId, b.batchId) || compare(a.batchNo, b.batchNo);
+  compare(a.settlementDate ?? '', b.settlementDate ?? '') ||
+  compare(a.batchId, b.batchId) ||
+  compare(a.batchNo, b.batchNo);
 const byDateAndLine = (a: PayoutEntry, b: PayoutEntry): number =>
   compare(a.bookingDate, b.bookingDate) ||
   compare(a.file, b.file) ||
@@ -124,11 +128,16 @@ const isOnAccount = (payout: Payout, entry: PayoutEntry): boolean =>
   entry.currency === payout.currency && entry.merchantNos.includes(payout.merchantNo);
 const isSameWay = (payout: Payout, entry: PayoutEntry): boolean => payout.amountMinor > 0n === entry.amountMinor > 0n;
 
+const isDated = (payout: Payout): payout is Dated => payout.settlementDate !== null;
 const isInWindow = ({ settlementDate, dueBy }: Payout, { bookingDate }: PayoutEntry): boolean =>
-  bookingDate >= addDays(settlementDate, -DAYS_BEFORE) && bookingDate <= dueBy;
+  settlementDate !== null &&
+  dueBy !== null &&
+  bookingDate >= addDays(settlementDate, -DAYS_BEFORE) &&
+  bookingDate <= dueBy;
 const isInLongWindow = ({ settlementDate }: Payout, { bookingDate }: PayoutEntry): boolean =>
-  bookingDate >= addDays(settlementDate, -REFERENCE_DAYS_BEFORE) &&
-  bookingDate <= addDays(settlementDate, REFERENCE_DAYS_AFTER);
+  settlementDate === null ||
+  (bookingDate >= addDays(settlementDate, -REFERENCE_DAYS_BEFORE) &&
+    bookingDate <= addDays(settlementDate, REFERENCE_DAYS_AFTER));
 
 type Edge = readonly [Payout, PayoutEntry];
 type Named = ReadonlyMap<PayoutEntry, readonly Payout[]>;
@@ -260,10 +269,13 @@ function bySum(open: Open): PayoutMatch[] {
 
 const range = (from: number, to: number): number[] => Array.from({ length: to - from + 1 }, (_, at) => from + at);
 
+const datedByOwner = (payouts: readonly Payout[]): Iterable<Dated[]> =>
+  Map.groupBy(payouts.filter(isDated), ({ merchantNo, currency }) => `${merchantNo} ${currency}`).values();
+
 /** Every sum that the last step could look for of these payouts, by currency: of all that settled on some of up to four days in a row. */
 export function possibleSums(payouts: readonly Payout[]): Set<string> {
   const sums = new Set<string>();
-  for (const ofOwner of Map.groupBy(payouts, ({ merchantNo, currency }) => `${merchantNo} ${currency}`).values()) {
+  for (const ofOwner of datedByOwner(payouts)) {
     const { currency } = ofOwner[0]!;
     const byDay = new Map(
       [...Map.groupBy(ofOwner, ({ settlementDate }) => settlementDate)].map(([day, of]) => [day, sumOf(of)]),
@@ -284,7 +296,7 @@ export function possibleSums(payouts: readonly Payout[]): Set<string> {
 /** All payouts of a merchant and currency that settled on so many days in a row, by currency and sum. One alone is no set. */
 function setsBySum(payouts: readonly Payout[], daysInARow: readonly number[]): Map<string, Payout[][]> {
   const sets = new Map<string, Payout[][]>();
-  for (const ofOwner of Map.groupBy(payouts, ({ merchantNo, currency }) => `${merchantNo} ${currency}`).values()) {
+  for (const ofOwner of datedByOwner(payouts)) {
     const byDay = Map.groupBy(ofOwner, ({ settlementDate }) => settlementDate);
     for (const last of byDay.keys()) {
       for (const days of daysInARow) {

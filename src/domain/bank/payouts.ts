@@ -7,12 +7,10 @@ export const PAYOUT_STATES = ['arrived', 'expected', 'overdue', 'different', 're
 export type PayoutState = (typeof PAYOUT_STATES)[number];
 
 /** A batch, and what its reports say that it pays out. */
-export type PayoutBatch = Omit<Payout, 'settlementDate' | 'amountMinor' | 'dueBy'> & {
+export type PayoutBatch = Omit<Payout, 'amountMinor'> & {
   readonly currency: Currency;
-  readonly settlementDate: string | null;
   /** Null: neither its details nor its summary is whole. */
   readonly amountMinor: bigint | null;
-  readonly dueBy: string | null;
   /** The day that the bank is known up to; null where nothing is known of its accounts. */
   readonly knownUntil: string | null;
 };
@@ -50,13 +48,11 @@ export type BookedEntry = PayoutEntry & {
 
 /** The payouts that entries are looked for. */
 export const payoutsOf = (batches: readonly PayoutBatch[]): Payout[] =>
-  batches.flatMap(({ settlementDate, amountMinor, dueBy, ...batch }) =>
-    settlementDate === null || dueBy === null || amountMinor === null || amountMinor === 0n
-      ? []
-      : [{ ...batch, settlementDate, amountMinor, dueBy }],
+  batches.flatMap(({ amountMinor, ...batch }) =>
+    amountMinor === null || amountMinor === 0n ? [] : [{ ...batch, amountMinor }],
   );
 
-/** What became of each payout. */
+/** What became of each payout. Of one without a settlement date nobody knows when it is due: it is expected until something pays it. */
 export function decidePayouts(batches: readonly PayoutBatch[], { matches }: Matching): DecidedPayout[] {
   const matchOf = new Map(matches.flatMap((match) => match.payouts.map(({ batchNo }) => [batchNo, match] as const)));
   return batches.map(({ batchNo, amountMinor, dueBy, knownUntil }) => {

@@ -1,12 +1,15 @@
 import { basename, posix, relative } from 'node:path';
+import { lookIntoZip } from '../../adapters/file-formats/packed.ts';
+import { NotAZip } from '../../adapters/file-formats/zip.ts';
 import { type Database, onOneConnection } from '../../adapters/postgres/connection.ts';
 import { inTransaction } from '../../adapters/postgres/transactions.ts';
 import type { SourceLocation } from '../../adapters/source-files/open.ts';
 import type { FileState, SourceFiles } from '../../adapters/source-files/source-files.ts';
-import { Denied } from '../../domain/errors.ts';
+import { Denied, ReportRefused } from '../../domain/errors.ts';
+import { isZipName } from '../../domain/report/report-name.ts';
 import { type Enqueue, readStatements } from '../../jobs.ts';
 import { unreadFiles } from '../../store/bank/matching.ts';
-import { type ListedStatements, recordFiles } from './find-statements.sql.ts';
+import { entriesKnown, type ListedStatements, recordFiles } from './find-statements.sql.ts';
 
 /** Where statements come from. */
 export type StatementSource = {
@@ -35,13 +38,47 @@ export async function findStatements(
 ): Promise<FoundStatements> {
   const { files, unseen } = await listStatements(source, place);
   const settled = files.filter(isSettled);
-  const fileNos = await onOneConnection(database, (db) =>
-    inTransaction(db, () => recordFiles(db, source.name, settled)),
-  );
-  const known = new Set(fileNos);
+  const zips = settled.filter(({ path }) => isZipName(path));
+  const known = await entriesKnown(database.db, source.name, zips);
+  const found: ListedStatements[] = [];
+  for (const file of settled)
+    found.push(...(isZipName(file.path) ? await filesIn(file, place, known.get(file.path), unseen) : [file]));
+  const fileNos = await onOneConnection(database, (db) => inTransaction(db, () => recordFiles(db, source.name, found)));
+  const listed = new Set(fileNos);
   for (const unread of await unreadFiles(database.db))
-    if (known.has(unread.fileNo)) await enqueue(readStatements, unread);
+    if (listed.has(unread.fileNo)) await enqueue(readStatements, unread);
   return { fileNos, unseen, growing: files.filter((file) => !settled.includes(file)).map(({ file }) => file) };
+}
+
+/**
+ * The files in a zip, each to be read by itself. One that was opened before is not opened again. A zip that cannot be opened, or holds nothing, is
+ * read as it is: then it is refused, with the reason.
+ */
+async function filesIn(
+  zip: ListedStatements,
+  place: SourceFiles,
+  known: readonly (string | null)[] | undefined,
+  unseen: { file: string; why: string }[],
+): Promise<ListedStatements[]> {
+  const entryOf = (entry: string | null) => ({
+    ...zip,
+    entry,
+    file: entry === null ? zip.file : `${zip.file}/${entry}`,
+  });
+  if (known) return known.map(entryOf);
+  const { path, sizeBytes } = zip;
+  try {
+    const { files, unopened } = await lookIntoZip({ sizeBytes, blocks: (from, to) => place.blocks(path, from, to) });
+    for (const { name, why } of unopened) unseen.push({ file: `${zip.file}/${name}`, why });
+    const shown = files.filter((name) => !/(?:^|\/)(?:\.|__MACOSX\/)/.test(name));
+    // What cannot be opened is refused when it is read, so that no later listing forgets it.
+    const closed = unopened.map(({ name }) => name).filter((name) => !files.includes(name));
+    const all = [...shown, ...closed].sort();
+    return all.length === 0 ? [zip] : all.map(entryOf);
+  } catch (error) {
+    if (!(error instanceof NotAZip || error instanceof ReportRefused)) throw error;
+    return [zip];
+  }
 }
 
 /** All files below the folder, in the order of their paths; hidden ones are none of the bank's. */
@@ -49,7 +86,7 @@ async function listStatements({ at, directory }: StatementSource, place: SourceF
   const root = 'folder' in at ? at.folder : (directory ?? '/');
   const unseen: { file: string; why: string }[] = [];
   const named = 'folder' in at ? await place.stat(root) : null;
-  if (named) return { files: [{ path: root, file: basename(root), ...stateOf(named) }], unseen };
+  if (named) return { files: [{ path: root, entry: null, file: basename(root), ...stateOf(named) }], unseen };
   const files: ListedStatements[] = [];
   const folders = [root];
   for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
@@ -66,7 +103,7 @@ async function listStatements({ at, directory }: StatementSource, place: SourceF
       if (entry.other !== undefined)
         unseen.push({ file, why: 'This is a link or a special file, which is not followed: provide the file itself.' });
       else if (entry.isDirectory) folders.push(path);
-      else files.push({ path, file, ...stateOf(entry) });
+      else files.push({ path, entry: null, file, ...stateOf(entry) });
     }
   }
   return { files: files.sort((a, b) => (a.path < b.path ? -1 : 1)), unseen };

@@ -1,4 +1,5 @@
 import type { Database } from '../../adapters/postgres/connection.ts';
+import { bankNotes } from '../bank/notes.ts';
 import { type BatchPayout, isBankUsed, openPayouts } from '../bank/payouts.sql.ts';
 import { batchPayoutJson } from '../bank/tables.ts';
 import { jsonArray } from '../batches/batches.ts';
@@ -22,13 +23,14 @@ export type Page = ReturnType<typeof recordPage>;
 export async function everythingOpen({ db }: Database, asked: known.Asked): Promise<Open> {
   const merchants = await known.merchantsAsked(db, asked);
   const unsettled = await known.unsettled(db, asked, merchants);
+  const payouts = (await isBankUsed(db)) ? await openPayouts(db, asked.filter) : null;
   return {
     waiting: await known.waiting(db, asked),
     missing: await known.missing(db, asked, merchants),
     unsettled,
     ...known.sumsOf(unsettled, merchants, asked.nowMs),
-    notes: known.notesOf(merchants),
-    payouts: (await isBankUsed(db)) ? await openPayouts(db, asked.filter) : null,
+    notes: [...known.notesOf(merchants), ...(await bankNotes(db, payouts ?? []))],
+    payouts,
   };
 }
 

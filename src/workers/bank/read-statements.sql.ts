@@ -3,7 +3,17 @@ import { columns, type RowOf } from '../../adapters/postgres/columns.ts';
 import type { Db } from '../../adapters/postgres/connection.ts';
 import type { StatementFormat } from '../../domain/bank/statement.ts';
 
-const FILE = columns('bank_file as f', ['no', 'epoch', 'source', 'path', 'file', 'size_bytes', 'archived', 'sha256']);
+const FILE = columns('bank_file as f', [
+  'no',
+  'epoch',
+  'source',
+  'path',
+  'entry',
+  'file',
+  'size_bytes',
+  'archived',
+  'sha256',
+]);
 export type ClaimedFile = RowOf<typeof FILE> & { modifiedAtMicros: bigint };
 
 /** Claims a file of statements: what an older attempt has read is not written any more. Null: there is nothing to do. */

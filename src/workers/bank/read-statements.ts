@@ -45,8 +45,9 @@ export async function readStatements(context: JobContext, { fileNo }: ReadStatem
     const refused = refusalOf(error, file);
     if (!(refused instanceof ReportRefused))
       throw await archiveError(context.archiveDir, error, Number(file.sizeBytes));
-    // In the service it is found once more if it is there again, just as it was. A call says that it was not there.
-    if (refused instanceof ReportVanished && context.calendars !== null)
+    // In the service it is found once more if it is there again, just as it was: what was found in a zip is not looked for again. A call says
+    // that it was not there.
+    if (refused instanceof ReportVanished && context.calendars !== null && file.entry === null)
       await query.forgetFile(context.database.db, file);
     else await refuse(context, file, refused);
   }
@@ -114,16 +115,10 @@ async function placeOf(context: JobContext, file: query.ClaimedFile) {
   return { place, isArchived: true };
 }
 
-async function openContent(place: SourceFiles, { path, sizeBytes }: query.ClaimedFile, isArchived: boolean) {
+async function openContent(place: SourceFiles, file: query.ClaimedFile, isArchived: boolean) {
   // What was packed stands unpacked in the archive.
-  if (isArchived) return { blocks: () => place.blocks(path), close: async () => {} };
-  if (/\.zip$/i.test(path))
-    throw new ReportRefused(
-      'unreadable',
-      'the file is a zip',
-      'Unpack it: statements are read as they are, or from .gz.',
-    );
-  return openFile(place, { path, sizeBytes, entry: null });
+  if (isArchived) return { blocks: () => place.blocks(file.path), close: async () => {} };
+  return openFile(place, file);
 }
 
 async function write(db: Db, file: query.ClaimedFile, reading: Reading, archived: string): Promise<void> {

@@ -65,8 +65,17 @@ const summed = (
 
 test('each step, and what it leaves', () => {
   const [a, b, c] = [payout('A1', 10), payout('B1', 20), payout('C1', 30)];
+  const undated = payout('D1', 40, { settlementDate: null, dueBy: null });
   const table: [string, Payout[], PayoutEntry[], ReturnType<typeof summed>][] = [
     ['by reference', [a], [entry(10, 'batch A1.')], { matches: ['reference A1 10 arrived'], open: [], rest: [] }],
+    [
+      'without a settlement date, by its name alone, whenever it is booked',
+      [undated],
+      [entry(40, 'D1', { bookingDate: '2029-01-01' })],
+      { matches: ['reference D1 40 arrived'], open: [], rest: [] },
+    ],
+    ['without a settlement date, not by its amount', [undated], [entry(40)], { matches: [], open: ['D1'], rest: [40] }],
+    ['nor by a sum', [undated, a], [entry(50)], { matches: [], open: ['D1', 'A1'], rest: [50] }],
     ['not inside a word', [a], [entry(9, 'xA1'), entry(8, 'A12')], { matches: [], open: ['A1'], rest: [9, 8] }],
     ['a sum that differs', [a], [entry(9, 'A1')], { matches: ['reference A1 9 different'], open: [], rest: [] }],
     [
