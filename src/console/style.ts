@@ -16,7 +16,7 @@ form.filter, form.act, fieldset.act { display: flex; flex-wrap: wrap; gap: 0.5re
 label { color: var(--soft); } input, select, textarea, button { font: inherit; color: var(--ink); background: var(--paper); border: 1px solid var(--line); border-radius: 3px; padding: 0.15rem 0.4rem; }
 button { border-color: var(--accent); color: var(--accent); cursor: pointer; }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { text-align: left; padding: 0.2rem 0.7rem 0.2rem 0; border-bottom: 1px solid var(--line); vertical-align: top; } td { white-space: nowrap; } td.text { white-space: normal; min-width: 18rem; max-width: 60rem; overflow-wrap: anywhere; } th { color: var(--soft); font-weight: 600; white-space: nowrap; }
+th, td { text-align: left; padding: 0.2rem 0.7rem 0.2rem 0; border-bottom: 1px solid var(--line); vertical-align: top; } td { white-space: nowrap; } td.text { white-space: normal; min-width: 28rem; max-width: 60rem; overflow-wrap: anywhere; } th { color: var(--soft); font-weight: 600; white-space: nowrap; }
 .number { text-align: right; }
 .state { white-space: nowrap; } .reconciled, .accepted, .arrived, .ok { color: var(--good); } .discrepant, .open, .overdue, .different, .problem, .refused { color: var(--bad); } .incomplete, .waiting, .expected, .returned, .warning, .withdrawn, .pendingApproval, .snoozed, .assigned { color: var(--warn); }
 .none, .note { color: var(--soft); } .wrong { border-left: 3px solid var(--bad); padding: 0.3rem 0.8rem; background: var(--shade); white-space: pre-line; } .done { border-left: 3px solid var(--good); padding: 0.3rem 0.8rem; background: var(--shade); }

@@ -58,6 +58,7 @@ export async function batchesPage(
         'open#',
         'accepted',
         'state',
+        'payout',
       ],
       found.slice(0, SHOWN).map(lineOf),
       'There is none. Reports are reconciled as they arrive: "settlestream run", or "settlestream reconcile".',
@@ -82,6 +83,7 @@ function lineOf(batch: BatchView) {
     batch.open.toLocaleString('en'),
     acceptedOf(batch),
     badge(stateOfBatch(batch)),
+    batch.payout === null ? null : badge(batch.payout.state),
   ];
 }
 

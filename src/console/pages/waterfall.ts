@@ -22,7 +22,7 @@ export function waterfallTable(steps: readonly WaterfallStep[], currency: Curren
 <thead><tr><th scope="col">step</th><th scope="col" class="number rows">rows</th><th scope="col" class="number">${currency}</th><td></td></tr></thead>
 <tbody>${lines}</tbody>
 </table></div>
-<p class="note">Bars: dark is what there is by then, filled is added, hollow is taken off.</p></section>`;
+<p class="note">Bars: a total has the colour of the text, what is added is filled, what is taken off is hollow.</p></section>`;
 }
 
 /** What a step adds has a sign, a total has none. */

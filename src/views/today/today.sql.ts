@@ -64,7 +64,7 @@ export async function payoutSums(db: Db, days: number, merchants: Merchants): Pr
       from payout p join batch b on b.no = p.batch_no join merchant m on m.no = b.merchant_no
      where (p.state not in ('arrived', 'nothingDue') or p.state = 'arrived' and coalesce(b.settlement_date, b.day) > (now() at time zone 'UTC')::date - ${days}::int)
        and ${isOf(merchants)}
-     group by 1, 2 order by 2, array_position(array['overdue', 'different', 'returned', 'expected', 'arrived'], p.state::text)`.execute(
+     group by 1, 2 order by array_position(array['overdue', 'different', 'returned', 'expected', 'arrived'], p.state::text), 2`.execute(
     db,
   );
   return found.rows;
