@@ -43,3 +43,12 @@ test('the memory of a run is told for node and for postgres', { skip: process.pl
   assert.equal(rows, 2_000);
   assert.ok(memory.node.pssBytes > 0 && memory.postgres.pssBytes > 0, stdout);
 });
+
+test('the benchmark of a bank prints seconds of a file and of matching, and what xmllint needs', () => {
+  const { status, stdout, stderr } = run('bank.ts', '--entries', '2000', '--payouts', '100', '--json');
+  assert.equal(status, 0, stderr);
+  const { entries, payouts, seconds, databaseSeconds, xmllintSeconds } = JSON.parse(stdout);
+  assert.deepEqual([entries, payouts], [2_000, 100]);
+  assert.ok(seconds > 0 && databaseSeconds > 0, stdout);
+  assert.ok(xmllintSeconds > 0 || /libxml2-utils/.test(stderr), stderr);
+});

@@ -72,7 +72,7 @@ async function filesIn(
     for (const { name, why } of unopened) unseen.push({ file: `${zip.file}/${name}`, why });
     const shown = files.filter((name) => !/(?:^|\/)(?:\.|__MACOSX\/)/.test(name));
     // What cannot be opened is refused when it is read, so that no later listing forgets it.
-    const closed = unopened.map(({ name }) => name).filter((name) => !files.includes(name));
+    const closed = unopened.map(({ name }) => (files.includes(name) ? `${name} (again)` : name));
     const all = [...shown, ...closed].sort();
     return all.length === 0 ? [zip] : all.map(entryOf);
   } catch (error) {
