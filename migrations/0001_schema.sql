@@ -333,6 +333,15 @@ create unique index record_key on record (key_hash, merchant_no, type, request_i
 create index record_day on record (merchant_no, occurred_at);
 create index record_original on record (original_request_id) where original_request_id is not null;
 
+-- The file that was imported last, where table record says all that it says: the same bytes again change nothing, and need not be read.
+create table imported_file (
+  is_only             boolean primary key default true check (is_only),
+  sha256              bytea not null,
+  record_count        integer not null,
+  -- Whose records those are that name no merchant; null: each names one.
+  unnamed_merchant_no integer references merchant
+);
+
 -- Versions of records that were looked at, as long as others of the same time may still be committed.
 create table seen_change (
   key_hash    bigint not null,

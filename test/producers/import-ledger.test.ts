@@ -94,21 +94,56 @@ for (const seed of [1, 2, 3]) {
   });
 }
 
-test('a first import beside somebody who reads waits for nobody, and leaves the same', async () => {
+test('a large import makes the indexes anew; beside somebody who reads or publishes it waits for nobody; it leaves the same', async () => {
   const url = await freshDatabase();
   const indexes = await query(url, INDEXES);
   const database = await openDatabase(url, 2);
-  const reader = new pg.Client({ connectionString: url });
-  await reader.connect();
+  const other = new pg.Client({ connectionString: url });
+  await other.connect();
   const path = join(temporaryFolder(), 'records.csv');
-  writeFileSync(path, `${HEADER}\nr-1,PAYMENT,1.00,USD,SUCCESS,2026-01-04T10:00:00Z,M1,,,\n`);
+  /** Ids from one number up to another; of every tenth of the file before the amount is another one. */
+  const run = async (from: number, to: number, known: number) => {
+    const lines = Array.from({ length: to - from }, (_, at) => {
+      const amount = from + at < known && at % 10 === 0 ? '2.00' : '1.00';
+      return `r-${from + at},PAYMENT,${amount},USD,SUCCESS,2026-01-04T10:00:00Z,M1,,,`;
+    });
+    writeFileSync(path, [HEADER, ...lines, ''].join('\n'));
+    return importLedger(database, path, null, () => {});
+  };
+  const files = () =>
+    query(url, `select relname, relfilenode from pg_class where relname like 'record\\_%' and relkind = 'i'`);
   try {
-    await reader.query('begin; select count(*) from record');
-    assert.equal((await importLedger(database, path, null, () => {})).inserted, 1);
-    assert.deepEqual(await query(url, INDEXES), indexes);
-    assert.equal((await query(url, RECORDS)).length, 1);
+    await other.query('begin; select count(*) from record');
+    assert.equal((await run(0, 1_500, 0)).inserted, 1_500);
+    await other.query('commit');
+    for (const held of [
+      null,
+      'select count(*) from record',
+      `select pg_advisory_xact_lock(7355609, no) from merchant`,
+    ]) {
+      await query(url, "delete from record where request_id >= 'r-2'");
+      await query(url, 'delete from imported_file');
+      await query(url, 'analyze record');
+      const [{ count }] = (await query<{ count: number }>(url, 'select count(*)::int from record')) as [
+        { count: number },
+      ];
+      const before = await files();
+      if (held) await other.query(`begin; ${held}`);
+      const imported = await run(0, 5_000, 0);
+      assert.deepEqual(imported, { records: 5_000, inserted: 5_000 - count, changed: 0, refused: 0 });
+      if (held) await other.query('commit');
+      assert.equal(JSON.stringify(await files()) === JSON.stringify(before), held !== null);
+      assert.deepEqual(await query(url, INDEXES), indexes);
+    }
+    const changed = await run(0, 5_000, 5_000);
+    assert.deepEqual(changed, { records: 5_000, inserted: 0, changed: 500, refused: 0 });
+    const [found] = await query(
+      url,
+      `select count(*)::int, count(*) filter (where amount_minor = 200)::int as changed from record`,
+    );
+    assert.deepEqual(found, { count: 5_000, changed: 500 });
   } finally {
-    await reader.end();
+    await other.end();
     await database.close();
   }
 });
@@ -136,6 +171,62 @@ test('what belongs to nobody is refused by line, and the first name is that of t
     const { inserted, lines, reasons } = await run(record('e', 'M1'), record('f', ''), record('g', 'M2'));
     assert.deepEqual({ inserted, lines }, { inserted: 2, lines: [3] });
     assert.match(reasons[0]!, /merchantId/);
+  } finally {
+    await database.close();
+  }
+});
+
+test('the same bytes again are known by their hash, until another file changes something; what is told of a file is told each time', async () => {
+  const url = await freshDatabase();
+  const database = await openDatabase(url, 2);
+  const folder = temporaryFolder();
+  const line = (id: string, amount: string, merchant = '') =>
+    `${id},PAYMENT,${amount},USD,SUCCESS,2026-01-04T10:00:00Z,${merchant},,,`;
+  const files = {
+    first: [line('a', '1.00'), line('b', '1.00')],
+    other: [line('a', '2.00')],
+    refused: [line('a', '2.00'), line('b', 'much')],
+    contradicting: [line('a', '2.00'), line('a', '3.00')],
+    wrapped: [line('="a"', '2.00')],
+    ofTwo: [line('a', '2.00', 'M1'), line('a', '2.00', 'M2')],
+  };
+  const run = async (name: keyof typeof files, given: string | null = null) => {
+    const path = join(folder, `${name}.csv`);
+    writeFileSync(path, [HEADER, ...files[name], ''].join('\n'));
+    const told: string[] = [];
+    const say = (line: number, reason: string) => told.push(`${line} ${reason}`);
+    const { records, inserted, changed, refused } = await importLedger(database, path, given, say, (note) =>
+      told.push(note),
+    );
+    return [records, inserted, changed, refused, told.length];
+  };
+  const kept = async () => (await query(url, 'select from imported_file')).length;
+  const amountOfA = async () =>
+    (
+      await query<{ a: string }>(
+        url,
+        `select string_agg(amount_minor::text, ' ') as a from record where request_id = 'a'`,
+      )
+    )[0]!.a;
+  try {
+    assert.deepEqual([await run('first', 'M1'), await kept()], [[2, 2, 0, 0, 0], 1]);
+    assert.deepEqual([await run('first'), await amountOfA()], [[2, 0, 0, 0, 0], '100']);
+    assert.deepEqual([await run('other'), await kept()], [[1, 0, 1, 0, 0], 1]);
+    // What it said is no longer there.
+    assert.deepEqual([await run('first'), await amountOfA()], [[2, 0, 1, 0, 0], '100']);
+    assert.deepEqual(await run('other'), [1, 0, 1, 0, 0]);
+    for (const name of ['refused', 'refused', 'contradicting', 'contradicting'] as const)
+      assert.deepEqual([await run(name), await amountOfA()], [[2, 0, 0, 1, 1], '200'], name);
+    for (let times = 0; times < 2; times++) assert.deepEqual(await run('wrapped'), [1, 0, 0, 0, 1]);
+    // None of them said anything new: the file of before still says what is there.
+    assert.deepEqual([await run('other'), await kept()], [[1, 0, 0, 0, 0], 1]);
+    assert.deepEqual(await run('ofTwo'), [2, 1, 0, 0, 0]);
+    // From here on nobody knows whose records those are that name no merchant.
+    assert.deepEqual(await run('other'), [1, 0, 0, 1, 1]);
+    assert.deepEqual([await run('other', 'M1'), await kept()], [[1, 0, 0, 0, 0], 1]);
+    for (let times = 0; times < 2; times++) assert.deepEqual(await run('other'), [1, 0, 0, 1, 1]);
+    assert.deepEqual(await run('other', 'M2'), [1, 0, 0, 0, 0]);
+    assert.equal(await amountOfA(), '200 200');
   } finally {
     await database.close();
   }

@@ -378,6 +378,13 @@ export interface HandlingTable {
   via: string;
 }
 
+export interface ImportedFileTable {
+  is_only: Generated<boolean>;
+  record_count: number;
+  sha256: Buffer;
+  unnamed_merchant_no: number | null;
+}
+
 export interface InterventionTable {
   asked: string;
   asked_at: Generated<Timestamp>;
@@ -657,6 +664,7 @@ export interface Schema {
   dropped_ids: DroppedIdsTable;
   format: FormatTable;
   handling: HandlingTable;
+  imported_file: ImportedFileTable;
   intervention: InterventionTable;
   late_day: LateDayTable;
   ledger_setting: LedgerSettingTable;

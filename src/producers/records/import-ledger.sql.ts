@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import type { Db } from '../../adapters/postgres/connection.ts';
+import { tryLockMerchants } from '../../adapters/postgres/locks.ts';
 import { keepLateDays } from '../schedule/late-days.sql.ts';
 
 /** One import at a time: which of two files is the later one must be clear. */
@@ -7,6 +8,34 @@ export const lockLedger = (db: Db) => sql`select pg_advisory_xact_lock(7355612)`
 
 /** A place in this list, from 1, is what stands for a merchant in the staged rows. Null: it is nobody's. */
 export type MerchantNos = readonly (number | null)[];
+
+export type ImportedFile = {
+  readonly sha256: Buffer;
+  readonly recordCount: number;
+  /** Whose records those are that name no merchant; null: each names one. */
+  readonly unnamedMerchantNo: number | null;
+};
+
+/** The file of these bytes, if it was imported last and all that it says is in the table. */
+export async function importedBefore(db: Db, sha256: Buffer): Promise<ImportedFile | null> {
+  const found = await db
+    .selectFrom('imported_file')
+    .select(['sha256', 'record_count as recordCount', 'unnamed_merchant_no as unnamedMerchantNo'])
+    .where('sha256', '=', sha256)
+    .executeTakeFirst();
+  return found ?? null;
+}
+
+/** Null: the table does not say all that the last file says. */
+export async function keepImportedFile(db: Db, file: ImportedFile | null): Promise<void> {
+  await db.deleteFrom('imported_file').execute();
+  if (file === null) return;
+  const { sha256, recordCount, unnamedMerchantNo } = file;
+  await db
+    .insertInto('imported_file')
+    .values({ sha256, record_count: recordCount, unnamed_merchant_no: unnamedMerchantNo })
+    .execute();
+}
 
 /** The columns that are wide come last. */
 export async function makeStagingTable(db: Db): Promise<void> {
@@ -61,11 +90,13 @@ export async function dropContradictions(db: Db, nos: MerchantNos): Promise<numb
  * does not find can be inserted without asking for conflicts.
  */
 export async function mergeStaged(db: Db, nos: MerchantNos): Promise<{ inserted: number; changed: number }> {
-  await sql`analyze staged`.execute(db);
   const isFirst = !(await hasImported(db));
+  // What is asked of it before runs and records are there takes all of it, and needs no plan.
+  if (!isFirst || (await hasRuns(db))) await sql`analyze staged`.execute(db);
   const known = isFirst ? NONE_KNOWN : await findKnown(db, nos);
-  const insert = () => insertNew(db, nos, known.found > 0);
-  const inserted = known.isAll ? 0 : isFirst ? await withoutIndexes(db, insert) : await insert();
+  const insert = (isInOrder: boolean) => insertNew(db, nos, { hasKnown: known.found > 0, isInOrder });
+  const isMuch = isFirst || (await isMuchFor(db, known.left));
+  const inserted = known.left === 0 ? 0 : isMuch ? await withoutIndexes(db, nos, insert) : await insert(true);
   if (known.changed > 0) await updateChanged(db);
   if (inserted + known.changed > 0) await showChanged(db, nos, known.found > 0);
   // A table that has just grown would else be planned for as it was before, until autovacuum comes by: minutes where seconds are enough.
@@ -75,11 +106,28 @@ export async function mergeStaged(db: Db, nos: MerchantNos): Promise<{ inserted:
 
 const WORTH_ANALYZING_ROWS = 1_000;
 
-type Known = { readonly found: number; readonly changed: number; readonly isAll: boolean };
-const NONE_KNOWN: Known = { found: 0, changed: 0, isAll: false };
+/** `left` are those that are not known. */
+type Known = { readonly found: number; readonly changed: number; readonly left: number };
+const NONE_KNOWN: Known = { found: 0, changed: 0, left: Number.POSITIVE_INFINITY };
+
+/**
+ * A row into three indexes at random places takes some 20 µs, and making them anew 3 µs for each row of the table: of as many rows again
+ * as there are, half a million are in within 5 s and not 10.
+ */
+async function isMuchFor(db: Db, rows: number): Promise<boolean> {
+  if (rows <= WORTH_ANALYZING_ROWS) return false;
+  const { rows: found } = await sql<{ rows: number }>`
+    select reltuples as rows from pg_class where oid = 'record'::regclass`.execute(db);
+  return rows * 4 >= found[0]!.rows;
+}
 
 async function hasImported(db: Db): Promise<boolean> {
   const found = await sql`select from record limit 1`.execute(db);
+  return found.rows.length > 0;
+}
+
+async function hasRuns(db: Db): Promise<boolean> {
+  const found = await sql`select from batch where current_run is not null limit 1`.execute(db);
   return found.rows.length > 0;
 }
 
@@ -93,18 +141,26 @@ async function findKnown(db: Db, nos: MerchantNos): Promise<Known> {
   );
   await sql`analyze known`.execute(db);
   const counted = await sql<Known>`
-    select count(*)::int as found, count(*) filter (where is_changed)::int as changed, count(*) = (select count(*) from staged) as "isAll"
+    select count(*)::int as found, count(*) filter (where is_changed)::int as changed,
+           (select count(*)::int from staged) - count(*)::int as left
       from known`.execute(db);
   return counted.rows[0]!;
 }
 
-/** In the order of the index on the key, so that each page of it is looked up once. */
-async function insertNew(db: Db, nos: MerchantNos, hasKnown: boolean): Promise<number> {
+/**
+ * In the order of the index on the key, so that each page of it is looked up once. Where there is no index yet, in the order of the file,
+ * which is mostly that of time: this spares a sort, and the index on the time finds its rows in order.
+ */
+async function insertNew(
+  db: Db,
+  nos: MerchantNos,
+  { hasKnown, isInOrder }: { readonly hasKnown: boolean; readonly isInOrder: boolean },
+): Promise<number> {
   const content = sql.raw(CONTENT.join(', '));
   const unknown = hasKnown ? sql`where not exists (select from known k where k.staged_place = s.ctid)` : sql``;
   const { numAffectedRows } = await sql`
     insert into record (merchant_no, type, request_id, ${content}, key_hash)
-    select ${merchantNo(nos)}, type, request_id, ${content}, key_hash from staged s ${unknown} order by key_hash`.execute(
+    select ${merchantNo(nos)}, type, request_id, ${content}, key_hash from staged s ${unknown} ${isInOrder ? sql`order by key_hash` : sql``}`.execute(
     db,
   );
   return Number(numAffectedRows);
@@ -114,28 +170,33 @@ async function insertNew(db: Db, nos: MerchantNos, hasKnown: boolean): Promise<n
  * Indexes are made once all rows are there, which takes half the time. Whoever reads meanwhile waits; where somebody reads now, the rows
  * are inserted as ever.
  */
-async function withoutIndexes<T>(db: Db, fill: () => Promise<T>): Promise<T> {
-  if (!(await hasLocked(db))) return fill();
+async function withoutIndexes<T>(db: Db, nos: MerchantNos, fill: (isInOrder: boolean) => Promise<T>): Promise<T> {
+  if (!(await hasLocked(db, nos))) return fill(true);
   const { rows } = await sql<{ name: string; definition: string }>`
     select indexrelid::regclass::text as name, pg_get_indexdef(indexrelid) as definition from pg_index
      where indrelid = 'record'::regclass`.execute(db);
   for (const { name } of rows) await sql`drop index ${sql.raw(name)}`.execute(db);
-  const result = await fill();
+  const result = await fill(false);
   for (const { definition } of rows) await sql.raw(definition).execute(db);
   return result;
 }
 
-/** Whether table `record` is ours alone until the end of the transaction. */
-async function hasLocked(db: Db): Promise<boolean> {
+/**
+ * Whether table `record` is ours alone until the end of the transaction. Whoever publishes for these merchants waits before it locks a batch
+ * that wants a new run because of what is imported, not after.
+ */
+async function hasLocked(db: Db, nos: MerchantNos): Promise<boolean> {
   await sql`savepoint before_lock`.execute(db);
   try {
-    await sql`lock table record in access exclusive mode nowait`.execute(db);
-    return true;
+    if (await tryLockMerchants(db, [...new Set(nos.flatMap((no) => no ?? []))])) {
+      await sql`lock table record in access exclusive mode nowait`.execute(db);
+      return true;
+    }
   } catch (error) {
     if ((error as { code?: unknown }).code !== LOCK_NOT_AVAILABLE) throw error;
-    await sql`rollback to savepoint before_lock`.execute(db);
-    return false;
   }
+  await sql`rollback to savepoint before_lock`.execute(db);
+  return false;
 }
 
 const LOCK_NOT_AVAILABLE = '55P03';

@@ -18,7 +18,8 @@ export type Imported = {
 
 /**
  * Loads the merchant's records from a CSV file, in one transaction: what can be read is in the book at the end, what cannot is
- * told by line, column and reason. The same file again changes nothing; a key with other content replaces the older one.
+ * told by line, column and reason. The same file again changes nothing, and is known by its bytes where no other was imported since; a key
+ * with other content replaces the older one.
  * @throws UsageError when the file cannot serve at all.
  */
 export async function importLedger(
@@ -32,8 +33,11 @@ export async function importLedger(
   return onOneConnection(database, (db, client) =>
     inTransaction(db, async () => {
       await query.lockLedger(db);
-      await query.makeStagingTable(db);
       const file = await LedgerFile.open(path, onRefused);
+      const before = await query.importedBefore(db, file.sha256);
+      if (before && (await isStillHis(db, before, merchantId)))
+        return { records: before.recordCount, inserted: 0, changed: 0, refused: 0 };
+      await query.makeStagingTable(db);
       await copyIn(client, query.COPY_STAGED, file.records());
       const merchants = await merchantsOf(db, file, merchantId);
       const contradictions = file.keys.mayRepeat ? await query.dropContradictions(db, merchants) : [];
@@ -46,9 +50,28 @@ export async function importLedger(
         const after = { ...merged, refused: file.refused };
         await recordAudit(db, actor, [{ what: 'import', subject: `records of ${basename(path)}`, after }]);
       }
+      await keepWhatWasRead(db, file, merchants, merged);
       return { records: file.read, ...merged, refused: file.refused };
     }),
   );
+}
+
+/** Whether the records that name no merchant are those of the same one as then. */
+const isStillHis = async (db: Db, { unnamedMerchantNo }: query.ImportedFile, given: string | null): Promise<boolean> =>
+  unnamedMerchantNo === null || (await merchantNamed(db, given)) === unnamedMerchantNo;
+
+/** Whatever had to be told of the file is told each time, so such a file is read each time. */
+async function keepWhatWasRead(
+  db: Db,
+  file: LedgerFile,
+  merchants: query.MerchantNos,
+  { inserted, changed }: { readonly inserted: number; readonly changed: number },
+): Promise<void> {
+  const isToTell = file.refused > 0 || file.hasWrappedIds;
+  if (isToTell && inserted + changed === 0) return;
+  const unnamedMerchantNo = merchants[file.merchants.ids.indexOf(null)] ?? null;
+  const { sha256Read: sha256, read: recordCount } = file;
+  await query.keepImportedFile(db, isToTell ? null : { sha256, recordCount, unnamedMerchantNo });
 }
 
 const WRAPPED_IDS = 'ids are written as ="…" or behind \', as by a spreadsheet: the characters around them are ignored';

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { cellText, Head, RowReader, refusalOf } from '../../adapters/file-formats/csv.ts';
 import { type Encoding, EncodingDetector } from '../../adapters/file-formats/encoding.ts';
 import { strangerIn } from '../../adapters/file-formats/strangers.ts';
@@ -10,13 +11,15 @@ import { hasWrappedId, type RecordColumns, readLedgerHeader, readRecord } from '
 import { FastRecordParser, NamedMerchants, writeRecord } from './fast-record.ts';
 import { SeenKeys } from './seen-keys.ts';
 
-type Look = { readonly head: Head; readonly encoding: Encoding };
+type Look = { readonly head: Head; readonly encoding: Encoding; readonly sha256: Buffer };
 
 /** What the file is, by all of its bytes. @throws UsageError when it is no text that is read. */
 async function lookAt(path: string): Promise<Look> {
   const head = new Head();
   const encoding = new EncodingDetector();
+  const sha256 = createHash('sha256');
   for await (const block of blocksOf(path)) {
+    sha256.update(block);
     head.push(block);
     if (!encoding.isDecided) encoding.push(block);
   }
@@ -25,7 +28,7 @@ async function lookAt(path: string): Promise<Look> {
     throw new UsageError(`${path} is ${stranger.what}, but a file of records must be CSV. ${stranger.advice}`);
   const known = encoding.result();
   if (known === 'bad_encoding') throw new UsageError(`${path} is UTF-16. Save it in UTF-8.`);
-  return { head, encoding: known };
+  return { head, encoding: known, sha256: sha256.digest() };
 }
 
 async function* blocksOf(path: string): AsyncGenerator<Buffer> {
@@ -37,7 +40,7 @@ async function* blocksOf(path: string): AsyncGenerator<Buffer> {
   }
 }
 
-/** A file of records, read once from end to end. */
+/** A file of records, read from end to end: once to see what it is, and once its records. */
 export class LedgerFile {
   read = 0;
   refused = 0;
@@ -47,6 +50,7 @@ export class LedgerFile {
   readonly #path: string;
   readonly #onRefused: (line: number, reason: string) => void;
   readonly #look: Look;
+  readonly #hash = createHash('sha256');
 
   private constructor(path: string, onRefused: (line: number, reason: string) => void, look: Look) {
     this.#look = look;
@@ -57,6 +61,16 @@ export class LedgerFile {
   /** @throws UsageError when it is no text that is read. */
   static async open(path: string, onRefused: (line: number, reason: string) => void): Promise<LedgerFile> {
     return new LedgerFile(path, onRefused, await lookAt(path));
+  }
+
+  /** Of the file as it was when it was opened. */
+  get sha256(): Buffer {
+    return this.#look.sha256;
+  }
+
+  /** Of the bytes that the records were read from, once they all are. It can be asked once. */
+  get sha256Read(): Buffer {
+    return this.#hash.digest();
   }
 
   refuse(line: number, refused: RowRefused): void {
@@ -76,6 +90,7 @@ export class LedgerFile {
       }
     };
     for await (const block of blocksOf(this.#path)) {
+      this.#hash.update(block);
       reader.push(block);
       takeRows();
       yield writer.take();
