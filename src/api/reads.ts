@@ -6,15 +6,9 @@ import { auditJson } from '../views/audit/audit.ts';
 import { type EntryView, entries } from '../views/bank/entries.sql.ts';
 import { entryJson } from '../views/bank/entries.ts';
 import { batchAnswer } from '../views/batches/batch-answer.ts';
+import { batchPage, isBatch } from '../views/batches/batch-page.ts';
 import { batchesOf, isDiscrepancy, listedReports } from '../views/batches/batches.sql.ts';
-import {
-  agedJson,
-  batchesIn,
-  datedJson,
-  discrepancyPage,
-  jsonArray,
-  listedReportJson,
-} from '../views/batches/batches.ts';
+import { agedJson, datedJson, discrepancyPage, jsonArray, listedReportJson } from '../views/batches/batches.ts';
 import { everythingOpen, openAnswer } from '../views/open-items/everything.ts';
 import { placeGiven, recordPage } from '../views/open-items/lines.ts';
 import { storyJson, tracePayment } from '../views/payment-trace/trace.ts';
@@ -35,10 +29,11 @@ function pageOf<Row>(rows: readonly Row[], limit: number, cursor: (last: Row) =>
 
 export async function listBatches({ parts, person: { merchants }, query }: Asks<'batches'>): Promise<Answer> {
   const { merchant, from, to, state, after, limit } = query;
-  const all = await batchesIn(parts.reading.db, { merchant, from, to, merchants }, state);
-  const at = after === undefined ? 0 : all.findIndex(({ no }) => String(no) === after) + 1;
-  if (after !== undefined && at === 0) throw badCursor(after);
-  const { shown, next } = pageOf(all.slice(at, at + Number(limit) + 1), Number(limit), ({ no }) => String(no));
+  const { db } = parts.reading;
+  const place = placeOf(after);
+  if (place !== undefined && !(await isBatch(db, place))) throw badCursor(after!);
+  const found = await batchPage(db, { merchant, from, to, merchants, state, after: place, limit: Number(limit) + 1 });
+  const { shown, next } = pageOf(found, Number(limit), ({ no }) => String(no));
   return { batches: shown.map((batch) => ({ no: batch.no, ...agedJson(batch) })), next };
 }
 

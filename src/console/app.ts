@@ -3,13 +3,14 @@ import { bodyLimit } from 'hono/body-limit';
 import { html } from 'hono/html';
 import type { Database } from '../adapters/postgres/connection.ts';
 import { isDay } from '../domain/calendar/time.ts';
-import { KINDS } from '../domain/discrepancy.ts';
+import { BATCH_STATES, KINDS } from '../domain/discrepancy.ts';
 import { UsageError } from '../domain/errors.ts';
 import { STATES } from '../domain/handling.ts';
 import { HandlingRefused, handle } from '../operations/handle.ts';
 import { bytesOfOriginal, originalOf } from '../views/batches/archived-original.ts';
+import { batchPortions } from '../views/batches/batch-page.ts';
 import { isDiscrepancy } from '../views/batches/batches.sql.ts';
-import { batchesIn, discrepancyPage } from '../views/batches/batches.ts';
+import { discrepancyPage } from '../views/batches/batches.ts';
 import { answer } from '../views/gauges/gauges.sql.ts';
 import { BATCH_COLUMNS, DATED_COLUMNS } from '../views/output/columns.ts';
 import { csv } from '../views/output/output.ts';
@@ -19,7 +20,7 @@ import { type Html, page } from './layout.ts';
 import { addLogin, signedIn, signOut } from './login/login.ts';
 import { auditPage } from './pages/audit.ts';
 import { bankPage, mayMatch } from './pages/bank.ts';
-import { batchesPage, batchPage } from './pages/batches.ts';
+import { batchDetails, batchesPage } from './pages/batches.ts';
 import { discrepanciesPage, discrepancyDetail, type ListQuery, mayHandle } from './pages/discrepancies.ts';
 import { healthPage } from './pages/health.ts';
 import { paymentsPage } from './pages/payments.ts';
@@ -117,13 +118,14 @@ function addPages(app: Hono<Env>, { reading, health, now }: ConsoleParts): void 
       merchant: asked(context, 'merchant'),
       from: day(context, 'from'),
       to: day(context, 'to'),
-      state: asked(context, 'state'),
+      state: oneOf(BATCH_STATES, asked(context, 'state')),
+      after: shortNumber(asked(context, 'after')),
     };
     const format = exportOf(context);
     const signed = context.get('signed');
     if (format === null) return show(context, 'Batches', '/batches', await batchesPage(reading, query, signed));
-    const { merchants } = signed;
-    const batches = [await batchesIn(reading.db, { ...query, merchants }, query.state)];
+    const { after: _, ...filter } = query;
+    const batches = await begun(batchPortions(reading.db, { ...filter, merchants: signed.merchants }));
     return exported(
       context,
       'batches',
@@ -132,7 +134,7 @@ function addPages(app: Hono<Env>, { reading, health, now }: ConsoleParts): void 
     );
   });
   app.get('/batches/:no{[1-9][0-9]{0,8}}', async (context) => {
-    const found = await batchPage(reading, Number(context.req.param('no')), context.get('signed'));
+    const found = await batchDetails(reading, Number(context.req.param('no')), context.get('signed'));
     return found === null ? missing(context, 'batch') : show(context, found.title, '/batches', found.body);
   });
   app.get('/discrepancies', async (context) => listDiscrepancies(context, reading));
@@ -177,6 +179,14 @@ const missing = (context: Ctx, what: string) =>
 
 const numberOf = (text: string | undefined): bigint | undefined =>
   text !== undefined && /^[1-9]\d{0,17}$/.test(text) ? BigInt(text) : undefined;
+
+const MOST_NUMBER = 2_147_483_647n;
+
+/** Of batches and reports, which are numbered in fewer digits. */
+function shortNumber(text: string | undefined): number | undefined {
+  const no = numberOf(text);
+  return no === undefined || no > MOST_NUMBER ? undefined : Number(no);
+}
 
 const exportOf = (context: Ctx): 'csv' | 'xlsx' | null =>
   oneOf(['csv', 'xlsx'] as const, asked(context, 'format')) ?? null;
@@ -231,12 +241,11 @@ const REPORT = '/reports/:no{[1-9][0-9]{0,8}}';
 
 function addReports(app: Hono<Env>, { reading }: ConsoleParts): void {
   app.get('/reports', async (context) => {
-    const after = numberOf(asked(context, 'after'));
     const filter = {
       merchant: asked(context, 'merchant'),
       batch: asked(context, 'batch'),
       state: asked(context, 'state'),
-      after: after === undefined || after > MOST_NUMBER ? undefined : Number(after),
+      after: shortNumber(asked(context, 'after')),
     };
     return show(context, 'Reports', '/reports', await reportsPage(reading, filter, context.get('signed')));
   });
@@ -258,8 +267,6 @@ function addReports(app: Hono<Env>, { reading }: ConsoleParts): void {
     return context.body(ReadableStream.from(bytesOf(pieces, () => outgoing.destroy())) as ReadableStream);
   });
 }
-
-const MOST_NUMBER = 2_147_483_647n;
 
 const reportOf = (context: Ctx, reading: Database) =>
   reportNumbered(reading, Number(context.req.param('no')), context.get('signed'));

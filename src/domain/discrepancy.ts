@@ -125,7 +125,8 @@ export function compareText(a: string | null, b: string | null): number {
 /** Surrogates encode the highest code points, so they rank behind U+E000 to U+FFFF. */
 const codePointRank = (unit: number): number => (unit < 0xd800 ? unit : unit < 0xe000 ? unit + 0x2000 : unit - 0x800);
 
-export type BatchState = 'waiting' | 'incomplete' | 'discrepant' | 'reconciled';
+export const BATCH_STATES = ['waiting', 'incomplete', 'discrepant', 'reconciled'] as const;
+export type BatchState = (typeof BATCH_STATES)[number];
 
 /**
  * Returns the state of a batch or day. Waiting wins over missing: a report that may still arrive is not missing yet. A batch of which nothing

@@ -1,14 +1,15 @@
 import { html } from 'hono/html';
 import type { Database, Db } from '../../adapters/postgres/connection.ts';
+import { BATCH_STATES } from '../../domain/discrepancy.ts';
 import { waterfallOf } from '../../domain/matching/waterfall.ts';
 import type { Currency } from '../../domain/money/currency.ts';
 import type { Person } from '../../domain/roles.ts';
 import { bankJson } from '../../views/bank/payouts.ts';
 import { batchDetail } from '../../views/batches/batch-detail.ts';
-import { type BatchFilter, type BatchView, batchesOf, totalsOf } from '../../views/batches/batches.sql.ts';
+import { type BatchPage, batchPage } from '../../views/batches/batch-page.ts';
+import { type BatchView, batchesOf, totalsOf } from '../../views/batches/batches.sql.ts';
 import {
   acceptedJson,
-  batchesIn,
   batchJson,
   coverageJson,
   matchedRowsOf,
@@ -19,10 +20,9 @@ import { feeSignOf } from '../../views/batches/fee-sign.ts';
 import { address, badge, dataTable, fileCell, type Html, input, link, minute, select } from '../layout.ts';
 import { waterfallTable } from './waterfall.ts';
 
-const STATES = ['waiting', 'incomplete', 'discrepant', 'reconciled'];
-const SHOWN = 500;
+const PAGE_ROWS = 200;
 
-export type BatchQuery = Pick<BatchFilter, 'merchant' | 'from' | 'to'> & { readonly state?: string | undefined };
+export type BatchQuery = Omit<BatchPage, 'merchants' | 'limit' | 'isLatestFirst'>;
 
 const nameOf = ({ batchId, day }: BatchView): string => batchId ?? `transactions of ${day}`;
 
@@ -38,13 +38,15 @@ export async function batchesPage(
   query: BatchQuery,
   { merchants }: Person,
 ): Promise<readonly Html[]> {
-  const found = (await batchesIn(db, { ...query, merchants }, query.state)).reverse();
+  const found = await batchPage(db, { ...query, merchants, limit: PAGE_ROWS + 1, isLatestFirst: true });
+  const shown = found.slice(0, PAGE_ROWS);
   const { merchant, from, to, state } = query;
-  const csv = (format: string) => link(address('/batches', { ...query, format }), format.toUpperCase());
+  const filter = { merchant, from, to, state };
+  const csv = (format: string) => link(address('/batches', { ...filter, format }), format.toUpperCase());
   return [
-    html`<form class="filter" method="get">${input('Merchant', 'merchant', merchant)}${input('From', 'from', from, 'date')}${input('To', 'to', to, 'date')}${select('State', 'state', STATES, state)}<button>Show</button></form>`,
+    html`<form class="filter" method="get">${input('Merchant', 'merchant', merchant)}${input('From', 'from', from, 'date')}${input('To', 'to', to, 'date')}${select('State', 'state', BATCH_STATES, state)}<button>Show</button></form>`,
     dataTable(
-      `${found.length.toLocaleString('en')} batches and days`,
+      'Batches and days, the latest first',
       [
         'date',
         'batch or day',
@@ -60,11 +62,10 @@ export async function batchesPage(
         'state',
         'payout',
       ],
-      found.slice(0, SHOWN).map(lineOf),
+      shown.map(lineOf),
       'There is none. Reports are reconciled as they arrive: "settlestream run", or "settlestream reconcile".',
     ),
-    found.length > SHOWN ? html`<p class="note">The first ${SHOWN} are shown: narrow the filter.</p>` : html``,
-    html`<p>${csv('csv')} · ${csv('xlsx')}</p>`,
+    html`<p>${found.length > shown.length ? html`${link(address('/batches', { ...filter, after: shown.at(-1)!.no }), 'Next page')} · ` : ''}${csv('csv')} · ${csv('xlsx')}</p>`,
   ];
 }
 
@@ -88,7 +89,7 @@ function lineOf(batch: BatchView) {
 }
 
 /** One batch or day; null where there is none of this number, or it has no result. */
-export async function batchPage(
+export async function batchDetails(
   database: Database,
   no: number,
   { merchants }: Person,

@@ -57,9 +57,9 @@ export async function reportsOf(db: Db, deliveryNos: readonly number[]): Promise
   return found.rows;
 }
 
-const REPORT = sql`d.file, r.kind,
-           case when d.state in ('closed', 'waiting', 'duplicate') then d.state
-                when d.state in ('found', 'reading') then 'waiting' else 'refused' end as state,
+const STATE = sql`case when d.state in ('closed', 'waiting', 'duplicate') then d.state
+                when d.state in ('found', 'reading') then 'waiting' else 'refused' end`;
+const REPORT = sql`d.file, r.kind, ${STATE} as state,
            coalesce(d.revision, 1 + (select coalesce(max(e.revision), 0) from delivery e where e.report_no = r.no)) as revision,
            case when d.state = 'closed' then coalesce((l.facts->>'rows')::int, 0) else 0 end as rows,
            case when d.state = 'closed' then coalesce((l.facts->>'refusedRows')::int, 0) else 0 end as "refusedRows",
@@ -94,22 +94,25 @@ export type ListedReport = ReportView & {
   isWithdrawn: boolean;
 };
 
-/** Reports by their number, each as its newest delivery is. */
+/** Reports by their number, each as its newest delivery is. What is listed is chosen first: only of that headers are looked up. */
 export async function listedReports(db: Db, filter: ReportFilter): Promise<ListedReport[]> {
   const { merchant, merchants = null, batch, state, nos, after, limit } = filter;
   const found = await sql<ListedReport>`
-    select * from (
-      select r.no, m.id as "merchantId", b.batch_id as "settlementBatchId", case when b.batch_id is null then b.day::text end as "transactionDate",
-             d.found_at as "foundAt", d.state = 'withdrawn' as "isWithdrawn", ${REPORT} ${FROM_REPORTS}
-        join batch b on b.no = r.batch_no join merchant m on m.no = b.merchant_no
-       where d.no = (select max(e.no) from delivery e where e.report_no = r.no and e.state not in ('dry', 'over', 'duplicate'))
+    with listed as materialized (
+      select d.no from delivery d join report r on r.no = d.report_no join batch b on b.no = r.batch_no join merchant m on m.no = b.merchant_no
+       where d.state not in ('dry', 'over', 'duplicate')
+         and not exists (select from delivery e where e.report_no = d.report_no and e.no > d.no and e.state not in ('dry', 'over', 'duplicate'))
          and ${merchant === undefined ? sql`true` : sql`m.id = ${merchant}`}
          and ${merchants === null ? sql`true` : sql`m.id = any(${[...merchants]}::text[])`}
          and ${batch === undefined ? sql`true` : sql`coalesce(b.batch_id, b.day::text) = ${batch}`}
          and ${nos === undefined ? sql`true` : sql`r.no = any(${[...nos]}::int[])`}
-         and ${after === undefined ? sql`true` : sql`r.no > ${after}`}) listed
-     where ${state === undefined ? sql`true` : sql`state = ${state}`}
-     order by no limit ${limit ?? null}::bigint`.execute(db);
+         and ${after === undefined ? sql`true` : sql`r.no > ${after}`}
+         and ${state === undefined ? sql`true` : sql`${STATE} = ${state}`}
+       order by r.no limit ${limit ?? null}::bigint)
+    select r.no, m.id as "merchantId", b.batch_id as "settlementBatchId", case when b.batch_id is null then b.day::text end as "transactionDate",
+           d.found_at as "foundAt", d.state = 'withdrawn' as "isWithdrawn", ${REPORT} ${FROM_REPORTS}
+      join batch b on b.no = r.batch_no join merchant m on m.no = b.merchant_no
+     where d.no in (select no from listed) order by r.no`.execute(db);
   return found.rows;
 }
 
