@@ -95,7 +95,7 @@ suite('SIGTERM in the middle of the work', { concurrency: LANES }, () => {
         const watching = (async () => {
           for (let said = await pagesOf(page); said; said = await pagesOf(page)) {
             told.push(said);
-            await delay(20);
+            await delay(50);
           }
         })();
         await first.says(/"draining"/);

@@ -23,7 +23,7 @@ import * as query from './load-chunk.sql.ts';
 /** A block is sent when it is so full, and findings are kept back until there are so many. */
 const BLOCK_BYTES = 1 << 18;
 
-const MANY_FINDINGS = 2_000;
+const MANY_FINDINGS = 8_000;
 
 /** Reads the chunk's rows and sends them on as they come; memory holds a block and some findings, however large the chunk. */
 export async function copyRows(db: Db, client: Client, chunk: query.ClaimedChunk): Promise<FactsCounter> {
