@@ -119,14 +119,14 @@ const statements = (): readonly string[] => [
   ...['report', 'delivery', 'load'].map((table) =>
     again(
       table,
-      `'no', 10 * n + 1000 + t.no, ${{ report: `'batch_no', 1000 + n, 'load_no', 10 * n + 1000 + t.load_no`, delivery: `'report_no', 10 * n + 1000 + t.report_no`, load: `'report_no', 10 * n + 1000 + t.report_no, 'delivery_no', 10 * n + 1000 + t.delivery_no` }[table]}`,
+      `'no', 10 * n + 1000 + t.no, ${{ report: `'batch_no', 1000 + n, 'load_no', 10 * n + 1000 + t.load_no`, delivery: `'report_no', 10 * n + 1000 + t.report_no`, load: `'sha256', md5(n || ' ' || t.no), 'series', t.series || n % ${MERCHANTS}, 'report_no', 10 * n + 1000 + t.report_no, 'delivery_no', 10 * n + 1000 + t.delivery_no` }[table]}`,
       't.no < 10',
     ),
   ),
   again('run_load', `'run_no', 1000 + n, 'load_no', 10 * n + 1000 + t.load_no`, 't.run_no < 1000'),
   again(
     'discrepancy',
-    `'no', ${open} * n + 1000 + t.no, 'batch_no', 1000 + n, 'opened_run', 1000 + n, 'load_no', 10 * n + 1000 + t.load_no,
+    `'no', ${open} * n + 1000 + t.no, 'batch_no', 1000 + n, 'request_id', t.request_id || '-' || n, 'opened_run', 1000 + n, 'load_no', 10 * n + 1000 + t.load_no,
      'first_seen_at', now() - n % ${DAYS} * interval '1 day', 'opened_at', now() - n % ${DAYS} * interval '1 day'`,
     `t.no <= ${open}`,
   ),

@@ -3,7 +3,7 @@ import { type Context, Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import type { z } from 'zod';
 import { hashOf, onlyFrom, sameOrigin, secureHeaders } from '../console/security.ts';
-import { UsageError } from '../domain/errors.ts';
+import { Unreachable, UsageError } from '../domain/errors.ts';
 import { bearerOf } from '../store/tokens.ts';
 import { begun, bytesOf } from '../views/output/streamed.ts';
 import { once } from './once.ts';
@@ -70,6 +70,7 @@ function problemOf(error: Error, context: Context, { log }: ApiParts): Problem {
       503,
       'The database did not answer within 5 seconds. Narrow the filter: one merchant, or a few days.',
     );
+  if (error instanceof Unreachable) return new Problem(503, 'The database does not answer: try again in a moment.');
   log.error({ path: new URL(context.req.url).pathname, error: error.stack }, 'a request failed');
   return new Problem(500, 'This failed: the log says why.');
 }

@@ -4,7 +4,7 @@ import { html } from 'hono/html';
 import type { Database } from '../adapters/postgres/connection.ts';
 import { isDay } from '../domain/calendar/time.ts';
 import { BATCH_STATES, KINDS } from '../domain/discrepancy.ts';
-import { UsageError } from '../domain/errors.ts';
+import { Unreachable, UsageError } from '../domain/errors.ts';
 import { STATES } from '../domain/handling.ts';
 import { HandlingRefused, handle } from '../operations/handle.ts';
 import { bytesOfOriginal, originalOf } from '../views/batches/archived-original.ts';
@@ -25,8 +25,9 @@ import { discrepanciesPage, discrepancyDetail, type ListQuery, mayHandle } from 
 import { healthPage } from './pages/health.ts';
 import { paymentsPage } from './pages/payments.ts';
 import { changesPage, mayRepair, reportDetail, reportNumbered, reportsPage } from './pages/reports.ts';
-import { todayPage } from './pages/today.ts';
+import { lookAtToday, type Today, todayPage } from './pages/today.ts';
 import type { ConsoleParts, Ctx, Env } from './parts.ts';
+import { type Remembered, remembered } from './remembered.ts';
 import { isSameText, onlyFrom, sameOrigin, secureHeaders } from './security.ts';
 import { STYLE } from './style.ts';
 
@@ -34,6 +35,7 @@ import { STYLE } from './style.ts';
 const MOST_BODY_BYTES = 1 << 17;
 /** A statement took too long, or waited too long for somebody else. */
 const TOO_LONG = ['57014', '55P03'];
+const TAKES_LONG = html`<p>The database did not answer within 5 seconds. Narrow the filter: one merchant, or a few days.</p>`;
 
 /** The console as an application: without a session only the login, the style sheet and the probes are there. */
 export function consoleApp(parts: ConsoleParts): Hono<Env> {
@@ -47,15 +49,9 @@ export function consoleApp(parts: ConsoleParts): Hono<Env> {
   );
   app.onError((error, context) => {
     if (TOO_LONG.includes((error as { code?: string }).code ?? ''))
-      return context.html(
-        page(
-          'This takes too long',
-          '',
-          null,
-          html`<p>The database did not answer within 5 seconds. Narrow the filter: one merchant, or a few days.</p>`,
-        ),
-        503,
-      );
+      return context.html(page('This takes too long', '', null, TAKES_LONG), 503);
+    if (error instanceof Unreachable)
+      return context.html(page('The database does not answer', '', null, html`<p>Try again in a moment.</p>`), 503);
     parts.log.error({ path: new URL(context.req.url).pathname, error: error.stack }, 'a page failed');
     return context.html(page('This page failed', '', null, html`<p>The log says why. Try again.</p>`), 500);
   });
@@ -65,7 +61,12 @@ export function consoleApp(parts: ConsoleParts): Hono<Env> {
   app.get('/style.css', (context) => context.body(STYLE, 200, { 'Content-Type': 'text/css; charset=utf-8' }));
   addLogin(app, parts);
   app.use((context, next) => signedIn(context, parts, next));
-  addPages(app, parts);
+  const today = remembered<Today>(parts.now);
+  app.use(async (context, next) => {
+    await next();
+    if (context.req.method === 'POST') today.clear();
+  });
+  addPages(app, parts, today);
   addReports(app, parts);
   addBank(app, parts);
   addActions(app, parts);
@@ -109,10 +110,12 @@ const day = (context: Ctx, name: string): string | undefined => {
 const oneOf = <T extends string>(known: readonly T[], text: string | undefined): T | undefined =>
   known.find((one) => one === text);
 
-function addPages(app: Hono<Env>, { reading, health, now }: ConsoleParts): void {
-  app.get('/', async (context) =>
-    show(context, 'Today', '/', await todayPage(reading.db, context.get('signed'), now())),
-  );
+function addPages(app: Hono<Env>, { reading, health, now }: ConsoleParts, today: Remembered<Today>): void {
+  app.get('/', async (context) => {
+    const { merchants } = context.get('signed');
+    const looked = await today.get(JSON.stringify(merchants), () => lookAtToday(reading.db, { merchants }));
+    return show(context, 'Today', '/', todayPage(looked, now()));
+  });
   app.get('/batches', async (context) => {
     const query = {
       merchant: asked(context, 'merchant'),

@@ -14,26 +14,36 @@ import {
   unknownOf,
 } from '../../views/today/today.sql.ts';
 import { address, badge, dataTable, type Html, link, minute, signOf } from '../layout.ts';
+import type { Looked } from '../remembered.ts';
 
 const DAYS = 35;
 const DAY_MS = 86_400_000;
+const EARLIER_MS = 10_000;
 /** Some batches are dated ahead; with a wrong date, far ahead. */
 const MOST_DATES = DAYS + 7;
 /** The worst first: it is what a day shows. */
 const RANK = ['discrepant', 'incomplete', 'waiting', 'reconciled'] as const;
 
-/** Does it add up, and what has changed since yesterday. */
-export async function todayPage(db: Db, { merchants }: Person, nowMs: number): Promise<readonly Html[]> {
-  const [states, sums, since, unknown, payouts, hasBank] = [
-    await statesByDay(db, DAYS, merchants),
-    await openSums(db, merchants),
-    await changedSinceYesterday(db, merchants),
-    await unknownOf(db, merchants),
-    await payoutSums(db, DAYS, merchants),
-    await isBankUsed(db),
-  ];
+/** What the first page is made of. */
+export async function lookAtToday(db: Db, { merchants }: Pick<Person, 'merchants'>) {
+  return {
+    states: await statesByDay(db, DAYS, merchants),
+    sums: await openSums(db, merchants),
+    since: await changedSinceYesterday(db, merchants),
+    unknown: await unknownOf(db, merchants),
+    payouts: await payoutSums(db, DAYS, merchants),
+    hasBank: await isBankUsed(db),
+  };
+}
+export type Today = Awaited<ReturnType<typeof lookAtToday>>;
+
+/** Does it add up, and what has changed since yesterday. Where it was looked up earlier it says when. */
+export function todayPage({ result, atMs }: Looked<Today>, nowMs: number): readonly Html[] {
+  const { states, sums, since, unknown, payouts, hasBank } = result;
   const open = sums.reduce((sum, { count }) => sum + count, 0);
+  const isEarlier = nowMs - atMs > EARLIER_MS;
   return [
+    isEarlier ? html`<p class="note">As of ${new Date(atMs).toISOString().slice(11, 19)} UTC.</p>` : html``,
     ...warningOf(unknown),
     html`<p>${open === 0 ? 'No discrepancy is open.' : html`${link('/discrepancies', open.toLocaleString('en'))} open`},
 ${link('/discrepancies?handling=accepted', since.accepted.toLocaleString('en'))} accepted,

@@ -20,16 +20,19 @@ export async function batchPage(
   { merchant, merchants = null, from, to, state, after, limit, isLatestFirst = false }: BatchPage,
 ): Promise<BatchView[]> {
   const [beyond, direction] = isLatestFirst ? [sql`<`, sql`desc`] : [sql`>`, sql`asc`];
+  // Sorted first: the state of each is looked at only until the page is full.
   const found = await sql<{ no: number }>`
-    select b.no from batch b join merchant m on m.no = b.merchant_no join run r on r.no = b.current_run
+    select listed.no from (
+      select b.no from batch b join merchant m on m.no = b.merchant_no join run r on r.no = b.current_run
      where ${merchant === undefined ? sql`true` : sql`m.id = ${merchant}`}
        and ${merchants === null ? sql`true` : sql`m.id = any(${[...merchants]}::text[])`}
        and ${from === undefined ? sql`true` : sql`coalesce(b.settlement_date, b.day) >= ${from}::date`}
        and ${to === undefined ? sql`true` : sql`coalesce(b.settlement_date, b.day) <= ${to}::date`}
-       and ${state === undefined ? sql`true` : sql`(select s.state from batch_state s where s.batch_no = b.no) = ${state}`}
        and ${after === undefined ? sql`true` : sql`(${PLACE}) ${beyond} (select ${PLACE} from batch b join merchant m on m.no = b.merchant_no where b.no = ${after})`}
      order by coalesce(b.settlement_date, b.day, '-infinity'::date) ${direction}, coalesce(b.batch_id, '') ${direction}, m.id ${direction},
               coalesce(b.currency, '') ${direction}, b.no ${direction}
+     offset 0) listed
+     where ${state === undefined ? sql`true` : sql`(select s.state from batch_state s where s.batch_no = listed.no) = ${state}`}
      limit ${limit}`.execute(db);
   const nos = found.rows.map(({ no }) => no);
   const views = new Map((await batchesOf(db, { batchNos: nos })).map((batch) => [batch.no, batch]));

@@ -72,6 +72,8 @@ export const handledPortions = (
 ): AsyncGenerator<query.HandledDiscrepancy[]> =>
   streamHeld(database, query.handledDiscrepancies({ ...filter, isAcceptedToo: true }));
 
+const MOST_AT_ONCE = 1_001;
+
 /** Discrepancies up to the limit, and where the rest of them begins: known when all portions were read. */
 export function discrepancyPage(database: Database, filter: query.DiscrepancyFilter) {
   const { limit = Number.POSITIVE_INFINITY } = filter;
@@ -84,7 +86,7 @@ export function discrepancyPage(database: Database, filter: query.DiscrepancyFil
       const more = filter.limit === undefined ? filter : { ...filter, limit: filter.limit + 1 };
       let left = limit;
       let last: query.DatedDiscrepancy | undefined;
-      for await (const rows of streamHeld<query.DatedDiscrepancy>(database, query.datedDiscrepancies(more))) {
+      for await (const rows of portionsOf(database, more)) {
         const shown = rows.slice(0, left);
         last = shown.at(-1) ?? last;
         if (rows.length > left) next = String(last!.no);
@@ -93,6 +95,14 @@ export function discrepancyPage(database: Database, filter: query.DiscrepancyFil
       }
     },
   };
+}
+
+/** What is held to be fetched in portions is not bounded in time: what fits into one is asked for at once. */
+async function* portionsOf(database: Database, filter: query.DiscrepancyFilter) {
+  const statement = query.datedDiscrepancies(filter);
+  if (filter.limit === undefined || filter.limit > MOST_AT_ONCE)
+    return yield* streamHeld<query.DatedDiscrepancy>(database, statement);
+  yield ((await statement.execute(database.db)) as { rows: query.DatedDiscrepancy[] }).rows;
 }
 
 export const datedJson = ({ until, closedBecause, ...row }: query.DatedDiscrepancy, isClosedToo: boolean) =>
