@@ -67,10 +67,14 @@ const REPORT = sql`d.file, r.kind, ${STATE} as state,
            coalesce(d.error_code, case when coalesce(d.parked_reason, away_reason(d)) is not null then 'unreadable' end) as "errorCode",
            coalesce(d.error_message, d.parked_reason, away_reason(d)) as "errorMessage",
            l.header, h.file as "headerOf", h.header as "headerBefore"`;
+/** As header_before(l.no), from the delivery that is at hand: so it is looked for behind it, and not from the newest one on. */
 const FROM_REPORTS = sql`
       from delivery d join report r on r.no = d.report_no
       left join load l on l.delivery_no = d.no and l.state = 'closed'
-      left join lateral header_before(l.no) h on true`;
+      left join lateral (
+        select y.file, o.header from load o join delivery y on y.no = o.delivery_no and y.state = 'closed' and y.replay_of is null
+         where o.series = l.series and o.delivery_no < coalesce(d.replay_of, d.no)
+         order by o.delivery_no desc, o.no desc limit 1) h on true`;
 
 export type ReportFilter = {
   readonly merchant?: string | undefined;
@@ -112,7 +116,7 @@ export async function listedReports(db: Db, filter: ReportFilter): Promise<Liste
     select r.no, m.id as "merchantId", b.batch_id as "settlementBatchId", case when b.batch_id is null then b.day::text end as "transactionDate",
            d.found_at as "foundAt", d.state = 'withdrawn' as "isWithdrawn", ${REPORT} ${FROM_REPORTS}
       join batch b on b.no = r.batch_no join merchant m on m.no = b.merchant_no
-     where d.no in (select no from listed) order by r.no`.execute(db);
+     where d.no = any(array(select no from listed)) order by r.no`.execute(db);
   return found.rows;
 }
 
