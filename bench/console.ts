@@ -126,7 +126,7 @@ const statements = (): readonly string[] => [
   again('run_load', `'run_no', 1000 + n, 'load_no', 10 * n + 1000 + t.load_no`, 't.run_no < 1000'),
   again(
     'discrepancy',
-    `'no', ${open} * n + 1000 + t.no, 'batch_no', 1000 + n, 'request_id', t.request_id || '-' || n, 'opened_run', 1000 + n, 'load_no', 10 * n + 1000 + t.load_no,
+    `'no', ${open} * n + 1000 + t.no, 'batch_no', 1000 + n, 'request_id', t.request_id || '-' || n, 'transaction_id', t.transaction_id || '-' || n, 'opened_run', 1000 + n, 'load_no', 10 * n + 1000 + t.load_no,
      'first_seen_at', now() - n % ${DAYS} * interval '1 day', 'opened_at', now() - n % ${DAYS} * interval '1 day'`,
     `t.no <= ${open}`,
   ),
@@ -137,7 +137,7 @@ const statements = (): readonly string[] => [
     Math.floor((batches - 1) / 10),
   ),
   again('payout', `'batch_no', 1000 + n`, 't.batch_no < 1000'),
-  again('bank_entry', `'ordinal', n + 10, 'line', n + 10`, 't.ordinal < 10'),
+  again('bank_entry', `'ordinal', n + 10, 'line', n + 10, 'entry_key', n`, 't.ordinal < 10'),
   `insert into audit_event (who, via, what, subject) select 'ann', 'bench', 'handle', 'discrepancy ' || n from generate_series(1, ${Math.min(batches, 2_000)}) n`,
 ];
 
