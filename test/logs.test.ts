@@ -104,9 +104,10 @@ before(async () => {
   await query(
     url,
     `create sequence tries;
+     create sequence runs;
      create function slow_once() returns trigger language plpgsql as 'begin if nextval(''tries'') = 1 then perform pg_sleep(60); end if; return new; end';
      create trigger slow before update on chunk for each row when (new.state = 'loaded') execute function slow_once();
-     create function fail_once() returns trigger language plpgsql as 'begin if nextval(''tries'') < 5 then raise exception ''made to fail''; end if; return new; end';
+     create function fail_once() returns trigger language plpgsql as 'begin if nextval(''runs'') < 3 then raise exception ''made to fail''; end if; return new; end';
      create trigger fail before insert on run for each row execute function fail_once()`,
   );
   writeFiles(reports, reportsOf('A3', [HEADER, rowOf('A3')]));
