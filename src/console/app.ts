@@ -2,17 +2,23 @@ import { Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { html } from 'hono/html';
 import type { Database } from '../adapters/postgres/connection.ts';
+import { streamHeld } from '../adapters/postgres/cursors.ts';
 import { isDay } from '../domain/calendar/time.ts';
 import { BATCH_STATES, KINDS } from '../domain/discrepancy.ts';
 import { Unreachable, UsageError } from '../domain/errors.ts';
 import { STATES } from '../domain/handling.ts';
 import { HandlingRefused, handle } from '../operations/handle.ts';
+import { type AuditView, auditEvents } from '../views/audit/audit.sql.ts';
+import { AUDIT_COLUMNS } from '../views/audit/audit.ts';
+import { type EntryView, entries } from '../views/bank/entries.sql.ts';
+import { ENTRY_COLUMNS } from '../views/bank/entries.ts';
 import { bytesOfOriginal, originalOf } from '../views/batches/archived-original.ts';
 import { batchPortions } from '../views/batches/batch-page.ts';
 import { isDiscrepancy } from '../views/batches/batches.sql.ts';
 import { discrepancyPage } from '../views/batches/batches.ts';
+import { REPORT_COLUMNS, reportPortions } from '../views/batches/report-list.ts';
 import { answer } from '../views/gauges/gauges.sql.ts';
-import { BATCH_COLUMNS, DATED_COLUMNS } from '../views/output/columns.ts';
+import { BATCH_COLUMNS, type Column, DATED_COLUMNS } from '../views/output/columns.ts';
 import { csv } from '../views/output/output.ts';
 import { begun, bytesOf } from '../views/output/streamed.ts';
 import { workbook } from '../views/output/workbook.ts';
@@ -128,13 +134,8 @@ function addPages(app: Hono<Env>, { reading, health, now }: ConsoleParts, today:
     const signed = context.get('signed');
     if (format === null) return show(context, 'Batches', '/batches', await batchesPage(reading, query, signed));
     const { after: _, ...filter } = query;
-    const batches = await begun(batchPortions(reading.db, { ...filter, merchants: signed.merchants }));
-    return exported(
-      context,
-      'batches',
-      format,
-      format === 'csv' ? csv(BATCH_COLUMNS, batches) : workbook('batches', BATCH_COLUMNS, batches),
-    );
+    const batches = batchPortions(reading.db, { ...filter, merchants: signed.merchants });
+    return exported(context, 'batches', format, BATCH_COLUMNS, batches);
   });
   app.get('/batches/:no{[1-9][0-9]{0,8}}', async (context) => {
     const found = await batchDetails(reading, Number(context.req.param('no')), context.get('signed'));
@@ -168,7 +169,10 @@ function addPages(app: Hono<Env>, { reading, health, now }: ConsoleParts, today:
       what: asked(context, 'what'),
       after: numberOf(after),
     };
-    return show(context, 'Audit', '/audit', await auditPage(reading.db, filter));
+    const format = exportOf(context);
+    if (format === null) return show(context, 'Audit', '/audit', await auditPage(reading.db, filter));
+    const events = streamHeld<AuditView>(reading, auditEvents({ ...filter, after: undefined }));
+    return exported(context, 'audit', format, AUDIT_COLUMNS, events);
   });
   app.get('/health', async (context) =>
     context.get('signed').merchants !== null
@@ -194,18 +198,21 @@ function shortNumber(text: string | undefined): number | undefined {
 const exportOf = (context: Ctx): 'csv' | 'xlsx' | null =>
   oneOf(['csv', 'xlsx'] as const, asked(context, 'format')) ?? null;
 
-/** A file to download. Where reading fails the connection breaks off, so that nobody takes a part for the whole. */
-function exported(
+/** A table to download. Where reading fails the connection breaks off, so that nobody takes a part for the whole. */
+async function exported<Row>(
   context: Ctx,
   name: string,
   format: 'csv' | 'xlsx',
-  pieces: AsyncGenerator<string | Uint8Array>,
-): Response {
+  columns: readonly Column<Row>[],
+  portions: AsyncGenerator<readonly Row[]>,
+): Promise<Response> {
   const type =
     format === 'csv' ? 'text/csv; charset=utf-8' : 'application/vnd.openxmlformats-officedocument.spreadsheetml.sheet';
+  const rows = await begun(portions);
   context.header('Content-Type', type);
   context.header('Content-Disposition', `attachment; filename="${name}.${format}"`);
   const { outgoing } = context.env;
+  const pieces = format === 'csv' ? csv(columns, rows) : workbook(name, columns, rows);
   return context.body(ReadableStream.from(bytesOf(pieces, () => outgoing.destroy())) as ReadableStream);
 }
 
@@ -235,9 +242,8 @@ async function listDiscrepancies(context: Ctx, reading: Database): Promise<Respo
       '/discrepancies',
       await discrepanciesPage(reading, query, filter, context.get('signed')),
     );
-  const portions = await begun(discrepancyPage(reading, { ...filter, after: undefined }).portions());
-  const pieces = format === 'csv' ? csv(DATED_COLUMNS, portions) : workbook('discrepancies', DATED_COLUMNS, portions);
-  return exported(context, 'discrepancies', format, pieces);
+  const portions = discrepancyPage(reading, { ...filter, after: undefined }).portions();
+  return exported(context, 'discrepancies', format, DATED_COLUMNS, portions);
 }
 
 const REPORT = '/reports/:no{[1-9][0-9]{0,8}}';
@@ -250,7 +256,12 @@ function addReports(app: Hono<Env>, { reading }: ConsoleParts): void {
       state: asked(context, 'state'),
       after: shortNumber(asked(context, 'after')),
     };
-    return show(context, 'Reports', '/reports', await reportsPage(reading, filter, context.get('signed')));
+    const signed = context.get('signed');
+    const format = exportOf(context);
+    if (format === null) return show(context, 'Reports', '/reports', await reportsPage(reading, filter, signed));
+    const { after: _, ...named } = filter;
+    const reports = reportPortions(reading.db, { ...named, merchants: signed.merchants });
+    return exported(context, 'reports', format, REPORT_COLUMNS, reports);
   });
   app.get(REPORT, async (context) => {
     const report = await reportOf(context, reading);
@@ -284,7 +295,11 @@ function addBank(app: Hono<Env>, { reading }: ConsoleParts): void {
       isOpen: asked(context, 'open') !== undefined,
       after: fileNo === undefined ? undefined : { fileNo: Number(fileNo), ordinal: Number(ordinal) },
     };
-    return show(context, 'Bank', '/bank', await bankPage(reading, filter, context.get('signed')));
+    const signed = context.get('signed');
+    const format = exportOf(context);
+    if (format === null) return show(context, 'Bank', '/bank', await bankPage(reading, filter, signed));
+    const all = entries({ ...filter, after: undefined, merchants: signed.merchants });
+    return exported(context, 'bank', format, ENTRY_COLUMNS, streamHeld<EntryView>(reading, all));
   });
 }
 

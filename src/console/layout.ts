@@ -127,6 +127,13 @@ export function address(path: string, query: Readonly<Record<string, string | nu
 
 export const link = (to: string, text: string | number): Html => html`<a href="${to}">${text}</a>`;
 
+/** What stands below a list: the next page, if there is one, and all that the filter names as a file. */
+export function belowList(path: string, query: Parameters<typeof address>[1], next: string | number | undefined): Html {
+  const file = (format: string) => link(address(path, { ...query, format }), format.toUpperCase());
+  const page = next === undefined ? '' : html`${link(address(path, { ...query, after: next }), 'Next page')} · `;
+  return html`<p>${page}${file('csv')} · ${file('xlsx')}</p>`;
+}
+
 export const input = (label: string, name: string, value: string | undefined, type = 'text'): Html =>
   html`<label>${label} <input type="${type}" name="${name}" value="${value ?? ''}"></label>`;
 

@@ -2,7 +2,7 @@ import { html } from 'hono/html';
 import type { Db } from '../../adapters/postgres/connection.ts';
 import { AUDITED } from '../../domain/audit.ts';
 import { type AuditFilter, type AuditView, auditEvents, auditHead } from '../../views/audit/audit.sql.ts';
-import { address, dataTable, type Html, input, link, minute, select } from '../layout.ts';
+import { belowList, dataTable, type Html, input, minute, select } from '../layout.ts';
 
 const PAGE_ROWS = 200;
 
@@ -20,9 +20,7 @@ export async function auditPage(db: Db, filter: AuditFilter): Promise<readonly H
       shown.map(({ no, at, who, via, what, on, reason }) => [Number(no), minute(at), who, via, what, on, reason]),
       'Nothing was done that this filter names.',
     ),
-    rows.length > shown.length
-      ? html`<p>${link(address('/audit', { ...query, after: Number(shown.at(-1)!.no) }), 'Next page')}</p>`
-      : html``,
+    belowList('/audit', query, rows.length > shown.length ? Number(shown.at(-1)!.no) : undefined),
     html`<p class="note">The last event is ${Number(head.no)}, with hash ${head.hash}. "settlestream audit --verify" checks all of them.</p>`,
   ];
 }

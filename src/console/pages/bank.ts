@@ -2,7 +2,7 @@ import { html } from 'hono/html';
 import type { Database } from '../../adapters/postgres/connection.ts';
 import { type EntryFilter, type EntryView, entries } from '../../views/bank/entries.sql.ts';
 import { entryJson } from '../../views/bank/entries.ts';
-import { address, dataTable, fileCell, type Html, input, link, type Signed } from '../layout.ts';
+import { belowList, dataTable, fileCell, type Html, input, type Signed } from '../layout.ts';
 import { mayHandle } from './discrepancies.ts';
 
 const PAGE_ROWS = 200;
@@ -30,9 +30,7 @@ ${dataTable(
 )}
 ${isChoice ? matchForm() : ''}
 </form>`,
-    rows.length > shown.length && last
-      ? html`<p>${link(address('/bank', { ...query, after: `${last.fileNo}.${last.ordinal}` }), 'Next page')}</p>`
-      : html``,
+    belowList('/bank', query, rows.length > shown.length && last ? `${last.fileNo}.${last.ordinal}` : undefined),
   ];
 }
 

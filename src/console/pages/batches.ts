@@ -17,7 +17,7 @@ import {
   totalJson,
 } from '../../views/batches/batches.ts';
 import { feeSignOf } from '../../views/batches/fee-sign.ts';
-import { address, badge, dataTable, fileCell, type Html, input, link, minute, select } from '../layout.ts';
+import { address, badge, belowList, dataTable, fileCell, type Html, input, link, minute, select } from '../layout.ts';
 import { waterfallTable } from './waterfall.ts';
 
 const PAGE_ROWS = 200;
@@ -42,7 +42,6 @@ export async function batchesPage(
   const shown = found.slice(0, PAGE_ROWS);
   const { merchant, from, to, state } = query;
   const filter = { merchant, from, to, state };
-  const csv = (format: string) => link(address('/batches', { ...filter, format }), format.toUpperCase());
   return [
     html`<form class="filter" method="get">${input('Merchant', 'merchant', merchant)}${input('From', 'from', from, 'date')}${input('To', 'to', to, 'date')}${select('State', 'state', BATCH_STATES, state)}<button>Show</button></form>`,
     dataTable(
@@ -65,7 +64,7 @@ export async function batchesPage(
       shown.map(lineOf),
       'There is none. Reports are reconciled as they arrive: "settlestream run", or "settlestream reconcile".',
     ),
-    html`<p>${found.length > shown.length ? html`${link(address('/batches', { ...filter, after: shown.at(-1)!.no }), 'Next page')} · ` : ''}${csv('csv')} · ${csv('xlsx')}</p>`,
+    belowList('/batches', filter, found.length > shown.length ? shown.at(-1)!.no : undefined),
   ];
 }
 

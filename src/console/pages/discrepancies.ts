@@ -6,7 +6,18 @@ import { type DatedDiscrepancy, type DiscrepancyFilter, datedDiscrepancies } fro
 import { discrepancyPage } from '../../views/batches/batches.ts';
 import { KIND_DESCRIPTIONS } from '../../views/batches/kind-descriptions.ts';
 import { handlingHistory, latestOf } from '../../views/handling/history.ts';
-import { address, badge, dataTable, type Html, input, link, minute, type Signed, select } from '../layout.ts';
+import {
+  address,
+  badge,
+  belowList,
+  dataTable,
+  type Html,
+  input,
+  link,
+  minute,
+  type Signed,
+  select,
+} from '../layout.ts';
 
 const PAGE_ROWS = 100;
 
@@ -32,7 +43,6 @@ export async function discrepanciesPage(
   const next = list.next();
   const here = address('/discrepancies', { ...query, ticked: undefined });
   const { after: _, ticked, ...all } = query;
-  const exported = (format: string) => link(address('/discrepancies', { ...all, format }), format.toUpperCase());
   return [
     html`<form class="filter" method="get">${select('Kind', 'kind', KINDS, query.kind)}${input('Merchant', 'merchant', query.merchant)}${input('Batch or day', 'batch', query.batch)}${input('From', 'from', query.from, 'date')}${input('To', 'to', query.to, 'date')}${select('Handling', 'handling', STATES, query.handling, 'all that is open')}${input('Assigned to', 'assigned', query.assigned)}<button>Show</button></form>`,
     html`<form method="post" action="/discrepancies/handle">
@@ -59,7 +69,7 @@ ${dataTable(
 )}
 ${rows.length === 0 || !mayHandle(signed) ? '' : html`<p>${link(address('/discrepancies', { ...query, ticked: ticked === 'all' ? undefined : 'all' }), ticked === 'all' ? 'Tick none' : `Tick all ${rows.length} of this page`)}</p>${actionForm()}`}
 </form>`,
-    html`<p>${next === null ? '' : html`${link(address('/discrepancies', { ...all, after: next }), 'Next page')} · `}${exported('csv')} · ${exported('xlsx')}</p>`,
+    belowList('/discrepancies', all, next ?? undefined),
   ];
 }
 

@@ -2,8 +2,21 @@ import { html } from 'hono/html';
 import type { Database } from '../../adapters/postgres/connection.ts';
 import { originalOf } from '../../views/batches/archived-original.ts';
 import { type ListedReport, listedReports, type ReportFilter } from '../../views/batches/batches.sql.ts';
+import { stateOfReport } from '../../views/batches/report-list.ts';
 import type { Change } from '../../views/restatements/changes.ts';
-import { address, badge, dataTable, fileCell, type Html, input, link, minute, type Signed, select } from '../layout.ts';
+import {
+  address,
+  badge,
+  belowList,
+  dataTable,
+  fileCell,
+  type Html,
+  input,
+  link,
+  minute,
+  type Signed,
+  select,
+} from '../layout.ts';
 
 const PAGE_ROWS = 200;
 const STATES = ['closed', 'waiting', 'refused'];
@@ -17,7 +30,6 @@ export async function reportsPage(
   const found = await listedReports(db, { ...filter, merchants, limit: PAGE_ROWS + 1 });
   const shown = found.slice(0, PAGE_ROWS);
   const { merchant, batch, state } = filter;
-  const next = address('/reports', { merchant, batch, state, after: shown.at(-1)?.no });
   return [
     html`<form class="filter" method="get">${input('Merchant', 'merchant', merchant)}${input('Batch or day', 'batch', batch)}${select('State', 'state', STATES, state)}<button>Show</button></form>`,
     dataTable(
@@ -38,18 +50,16 @@ export async function reportsPage(
       shown.map((report) => [
         link(`/reports/${report.no}`, report.no),
         fileCell(report.file),
-        badge(stateOf(report)),
+        badge(stateOfReport(report)),
         ...[report.kind, report.merchantId, report.settlementBatchId ?? report.transactionDate],
         ...[report.revision, report.rows, report.refusedRows, minute(report.foundAt)],
         report.errorMessage,
       ]),
       'There is none that this filter names.',
     ),
-    found.length > shown.length ? html`<p>${link(next, 'Next page')}</p>` : html``,
+    belowList('/reports', { merchant, batch, state }, found.length > shown.length ? shown.at(-1)!.no : undefined),
   ];
 }
-
-const stateOf = ({ isWithdrawn, state }: ListedReport): string => (isWithdrawn ? 'withdrawn' : state);
 
 /** The report of this number; null where it is not there for whoever asks. */
 export async function reportNumbered(
@@ -76,7 +86,7 @@ export async function reportDetail({ db }: Database, report: ListedReport, signe
       'batch or day',
       batch === undefined ? null : link(address('/reports', { merchant: report.merchantId, batch }), batch),
     ],
-    ['state', badge(stateOf(report))],
+    ['state', badge(stateOfReport(report))],
     ['error', errorCode === null ? null : `${errorCode}: ${errorMessage}`],
     ['revision', report.revision],
     ['rows', report.rows],
