@@ -341,6 +341,13 @@ create table imported_file (
   -- Whose records those are that name no merchant; null: each names one.
   unnamed_merchant_no integer references merchant
 );
+-- Whoever changes records, by whatever way, has the file read again. An import writes it last.
+create function forget_imported_file() returns trigger language plpgsql as $$
+begin
+  delete from imported_file;
+  return null;
+end $$;
+create trigger record_changed after insert or update or delete or truncate on record for each statement execute function forget_imported_file();
 
 -- Versions of records that were looked at, as long as others of the same time may still be committed.
 create table seen_change (
@@ -409,7 +416,7 @@ create table run (
   -- RunFacts: rows, totals by type, details, summary, what is missing.
   facts        jsonb not null,
   digest       text not null,
-  -- Coverage (src/domain/coverage.ts): its rows before anything is told of them, and its checks. Null where nobody counted it.
+  -- Coverage (src/domain/matching/coverage.ts): its rows before anything is told of them, and its checks. Null where nobody counted it.
   coverage     jsonb,
   -- It reads other loads than the batch's run before, or there was none: only such a run brings other batches anything new.
   changed      boolean not null,

@@ -62,6 +62,7 @@ test('statements in zips, in zips within zips and gzipped ones are read, each un
     'bank/locked.zip': zipOf([{ name: 'locked.sta', content: parts[0]!.content, says: { flags: 1 } }]),
     'bank/broken.zip': zipOf([{ name: 'inner.zip', content: inner.subarray(0, 100) }]),
     'bank/twice.zip': zipOf([one[0]!, one[0]!]),
+    'bank/thrice.zip': zipOf([one[0]!, one[0]!, one[0]!]),
     'bank/notes.zip': zipOf([{ name: 'notes.txt', content: 'call the bank' }]),
   });
   for (const ended of [await call(), await call()]) {
@@ -74,6 +75,7 @@ test('statements in zips, in zips within zips and gzipped ones are read, each un
       'empty.zip',
       'locked.zip/locked.sta',
       'notes.zip/notes.txt',
+      `thrice.zip/${one[0]!.name} (again)`,
       `twice.zip/${one[0]!.name} (again)`,
     ]);
   }

@@ -1,5 +1,6 @@
 /** The ways into the console beside links: a real identity provider on this machine, and a proxy that says who comes. */
 import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -19,6 +20,7 @@ const ACCOUNTS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   guest: { email: 'guest@example.com', groups: ['others'], merchants: ['M1'] },
   nobodys: { email: 'nobodys@example.com', groups: ['finance'] },
   unconfirmed: { email: 'ann@example.com', email_verified: false, groups: ['finance'], merchants: '*' },
+  unconfirmedInWords: { email: 'ann@example.com', email_verified: 'false', groups: ['finance'], merchants: '*' },
   nameless: { groups: ['finance'], merchants: '*' },
   program: { email: 'system', groups: ['finance'], merchants: '*' },
   roles: { email: 'roles@example.com', groups: ['approver', 'engineer'], merchants: '*' },
@@ -192,6 +194,7 @@ suite('an identity provider', () => {
       ['roles', 'the login gives no role'],
       ['nobodys', 'the login names no merchant'],
       ['unconfirmed', 'the login does not say the name'],
+      ['unconfirmedInWords', 'the login does not say the name'],
       ['nameless', 'the login does not say the name'],
       ['program', 'the name system is the program itself'],
     ] as const;
@@ -204,6 +207,20 @@ suite('an identity provider', () => {
       assert.equal(cookieIn(answers[at]!, '__Host-settlestream'), undefined);
     }
     assert.deepEqual(await sessions(), before);
+  });
+
+  test('a session ends where the settings of the login are others', async () => {
+    const session = cookieIn(await comeBack(await toProvider('ann')), '__Host-settlestream')!;
+    assert.equal((await get('/', session)).status, 200);
+    const narrower = readFileSync(join(folder, 'oidc.yaml'), 'utf8').replace(
+      'analyst: [finance, heads]',
+      'viewer: [finance]',
+    );
+    writeFileSync(join(folder, 'narrower.yaml'), narrower);
+    const { port, running } = await served('narrower.yaml');
+    assert.equal((await asker(port)('/', { headers: { ...HOST, cookie: session } })).status, 401);
+    running.kill('SIGTERM');
+    await running.ended;
   });
 
   test('nor who brings what was not begun here, in this browser, and now', async () => {

@@ -20,6 +20,8 @@ export type ConsoleParts = {
   readonly work: Work;
   readonly site: Site;
   readonly login: Login;
+  /** What the settings say of it: a session that began under others is none. */
+  readonly loginSettings: string;
   readonly health: () => Promise<readonly HealthCheck[]>;
   readonly log: {
     error(fields: object, message: string): void;

@@ -38,11 +38,13 @@ export function remembered<T>(now: () => number) {
   return {
     async get(key: string, work: () => Promise<T>): Promise<Looked<T>> {
       const last = kept.get(key);
-      if (last === undefined || now() - last.atMs > MOST_MS) {
+      const ageMs = last === undefined ? 0 : now() - last.atMs;
+      // A clock that was set back says nothing of the age.
+      if (last === undefined || ageMs < 0 || ageMs > MOST_MS) {
         kept.delete(key);
         return look(key, work);
       }
-      if (now() - last.atMs > TIMES * last.tookMs) void look(key, work).catch(() => {});
+      if (ageMs > TIMES * last.tookMs) void look(key, work).catch(() => {});
       return last;
     },
     clear(): void {

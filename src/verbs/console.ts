@@ -54,7 +54,8 @@ export async function openConsole(config: Config, writing: Database, options: Op
   const login = loginOf(config.console);
   const parts = { reading, writing, limits: config.handling.approval, log, now: Date.now, login };
   const settings = { ...apiSettings(config, writing), site: { origin: origin ?? null } };
-  const pages = consoleApp({ ...parts, ...settings, health });
+  const loginSettings = JSON.stringify([config.console.login, origin ?? null]);
+  const pages = consoleApp({ ...parts, ...settings, loginSettings, health });
   const api = apiApp({ ...parts, ...settings });
   const server = createAdaptorServer({
     fetch: (request, env) => (new URL(request.url).pathname.startsWith('/api/') ? api : pages).fetch(request, env),

@@ -122,7 +122,6 @@ test('a large import makes the indexes anew; beside somebody who reads or publis
       `select pg_advisory_xact_lock(7355609, no) from merchant`,
     ]) {
       await query(url, "delete from record where request_id >= 'r-2'");
-      await query(url, 'delete from imported_file');
       await query(url, 'analyze record');
       const [{ count }] = (await query<{ count: number }>(url, 'select count(*)::int from record')) as [
         { count: number },

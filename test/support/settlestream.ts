@@ -51,6 +51,8 @@ const isForWarm = ([verb = '']: readonly string[], { env, signal, timeoutMs }: O
   timeoutMs === undefined &&
   !SERVICES.includes(verb);
 
+const LIMIT_MS = 300_000;
+
 type Warm = { readonly child: ChildProcess; stdout: string; stderr: string };
 const idle: Warm[] = [];
 
@@ -71,7 +73,10 @@ async function runWarm(args: readonly string[], { env, cwd }: Options): Promise<
       ({ code } = message);
       look();
     };
+    // As long as a process of its own has.
+    const limit = setTimeout(() => child.kill('SIGKILL'), LIMIT_MS);
     const settle = (code: number | null) => {
+      clearTimeout(limit);
       child.off('message', told).off('close', settle);
       child.stdout!.off('data', look);
       child.stderr!.off('data', look);
@@ -124,7 +129,7 @@ export function startSettlestream(args: readonly string[], options: Options = {}
     env: environmentOf(options.env),
     cwd: options.cwd,
     stdio: ['ignore', 'pipe', 'pipe'],
-    timeout: options.timeoutMs ?? 300_000,
+    timeout: options.timeoutMs ?? LIMIT_MS,
     killSignal: 'SIGKILL',
   });
   const stop = () => child.kill('SIGTERM');

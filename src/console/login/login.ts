@@ -157,10 +157,16 @@ function begunIn(cookie: string | undefined): Begun | null {
   }
 }
 
+const hashOfSession = (secret: string, loginSettings: string): string => hashOf(`${loginSettings} ${secret}`);
+
 /** Begins a session: always a new one, so that nobody can give a person a session that is known elsewhere. */
-async function admit(context: Ctx, { writing, site, login }: ConsoleParts, person: Person): Promise<string> {
+async function admit(
+  context: Ctx,
+  { writing, site, login, loginSettings }: ConsoleParts,
+  person: Person,
+): Promise<string> {
   const secret = newSecret();
-  await sessions.insertSession(writing.db, hashOf(secret), person);
+  await sessions.insertSession(writing.db, hashOfSession(secret, loginSettings), person);
   const { name, roles, merchants } = person;
   await recordAudit(writing.db, { name, via: `console (${login.way})` }, [
     { what: 'login', subject: 'console', after: { roles, merchants } },
@@ -177,9 +183,10 @@ async function admit(context: Ctx, { writing, site, login }: ConsoleParts, perso
 
 /** Lets through who has a session. Behind a proxy it is that of whom the proxy names, now. */
 export async function signedIn(context: Ctx, parts: ConsoleParts, next: () => Promise<void>) {
-  const { reading, login, site } = parts;
+  const { reading, login, loginSettings, site } = parts;
   const secret = getCookie(context, sessionCookie(site));
-  const session = secret === undefined ? null : await sessions.sessionOf(reading.db, hashOf(secret));
+  const session =
+    secret === undefined ? null : await sessions.sessionOf(reading.db, hashOfSession(secret, loginSettings));
   const begun =
     login.way === 'proxy'
       ? await namedByProxy(context, parts, login, secret === undefined || session === null ? null : { secret, session })
@@ -219,8 +226,8 @@ const isSame = (a: Person, b: Person): boolean =>
   String([...a.roles].sort()) === String([...b.roles].sort()) &&
   JSON.stringify(a.merchants && [...a.merchants].sort()) === JSON.stringify(b.merchants && [...b.merchants].sort());
 
-export async function signOut(context: Ctx, { writing, site }: ConsoleParts): Promise<Response> {
-  await sessions.revokeSession(writing.db, hashOf(context.get('secret')));
+export async function signOut(context: Ctx, { writing, site, loginSettings }: ConsoleParts): Promise<Response> {
+  await sessions.revokeSession(writing.db, hashOfSession(context.get('secret'), loginSettings));
   deleteCookie(context, sessionCookie(site), { path: '/', secure: isSecure(site) });
   return context.redirect('/login', 303);
 }

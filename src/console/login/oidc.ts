@@ -95,8 +95,8 @@ async function claimsOf(
   const canAsk = asked.serverMetadata().userinfo_endpoint !== undefined;
   const told = isComplete || !canAsk ? {} : await client.fetchUserInfo(asked, tokens.access_token, inToken.sub);
   const all: Readonly<Record<string, unknown>> = { ...told, ...inToken };
-  // An address that nobody has confirmed may be another person's.
-  const isUnconfirmed = nameClaim === 'email' && all['email_verified'] === false;
+  // An address that nobody has confirmed may be another person's. Some providers write the word as text.
+  const isUnconfirmed = nameClaim === 'email' && `${all['email_verified']}`.toLowerCase() === 'false';
   return {
     name: isUnconfirmed ? undefined : claimNamed(all, nameClaim),
     roles: claimNamed(all, rolesClaim),

@@ -73,13 +73,18 @@ async function filesIn(
     const shown = files.filter((name) => !/(?:^|\/)(?:\.|__MACOSX\/)/.test(name));
     // What cannot be opened is refused when it is read, so that no later listing forgets it.
     const closed = unopened.map(({ name }) => (files.includes(name) ? `${name} (again)` : name));
-    const all = [...shown, ...closed].sort();
+    const all = [...new Set([...shown, ...closed])].sort();
     return all.length === 0 ? [zip] : all.map(entryOf);
   } catch (error) {
-    if (!(error instanceof NotAZip || error instanceof ReportRefused)) throw error;
+    // Whatever is wrong with one file keeps no other from being read.
+    const isDenied = DENIED.includes((error as NodeJS.ErrnoException).code ?? '');
+    if (!(isDenied || error instanceof NotAZip || error instanceof ReportRefused || error instanceof Denied))
+      throw error;
     return [zip];
   }
 }
+
+const DENIED = ['EACCES', 'EPERM'];
 
 /** All files below the folder, in the order of their paths; hidden ones are none of the bank's. */
 async function listStatements({ at, directory }: StatementSource, place: SourceFiles) {

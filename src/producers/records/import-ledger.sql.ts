@@ -174,7 +174,9 @@ async function withoutIndexes<T>(db: Db, nos: MerchantNos, fill: (isInOrder: boo
   if (!(await hasLocked(db, nos))) return fill(true);
   const { rows } = await sql<{ name: string; definition: string }>`
     select indexrelid::regclass::text as name, pg_get_indexdef(indexrelid) as definition from pg_index
-     where indrelid = 'record'::regclass`.execute(db);
+     where indrelid = 'record'::regclass and not indisreplident and not exists (select from pg_constraint where conindid = indexrelid)`.execute(
+    db,
+  );
   for (const { name } of rows) await sql`drop index ${sql.raw(name)}`.execute(db);
   const result = await fill(false);
   for (const { definition } of rows) await sql.raw(definition).execute(db);

@@ -70,7 +70,7 @@ async function keepWhatWasRead(
   const isToTell = file.refused > 0 || file.hasWrappedIds;
   if (isToTell && inserted + changed === 0) return;
   const unnamedMerchantNo = merchants[file.merchants.ids.indexOf(null)] ?? null;
-  const { sha256Read: sha256, read: recordCount } = file;
+  const { sha256, read: recordCount } = file;
   await query.keepImportedFile(db, isToTell ? null : { sha256, recordCount, unnamedMerchantNo });
 }
 

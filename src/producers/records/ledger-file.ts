@@ -13,11 +13,15 @@ import { SeenKeys } from './seen-keys.ts';
 
 type Look = { readonly head: Head; readonly encoding: Encoding; readonly sha256: Buffer };
 
+/** Raised with every change of what a record is read as: a file that was read before is read again then. */
+const READ_AS = 1;
+const newHash = () => createHash('sha256').update(`records ${READ_AS}\n`);
+
 /** What the file is, by all of its bytes. @throws UsageError when it is no text that is read. */
 async function lookAt(path: string): Promise<Look> {
   const head = new Head();
   const encoding = new EncodingDetector();
-  const sha256 = createHash('sha256');
+  const sha256 = newHash();
   for await (const block of blocksOf(path)) {
     sha256.update(block);
     head.push(block);
@@ -50,7 +54,7 @@ export class LedgerFile {
   readonly #path: string;
   readonly #onRefused: (line: number, reason: string) => void;
   readonly #look: Look;
-  readonly #hash = createHash('sha256');
+  readonly #hash = newHash();
 
   private constructor(path: string, onRefused: (line: number, reason: string) => void, look: Look) {
     this.#look = look;
@@ -63,14 +67,9 @@ export class LedgerFile {
     return new LedgerFile(path, onRefused, await lookAt(path));
   }
 
-  /** Of the file as it was when it was opened. */
+  /** Of its bytes, and of how they are read. */
   get sha256(): Buffer {
     return this.#look.sha256;
-  }
-
-  /** Of the bytes that the records were read from, once they all are. It can be asked once. */
-  get sha256Read(): Buffer {
-    return this.#hash.digest();
   }
 
   refuse(line: number, refused: RowRefused): void {
@@ -97,6 +96,8 @@ export class LedgerFile {
     }
     reader.end();
     takeRows();
+    if (!this.#hash.digest().equals(this.sha256))
+      throw new UsageError(`${this.#path} changed while it was read: import it again when it is complete.`);
     if (!takeRecord)
       throw new UsageError(`${this.#path} is empty: a file of records must begin with a header of column names.`);
     yield writer.finish();

@@ -25,6 +25,14 @@ export async function bankNotes(db: Db, payouts: readonly BatchPayout[]): Promis
         .filter((account) => account.currency === currency && owns(merchantId, account))
         .map(({ last }) => last)
         .sort();
+      const unread = (owners ?? []).filter(
+        (owner) =>
+          owner.currency === currency &&
+          (owner.merchantIds === null || owner.merchantIds.includes(merchantId)) &&
+          !accounts.some((account) => account.account === owner.account && account.currency === currency),
+      );
+      if (unread.length > 0 && days.length > 0)
+        return `No statement of ${unread.map(({ account }) => account).join(' and ')} was read: what arrived there in ${whose} is not known.`;
       return days.length === 0
         ? `No statement of an account in ${whose} was read: nothing is known of its payouts.`
         : `The bank is known up to ${days[0]} in ${whose}: what was booked later is not known yet.`;
