@@ -333,21 +333,20 @@ create unique index record_key on record (key_hash, merchant_no, type, request_i
 create index record_day on record (merchant_no, occurred_at);
 create index record_original on record (original_request_id) where original_request_id is not null;
 
--- The file that was imported last, where table record says all that it says: the same bytes again change nothing, and need not be read.
+-- Imported files of which table record says all that they say: the same bytes again change nothing, and need not be read.
 create table imported_file (
-  is_only             boolean primary key default true check (is_only),
-  sha256              bytea not null,
+  sha256              bytea primary key,
   record_count        integer not null,
   -- Whose records those are that name no merchant; null: each names one.
   unnamed_merchant_no integer references merchant
 );
--- Whoever changes records, by whatever way, has the file read again. An import writes it last.
-create function forget_imported_file() returns trigger language plpgsql as $$
+-- Whoever changes or removes records, by whatever way, has all files read again: who only adds some takes nothing back. An import adds its own last.
+create function forget_imported_files() returns trigger language plpgsql as $$
 begin
   delete from imported_file;
   return null;
 end $$;
-create trigger record_changed after insert or update or delete or truncate on record for each statement execute function forget_imported_file();
+create trigger record_changed after update or delete or truncate on record for each statement execute function forget_imported_files();
 
 -- Versions of records that were looked at, as long as others of the same time may still be committed.
 create table seen_change (

@@ -379,7 +379,6 @@ export interface HandlingTable {
 }
 
 export interface ImportedFileTable {
-  is_only: Generated<boolean>;
   record_count: number;
   sha256: Buffer;
   unnamed_merchant_no: number | null;

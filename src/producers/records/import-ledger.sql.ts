@@ -16,7 +16,7 @@ export type ImportedFile = {
   readonly unnamedMerchantNo: number | null;
 };
 
-/** The file of these bytes, if it was imported last and all that it says is in the table. */
+/** The file of these bytes, if all that it says is in the table. */
 export async function importedBefore(db: Db, sha256: Buffer): Promise<ImportedFile | null> {
   const found = await db
     .selectFrom('imported_file')
@@ -26,14 +26,16 @@ export async function importedBefore(db: Db, sha256: Buffer): Promise<ImportedFi
   return found ?? null;
 }
 
-/** Null: the table does not say all that the last file says. */
-export async function keepImportedFile(db: Db, file: ImportedFile | null): Promise<void> {
-  await db.deleteFrom('imported_file').execute();
-  if (file === null) return;
-  const { sha256, recordCount, unnamedMerchantNo } = file;
+/** To be called last: a change of a record forgets all files. */
+export async function keepImportedFile(
+  db: Db,
+  { sha256, recordCount, unnamedMerchantNo }: ImportedFile,
+): Promise<void> {
+  const file = { record_count: recordCount, unnamed_merchant_no: unnamedMerchantNo };
   await db
     .insertInto('imported_file')
-    .values({ sha256, record_count: recordCount, unnamed_merchant_no: unnamedMerchantNo })
+    .values({ sha256, ...file })
+    .onConflict((known) => known.column('sha256').doUpdateSet(file))
     .execute();
 }
 

@@ -18,8 +18,8 @@ export type Imported = {
 
 /**
  * Loads the merchant's records from a CSV file, in one transaction: what can be read is in the book at the end, what cannot is
- * told by line, column and reason. The same file again changes nothing, and is known by its bytes where no other was imported since; a key
- * with other content replaces the older one.
+ * told by line, column and reason. The same file again changes nothing, and is known by its bytes until a record is changed; a key with
+ * other content replaces the older one.
  * @throws UsageError when the file cannot serve at all.
  */
 export async function importLedger(
@@ -50,7 +50,7 @@ export async function importLedger(
         const after = { ...merged, refused: file.refused };
         await recordAudit(db, actor, [{ what: 'import', subject: `records of ${basename(path)}`, after }]);
       }
-      await keepWhatWasRead(db, file, merchants, merged);
+      await keepWhatWasRead(db, file, merchants);
       return { records: file.read, ...merged, refused: file.refused };
     }),
   );
@@ -61,17 +61,11 @@ const isStillHis = async (db: Db, { unnamedMerchantNo }: query.ImportedFile, giv
   unnamedMerchantNo === null || (await merchantNamed(db, given)) === unnamedMerchantNo;
 
 /** Whatever had to be told of the file is told each time, so such a file is read each time. */
-async function keepWhatWasRead(
-  db: Db,
-  file: LedgerFile,
-  merchants: query.MerchantNos,
-  { inserted, changed }: { readonly inserted: number; readonly changed: number },
-): Promise<void> {
-  const isToTell = file.refused > 0 || file.hasWrappedIds;
-  if (isToTell && inserted + changed === 0) return;
+async function keepWhatWasRead(db: Db, file: LedgerFile, merchants: query.MerchantNos): Promise<void> {
+  if (file.refused > 0 || file.hasWrappedIds) return;
   const unnamedMerchantNo = merchants[file.merchants.ids.indexOf(null)] ?? null;
   const { sha256, read: recordCount } = file;
-  await query.keepImportedFile(db, isToTell ? null : { sha256, recordCount, unnamedMerchantNo });
+  await query.keepImportedFile(db, { sha256, recordCount, unnamedMerchantNo });
 }
 
 const WRAPPED_IDS = 'ids are written as ="…" or behind \', as by a spreadsheet: the characters around them are ignored';
